@@ -1,0 +1,109 @@
+# make            pgpool, one static file (musl, BearSSL)
+# make run        a throw-away primary and replica behind it: see reads balanced
+# make test       everything: unit tests, end-to-end tests against real PostgreSQL
+# make bench      beside pgbouncer, Pgpool-II and haproxy, as ratios
+# make debug      pgpool-debug: glibc, AddressSanitizer, UBSan
+# make fuzz       some time on each parser (FUZZ_SECONDS=60)
+# make external   PostgreSQL's own regression, pipeline and isolation suites through it
+# make clean
+#
+# arm64: make CC='aarch64-linux-gnu-gcc -specs /usr/lib/aarch64-linux-musl/musl-gcc.specs'
+# Alpine: make CC=cc
+
+CC      = musl-gcc
+CFLAGS  = -O2 -g
+LDFLAGS = -static -Wl,-z,relro,-z,now
+STD     = -std=c11 -D_GNU_SOURCE
+WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+SAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+SOURCES = pgpool.c listen.c client.c login.c query.c plan.c note.c reply.c script.c route.c \
+          server.c dial.c account.c node.c stmt.c auth.c passwd.c hba.c conn.c loop.c \
+          wire.c sql.c sql_query.c sql_lex.c scram.c md5.c conf.c conf_value.c conf_scan.c log.c
+OBJECTS = $(SOURCES:%.c=build/%.o)
+
+# BearSSL: Debian keeps its archive per architecture, Alpine in /usr/lib.  Debian's was compiled for
+# glibc's checked string functions; musl has the plain ones, which take the same arguments bar the
+# last.  The archive goes by its full name: -L would let the linker find glibc's libc.a.
+ARCH    = $(shell $(CC) -dumpmachine)
+BEARSSL = $(firstword $(wildcard /usr/lib/$(ARCH)/libbearssl.a /usr/lib/libbearssl.a) -lbearssl)
+CHECKED = -Wl,--defsym=__memcpy_chk=memcpy,--defsym=__memmove_chk=memmove,--defsym=__memset_chk=memset
+INCLUDE = -isystem /usr/include/bearssl
+
+PYTHON  = /usr/bin/python3
+INSTALL = sh test/install-packages.sh
+BUILD_PACKAGES = gcc libc6-dev musl-tools libbearssl-dev
+TEST_PACKAGES  = $(BUILD_PACKAGES) binutils clang libclang-rt-14-dev postgresql-15 python3-pytest \
+                 python3-psycopg python3-psycopg2 util-linux
+BENCH_PACKAGES = $(BUILD_PACKAGES) postgresql-15 pgbouncer pgpool2 haproxy python3-psycopg python3-pytest
+FUZZ_SECONDS   = 60
+
+all: pgpool
+
+pgpool: $(OBJECTS)
+	$(CC) $(LDFLAGS) -o $@ $(OBJECTS) $(BEARSSL) $(CHECKED)
+
+build/%.o: %.c | build
+	$(CC) $(STD) $(INCLUDE) $(WARN) -MMD -MP $(CFLAGS) -c -o $@ $<
+
+build build/debug:
+	mkdir -p $@
+
+-include $(OBJECTS:.o=.d)
+
+debug: pgpool-debug
+
+pgpool-debug: $(SOURCES:%.c=build/debug/%.o)
+	gcc $(SAN) -o $@ $^ -lbearssl -lpthread
+
+build/debug/%.o: %.c | build/debug
+	gcc $(STD) $(INCLUDE) $(WARN) $(SAN) -MMD -MP -c -o $@ $<
+
+-include $(SOURCES:%.c=build/debug/%.d)
+
+# A test includes the modules that it tests, so it sees their statics as well.
+TESTS   = $(patsubst test/%.c,build/%,$(wildcard test/*_test.c))
+FUZZERS = $(patsubst test/%.c,build/%,$(wildcard test/*_fuzz.c))
+
+build/%_test: test/%_test.c test/t.h $(wildcard *.c *.h) | build
+	gcc $(STD) $(INCLUDE) $(WARN) $(SAN) -o $@ $< -lbearssl -lpthread
+
+build/%_fuzz: test/%_fuzz.c $(wildcard *.c *.h) | build
+	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $< -lbearssl
+
+unit: $(TESTS)
+	@set -e; for t in $(TESTS); do $$t >$$t.tap || { grep '^not ok' $$t.tap; exit 1; }; \
+		echo "$$t: $$(grep -c '^ok' $$t.tap) ok"; done
+
+fuzz: $(FUZZERS)
+	@set -e; for f in $(FUZZERS); do echo "$$f"; \
+		$$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 2>&1 | tail -3; done
+
+# What a shell user types works on a machine with nothing but git and make.
+packages:
+	@$(INSTALL) $(TEST_PACKAGES)
+
+run:
+	@$(INSTALL) $(BUILD_PACKAGES) postgresql-15 python3
+	@$(MAKE) -s pgpool
+	@$(PYTHON) test/run-demo.py
+
+test:
+	@$(INSTALL) $(TEST_PACKAGES)
+	@$(MAKE) -s pgpool unit
+	cd test && $(PYTHON) -m pytest -q
+
+bench:
+	@$(INSTALL) $(BENCH_PACKAGES)
+	@$(MAKE) -s pgpool
+	$(PYTHON) test/bench.py --check
+
+external:
+	@$(INSTALL) $(BENCH_PACKAGES) bison flex perl dpkg-dev
+	@$(MAKE) -s pgpool
+	$(PYTHON) test/external.py
+
+clean:
+	rm -rf build pgpool pgpool-debug
+
+.PHONY: all debug unit fuzz packages run test bench external clean

@@ -1,0 +1,392 @@
+#include "account.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { BUCKETS = 256, PAIRS_MAX = 128, SPARE_PROFILES = 64 };
+
+struct accounts {
+	struct account *bucket[BUCKETS];
+	unsigned spare;                         /* profiles that nobody uses, kept for their welcome */
+};
+
+struct accounts *accounts_new(void)
+{
+	return calloc(1, sizeof(struct accounts));
+}
+
+static void wipe(char **secret)
+{
+	if (*secret)
+		explicit_bzero(*secret, strlen(*secret));
+	free(*secret);
+	*secret = NULL;
+}
+
+void account_set_password(struct account *a, const char *password)
+{
+	char *copy = password ? strdup(password) : NULL;
+
+	wipe(&a->password);
+	a->password = copy;
+}
+
+bool account_knows(const struct account *a, const char *password)
+{
+	size_t n = strlen(password);
+
+	return a->password && strlen(a->password) == n && scram_equal(a->password, password, n);
+}
+
+static void forget(struct account *a)
+{
+	wipe(&a->password);
+	explicit_bzero(&a->keys, sizeof a->keys);
+	explicit_bzero(&a->verifier, sizeof a->verifier);
+	a->have_keys = a->have_verifier = false;
+	a->demand = DEMAND_UNKNOWN;
+}
+
+void accounts_forget_secrets(struct accounts *all)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct account *a = all->bucket[i]; a; a = a->chain)
+			forget(a);
+}
+
+static void free_profile(struct profile *p)
+{
+	free(p->welcome);
+	free(p);
+}
+
+static void free_account(struct account *a)
+{
+	forget(a);
+	free(a);
+}
+
+void accounts_free(struct accounts *all)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct account *a = all->bucket[i], *next; a; a = next) {
+			next = a->chain;
+			for (struct profile *p = a->profiles, *after; p; p = after) {
+				after = p->next;
+				free_profile(p);
+			}
+			free_account(a);
+		}
+	free(all);
+}
+
+/* --- accounts ------------------------------------------------------------------ */
+
+static uint32_t hash_names(const char *user, const char *database)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *user; user++)
+		h = (h ^ (uint8_t)*user) * 16777619u;
+	for (h *= 16777619u; *database; database++)
+		h = (h ^ (uint8_t)*database) * 16777619u;
+	return h ^ h >> 16;
+}
+
+struct account *account_get(struct accounts *all, const char *user, const char *database)
+{
+	uint32_t hash = hash_names(user, database);
+	struct account **bucket = &all->bucket[hash % BUCKETS];
+
+	for (struct account *a = *bucket; a; a = a->chain)
+		if (a->hash == hash && !strcmp(a->user, user) && !strcmp(a->database, database)) {
+			a->refs++;
+			return a;
+		}
+	size_t ulen = strlen(user) + 1, dlen = strlen(database) + 1;
+	struct account *a = calloc(1, sizeof *a + ulen + dlen);
+	if (!a)
+		return NULL;
+	a->all = all;
+	a->hash = hash;
+	a->refs = 1;
+	memcpy(a->user, user, ulen);
+	memcpy(a->user + ulen, database, dlen);
+	a->database = a->user + ulen;
+	a->chain = *bucket;
+	*bucket = a;
+	return a;
+}
+
+void account_drop(struct account *a)
+{
+	if (--a->refs)
+		return;
+	struct account **at = &a->all->bucket[a->hash % BUCKETS];
+	while (*at != a)
+		at = &(*at)->chain;
+	*at = a->chain;
+	free_account(a);
+}
+
+/* --- profiles -------------------------------------------------------------------- */
+
+struct pair { const char *name, *value; };
+
+static int by_name(const void *a, const void *b)
+{
+	return strcasecmp(((const struct pair *)a)->name, ((const struct pair *)b)->name);
+}
+
+static int split(const char *pairs, size_t len, struct pair *out)
+{
+	int n = 0;
+
+	for (const char *p = pairs, *end = pairs + len; p < end; n++) {
+		if (n == PAIRS_MAX)
+			return -1;
+		out[n].name = p;
+		p += strlen(p) + 1;
+		if (p >= end)
+			break;
+		out[n].value = p;
+		p += strlen(p) + 1;
+	}
+	return n;
+}
+
+/* Sorted, names in lower case, so that equal settings are equal bytes.  qsort() would not keep
+ * the order of equal names, of which the last one counts: take that one only. */
+static size_t pack(const char *pairs, size_t len, char *out)
+{
+	struct pair list[PAIRS_MAX];
+	size_t at = 0;
+	int n = split(pairs, len, list);
+
+	if (n < 0)
+		return SIZE_MAX;
+	for (int i = 0; i < n; i++)
+		for (int k = i + 1; k < n; k++)
+			if (list[i].name && !strcasecmp(list[i].name, list[k].name)) {
+				list[i--] = list[--n];
+				break;
+			}
+	qsort(list, (size_t)n, sizeof *list, by_name);
+	for (int i = 0; i < n; i++) {
+		for (const char *c = list[i].name; ; c++) {
+			out[at++] = (char)tolower((unsigned char)*c);
+			if (!*c)
+				break;
+		}
+		size_t vlen = strlen(list[i].value) + 1;
+		memcpy(out + at, list[i].value, vlen);
+		at += vlen;
+	}
+	return at;
+}
+
+const char *profile_value(const struct profile *p, const char *name)
+{
+	for (const char *at = p->params, *end = at + p->len; at < end; ) {
+		const char *value = at + strlen(at) + 1;
+		if (!strcmp(at, name))
+			return value;
+		at = value + strlen(value) + 1;
+	}
+	return NULL;
+}
+
+struct profile *profile_get(struct account *a, const char *pairs, size_t len)
+{
+	char *packed = malloc(len + 1);
+	size_t n = packed ? pack(pairs, len, packed) : SIZE_MAX;
+	struct profile *p = NULL;
+
+	if (n == SIZE_MAX)
+		goto out;
+	for (p = a->profiles; p; p = p->next)
+		if (p->len == n && !memcmp(p->params, packed, n)) {
+			if (!p->refs)
+				a->all->spare--;
+			profile_hold(p);
+			goto out;
+		}
+	p = calloc(1, sizeof *p + n + 1);
+	if (!p)
+		goto out;
+	p->account = a;
+	p->refs = 1;
+	p->len = n;
+	memcpy(p->params, packed, n);
+	const char *app = profile_value(p, "application_name");
+	p->application_name = app ? app : "";
+	p->replication = profile_value(p, "replication") != NULL;
+	p->next = a->profiles;
+	a->profiles = p;
+	a->refs++;
+out:
+	free(packed);
+	return p;
+}
+
+struct profile *profile_hold(struct profile *p)
+{
+	p->refs++;
+	return p;
+}
+
+/* A profile that nobody uses is kept if it has a welcome, so that the next client of its
+ * kind need not ask a server; but not without limit. */
+void profile_drop(struct profile *p)
+{
+	if (!p || --p->refs)
+		return;
+	struct account *a = p->account;
+	if (p->welcomed && a->all->spare < SPARE_PROFILES) {
+		a->all->spare++;
+		return;
+	}
+	struct profile **at = &a->profiles;
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	free_profile(p);
+	account_drop(a);
+}
+
+/* --- welcomes --------------------------------------------------------------------- */
+
+/* Finds a ParameterStatus; its value, and where the message begins and ends. */
+static const char *status_find(const uint8_t *at, size_t len, const char *name,
+                               size_t *from, size_t *to)
+{
+	struct msg m;
+
+	for (size_t pos = 0; pos < len; ) {
+		long n = wire_next(&m, at + pos, len - pos, len);
+		if (n <= 0)
+			break;
+		const char *key = get_text(&m), *value = get_text(&m);
+		if (!strcasecmp(key, name)) {
+			*from = pos;
+			*to = pos + (size_t)n;
+			return value;
+		}
+		pos += (size_t)n;
+	}
+	return NULL;
+}
+
+int profile_report(struct profile *p, const char *name, const char *value)
+{
+	size_t from = p->welcome_len, to = from;
+	size_t size = 1 + 4 + strlen(name) + 1 + strlen(value) + 1;
+
+	status_find(p->welcome, p->welcome_len, name, &from, &to);
+	uint8_t *w = malloc(p->welcome_len + size);
+	if (!w)
+		return -1;
+	struct put o = { .base = w, .cap = p->welcome_len + size };
+	put_bytes(&o, p->welcome, from);
+	put_begin(&o, 'S');
+	put_text(&o, name);
+	put_text(&o, value);
+	put_end(&o);
+	put_bytes(&o, p->welcome + to, p->welcome_len - to);
+	free(p->welcome);
+	p->welcome = w;
+	p->welcome_len = o.len;
+	return 0;
+}
+
+int profile_copy_welcome(struct profile *to, const struct profile *from)
+{
+	uint8_t *copy = malloc(from->welcome_len + 1);
+
+	if (!copy || !from->welcome) {
+		free(copy);
+		return -1;
+	}
+	memcpy(copy, from->welcome, from->welcome_len);
+	free(to->welcome);
+	to->welcome = copy;
+	to->welcome_len = from->welcome_len;
+	return 0;
+}
+
+/* What a parameter is when nobody sets it: the report of a server that started without it. */
+static const char *default_of(const struct account *a, const char *name)
+{
+	size_t from, to;
+
+	for (const struct profile *p = a->profiles; p; p = p->next)
+		if (p->welcomed && !profile_value(p, name) && !profile_value(p, "options")) {
+			const char *value = status_find(p->welcome, p->welcome_len, name, &from, &to);
+			if (value)
+				return value;
+		}
+	return NULL;
+}
+
+/* --- differences ---------------------------------------------------------------------- */
+
+static void put_quoted(struct put *o, const char *s)
+{
+	put_bytes(o, " E'", 3);
+	for (; *s; s++) {
+		if (*s == '\'' || *s == '\\')
+			put_byte(o, (uint8_t)*s);
+		put_byte(o, (uint8_t)*s);
+	}
+	put_byte(o, '\'');
+}
+
+/* set_config() takes a value as the startup packet does; SET would parse a list again. */
+static void put_setting(struct put *o, const char *name, const char *value)
+{
+	static const char call[] = "pg_catalog.set_config(";
+
+	put_bytes(o, o->len ? ", " : "SELECT ", o->len ? 2 : 7);
+	put_bytes(o, call, sizeof call - 1);
+	put_quoted(o, name);
+	put_byte(o, ',');
+	put_quoted(o, value);
+	put_bytes(o, ", false)", 8);
+}
+
+/* Not parameters of a session: the words of a startup packet that only a new connection takes. */
+static bool fixed(const char *name)
+{
+	return !strcmp(name, "options") || !strcmp(name, "replication");
+}
+
+bool profile_difference(const struct profile *from, const struct profile *to, char *sql, size_t size)
+{
+	struct put o = { .base = (uint8_t *)sql, .cap = size };
+
+	for (const char *name = to->params, *value; name < to->params + to->len;
+	     name = value + strlen(value) + 1) {
+		value = name + strlen(name) + 1;
+		const char *has = profile_value(from, name);
+		if (has && !strcmp(has, value))
+			continue;
+		if (fixed(name))
+			return false;
+		put_setting(&o, name, value);
+	}
+	for (const char *name = from->params, *value; name < from->params + from->len;
+	     name = value + strlen(value) + 1) {
+		value = name + strlen(name) + 1;
+		if (profile_value(to, name))
+			continue;
+		const char *back = fixed(name) ? NULL : default_of(to->account, name);
+		if (!back)
+			return false;
+		if (strcmp(back, value))
+			put_setting(&o, name, back);
+	}
+	put_byte(&o, 0);
+	return !o.full;
+}

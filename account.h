@@ -1,0 +1,101 @@
+/* account.h - who connects, and with what session defaults.
+ *
+ * An account is one user in one database: what PostgreSQL asks of it at login, the secrets that
+ * were derived for it, its idle servers.  A profile is an account with the other parameters of a
+ * startup packet (application_name, DateStyle, options, ...): what RESET goes back to.  Clients
+ * and servers point to profiles; equal ones are one object, so that a thousand clients of
+ * one application cost their settings once.
+ *
+ * A profile's welcome is the ParameterStatus messages that a client gets at login.  It is
+ * taken from the servers that started with, or were moved to, the profile.
+ *
+ * A server can be moved from one profile to another when each value that differs can be SET:
+ * profile_difference() writes the statement.  What only one of them mentions goes back to
+ * the account's default, if some server has ever reported it.
+ */
+#ifndef ACCOUNT_H
+#define ACCOUNT_H
+
+#include "scram.h"
+#include "wire.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* PostgreSQL's first word at login, remembered per account. */
+enum demand { DEMAND_UNKNOWN, DEMAND_NOTHING, DEMAND_CLEAR, DEMAND_MD5, DEMAND_SCRAM };
+
+struct accounts;
+struct server;
+
+struct account {
+	struct accounts *all;
+	struct account *chain;
+	uint32_t hash;
+	unsigned refs;                          /* profiles, and whoever holds it besides */
+	struct profile *profiles;
+	struct server *idle;                    /* of all nodes, last used first */
+
+	enum demand demand;
+	char *password;                         /* proved right by a login to PostgreSQL; or NULL */
+
+	bool have_keys;                         /* for backends whose verifier has this salt */
+	struct scram_keys keys;
+	uint8_t salt[SCRAM_SALT_MAX], salt_len;
+	uint32_t iterations;
+	struct derivation *deriving;            /* keys for the same, under way */
+
+	bool have_verifier;                     /* for clients */
+	struct verification *verifying;         /* one is being made */
+	struct scram_verifier verifier;
+
+	const char *database;                   /* behind the user in the same block */
+	char user[];
+};
+
+struct profile {
+	struct profile *next;
+	struct account *account;
+	unsigned refs;
+	uint8_t *welcome;                       /* ParameterStatus messages, or NULL */
+	size_t welcome_len;
+	bool welcomed;                          /* all of them are there */
+	size_t len;                             /* of params */
+	const char *application_name;           /* in params, or "" */
+	bool replication;                       /* a walsender's: never pooled */
+	char params[];                          /* name and value, zero-terminated, sorted by name */
+};
+
+struct accounts *accounts_new(void);
+void accounts_free(struct accounts *all);
+
+/* Forgets the secrets and demands of all accounts: pool_passwd was read again. */
+void accounts_forget_secrets(struct accounts *all);
+
+/* The account, made if need be and counted; NULL without memory. */
+struct account *account_get(struct accounts *all, const char *user, const char *database);
+void account_drop(struct account *a);
+
+/* A verified password; copied.  NULL forgets.  account_knows() compares in constant time. */
+void account_set_password(struct account *a, const char *password);
+bool account_knows(const struct account *a, const char *password);
+
+/* The profile with these parameters: pairs of zero-terminated strings, in any order, names in
+ * any case.  Made if need be and counted; NULL without memory or for more than 128 pairs. */
+struct profile *profile_get(struct account *a, const char *pairs, size_t len);
+struct profile *profile_hold(struct profile *p);
+void profile_drop(struct profile *p);           /* NULL is fine */
+
+/* The value of a parameter in the profile, or NULL. */
+const char *profile_value(const struct profile *p, const char *name);
+
+/* Adds or replaces one ParameterStatus in the welcome.  -1 without memory. */
+int profile_report(struct profile *p, const char *name, const char *value);
+int profile_copy_welcome(struct profile *to, const struct profile *from);
+
+/* Writes into sql the statement that makes a session started with `from` one as started with
+ * `to`; empty when nothing differs.  false: it cannot be done, or does not fit. */
+bool profile_difference(const struct profile *from, const struct profile *to, char *sql, size_t size);
+
+#endif

@@ -1,0 +1,69 @@
+#include "auth.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LARGEST_FILE = 16 << 20 };
+
+void auth_warn(struct auth_report *r, const char *file, int line, const char *format, ...)
+{
+	char text[512];
+	va_list args;
+
+	if (!r->warn)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	r->warn(r->ctx, file, line, text);
+}
+
+char *auth_read(const char *path, size_t *len)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), err = 0;
+	struct stat st;
+	char *text = NULL;
+	ssize_t n = 1;
+
+	if (fd < 0)
+		return NULL;
+	if (fstat(fd, &st) < 0)
+		err = errno;
+	else if (!S_ISREG(st.st_mode))
+		err = EINVAL;
+	else if (st.st_size > LARGEST_FILE)
+		err = EFBIG;
+	else if (!(text = malloc((size_t)st.st_size + 1)))
+		err = ENOMEM;
+
+	for (*len = 0; !err && n > 0 && *len < (size_t)st.st_size; *len += n > 0 ? (size_t)n : 0)
+		if ((n = read(fd, text + *len, (size_t)st.st_size - *len)) < 0)
+			err = errno;
+	close(fd);
+	if (!err) {
+		text[*len] = '\0';
+		return text;
+	}
+	if (text)
+		explicit_bzero(text, *len);
+	free(text);
+	errno = err;
+	return NULL;
+}
+
+char *auth_line(char **at, char *end, char **line)
+{
+	char *stop = memchr(*at, '\n', (size_t)(end - *at));
+
+	*line = *at;
+	if (!stop)
+		stop = end;
+	*at = stop < end ? stop + 1 : end;
+	return stop;
+}

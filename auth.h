@@ -1,0 +1,132 @@
+/* auth.h - who may log in and how: pool_passwd entries and pool_hba.conf rules.
+ *
+ * Both are immutable tables, built at start and at each reload, and freed by whoever built them
+ * when nobody looks into them any more.  Entries and rules point into their table and live as long
+ * as it.  The two readers are passwd.c and hba.c; auth.c is what they share.  Nothing is connected
+ * to, no name is resolved.  (struct passwd is not that of <pwd.h>: never include both.)
+ *
+ * pool_passwd.  One "user:password" per line; a backslash takes the next character as it is, so
+ * that names and passwords can hold ':' and '\'.  Further fields are ignored, a carriage return
+ * before the end of a line too, there are no comments, the first line of a user wins (others are
+ * a warning if they differ).  A line that cannot be used is a warning and is skipped.  A SCRAM
+ * verifier, as PostgreSQL prints it, is taken as the rest of its line.  A file that is not there
+ * is an empty one.
+ *
+ * The environment gives entries as well: <PREFIX>_USERNAME with <PREFIX>_PASSWORD, any PREFIX.
+ * File first: a user who is in both has the file's password.
+ *
+ *   PGPOOL_ENABLE_POOL_PASSWD        yes, true, on, 1 or unset: look for such pairs
+ *   PGPOOL_SKIP_PASSWORD_ENCRYPTION  true: a value is read as the file's password field, without
+ *                                    escapes; unset: it is the clear text, whatever it looks like
+ *
+ * pool_hba.conf.  PostgreSQL's format as far as Pgpool-II takes it; the first record of which all
+ * columns match decides.  One line in error makes the whole file unusable.  Records that can
+ * never match (host names, +group, samegroup, samerole) and methods that this program cannot carry
+ * out (pam, ldap) are warnings.  A list's @file is read with the same rules, relative to the file
+ * that names it, at most ten deep; one that cannot be read is an error.
+ */
+#ifndef AUTH_H
+#define AUTH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* Where the readers below tell what they met.  warn may be NULL; line is 0 where there is none.
+ * Neither text ever holds a password. */
+struct auth_report {
+	void (*warn)(void *ctx, const char *file, int line, const char *text);
+	void *ctx;
+	char error[512];                /* why NULL was returned, with file and line */
+};
+
+/* ---- what both readers are made from (auth.c) ---- */
+
+/* Formats and hands a warning to r. */
+__attribute__((format(printf, 4, 5)))
+void auth_warn(struct auth_report *r, const char *file, int line, const char *format, ...);
+
+/* The whole of a regular file of at most 16 MB, with a NUL behind it; the caller frees (and wipes)
+ * it.  NULL with errno. */
+char *auth_read(const char *path, size_t *len);
+
+/* The next line of a text that ends at end: from *line to what is returned, where the caller may
+ * put a NUL (over the newline, or over auth_read's).  *at moves behind it. */
+char *auth_line(char **at, char *end, char **line);
+
+/* ---- pool_passwd (passwd.c) ---- */
+
+enum passwd_kind {
+	PASSWD_NONE,                    /* never in a table */
+	PASSWD_MD5,                     /* text is "md5" and 32 digits: for md5 on both sides */
+	PASSWD_CLEAR,                   /* text is the password: good for everything */
+	PASSWD_AES,                     /* needs the key file, which is not read: good for nothing,
+	                                 * passwd_find gives it so that the login can say why */
+	PASSWD_SCRAM                    /* text is a verifier that scram_verifier_parse takes: good
+	                                 * for scram-sha-256 and password on the client's side */
+};
+
+struct passwd_entry {
+	enum passwd_kind kind;
+	uint32_t id;                    /* 0 .. passwd_count()-1, for a table of the caller's */
+	const char *user;
+	const char *text;               /* NUL-terminated */
+	size_t len;                     /* of text */
+};
+
+struct passwd;
+
+/* path NULL: no file; environment NULL: none.  Returns NULL only when out of memory. */
+struct passwd *passwd_load(const char *path, char *const *environment, struct auth_report *r);
+
+/* NULL when there is no such user, or no table. */
+const struct passwd_entry *passwd_find(const struct passwd *p, const char *user);
+
+size_t passwd_count(const struct passwd *p);
+
+/* Wipes, then frees.  NULL is fine. */
+void passwd_free(struct passwd *p);
+
+/* Is this the entry's password?  The time taken tells nothing about the entry's text.
+ * PASSWD_SCRAM costs a scram_derive (milliseconds), the others microseconds. */
+bool passwd_check_clear(const struct passwd_entry *e, const char *password, size_t len);
+
+/* Is answer (its NUL included in the caller's check of the message's end) what the entry's
+ * password gives for AuthenticationMD5Password with this salt?  Needs PASSWD_MD5 or
+ * PASSWD_CLEAR; false for others. */
+bool passwd_check_md5(const struct passwd_entry *e, const uint8_t salt[static 4],
+	const char *answer);
+
+/* ---- pool_hba.conf (hba.c) ---- */
+
+enum hba_method {
+	HBA_TRUST, HBA_REJECT, HBA_CERT, HBA_PASSWORD, HBA_MD5, HBA_SCRAM,
+	HBA_PAM, HBA_LDAP               /* known, not supported: such a login fails */
+};
+
+struct hba_rule {
+	enum hba_method method;
+	int line;                       /* in pool_hba.conf, from 1 */
+};
+
+struct hba;
+
+/* NULL when the file is unusable: r->error has file, line and reason.  Interface addresses
+ * for samehost and samenet are asked from the system now, not at each login. */
+struct hba *hba_load(const char *path, struct auth_report *r);
+
+/* The first record that matches, or NULL.  peer: AF_UNIX is local; an IPv4 address inside IPv6
+ * (::ffff:a.b.c.d) is IPv4.  tls: the connection is encrypted. */
+const struct hba_rule *hba_find(const struct hba *h, const struct sockaddr *peer, bool tls,
+	const char *database, const char *user);
+
+/* Is there any hostssl record?  (They never match without ssl = on: worth a log line.) */
+bool hba_has_hostssl(const struct hba *h);
+
+/* As written in the file: "scram-sha-256". */
+const char *hba_method_name(enum hba_method m);
+
+void hba_free(struct hba *h);
+
+#endif

@@ -1,0 +1,462 @@
+#include "query.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum { LAST_WORDS = 5000 };                     /* ms for a client to take its error */
+
+#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+
+static const struct borrower_ops borrower_ops;
+
+/* --- slots: what cancel requests name ---------------------------------------------------- */
+
+static int take_slot(struct clients *all, struct client *c)
+{
+	if (all->used == all->nslots) {
+		uint32_t n = all->nslots ? all->nslots * 2 : 64;
+		struct client **slot = realloc(all->slot, n * sizeof *slot);
+		if (!slot)
+			return -1;
+		memset(slot + all->nslots, 0, (n - all->nslots) * sizeof *slot);
+		all->slot = slot;
+		all->nslots = n;
+	}
+	/* Round and round, so that a number is not used again soon. */
+	while (all->slot[all->next_slot % all->nslots])
+		all->next_slot++;
+	uint32_t i = all->next_slot++ % all->nslots;
+	all->slot[i] = c;
+	all->used++;
+	c->pid = i + 1;
+	return 0;
+}
+
+static void leave_slot(struct client *c)
+{
+	if (!c->pid)
+		return;
+	c->all->slot[c->pid - 1] = NULL;
+	c->all->used--;
+	c->pid = 0;
+}
+
+void client_cancel(struct clients *all, uint32_t pid, const uint8_t *key, size_t len)
+{
+	struct client *c = pid && pid <= all->nslots ? all->slot[pid - 1] : NULL;
+
+	if (!c || len != c->key_len || !scram_equal(c->key, key, len))
+		return;
+	if (c->waiting) {
+		server_unborrow(&c->borrower);
+		struct refusal r = { .kind = REFUSED_FULL, .report = { "ERROR", "57014",
+			"canceling statement due to user request", NULL, NULL } };
+		c->wanted = nodes_primary(all->servers->nodes);
+		query_refused(c, &r);
+	} else if (c->inflight && c->last->server->head->owner == c) {
+		server_cancel(c->last->server);
+	}
+}
+
+/* --- saying something ----------------------------------------------------------------------- */
+
+void client_say(struct client *c, const struct put *o)
+{
+	conn_put(c->all->net, &c->conn, o->base, o->len);
+}
+
+void client_notice(struct client *c, const char *message)
+{
+	struct put o = net_build(c->all->net, strlen(message) + 128);
+
+	put_report(&o, 'N', &(struct report){ "NOTICE", "00000", message, NULL, NULL });
+	client_say(c, &o);
+}
+
+void client_peer(const struct client *c, char *host, size_t size, char *port, size_t port_size)
+{
+	snprintf(port, port_size, "%u", c->port);
+	if (c->family != AF_UNIX && inet_ntop(c->family, c->address, host, (socklen_t)size))
+		return;
+	snprintf(host, size, "[local]");
+	*port = 0;
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+static void log_goodbye(struct client *c)
+{
+	char host[INET6_ADDRSTRLEN], port[8];
+	int64_t ms = loop_now(c->all->loop) - c->since;
+
+	if (!c->all->conf->log_disconnections || c->phase != AT_READY)
+		return;
+	client_peer(c, host, sizeof host, port, sizeof port);
+	log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL, "frontend disconnection: session time:"
+		" %d:%02d:%02d.%03d user=%s database=%s host=%s%s%s", (int)(ms / 3600000),
+		(int)(ms / 60000 % 60), (int)(ms / 1000 % 60), (int)(ms % 1000), c->who.user,
+		c->who.database, host, *port ? " port=" : "", port);
+}
+
+static void bury(struct client *c)
+{
+	struct clients *all = c->all;
+
+	timer_stop(all->loop, &c->timer);
+	conn_close(all->net, &c->conn);
+	profile_drop(c->borrower.profile);
+	all->open--;
+	free(c);
+}
+
+/* After the last words: waits for the client to take them, but not for long. */
+static void finish(struct client *c)
+{
+	net_flush(c->all->net);
+	if (!conn_pending(&c->conn) || c->conn.broken)
+		bury(c);
+	else
+		timer_set(c->all->loop, &c->timer, LAST_WORDS);
+}
+
+void client_leave(struct client *c)
+{
+	if (c->phase == AT_GONE)
+		return;
+	log_goodbye(c);
+	c->phase = AT_GONE;
+	server_unborrow(&c->borrower);
+	query_free(c);
+	login_free(c);
+	leave_slot(c);
+	timer_stop(c->all->loop, &c->timer);
+	conn_reading(c->all->net, &c->conn, false);
+	loop_defer(c->all->loop, &c->task);
+}
+
+int client_fail(struct client *c, const struct report *r)
+{
+	if (c->phase == AT_GONE)
+		return -1;
+	struct put o = net_build(c->all->net, 4096);
+	struct report fatal = *r;
+
+	fatal.severity = "FATAL";
+	put_report(&o, 'E', &fatal);
+	if (!o.full)
+		client_say(c, &o);
+	log_write(c->all->log, &c->who, LEVEL_FATAL, r->detail, r->hint, "%s", r->message);
+	client_leave(c);
+	return -1;
+}
+
+int client_refuse(struct client *c, const char *sqlstate, const char *message, const char *detail,
+                  const char *hint)
+{
+	return client_fail(c, &(struct report){ "FATAL", sqlstate, message, detail, hint });
+}
+
+int client_relay(struct client *c, const uint8_t *body, size_t len)
+{
+	const char *text = wire_field(body, len, 'M');
+
+	if (c->phase == AT_GONE)
+		return -1;
+	if (len + WIRE_HEADER > NET_BUILD)
+		return client_refuse(c, "08006", "PostgreSQL ended the session", NULL, NULL);
+	struct put o = net_build(c->all->net, len + WIRE_HEADER);
+	put_message(&o, 'E', body, len);
+	client_say(c, &o);
+	log_write(c->all->log, &c->who, LEVEL_FATAL, NULL, NULL, "%s", text ? text : "session ended");
+	client_leave(c);
+	return -1;
+}
+
+int client_refused(struct client *c, const struct refusal *r)
+{
+	return r->raw ? client_relay(c, r->raw, r->raw_len) : client_fail(c, &r->report);
+}
+
+void clients_end(struct clients *all, const char *sqlstate, const char *message)
+{
+	for (uint32_t i = 0; i < all->nslots; i++)
+		if (all->slot[i])
+			client_refuse(all->slot[i], sqlstate, message, NULL, NULL);
+	net_flush(all->net);
+}
+
+/* --- events --------------------------------------------------------------------------------------- */
+
+static void use_input(struct client *c, uint8_t *p, size_t n)
+{
+	if (c->phase == AT_READY)
+		query_input(c, p, n);
+	else if (c->phase != AT_GONE)
+		login_input(c, p, n);
+}
+
+static void go_on(struct task *t)
+{
+	struct client *c = OWNER(t, struct client, task);
+	struct net *net = c->all->net;
+	uint8_t *p;
+
+	if (c->phase == AT_GONE) {
+		finish(c);
+		return;
+	}
+	long n = conn_refill(net, &c->conn, &p);
+	use_input(c, p, (size_t)n);
+	net_flush(net);
+}
+
+void client_resume(struct client *c)
+{
+	loop_defer(c->all->loop, &c->task);
+}
+
+static void unpause(struct client *c)
+{
+	c->paused = false;
+	for (struct server *s = c->lent; s; s = s->next_lent)
+		conn_reading(c->all->net, &s->conn, true);
+}
+
+static void readable(struct watch *w, short revents)
+{
+	struct client *c = OWNER(w, struct client, conn.watch);
+	struct net *net = c->all->net;
+	uint8_t *p;
+
+	if ((revents & POLLOUT) && conn_drain(net, &c->conn) == 0) {
+		if (c->phase == AT_GONE)
+			loop_defer(c->all->loop, &c->task);
+		else if (c->paused)
+			unpause(c);
+	}
+	if (!(revents & ~POLLOUT))
+		return;
+	if (c->phase == AT_GONE) {
+		c->conn.broken = true;
+		loop_defer(c->all->loop, &c->task);
+		return;
+	}
+	long n = conn_fill(net, &c->conn, &p);
+	if (n > 0) {
+		c->active = loop_now(c->all->loop);
+		use_input(c, p, (size_t)n);
+	} else if (n < 0) {
+		client_leave(c);
+	}
+	net_flush(net);
+}
+
+static void idle_too_long(struct client *c)
+{
+	int64_t limit = c->all->conf->client_idle_limit * 1000;
+	int64_t idle = loop_now(c->all->loop) - c->active;
+	char detail[128];
+
+	if (!limit)
+		return;
+	if (c->inflight || c->waiting || idle < limit) {
+		timer_set(c->all->loop, &c->timer, idle < limit ? limit - idle : limit);
+		return;
+	}
+	snprintf(detail, sizeof detail, "child connection forced to terminate due to"
+		" client_idle_limit:%d is reached", (int)c->all->conf->client_idle_limit);
+	client_refuse(c, "57000", "unable to read data", detail, NULL);
+}
+
+static void due(struct timer *t)
+{
+	struct client *c = OWNER(t, struct client, timer);
+	struct net *net = c->all->net;
+
+	switch (c->phase) {
+	case AT_HELLO:
+		client_leave(c);
+		break;
+	case AT_LOGIN:
+		client_refuse(c, "57014", "canceling authentication due to timeout", NULL, NULL);
+		break;
+	case AT_READY:
+		idle_too_long(c);
+		break;
+	case AT_GONE:
+		c->conn.broken = true;
+		loop_defer(c->all->loop, &c->task);
+		break;
+	}
+	net_flush(net);
+}
+
+/* --- what servers tell ------------------------------------------------------------------------------ */
+
+static void lent(struct borrower *b, struct server *s)
+{
+	struct client *c = OWNER(b, struct client, borrower);
+
+	if (c->phase == AT_LOGIN) {
+		login_lent(c, s);
+		return;
+	}
+	c->waiting = false;
+	s->next_lent = c->lent;
+	c->lent = s;
+	client_resume(c);
+}
+
+static void refused(struct borrower *b, const struct refusal *r)
+{
+	struct client *c = OWNER(b, struct client, borrower);
+
+	if (c->phase == AT_LOGIN)
+		login_refused(c, r);
+	else
+		query_refused(c, r);
+}
+
+/* A connection broke.  A replica's is replaced, and so is the primary's as long as nothing that
+ * only it had is lost. */
+static void lost(struct borrower *b, struct server *s, const uint8_t *farewell, size_t len)
+{
+	struct client *c = OWNER(b, struct client, borrower);
+	bool primary = is_primary(s), in_transaction = s->status != 'I';
+
+	if (c->phase == AT_LOGIN) {
+		login_refused(c, &(struct refusal){ .kind = REFUSED_NODE, .report = { "FATAL", "08006",
+			"the server closed the connection", NULL, NULL } });
+		return;
+	}
+	remove_lent(c, s);
+	if (c->phase == AT_GONE)
+		return;
+	c->left = c->lost_request ? 0 : c->left;
+	if (c->told_fatal)
+		client_leave(c);
+	else if (c->lost_request || (primary && (in_transaction || c->pins)))
+		farewell ? client_relay(c, farewell, len)
+		         : client_refuse(c, "08006", "server closed the connection unexpectedly",
+		                         "The connection to PostgreSQL broke while it was in use.",
+		                         "Connect again; the outcome of the last statement is not known.");
+	else if (in_transaction)
+		c->session.no_replica = true;
+}
+
+static void async(struct borrower *b, struct server *s, const uint8_t *p, size_t n)
+{
+	struct client *c = OWNER(b, struct client, borrower);
+
+	if (c->phase == AT_READY && is_primary(s))
+		conn_put(c->all->net, &c->conn, p, n);
+}
+
+static void eased(struct borrower *b, struct server *s)
+{
+	struct client *c = OWNER(b, struct client, borrower);
+
+	(void)s;
+	if (c->phase == AT_LOGIN)
+		login_settled(c);
+	else if (conn_kept(&c->conn))
+		client_resume(c);
+}
+
+static const struct borrower_ops borrower_ops = { lent, refused, lost, async, eased };
+
+/* --- the beginning ------------------------------------------------------------------------------------ */
+
+static void note_peer(struct client *c, const struct sockaddr_storage *peer)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)peer;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)peer;
+
+	c->family = peer->ss_family;
+	if (c->family == AF_INET) {
+		memcpy(c->address, &v4->sin_addr, 4);
+		c->port = ntohs(v4->sin_port);
+	} else if (c->family == AF_INET6) {
+		memcpy(c->address, &v6->sin6_addr, 16);
+		c->port = ntohs(v6->sin6_port);
+	}
+}
+
+static bool too_many(const struct clients *all)
+{
+	const struct conf *conf = all->conf;
+
+	return conf->reserved_connections > 0
+	       && all->used >= conf->num_init_children - conf->reserved_connections;
+}
+
+static void greet(struct client *c)
+{
+	struct clients *all = c->all;
+	char host[INET6_ADDRSTRLEN], port[8], detail[96];
+
+	if (all->conf->log_connections) {
+		client_peer(c, host, sizeof host, port, sizeof port);
+		snprintf(detail, sizeof detail, "connecting host=%s%s%s", host, *port ? " port=" : "", port);
+		log_write(all->log, &c->who, LEVEL_LOG, detail, NULL, "new connection received");
+	}
+	if (all->draining)
+		client_refuse(c, "57P03", "the database system is shutting down", NULL, NULL);
+	else if (too_many(all))
+		client_refuse(c, "53300", "Sorry, too many clients already", NULL, NULL);
+	else if (take_slot(all, c) < 0)
+		out_of_memory(c);
+}
+
+void client_accept(struct clients *all, int fd, const struct sockaddr_storage *peer)
+{
+	struct client *c = calloc(1, sizeof *c);
+	int on = 1;
+
+	if (peer->ss_family != AF_UNIX) {
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+	}
+	if (!c) {
+		close(fd);
+		return;
+	}
+	c->all = all;
+	c->status = 'I';
+	c->task.run = go_on;
+	c->timer.fire = due;
+	c->borrower.ops = &borrower_ops;
+	c->since = c->active = loop_now(all->loop);
+	note_peer(c, peer);
+	if (conn_open(all->net, &c->conn, fd, POLLIN, readable) < 0) {
+		free(c);
+		return;
+	}
+	all->open++;
+	if (all->conf->authentication_timeout)
+		timer_set(all->loop, &c->timer, all->conf->authentication_timeout * 1000);
+	greet(c);
+}
+
+int clients_init(struct clients *all)
+{
+	all->recent = calloc(RECENT_STATEMENTS, sizeof *all->recent);
+	if (!all->recent || getrandom(all->mock, sizeof all->mock, 0) != sizeof all->mock)
+		return -1;
+	return 0;
+}
+
+void clients_free(struct clients *all)
+{
+	free(all->slot);
+	free(all->recent);
+	explicit_bzero(all->mock, sizeof all->mock);
+}

@@ -1,0 +1,172 @@
+/* client.h - one frontend connection and its session.
+ *
+ *     AT_HELLO --startup--> AT_LOGIN --ok--> AT_READY --X, EOF, client_fail()--> AT_GONE
+ *
+ * client.c has its life: accepting, phases and deadlines, the one way out.  login.c takes it from
+ * the first byte to ReadyForQuery.  query.c cuts what it sends into requests, finds each a
+ * server and forwards the reply.
+ *
+ * A client at rest owns this struct and no buffer.  It holds no server before its first
+ * request; then it keeps those that it used until it leaves.
+ *
+ * Requests of a client are answered in order.  While some are in flight (all on one server), the
+ * next one may follow on the same server at once, or else waits until they are answered; what
+ * waits stays in conn, and nothing more is received.
+ */
+#ifndef CLIENT_H
+#define CLIENT_H
+
+#include "auth.h"
+#include "conf.h"
+#include "conn.h"
+#include "log.h"
+#include "route.h"
+#include "script.h"
+#include "server.h"
+
+struct client;
+
+/* Everything of this level; one per loop. */
+struct clients {
+	struct servers *servers;
+	struct route *route;
+	const struct conf *conf;
+	struct loop *loop;
+	struct log *log;
+	struct net *net;
+	const struct hba *hba;                  /* NULL: the file is missing or bad */
+
+	struct client **slot;                   /* by process id - 1; what cancel requests name */
+	uint32_t nslots, used, next_slot;
+	uint32_t open;                          /* structs, those that say goodbye included */
+	uint8_t mock[32];                       /* what unknown users' salts are made from */
+	bool draining;                          /* no new sessions */
+	struct recent *recent;                  /* RECENT_STATEMENTS of them */
+	uint64_t writers[64];                   /* hashes of statements that a replica refused: 25006 */
+	unsigned nwriters;
+};
+
+enum client_phase {
+	AT_HELLO,       /* a startup packet, SSLRequest or CancelRequest is awaited */
+	AT_LOGIN,       /* a password or SASL message, or PostgreSQL's word */
+	AT_READY,       /* logged in */
+	AT_GONE,        /* the last words are being sent, then it is freed */
+};
+
+/* Why the session cannot simply go on with another server: state that nobody can carry over. */
+enum {
+	PIN_TEMPORARY = 1,                      /* a temporary table */
+	PIN_LISTEN = 2,
+	PIN_CURSOR = 4,                         /* WITH HOLD */
+	PIN_FUNCTION = 8,                       /* a function that may keep something: a lock, a sequence */
+	PIN_OTHER = 16,                         /* LOAD, and what was not understood */
+};
+
+/* The facts of statements that were seen lately, by the hash of their text. */
+enum { RECENT_STATEMENTS = 512 };
+
+struct recent {
+	uint64_t hash;
+	struct sql_facts facts;
+};
+
+/* Bytes of BackendKeyData's secret in protocol 3.0 and 3.2. */
+enum { KEY_3_0 = 4, KEY_3_2 = 32 };
+
+struct login;
+
+struct client {
+	struct conn conn;
+	struct clients *all;
+	struct borrower borrower;               /* profile is the session's */
+	enum client_phase phase;
+	char status;                            /* as the client was last told: I T E */
+
+	uint32_t pid;                           /* what BackendKeyData says */
+	uint8_t key[KEY_3_2];
+	uint8_t key_len;
+	bool skip;                              /* an error was answered: ignore up to Sync */
+	bool waiting;                           /* for a server */
+	bool primary_once;                      /* the next request goes to the primary */
+	bool copying;                           /* COPY FROM STDIN: the last request takes data */
+	bool paused;                            /* its servers are not read: it is slow */
+	uint8_t pins;
+	bool lost_request;                      /* a server broke under a request that cannot run again */
+	bool told_fatal;                        /* PostgreSQL's own FATAL was forwarded */
+	uint32_t force;                         /* so many bytes of input are to run on the primary */
+	uint32_t left;                          /* of a message that streams to the last request's server */
+
+	struct node *wanted;                    /* of which it waits for a server */
+	struct server *lent;                    /* its servers */
+	unsigned inflight;
+	struct request *last;                   /* the newest in flight */
+
+	struct session session;
+	struct names prepared;
+	struct stmt *unnamed;                   /* the unnamed statement, when kept */
+	struct server *unnamed_on;              /* or the server that has it */
+	struct server *portal_on;               /* that has the unnamed portal */
+	struct portal *portals;                 /* named ones, and where they are */
+	struct script script;
+
+	struct timer timer;
+	struct task task;                       /* goes on with what was kept, or buries */
+	int64_t since, active;                  /* accepted; last heard of */
+	struct login *login;
+	struct log_who who;
+	uint8_t address[16];                    /* of the peer */
+	uint16_t port;
+	uint16_t family;
+};
+
+/* --- client.c ----------------------------------------------------------------------- */
+
+int clients_init(struct clients *all);          /* -1 without memory */
+void clients_free(struct clients *all);
+
+/* A connection was accepted; takes over the descriptor. */
+void client_accept(struct clients *all, int fd, const struct sockaddr_storage *peer);
+
+/* Asks for the end of what the client with this key runs, if there is one. */
+void client_cancel(struct clients *all, uint32_t pid, const uint8_t *key, size_t len);
+
+/* Ends all sessions with this message. */
+void clients_end(struct clients *all, const char *sqlstate, const char *message);
+
+/* The one way out: logs it, tells the client once, and closes when that has been sent.  Servers
+ * go back.  Returns -1 for the caller to return. */
+int client_fail(struct client *c, const struct report *r);
+int client_refuse(struct client *c, const char *sqlstate, const char *message, const char *detail,
+                  const char *hint);
+
+/* Likewise with PostgreSQL's own words: the body of an ErrorResponse. */
+int client_relay(struct client *c, const uint8_t *body, size_t len);
+int client_refused(struct client *c, const struct refusal *r);
+void client_leave(struct client *c);
+
+/* Sends built bytes. */
+void client_say(struct client *c, const struct put *o);
+void client_notice(struct client *c, const char *message);
+
+/* Goes on with kept bytes at the end of this turn. */
+void client_resume(struct client *c);
+
+/* "127.0.0.1" and "5432"; "[local]" and "" for a Unix socket. */
+void client_peer(const struct client *c, char *host, size_t size, char *port, size_t port_size);
+
+/* --- login.c ------------------------------------------------------------------------ */
+
+/* Uses what it can of the bytes; the rest is kept. */
+void login_input(struct client *c, uint8_t *p, size_t n);
+void login_lent(struct client *c, struct server *s);
+void login_refused(struct client *c, const struct refusal *r);
+void login_settled(struct client *c);
+void login_free(struct client *c);
+
+/* --- query.c ------------------------------------------------------------------------ */
+
+void query_input(struct client *c, uint8_t *p, size_t n);
+void query_refused(struct client *c, const struct refusal *r);
+void query_free(struct client *c);
+
+#endif

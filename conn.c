@@ -1,0 +1,287 @@
+#include "conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { SEGMENTS = 64 };
+
+struct kept {
+	size_t r, w, cap;                       /* r <= w <= cap */
+	uint8_t data[];
+};
+
+struct segment {
+	struct conn *conn;
+	const uint8_t *p;
+	size_t len;
+};
+
+struct net {
+	struct loop *loop;
+	struct segment segments[SEGMENTS];
+	unsigned nsegments;
+	size_t built;
+	uint8_t build[NET_BUILD];
+	uint8_t scratch[NET_KEEP + NET_RECV];
+};
+
+struct net *net_new(struct loop *l)
+{
+	struct net *n = malloc(sizeof *n);
+
+	if (!n)
+		return NULL;
+	n->loop = l;
+	n->nsegments = 0;
+	n->built = 0;
+	return n;
+}
+
+void net_free(struct net *n)
+{
+	free(n);
+}
+
+/* Adds bytes to a kept block, making or growing it; -1 without memory. */
+static int kept_add(struct kept **kp, const uint8_t *p, size_t len)
+{
+	struct kept *k = *kp;
+
+	if (k && k->r) {
+		memmove(k->data, k->data + k->r, k->w - k->r);
+		k->w -= k->r;
+		k->r = 0;
+	}
+	size_t have = k ? k->w : 0;
+	if (!k || k->cap - have < len) {
+		size_t cap = have + len < 2048 ? 2048 : have + len + (have + len) / 2;
+		struct kept *bigger = realloc(k, sizeof *k + cap);
+		if (!bigger)
+			return -1;
+		*kp = k = bigger;
+		k->r = 0;
+		k->w = have;
+		k->cap = cap;
+	}
+	memcpy(k->data + k->w, p, len);
+	k->w += len;
+	return 0;
+}
+
+static size_t kept_len(const struct kept *k)
+{
+	return k ? k->w - k->r : 0;
+}
+
+static void kept_free(struct kept **kp)
+{
+	free(*kp);
+	*kp = NULL;
+}
+
+int conn_open(struct net *n, struct conn *c, int fd, short events,
+              void (*ready)(struct watch *, short))
+{
+	*c = (struct conn){ .watch.ready = ready };
+	if (watch_start(n->loop, &c->watch, fd, events) == 0)
+		return 0;
+	close(fd);
+	return -1;
+}
+
+void conn_close(struct net *n, struct conn *c)
+{
+	if (!conn_is_open(c))
+		return;
+	net_flush(n);
+	watch_stop(n->loop, &c->watch);
+	close(c->watch.fd);
+	kept_free(&c->in);
+	kept_free(&c->out);
+}
+
+long conn_refill(struct net *n, struct conn *c, uint8_t **p)
+{
+	size_t have = kept_len(c->in);
+
+	*p = n->scratch;
+	if (!have)
+		return 0;
+	memcpy(n->scratch, c->in->data + c->in->r, have);
+	kept_free(&c->in);
+	return (long)have;
+}
+
+long conn_fill(struct net *n, struct conn *c, uint8_t **p)
+{
+	size_t have = kept_len(c->in), room = sizeof n->scratch - have;
+	ssize_t got;
+
+	if (room > NET_RECV)
+		room = NET_RECV;
+
+	*p = n->scratch;
+	do
+		got = recv(c->watch.fd, n->scratch + have, room, 0);
+	while (got < 0 && errno == EINTR);
+	if (got == 0)
+		errno = 0;
+	if (got <= 0)
+		return got < 0 && errno == EAGAIN ? 0 : -1;
+	if (have) {
+		memcpy(n->scratch, c->in->data + c->in->r, have);
+		kept_free(&c->in);
+	}
+	return (long)have + got;
+}
+
+int conn_keep(struct conn *c, const uint8_t *p, size_t len)
+{
+	if (!len)
+		return 0;
+	if (kept_len(c->in) + len > NET_KEEP)
+		return -1;
+	return kept_add(&c->in, p, len);
+}
+
+int conn_unread(struct conn *c, size_t at, const uint8_t *p, size_t len)
+{
+	if (kept_add(&c->in, p, len) < 0)
+		return -1;
+	uint8_t *from = c->in->data + c->in->r + at;
+	memmove(from + len, from, kept_len(c->in) - at - len);
+	memcpy(from, p, len);
+	return 0;
+}
+
+size_t conn_kept(const struct conn *c)
+{
+	return kept_len(c->in);
+}
+
+void conn_reading(struct net *n, struct conn *c, bool on)
+{
+	watch_want(n->loop, &c->watch, (short)((c->watch.events & POLLOUT) | (on ? POLLIN : 0)));
+}
+
+size_t conn_pending(const struct conn *c)
+{
+	return kept_len(c->out);
+}
+
+struct put net_build(struct net *n, size_t want)
+{
+	if (NET_BUILD - n->built < want)
+		net_flush(n);
+	struct put o = { .base = n->build + n->built, .cap = want };
+	n->built += want;
+	return o;
+}
+
+void conn_put(struct net *n, struct conn *c, const void *p, size_t len)
+{
+	struct segment *last = n->nsegments ? &n->segments[n->nsegments - 1] : NULL;
+
+	if (!len || c->broken)
+		return;
+	if (last && last->conn == c && last->p + last->len == p) {
+		last->len += len;
+		return;
+	}
+	if (n->nsegments == SEGMENTS)
+		net_flush(n);
+	n->segments[n->nsegments++] = (struct segment){ c, p, len };
+}
+
+static void broke(struct conn *c)
+{
+	c->broken = true;
+	kept_free(&c->out);
+}
+
+static void keep_rest(struct net *n, struct conn *c, const struct iovec *v, int count, size_t sent)
+{
+	for (int i = 0; i < count; i++) {
+		size_t skip = sent < v[i].iov_len ? sent : v[i].iov_len;
+		sent -= skip;
+		if (v[i].iov_len > skip
+		    && kept_add(&c->out, (uint8_t *)v[i].iov_base + skip, v[i].iov_len - skip) < 0) {
+			broke(c);
+			shutdown(c->watch.fd, SHUT_RDWR);
+			return;
+		}
+	}
+	if (c->out)
+		watch_want(n->loop, &c->watch, (short)(c->watch.events | POLLOUT));
+}
+
+static void send_segments(struct net *n, struct conn *c, struct iovec *v, int count)
+{
+	size_t total = 0;
+	ssize_t sent = 0;
+
+	for (int i = 0; i < count; i++)
+		total += v[i].iov_len;
+	if (!c->out && !c->broken) {
+		struct msghdr m = { .msg_iov = v, .msg_iovlen = (size_t)count };
+		do
+			sent = count == 1
+			       ? send(c->watch.fd, v[0].iov_base, v[0].iov_len, MSG_NOSIGNAL)
+			       : sendmsg(c->watch.fd, &m, MSG_NOSIGNAL);
+		while (sent < 0 && errno == EINTR);
+		if (sent < 0 && errno != EAGAIN)
+			broke(c);
+		if (sent < 0)
+			sent = 0;
+	}
+	if (!c->broken && (size_t)sent < total)
+		keep_rest(n, c, v, count, (size_t)sent);
+}
+
+/* Segments of one connection go out together, in their order. */
+void net_flush(struct net *n)
+{
+	for (unsigned i = 0; i < n->nsegments; i++) {
+		struct conn *c = n->segments[i].conn;
+		struct iovec v[SEGMENTS];
+		int count = 0;
+
+		if (!c)
+			continue;
+		for (unsigned k = i; k < n->nsegments; k++) {
+			struct segment *s = &n->segments[k];
+			if (s->conn != c)
+				continue;
+			v[count++] = (struct iovec){ (void *)(uintptr_t)s->p, s->len };
+			s->conn = NULL;
+		}
+		send_segments(n, c, v, count);
+	}
+	n->nsegments = 0;
+	n->built = 0;
+}
+
+size_t conn_drain(struct net *n, struct conn *c)
+{
+	while (c->out) {
+		struct kept *k = c->out;
+		ssize_t sent = send(c->watch.fd, k->data + k->r, k->w - k->r, MSG_NOSIGNAL);
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent < 0 && errno == EAGAIN)
+			return k->w - k->r;
+		if (sent < 0) {
+			broke(c);
+			break;
+		}
+		k->r += (size_t)sent;
+		if (k->r == k->w)
+			kept_free(&c->out);
+	}
+	watch_want(n->loop, &c->watch, (short)(c->watch.events & ~POLLOUT));
+	return 0;
+}

@@ -1,0 +1,672 @@
+/* dial.c - from a node's address to a server that is logged in; probes and cancels.
+ *
+ * One struct dial per attempt, freed when the server is ready or refused.  Nothing here blocks:
+ * names and keys are made by helper threads, and the server waits in a list meanwhile. */
+#include "server.h"
+
+#include "md5.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+	LOGIN_TIMEOUT = 60000,                  /* ms, from the startup packet to ReadyForQuery */
+	CANCEL_TIMEOUT = 5000,
+	LOGIN_MESSAGE_MAX = 64 * 1024,
+};
+
+#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+
+struct dial {
+	char *secret;                           /* the borrower's, not proved yet; or NULL */
+	int tried;                              /* addresses */
+	enum node_role role;
+	struct scram_keys keys;
+	bool have_keys;
+	struct derivation *waits;               /* for keys */
+	struct scram_client scram;
+};
+
+/* Keys being made by a helper thread.  Without a secret of its own it serves every login of the
+ * account that needs the same. */
+struct derivation {
+	struct job job;
+	struct account *account;
+	struct server *waiting;
+	char *password;
+	uint8_t salt[SCRAM_SALT_MAX], salt_len;
+	uint32_t iterations;
+	struct scram_keys keys;
+	bool shared;
+};
+
+static void try_address(struct server *s);
+
+static void wipe(char *secret)
+{
+	if (secret)
+		explicit_bzero(secret, strlen(secret));
+	free(secret);
+}
+
+static void unlink_waiting(struct server **list, struct server *s)
+{
+	for (; *list; list = &(*list)->next_waiting)
+		if (*list == s) {
+			*list = s->next_waiting;
+			return;
+		}
+}
+
+void dial_free(struct server *s)
+{
+	struct dial *d = s->dial;
+
+	if (!d)
+		return;
+	unlink_waiting(&s->node->unresolved, s);
+	if (d->waits)
+		unlink_waiting(&d->waits->waiting, s);
+	wipe(d->secret);
+	explicit_bzero(&d->keys, sizeof d->keys);
+	free(d);
+	s->dial = NULL;
+}
+
+/* --- ways to fail ---------------------------------------------------------------- */
+
+static void node_trouble(struct server *s, const char *why)
+{
+	char message[64];
+
+	snprintf(message, sizeof message, "failed to create a backend %d connection", s->node->id);
+	server_refused(s, &(struct refusal){ REFUSED_NODE,
+		{ "FATAL", "08006", message, why, NULL }, NULL, 0 });
+}
+
+/* PostgreSQL says no.  Starting up and shutting down are states of the node; all else is
+ * about this login. */
+static void backend_says_no(struct server *s, const uint8_t *body, size_t len)
+{
+	const char *code = wire_field(body, len, 'C'), *text = wire_field(body, len, 'M');
+	char why[160];
+
+	if (code && (!strcmp(code, "57P03") || !strcmp(code, "57P01") || !strcmp(code, "57P02"))) {
+		snprintf(why, sizeof why, "%.120s (%s)", text ? text : "not ready", code);
+		node_trouble(s, why);
+		return;
+	}
+	server_refused(s, &(struct refusal){ REFUSED_BACKEND,
+		{ "FATAL", code ? code : "08006", text ? text : "login refused", NULL, NULL }, body, len });
+}
+
+static void no_secret(struct server *s, const char *method)
+{
+	char message[80], hint[200];
+
+	snprintf(message, sizeof message, "failed to authenticate with backend using %s", method);
+	snprintf(hint, sizeof hint, "Node %d asks for the password of user \"%.63s\": pool_passwd needs"
+		" an entry that works with %s.", s->node->id, s->account->user, method);
+	server_refused(s, &(struct refusal){ REFUSED_SECRET,
+		{ "FATAL", "28P01", message, "valid password not found", hint }, NULL, 0 });
+}
+
+/* --- passwords --------------------------------------------------------------------- */
+
+static const char *clear_password(const struct server *s)
+{
+	const struct passwd_entry *e;
+
+	if (s->dial->secret)
+		return s->dial->secret;
+	if (s->account->password)
+		return s->account->password;
+	e = passwd_find(s->all->passwd, s->account->user);
+	return e && e->kind == PASSWD_CLEAR ? e->text : NULL;
+}
+
+static void say(struct server *s, char type, const void *body, size_t len)
+{
+	struct put o = net_build(s->all->net, len + WIRE_HEADER);
+
+	put_message(&o, type, body, len);
+	conn_put(s->all->net, &s->conn, o.base, o.len);
+}
+
+static void answer_clear(struct server *s)
+{
+	const char *password = clear_password(s);
+
+	if (password)
+		say(s, 'p', password, strlen(password) + 1);
+	else
+		no_secret(s, "clear text password");
+}
+
+static void answer_md5(struct server *s, struct msg *m)
+{
+	const char *password = clear_password(s);
+	const struct passwd_entry *e = passwd_find(s->all->passwd, s->account->user);
+	char stored[36], out[36];
+
+	if (m->end - m->at != 4) {
+		node_trouble(s, "a md5 request without its salt");
+		return;
+	}
+	if (password)
+		md5_password(stored, password, strlen(password), s->account->user);
+	else if (e && e->kind == PASSWD_MD5)
+		memcpy(stored, e->text, 36);
+	else {
+		no_secret(s, "md5");
+		return;
+	}
+	md5_answer(out, stored, m->at);
+	say(s, 'p', out, sizeof out);
+	explicit_bzero(stored, sizeof stored);
+}
+
+/* --- SCRAM ---------------------------------------------------------------------------- */
+
+static void scram_begin(struct server *s, struct msg *m)
+{
+	struct put o = net_build(s->all->net, SCRAM_OUT_MAX + 64);
+	char first[SCRAM_OUT_MAX];
+	uint8_t nonce[SCRAM_NONCE];
+	bool offered = false;
+
+	for (const char *name; *(name = get_text(m)); )
+		offered |= !strcmp(name, "SCRAM-SHA-256");
+	if (!offered) {
+		node_trouble(s, "it offers no SASL mechanism that this program has");
+		return;
+	}
+	if (!clear_password(s)) {
+		no_secret(s, "SCRAM");
+		return;
+	}
+	s->dial->scram = (struct scram_client){ 0 };
+	int n = getrandom(nonce, sizeof nonce, 0) == sizeof nonce
+	        ? scram_client_first(&s->dial->scram, first, sizeof first, nonce, NULL, 0, false) : -1;
+	if (n < 0) {
+		node_trouble(s, "no random numbers");
+		return;
+	}
+	put_begin(&o, 'p');
+	put_text(&o, "SCRAM-SHA-256");
+	put_u32(&o, (uint32_t)n);
+	put_bytes(&o, first, (size_t)n);
+	put_end(&o);
+	conn_put(s->all->net, &s->conn, o.base, o.len);
+}
+
+static void scram_answer(struct server *s)
+{
+	char out[SCRAM_OUT_MAX];
+	int n = scram_client_final(&s->dial->scram, out, sizeof out, &s->dial->keys);
+
+	if (n < 0)
+		node_trouble(s, "SCRAM failed");
+	else
+		say(s, 'p', out, (size_t)n);
+}
+
+static void derive(struct job *j)
+{
+	struct derivation *d = OWNER(j, struct derivation, job);
+
+	scram_derive(&d->keys, d->password, strlen(d->password), d->salt, d->salt_len, d->iterations);
+}
+
+static bool same_salt(const struct scram_client *c, const uint8_t *salt, size_t len, uint32_t iterations)
+{
+	return c->salt_len == len && c->iterations == iterations && !memcmp(c->salt, salt, len);
+}
+
+static void remember_keys(struct account *a, const struct scram_client *c, const struct scram_keys *k)
+{
+	a->keys = *k;
+	memcpy(a->salt, c->salt, c->salt_len);
+	a->salt_len = c->salt_len;
+	a->iterations = c->iterations;
+	a->have_keys = true;
+}
+
+static void derived(struct job *j)
+{
+	struct derivation *d = OWNER(j, struct derivation, job);
+	struct net *net = NULL;
+
+	if (d->shared)
+		d->account->deriving = NULL;
+	while (d->waiting) {
+		struct server *s = d->waiting;
+		d->waiting = s->next_waiting;
+		s->dial->waits = NULL;
+		s->dial->keys = d->keys;
+		s->dial->have_keys = true;
+		if (d->shared)
+			remember_keys(d->account, &s->dial->scram, &d->keys);
+		net = s->all->net;
+		scram_answer(s);
+	}
+	if (net)
+		net_flush(net);
+	account_drop(d->account);
+	wipe(d->password);
+	explicit_bzero(&d->keys, sizeof d->keys);
+	free(d);
+}
+
+static void wait_for(struct server *s, struct derivation *d)
+{
+	s->next_waiting = d->waiting;
+	d->waiting = s;
+	s->dial->waits = d;
+}
+
+static void start_derivation(struct server *s)
+{
+	const struct scram_client *c = &s->dial->scram;
+	struct derivation *d = calloc(1, sizeof *d);
+	char *password = strdup(clear_password(s));
+
+	if (!d || !password) {
+		free(d);
+		wipe(password);
+		node_trouble(s, "out of memory");
+		return;
+	}
+	*d = (struct derivation){ .job = { .work = derive, .done = derived }, .account = s->account,
+		.password = password, .salt_len = c->salt_len, .iterations = c->iterations,
+		.shared = !s->dial->secret && !s->account->deriving };
+	memcpy(d->salt, c->salt, c->salt_len);
+	s->account->refs++;
+	wait_for(s, d);
+	if (d->shared)
+		s->account->deriving = d;
+	if (loop_job(s->all->loop, LANE_KEYS, &d->job) < 0) {
+		d->job.work(&d->job);   /* no thread to be had: late is better than never */
+		d->job.done(&d->job);
+	}
+}
+
+static void scram_challenge(struct server *s, struct msg *m)
+{
+	struct scram_client *c = &s->dial->scram;
+	struct account *a = s->account;
+	const char *why;
+
+	if (scram_client_challenge(c, (const char *)m->at, (size_t)(m->end - m->at), &why) < 0) {
+		node_trouble(s, why);
+		return;
+	}
+	bool own = s->dial->secret != NULL;
+	if (!own && a->have_keys && same_salt(c, a->salt, a->salt_len, a->iterations)) {
+		s->dial->keys = a->keys;
+		s->dial->have_keys = true;
+		scram_answer(s);
+	} else if (!own && a->deriving
+	           && same_salt(c, a->deriving->salt, a->deriving->salt_len, a->deriving->iterations)) {
+		wait_for(s, a->deriving);
+	} else {
+		start_derivation(s);
+	}
+}
+
+static void scram_end(struct server *s, struct msg *m)
+{
+	const char *why;
+
+	if (!s->dial->have_keys || scram_client_verify(&s->dial->scram, (const char *)m->at,
+	                                               (size_t)(m->end - m->at), &s->dial->keys, &why) < 0)
+		node_trouble(s, "it could not prove that it knows the password");
+}
+
+/* --- login ---------------------------------------------------------------------------- */
+
+static void learn(struct server *s, enum demand demand)
+{
+	if (s->account->demand == DEMAND_UNKNOWN || s->node == nodes_primary(s->all->nodes))
+		s->account->demand = demand;
+}
+
+static void authentication(struct server *s, struct msg *m)
+{
+	if (s->probe) {
+		s->node->probing = false;
+		node_worked(s->node);
+		server_close(s, "the probe was answered");
+		return;
+	}
+	switch (get_u32(m)) {
+	case 0:
+		if (s->account->demand == DEMAND_UNKNOWN)
+			learn(s, DEMAND_NOTHING);
+		break;
+	case 3:
+		learn(s, DEMAND_CLEAR);
+		answer_clear(s);
+		break;
+	case 5:
+		learn(s, DEMAND_MD5);
+		answer_md5(s, m);
+		break;
+	case 10:
+		learn(s, DEMAND_SCRAM);
+		scram_begin(s, m);
+		break;
+	case 11:
+		scram_challenge(s, m);
+		break;
+	case 12:
+		scram_end(s, m);
+		break;
+	default:
+		node_trouble(s, "it asks for an authentication method that this program does not have");
+	}
+}
+
+/* Welcomes come from the primary: a standby reports in_hot_standby and the like. */
+static void parameter(struct server *s, struct msg *m)
+{
+	const char *name = get_text(m), *value = get_text(m);
+
+	if (m->broken)
+		return;
+	if (!strcmp(name, "in_hot_standby"))
+		s->dial->role = !strcmp(value, "on") ? ROLE_STANDBY : ROLE_PRIMARY;
+	if (s->node == nodes_primary(s->all->nodes))
+		profile_report(s->start, name, value);
+}
+
+static void key_data(struct server *s, struct msg *m)
+{
+	s->pid = get_u32(m);
+	size_t n = (size_t)(m->end - m->at);
+	if (m->broken || n > sizeof s->key)
+		return;
+	memcpy(s->key, m->at, n);
+	s->key_len = (uint16_t)n;
+}
+
+static void logged_in(struct server *s)
+{
+	struct dial *d = s->dial;
+
+	timer_stop(s->all->loop, &s->timer);
+	if (d->secret) {
+		account_set_password(s->account, d->secret);
+		if (d->have_keys)
+			remember_keys(s->account, &d->scram, &d->keys);
+	}
+	if (d->role != ROLE_UNKNOWN)
+		node_is(s->node, d->role);
+	s->start->welcomed |= s->node == nodes_primary(s->all->nodes);
+	dial_free(s);
+	server_ready(s);
+}
+
+static void login_message(struct server *s, struct msg *m)
+{
+	switch (m->type) {
+	case 'R':
+		authentication(s, m);
+		break;
+	case 'E':
+		if (s->probe && s->phase != GONE)
+			s->node->probing = false;
+		backend_says_no(s, m->at, (size_t)(m->end - m->at));
+		break;
+	case 'S':
+		parameter(s, m);
+		break;
+	case 'K':
+		key_data(s, m);
+		break;
+	case 'Z':
+		logged_in(s);
+		break;
+	case 'N': case 'v':
+		break;          /* a notice (an expiring password, say); an older minor version */
+	default:
+		node_trouble(s, "it does not speak PostgreSQL's protocol");
+	}
+}
+
+static void logging_in(struct watch *w, short revents)
+{
+	struct server *s = OWNER(w, struct server, conn.watch);
+	struct net *net = s->all->net;
+	uint8_t *p;
+	struct msg m;
+
+	if (revents & POLLOUT)
+		conn_drain(net, &s->conn);
+	if (!(revents & ~POLLOUT))
+		return;
+	long n = conn_fill(net, &s->conn, &p);
+	if (n < 0)
+		node_trouble(s, errno ? strerror(errno) : "it closed the connection during login");
+	for (long used; n > 0 && s->phase == LOGIN; p += used, n -= used) {
+		used = wire_next(&m, p, (size_t)n, LOGIN_MESSAGE_MAX);
+		if (used == WIRE_MORE && conn_keep(&s->conn, p, (size_t)n) == 0)
+			break;
+		if (used <= 0) {
+			node_trouble(s, "it does not speak PostgreSQL's protocol");
+			break;
+		}
+		login_message(s, &m);
+	}
+	net_flush(net);
+}
+
+static void took_too_long(struct timer *t)
+{
+	struct server *s = OWNER(t, struct server, timer);
+	struct net *net = s->all->net;
+
+	node_trouble(s, s->phase == LOGIN ? "login took too long" : "connect_timeout was reached");
+	net_flush(net);
+}
+
+static void send_startup(struct server *s)
+{
+	const struct profile *p = s->start;
+	struct put o = net_build(s->all->net, WIRE_STARTUP_MAX + 256);
+
+	put_begin(&o, 0);
+	put_u32(&o, WIRE_V3_0);
+	put_text(&o, "user");
+	put_text(&o, s->account->user);
+	put_text(&o, "database");
+	put_text(&o, s->account->database);
+	put_bytes(&o, p->params, p->len);
+	put_byte(&o, 0);
+	put_end(&o);
+	s->phase = LOGIN;
+	s->conn.watch.ready = logging_in;
+	timer_set(s->all->loop, &s->timer, LOGIN_TIMEOUT);
+	conn_put(s->all->net, &s->conn, o.base, o.len);
+}
+
+/* --- connecting ------------------------------------------------------------------------- */
+
+static void next_address(struct server *s, int error)
+{
+	conn_close(s->all->net, &s->conn);
+	if (s->dial->tried < s->node->naddresses)
+		try_address(s);
+	else
+		node_trouble(s, strerror(error));
+}
+
+static void connected(struct watch *w, short revents)
+{
+	struct server *s = OWNER(w, struct server, conn.watch);
+	struct net *net = s->all->net;
+	int error = 0;
+	socklen_t len = sizeof error;
+
+	(void)revents;
+	getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	if (error) {
+		next_address(s, error);
+	} else {
+		watch_want(s->all->loop, w, POLLIN);
+		send_startup(s);
+	}
+	net_flush(net);
+}
+
+/* A socket that has begun to connect, or -1 and errno. */
+static int begin_connect(const struct sockaddr_storage *at, socklen_t len)
+{
+	int fd = socket(at->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
+
+	if (fd < 0)
+		return -1;
+	if (at->ss_family != AF_UNIX) {
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+	}
+	if (connect(fd, (const struct sockaddr *)at, len) == 0 || errno == EINPROGRESS)
+		return fd;
+	int error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+static void try_address(struct server *s)
+{
+	const struct address *a = node_address(s->node);
+
+	if (!a && s->node->state == NODE_DOWN && !s->node->look_up) {
+		node_trouble(s, s->node->why);
+		return;
+	}
+	if (!a) {
+		s->phase = RESOLVE;
+		s->next_waiting = s->node->unresolved;
+		s->node->unresolved = s;
+		return;
+	}
+	s->dial->tried++;
+	s->phase = CONNECT;
+	int fd = begin_connect(&a->at, a->len);
+	if (fd < 0)
+		next_address(s, errno);
+	else if (conn_open(s->all->net, &s->conn, fd, POLLOUT, connected) < 0)
+		node_trouble(s, "out of memory");
+}
+
+void dial_resume(struct node *n)
+{
+	struct server *list = n->unresolved;
+
+	n->unresolved = NULL;
+	while (list) {
+		struct server *s = list;
+		list = s->next_waiting;
+		try_address(s);
+	}
+}
+
+void dial_start(struct server *s, const char *secret)
+{
+	int64_t patience = node_conf(s->node)->connect_timeout;
+
+	s->timer.fire = took_too_long;
+	s->dial = calloc(1, sizeof *s->dial);
+	if (s->dial && secret)
+		s->dial->secret = strdup(secret);
+	if (!s->dial || (secret && !s->dial->secret)) {
+		node_trouble(s, "out of memory");
+		return;
+	}
+	if (patience)
+		timer_set(s->all->loop, &s->timer, patience);
+	try_address(s);
+}
+
+/* --- cancels ------------------------------------------------------------------------------ */
+
+struct cancel {
+	struct conn conn;
+	struct timer timer;
+	struct task bury;
+	struct server *server;
+};
+
+static void bury_cancel(struct task *t)
+{
+	free(OWNER(t, struct cancel, bury));
+}
+
+static void end_cancel(struct cancel *c)
+{
+	struct servers *all = c->server->all;
+
+	timer_stop(all->loop, &c->timer);
+	conn_close(all->net, &c->conn);
+	loop_defer(all->loop, &c->bury);
+	server_canceled(c->server);
+	net_flush(all->net);
+}
+
+static void cancel_late(struct timer *t)
+{
+	end_cancel(OWNER(t, struct cancel, timer));
+}
+
+/* First writable: the request goes out.  Then PostgreSQL closes, which says that the signal was
+ * sent. */
+static void cancel_ready(struct watch *w, short revents)
+{
+	struct cancel *c = OWNER(w, struct cancel, conn.watch);
+	struct server *s = c->server;
+
+	if (revents & ~POLLOUT) {
+		end_cancel(c);
+		return;
+	}
+	struct put o = net_build(s->all->net, 12 + sizeof s->key);
+	put_begin(&o, 0);
+	put_u32(&o, WIRE_CANCEL);
+	put_u32(&o, s->pid);
+	put_bytes(&o, s->key, s->key_len);
+	put_end(&o);
+	watch_want(s->all->loop, w, POLLIN);
+	conn_put(s->all->net, &c->conn, o.base, o.len);
+	net_flush(s->all->net);
+}
+
+void server_cancel(struct server *s)
+{
+	struct cancel *c = s->key_len ? calloc(1, sizeof *c) : NULL;
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof peer;
+
+	if (!c)
+		return;
+	c->server = s;
+	c->timer.fire = cancel_late;
+	c->bury.run = bury_cancel;
+	int fd = getpeername(s->conn.watch.fd, (struct sockaddr *)&peer, &len) == 0
+	         ? begin_connect(&peer, len) : -1;
+	if (fd < 0 || conn_open(s->all->net, &c->conn, fd, POLLOUT, cancel_ready) < 0) {
+		free(c);
+		return;
+	}
+	timer_set(s->all->loop, &c->timer, CANCEL_TIMEOUT);
+	s->cancels++;
+}

@@ -1,0 +1,106 @@
+/* log.h - log lines in Pgpool-II's format.
+ *
+ * A record is one write(2) to stderr:
+ *
+ *      <prefix>SEVERITY:  message
+ *      <prefix>DETAIL:  what exactly          only when given and not terse
+ *      <prefix>HINT:  what to do              likewise
+ *
+ * The prefix is the parameter log_line_prefix, default "%m: %a pid %p: ":
+ *
+ *      %a  application or process name        %u  user       %d  database
+ *      %t  local time                         %m  local time with milliseconds
+ *      %p  %P  process id                     %l  number of the record within its session
+ *      %%  a percent sign
+ *
+ * and a number between the two characters pads to that width, on the left side with a
+ * minus sign ("%-10a").  Other escapes print nothing, as in PostgreSQL.
+ *
+ * A line feed inside a text is followed by a tab, so that a reader can tell a continued
+ * record from the next one; other control characters become '?', so that a client's name
+ * cannot forge a line or reach a terminal.  A text longer than LOG_TEXT_MAX bytes is cut
+ * between two characters and ends in "...".
+ *
+ * Writing never waits: what a descriptor without room does not take is dropped and counted
+ * (see log_open).  errno is left as it was.
+ *
+ * One struct log per program, passed explicitly; it belongs to one thread.  The zero value
+ * is valid: every level, tersely, with the default prefix, to stderr.  VERBOSITY_VERBOSE writes
+ * what VERBOSITY_DEFAULT writes.
+ */
+#ifndef LOG_H
+#define LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <time.h>
+
+/* The levels in PostgreSQL's order, least important first; A(...) is a second word for one. */
+#define LEVEL_WORDS(W, A) \
+	W(LEVEL_DEBUG5, "debug5") \
+	W(LEVEL_DEBUG4, "debug4") \
+	W(LEVEL_DEBUG3, "debug3") \
+	W(LEVEL_DEBUG2, "debug2") \
+	A(LEVEL_DEBUG2, "debug") \
+	W(LEVEL_DEBUG1, "debug1") \
+	W(LEVEL_LOG, "log") \
+	W(LEVEL_INFO, "info") \
+	W(LEVEL_NOTICE, "notice") \
+	W(LEVEL_WARNING, "warning") \
+	W(LEVEL_ERROR, "error") \
+	W(LEVEL_FATAL, "fatal") \
+	W(LEVEL_PANIC, "panic")
+
+#define VERBOSITY_WORDS(W, A) \
+	W(VERBOSITY_TERSE, "terse") \
+	W(VERBOSITY_DEFAULT, "default") \
+	W(VERBOSITY_VERBOSE, "verbose")
+
+#define LOG_WORD(constant, word) constant,
+#define LOG_ALIAS(constant, word)
+enum level { LEVEL_WORDS(LOG_WORD, LOG_ALIAS) };
+enum verbosity { VERBOSITY_WORDS(LOG_WORD, LOG_ALIAS) };
+#undef LOG_WORD
+#undef LOG_ALIAS
+
+enum { LOG_TEXT_MAX = 8192 };
+
+struct log {
+	const char *prefix;             /* log_line_prefix; the caller's, NULL is the default */
+	enum level min;                 /* log_min_messages */
+	enum verbosity verbosity;       /* log_error_verbosity */
+	int fd;                         /* 0 means 2, stderr */
+	unsigned long lines;            /* records of the program itself */
+	unsigned long dropped;          /* records lost or cut because nobody read them */
+
+	/* log.c's own: */
+	long pid;
+	time_t second;                  /* which second `clock` shows */
+	char clock[24];
+	bool torn;                      /* the last write ended inside a line */
+};
+
+/* Whose record it is.  The strings are the caller's; NULL prints [unknown]. */
+struct log_who {
+	const char *app, *user, *database;
+	unsigned long lines;            /* records so far; log_write counts */
+};
+
+/* Gives the log a non-blocking descriptor of its own on stderr where the system allows it, so
+ * that a stalled reader of our log (a container runtime, a pager) cannot stall the proxy.
+ * Without this call a write waits as long as stderr makes it wait. */
+void log_open(struct log *l);
+
+/* The level's name as it is printed: "LOG"; all debug levels are "DEBUG". */
+const char *log_level_name(enum level v);
+
+/* Would a record of this level be written?  PostgreSQL's rule for server logs: LOG is more
+ * important than ERROR and less than FATAL.  Cheap: ask before building costly arguments. */
+bool log_wants(const struct log *l, enum level v);
+
+/* Writes one record if log_wants() it.  who = NULL is the program itself ("main"); detail and
+ * hint may be NULL.  fmt is for the message only. */
+void log_write(struct log *l, struct log_who *who, enum level v, const char *detail,
+	const char *hint, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+
+#endif

@@ -1,0 +1,693 @@
+/* login.c - from a client's first byte to its first ReadyForQuery.
+ *
+ *     startup packet
+ *       |
+ *     pool_hba.conf's method, or without it what PostgreSQL asks of this account (the first login
+ *       |           of an account opens a connection to find out; then it is remembered)
+ *     the exchange with the client: nothing, clear text, md5, SCRAM-SHA-256
+ *       |
+ *     the welcome: the profile's ParameterStatus messages (likewise, from a server's login)
+ *
+ * A clear text password that pool_passwd does not know is proved by logging in to PostgreSQL
+ * with it. */
+#include "client.h"
+
+#include "md5.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+
+/* What is awaited. */
+enum step {
+	ASK_DEMAND,             /* PostgreSQL: what does it ask of this account? */
+	ASK_CLEAR,              /* the client: its password */
+	ASK_MD5,
+	ASK_SASL_FIRST, ASK_SASL_FINAL,
+	ASK_KEYS,               /* a helper thread: the verifier */
+	ASK_PROOF,              /* PostgreSQL: is this password right? */
+	ASK_WELCOME,            /* PostgreSQL: a server with this profile */
+};
+
+struct login {
+	enum step step;
+	struct client *client;
+	uint8_t salt[4];
+	char *password;                 /* to be proved; wiped */
+	struct server *server;
+	struct verification *waits;
+	struct login *next;             /* who waits for the same */
+	struct scram_server scram;
+	struct scram_verifier verifier;
+};
+
+/* A verifier being made by a helper thread, once for all that log in as this account. */
+struct verification {
+	struct job job;
+	struct account *account;
+	struct login *waiting;
+	char *password;
+	size_t len;
+	uint8_t salt[SCRAM_SALT_OWN];
+	struct scram_keys keys;
+};
+
+static int welcome(struct client *c);
+static int by_demand(struct client *c);
+
+static struct account *account(const struct client *c)
+{
+	return c->borrower.profile->account;
+}
+
+static const struct passwd_entry *entry(const struct client *c)
+{
+	return passwd_find(c->all->servers->passwd, account(c)->user);
+}
+
+/* --- what is said ----------------------------------------------------------------------------- */
+
+static int ask(struct client *c, enum step step, uint32_t code, const void *data, size_t n)
+{
+	struct put o = net_build(c->all->net, n + 16);
+
+	put_begin(&o, 'R');
+	put_u32(&o, code);
+	put_bytes(&o, data, n);
+	put_end(&o);
+	client_say(c, &o);
+	c->login->step = step;
+	return 0;
+}
+
+static int wrong_password(struct client *c)
+{
+	char text[128];
+
+	snprintf(text, sizeof text, "password authentication failed for user \"%.80s\"", account(c)->user);
+	return client_refuse(c, "28P01", text, NULL, NULL);
+}
+
+static int no_entry(struct client *c, const char *method)
+{
+	char text[80], hint[256];
+
+	snprintf(text, sizeof text, "failed to authenticate with backend using %s", method);
+	snprintf(hint, sizeof hint, "User \"%.63s\" needs an entry in pool_passwd that works with %s (or"
+		" %s_USERNAME and %s_PASSWORD variables), or set allow_clear_text_frontend_auth.",
+		account(c)->user, method, "<PREFIX>", "<PREFIX>");
+	return client_refuse(c, "28P01", text, "valid password not found", hint);
+}
+
+static int bad_packet(struct client *c, const char *why)
+{
+	return client_refuse(c, "08P01", why, NULL, NULL);
+}
+
+/* --- the end: ready --------------------------------------------------------------------------- */
+
+static void key_data(struct client *c, struct put *o)
+{
+	put_begin(o, 'K');
+	put_u32(o, c->pid);
+	put_bytes(o, c->key, c->key_len);
+	put_end(o);
+}
+
+static int ready(struct client *c)
+{
+	struct profile *p = c->borrower.profile;
+	struct clients *all = c->all;
+
+	if (getrandom(c->key, c->key_len, 0) != c->key_len)
+		return client_refuse(c, "58000", "no random numbers", NULL, NULL);
+	struct put o = net_build(all->net, 128 + p->welcome_len);
+	if (!o.base || o.cap > NET_BUILD)
+		return client_refuse(c, "53200", "out of memory", NULL, NULL);
+	put_begin(&o, 'R');
+	put_u32(&o, 0);
+	put_end(&o);
+	put_bytes(&o, p->welcome, p->welcome_len);
+	key_data(c, &o);
+	put_ready(&o, 'I');
+	client_say(c, &o);
+	struct server *s = c->login->server;
+	c->login->server = NULL;
+	if (s && !all->conf->connection_cache) {
+		s->next_lent = c->lent;         /* its one session begins */
+		c->lent = s;
+	} else if (s) {
+		server_return(s);
+	}
+	login_free(c);
+	c->phase = AT_READY;
+	timer_stop(all->loop, &c->timer);
+	if (all->conf->client_idle_limit)
+		timer_set(all->loop, &c->timer, all->conf->client_idle_limit * 1000);
+	client_resume(c);
+	return 0;
+}
+
+/* --- with PostgreSQL's help ---------------------------------------------------------------------- */
+
+static int borrow(struct client *c, enum step step)
+{
+	struct servers *servers = c->all->servers;
+
+	c->login->step = step;
+	c->borrower.secret = c->login->password;
+	struct server *s = server_borrow(servers, &c->borrower, nodes_primary(servers->nodes), true);
+	if (s)
+		login_lent(c, s);
+	return 0;
+}
+
+static int welcome(struct client *c)
+{
+	if (c->borrower.profile->welcomed && c->all->conf->connection_cache)
+		return ready(c);
+	return borrow(c, ASK_WELCOME);
+}
+
+static void give_back(struct client *c)
+{
+	struct server *s = c->login->server;
+
+	c->login->server = NULL;
+	if (s)
+		server_return(s);
+}
+
+void login_settled(struct client *c)
+{
+	struct server *s = c->login->server;
+
+	if (!s || s->head)
+		return;
+	switch (c->login->step) {
+	case ASK_DEMAND:
+		give_back(c);
+		by_demand(c);
+		break;
+	case ASK_PROOF: case ASK_WELCOME:
+		c->borrower.profile->welcomed = true;
+		ready(c);
+		break;
+	default:
+		give_back(c);
+	}
+}
+
+void login_lent(struct client *c, struct server *s)
+{
+	c->login->server = s;
+	login_settled(c);
+}
+
+void login_refused(struct client *c, const struct refusal *r)
+{
+	c->login->server = NULL;
+	if (c->login->step == ASK_DEMAND && r->kind == REFUSED_SECRET)
+		by_demand(c);
+	else
+		client_refused(c, r);
+}
+
+/* --- SCRAM ------------------------------------------------------------------------------------------ */
+
+static int begin_sasl(struct client *c)
+{
+	static const char mechanisms[] = "SCRAM-SHA-256\0";
+
+	return ask(c, ASK_SASL_FIRST, 10, mechanisms, sizeof mechanisms);
+}
+
+static void verify_work(struct job *j)
+{
+	struct verification *v = OWNER(j, struct verification, job);
+
+	scram_derive(&v->keys, v->password, v->len, v->salt, sizeof v->salt, SCRAM_ITERATIONS);
+}
+
+static void verify_done(struct job *j)
+{
+	struct verification *v = OWNER(j, struct verification, job);
+	struct account *a = v->account;
+	struct net *net = NULL;
+
+	scram_verifier_make(&a->verifier, &v->keys, v->salt, sizeof v->salt, SCRAM_ITERATIONS);
+	a->have_verifier = true;
+	a->verifying = NULL;
+	while (v->waiting) {
+		struct login *l = v->waiting;
+		v->waiting = l->next;
+		l->waits = NULL;
+		l->verifier = a->verifier;
+		net = l->client->all->net;
+		begin_sasl(l->client);
+	}
+	if (net)
+		net_flush(net);
+	account_drop(a);
+	explicit_bzero(v->password, v->len);
+	explicit_bzero(&v->keys, sizeof v->keys);
+	free(v->password);
+	free(v);
+}
+
+static int await_verifier(struct client *c, const struct passwd_entry *e)
+{
+	struct account *a = account(c);
+	struct verification *v = a->verifying;
+
+	c->login->step = ASK_KEYS;
+	if (!v) {
+		v = calloc(1, sizeof *v);
+		char *password = v ? strdup(e->text) : NULL;
+		if (!password || getrandom(v->salt, sizeof v->salt, 0) != sizeof v->salt) {
+			free(password);
+			free(v);
+			return client_refuse(c, "53200", "out of memory", NULL, NULL);
+		}
+		v->password = password;
+		v->len = e->len;
+		v->account = a;
+		v->job.work = verify_work;
+		v->job.done = verify_done;
+		a->verifying = v;
+		a->refs++;
+		if (loop_job(c->all->loop, LANE_KEYS, &v->job) < 0) {
+			verify_work(&v->job);
+			verify_done(&v->job);
+			c->login->verifier = a->verifier;
+			return begin_sasl(c);
+		}
+	}
+	c->login->waits = v;
+	c->login->next = v->waiting;
+	v->waiting = c->login;
+	return 0;
+}
+
+/* The verifier: known, or a by-product of the keys for the backend, or made; for unknown users one
+ * that looks the same. */
+static int start_sasl(struct client *c, const struct passwd_entry *e)
+{
+	struct account *a = account(c);
+	struct scram_verifier *v = &c->login->verifier;
+
+	if (e && e->kind == PASSWD_SCRAM && scram_verifier_parse(v, e->text) == 0)
+		return begin_sasl(c);
+	if (!e || e->kind != PASSWD_CLEAR) {
+		log_write(c->all->log, &c->who, LEVEL_LOG, "SCRAM needs the clear text password of the user,"
+			" or a SCRAM-SHA-256 verifier.", NULL, "pool_passwd file does not contain an entry"
+			" for \"%s\" that works with scram-sha-256", a->user);
+		scram_verifier_mock(v, c->all->mock, a->user);
+		return begin_sasl(c);
+	}
+	if (!a->have_verifier && a->have_keys && !a->password) {
+		scram_verifier_make(&a->verifier, &a->keys, a->salt, a->salt_len, a->iterations);
+		a->have_verifier = true;
+	}
+	if (!a->have_verifier)
+		return await_verifier(c, e);
+	*v = a->verifier;
+	return begin_sasl(c);
+}
+
+static int sasl_first(struct client *c, struct msg *m)
+{
+	struct login *l = c->login;
+	const char *mechanism = get_text(m), *why = "";
+	uint32_t len = get_u32(m);
+	char out[SCRAM_OUT_MAX];
+	uint8_t nonce[SCRAM_NONCE];
+
+	if (m->broken || strcmp(mechanism, "SCRAM-SHA-256") || len != (size_t)(m->end - m->at))
+		return bad_packet(c, "malformed SASLInitialResponse");
+	if (getrandom(nonce, sizeof nonce, 0) != sizeof nonce)
+		return client_refuse(c, "58000", "no random numbers", NULL, NULL);
+	int n = scram_server_first(&l->scram, out, sizeof out, (const char *)m->at, len, &l->verifier,
+		nonce, NULL, 0, false, &why);
+	if (n < 0)
+		return bad_packet(c, why);
+	return ask(c, ASK_SASL_FINAL, 11, out, (size_t)n);
+}
+
+static int sasl_final(struct client *c, struct msg *m)
+{
+	struct login *l = c->login;
+	const char *why = "";
+	char out[SCRAM_OUT_MAX];
+	uint8_t client_key[SCRAM_KEY];
+
+	int n = scram_server_final(&l->scram, out, sizeof out, (const char *)m->at,
+		(size_t)(m->end - m->at), &l->verifier, client_key, &why);
+	explicit_bzero(client_key, sizeof client_key);
+	if (n == -2)
+		return wrong_password(c);
+	if (n < 0)
+		return bad_packet(c, why);
+	ask(c, ASK_SASL_FINAL, 12, out, (size_t)n);
+	return welcome(c);
+}
+
+/* --- clear text and md5 ---------------------------------------------------------------------------------- */
+
+static int start_md5(struct client *c)
+{
+	struct login *l = c->login;
+
+	if (getrandom(l->salt, sizeof l->salt, 0) != sizeof l->salt)
+		return client_refuse(c, "58000", "no random numbers", NULL, NULL);
+	return ask(c, ASK_MD5, 5, l->salt, sizeof l->salt);
+}
+
+static int md5_answered(struct client *c, struct msg *m)
+{
+	const struct passwd_entry *e = entry(c);
+	const char *answer = get_text(m);
+
+	if (m->broken)
+		return bad_packet(c, "malformed PasswordMessage");
+	if (!e || !passwd_check_md5(e, c->login->salt, answer))
+		return wrong_password(c);
+	return welcome(c);
+}
+
+static int clear_answered(struct client *c, struct msg *m)
+{
+	const struct passwd_entry *e = entry(c);
+	const char *password = get_text(m);
+
+	if (m->broken)
+		return bad_packet(c, "malformed PasswordMessage");
+	if (!*password)
+		return client_refuse(c, "28P01", "empty password returned by client", NULL, NULL);
+	if (e && (e->kind == PASSWD_CLEAR || e->kind == PASSWD_MD5))
+		return passwd_check_clear(e, password, strlen(password)) ? welcome(c) : wrong_password(c);
+	if (account_knows(account(c), password))
+		return welcome(c);
+	if (!(c->login->password = strdup(password)))
+		return client_refuse(c, "53200", "out of memory", NULL, NULL);
+	return borrow(c, ASK_PROOF);
+}
+
+static int password_message(struct client *c, struct msg *m)
+{
+	switch (c->login->step) {
+	case ASK_CLEAR:
+		return clear_answered(c, m);
+	case ASK_MD5:
+		return md5_answered(c, m);
+	case ASK_SASL_FIRST:
+		return sasl_first(c, m);
+	case ASK_SASL_FINAL:
+		return sasl_final(c, m);
+	default:
+		return bad_packet(c, "unexpected password message");
+	}
+}
+
+/* --- which exchange ----------------------------------------------------------------------------------------- */
+
+/* Without pool_hba.conf: as PostgreSQL asks us, we ask the client. */
+static int by_demand(struct client *c)
+{
+	const struct passwd_entry *e = entry(c);
+	bool clear = c->all->conf->allow_clear_text_frontend_auth;
+
+	switch (account(c)->demand) {
+	case DEMAND_NOTHING:
+		return welcome(c);
+	case DEMAND_CLEAR:
+		return ask(c, ASK_CLEAR, 3, NULL, 0);
+	case DEMAND_MD5:
+		if (e && (e->kind == PASSWD_CLEAR || e->kind == PASSWD_MD5))
+			return start_md5(c);
+		return clear ? ask(c, ASK_CLEAR, 3, NULL, 0) : no_entry(c, "md5");
+	case DEMAND_SCRAM:
+		if (e && e->kind == PASSWD_CLEAR)
+			return start_sasl(c, e);
+		return clear && !e ? ask(c, ASK_CLEAR, 3, NULL, 0) : no_entry(c, "SCRAM");
+	case DEMAND_UNKNOWN:
+		break;
+	}
+	return borrow(c, ASK_DEMAND);
+}
+
+static void peer_address(const struct client *c, struct sockaddr_storage *to)
+{
+	*to = (struct sockaddr_storage){ .ss_family = c->family };
+	if (c->family == AF_INET)
+		memcpy(&((struct sockaddr_in *)to)->sin_addr, c->address, 4);
+	else if (c->family == AF_INET6)
+		memcpy(&((struct sockaddr_in6 *)to)->sin6_addr, c->address, 16);
+}
+
+static int not_allowed(struct client *c)
+{
+	char host[INET6_ADDRSTRLEN], port[8], detail[512];
+
+	client_peer(c, host, sizeof host, port, sizeof port);
+	if (!c->all->hba)
+		snprintf(detail, sizeof detail, "missing or erroneous pool_hba.conf file");
+	else
+		snprintf(detail, sizeof detail, "no pool_hba.conf entry for host \"%s\", user \"%.63s\","
+			" database \"%.63s\", SSL off", host, account(c)->user, account(c)->database);
+	return client_refuse(c, "28000", "client authentication failed", detail,
+		"see pgpool log for details");
+}
+
+static int by_rule(struct client *c)
+{
+	struct sockaddr_storage peer;
+	char text[128];
+
+	peer_address(c, &peer);
+	const struct hba_rule *rule = !c->all->hba ? NULL : hba_find(c->all->hba,
+		(const struct sockaddr *)&peer, false, account(c)->database, account(c)->user);
+	if (!rule || rule->method == HBA_REJECT)
+		return not_allowed(c);
+	switch (rule->method) {
+	case HBA_TRUST:
+		return welcome(c);
+	case HBA_PASSWORD:
+		return ask(c, ASK_CLEAR, 3, NULL, 0);
+	case HBA_MD5:
+		return start_md5(c);
+	case HBA_SCRAM:
+		return start_sasl(c, entry(c));
+	default:
+		snprintf(text, sizeof text, "authentication method \"%s\" (pool_hba.conf line %d) is not"
+			" supported", hba_method_name(rule->method), rule->line);
+		return client_refuse(c, "28000", text, NULL, NULL);
+	}
+}
+
+/* --- the startup packet ------------------------------------------------------------------------------------------ */
+
+struct startup {
+	const char *user, *database;
+	char pairs[WIRE_STARTUP_MAX];           /* the other parameters */
+	size_t len;
+	const char *unknown[64];                /* protocol options: names that begin with _pq_. */
+	unsigned nunknown;
+};
+
+static bool read_startup(struct startup *s, struct msg *m)
+{
+	for (const char *name; *(name = get_text(m)); ) {
+		const char *value = get_text(m);
+		size_t n = strlen(name) + 1, v = strlen(value) + 1;
+		if (m->broken)
+			return false;
+		if (!strcmp(name, "user"))
+			s->user = value;
+		else if (!strcmp(name, "database"))
+			s->database = value;
+		else if (!strncmp(name, "_pq_.", 5)) {
+			if (s->nunknown < sizeof s->unknown / sizeof *s->unknown)
+				s->unknown[s->nunknown++] = name;
+		} else {
+			memcpy(s->pairs + s->len, name, n);
+			memcpy(s->pairs + s->len + n, value, v);
+			s->len += n + v;
+		}
+	}
+	return !m->broken && m->at == m->end;
+}
+
+/* A newer minor version, or options nobody here knows: says which version it will be. */
+static void negotiate(struct client *c, const struct startup *s, uint32_t version)
+{
+	uint32_t minor = version & 0xffff;
+	struct put o = net_build(c->all->net, WIRE_STARTUP_MAX + 64);
+
+	if (minor <= 2 && minor != 1 && !s->nunknown)
+		return;
+	put_begin(&o, 'v');
+	put_u32(&o, minor >= 2 ? WIRE_V3_2 : WIRE_V3_0);
+	put_u32(&o, s->nunknown);
+	for (unsigned i = 0; i < s->nunknown; i++)
+		put_text(&o, s->unknown[i]);
+	put_end(&o);
+	client_say(c, &o);
+}
+
+static int identify(struct client *c, const struct startup *s)
+{
+	const char *database = s->database && *s->database ? s->database : s->user;
+	struct account *a = account_get(c->all->servers->accounts, s->user, database);
+
+	if (a)
+		c->borrower.profile = profile_get(a, s->pairs, s->len);
+	if (a)
+		account_drop(a);
+	c->login = calloc(1, sizeof *c->login);
+	if (!c->borrower.profile || !c->login)
+		return client_refuse(c, "53200", "out of memory", "or more than 128 startup parameters", NULL);
+	c->login->client = c;
+	c->who.user = account(c)->user;
+	c->who.database = account(c)->database;
+	if (*c->borrower.profile->application_name)
+		c->who.app = c->borrower.profile->application_name;
+	return 0;
+}
+
+static int start_session(struct client *c, struct msg *m, uint32_t version)
+{
+	struct startup s = { 0 };
+
+	if (!read_startup(&s, m))
+		return bad_packet(c, "invalid startup packet layout: expected terminator as last byte");
+	if (!s.user || !*s.user)
+		return client_refuse(c, "28000", "no PostgreSQL user name specified in startup packet",
+			NULL, NULL);
+	c->phase = AT_LOGIN;
+	c->key_len = (version & 0xffff) >= 2 ? KEY_3_2 : KEY_3_0;
+	negotiate(c, &s, version);
+	if (identify(c, &s) < 0)
+		return -1;
+	return c->all->conf->enable_pool_hba ? by_rule(c) : by_demand(c);
+}
+
+static void cancel_request(struct client *c, struct msg *m)
+{
+	uint32_t pid = get_u32(m);
+
+	if (c->all->conf->log_client_messages) {
+		char detail[40];
+		snprintf(detail, sizeof detail, "process id: %u", pid);
+		log_write(c->all->log, &c->who, LEVEL_LOG, detail, NULL, "Cancel message from frontend.");
+	}
+	if (!m->broken)
+		client_cancel(c->all, pid, m->at, (size_t)(m->end - m->at));
+	client_leave(c);
+}
+
+static void hello(struct client *c, struct msg *m)
+{
+	uint32_t code = get_u32(m);
+	struct put o = net_build(c->all->net, 8);
+	char text[96];
+
+	if ((code == WIRE_SSL || code == WIRE_GSSENC) && m->at == m->end) {
+		put_byte(&o, 'N');
+		client_say(c, &o);
+	} else if (code == WIRE_CANCEL) {
+		cancel_request(c, m);
+	} else if (code >> 16 == 3) {
+		start_session(c, m, code);
+	} else {
+		snprintf(text, sizeof text, "unsupported frontend protocol %u.%u: server supports 3.0 to 3.2",
+			code >> 16, code & 0xffff);
+		client_refuse(c, "0A000", text, NULL, NULL);
+	}
+}
+
+/* --- input ------------------------------------------------------------------------------------------------------------ */
+
+/* One packet: untyped before login, 'p' during it.  Returns its length, 0 for more, -1. */
+static long packet(struct client *c, uint8_t *p, size_t n)
+{
+	struct msg m;
+
+	if (c->phase == AT_LOGIN) {
+		long len = wire_next(&m, p, n, WIRE_STARTUP_MAX + 65536);
+		if (n && *p != 'p' && *p != 'X')
+			return bad_packet(c, "expected a password message");
+		if (len == WIRE_BAD)
+			return bad_packet(c, "invalid message length");
+		if (len > 0 && *p == 'X')
+			client_leave(c);
+		else if (len > 0)
+			password_message(c, &m);
+		return len;
+	}
+	if (n < 4)
+		return 0;
+	uint32_t len = wire_u32(p);
+	if (len < 8 || len > WIRE_STARTUP_MAX)
+		return bad_packet(c, "invalid length of startup packet");
+	if (n < len)
+		return 0;
+	m = (struct msg){ .at = p + 4, .end = p + len };
+	hello(c, &m);
+	return len;
+}
+
+/* The client has no turn while PostgreSQL or a helper thread is asked: then its bytes wait. */
+static bool its_turn(const struct client *c)
+{
+	if (c->phase == AT_HELLO)
+		return true;
+	return c->phase == AT_LOGIN && c->login->step >= ASK_CLEAR && c->login->step <= ASK_SASL_FINAL;
+}
+
+void login_input(struct client *c, uint8_t *p, size_t n)
+{
+	while (n && its_turn(c)) {
+		long used = packet(c, p, n);
+		if (used <= 0)
+			break;
+		explicit_bzero(p, (size_t)used);        /* maybe a password */
+		p += used;
+		n -= (size_t)used;
+	}
+	if (c->phase == AT_GONE)
+		return;
+	if (n && conn_keep(&c->conn, p, n) < 0)
+		client_refuse(c, "08P01", "too much data before authentication", NULL, NULL);
+	else if (n > WIRE_STARTUP_MAX + 65536)
+		client_refuse(c, "08P01", "too much data before authentication", NULL, NULL);
+}
+
+void login_free(struct client *c)
+{
+	struct login *l = c->login;
+
+	if (!l)
+		return;
+	if (l->waits)
+		for (struct login **at = &l->waits->waiting; *at; at = &(*at)->next)
+			if (*at == l) {
+				*at = l->next;
+				break;
+			}
+	if (l->server)
+		server_return(l->server);
+	if (l->password)
+		explicit_bzero(l->password, strlen(l->password));
+	free(l->password);
+	c->borrower.secret = NULL;
+	explicit_bzero(l, sizeof *l);
+	free(l);
+	c->login = NULL;
+}

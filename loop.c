@@ -1,0 +1,444 @@
+#include "loop.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	PARK_BATCH = 16,                        /* entries looked at in one turn */
+	PARK_AFTER = 1000,                      /* ms without an event */
+	FIRED_MAX = 64,                         /* parked descriptors served in one turn */
+};
+
+struct helper {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct job *head, **tail;
+	bool started, stop;
+	struct loop *loop;
+};
+
+struct loop {
+	int64_t now;
+	struct pollfd *fds;                     /* fds[i] belongs to watches[i] */
+	struct watch **watches;
+	int64_t *active;                        /* when it last had an event */
+	uint32_t n, cap;
+	uint32_t sweep;                         /* the next entry to look at for parking */
+
+	int epoll;
+	struct watch parked;                    /* the epoll set's own descriptor */
+	struct epoll_event fired[FIRED_MAX];
+	int nfired;
+
+	struct timer **heap;                    /* heap[1] fires first */
+	uint32_t ntimers, timer_cap;
+
+	struct task *tasks, **tasks_tail;
+
+	struct helper helpers[LANES];
+	struct watch wake;                      /* an eventfd: jobs are done */
+	pthread_mutex_t done_lock;
+	struct job *done_head, **done_tail;
+};
+
+#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+
+/* --- watches ------------------------------------------------------------ */
+
+static int room_for_watch(struct loop *l)
+{
+	if (l->n < l->cap)
+		return 0;
+	uint32_t cap = l->cap ? l->cap * 2 : 64;
+	struct pollfd *fds = realloc(l->fds, cap * sizeof *fds);
+	if (!fds)
+		return -1;
+	l->fds = fds;
+	struct watch **watches = realloc(l->watches, cap * sizeof *watches);
+	if (!watches)
+		return -1;
+	l->watches = watches;
+	int64_t *active = realloc(l->active, cap * sizeof *active);
+	if (!active)
+		return -1;
+	l->active = active;
+	l->cap = cap;
+	return 0;
+}
+
+static int enter_array(struct loop *l, struct watch *w)
+{
+	if (room_for_watch(l) < 0)
+		return -1;
+	w->slot = l->n++;
+	l->fds[w->slot] = (struct pollfd){ .fd = w->fd, .events = w->events };
+	l->watches[w->slot] = w;
+	l->active[w->slot] = l->now;
+	return 0;
+}
+
+static void leave_array(struct loop *l, struct watch *w)
+{
+	uint32_t last = --l->n, hole = w->slot;
+
+	l->fds[hole] = l->fds[last];
+	l->watches[hole] = l->watches[last];
+	l->active[hole] = l->active[last];
+	l->watches[hole]->slot = hole;
+}
+
+/* Into the epoll set.  One-shot, so that a descriptor that fires costs one
+ * system call to bring back: it stays registered but silent. */
+static bool park(struct loop *l, struct watch *w)
+{
+	struct epoll_event e = { .events = EPOLLIN | EPOLLONESHOT, .data.ptr = w };
+
+	if (epoll_ctl(l->epoll, EPOLL_CTL_MOD, w->fd, &e) < 0
+	    && (errno != ENOENT || epoll_ctl(l->epoll, EPOLL_CTL_ADD, w->fd, &e) < 0))
+		return false;
+	leave_array(l, w);
+	w->parked = true;
+	return true;
+}
+
+static int unpark(struct loop *l, struct watch *w)
+{
+	if (enter_array(l, w) < 0)
+		return -1;
+	w->parked = false;
+	return 0;
+}
+
+int watch_start(struct loop *l, struct watch *w, int fd, short events)
+{
+	w->fd = fd;
+	w->events = events;
+	w->parked = false;
+	if (enter_array(l, w) < 0)
+		return -1;
+	w->on = true;
+	return 0;
+}
+
+void watch_want(struct loop *l, struct watch *w, short events)
+{
+	if (!w->on || w->events == events)
+		return;
+	if (w->parked) {
+		epoll_ctl(l->epoll, EPOLL_CTL_DEL, w->fd, NULL);
+		if (unpark(l, w) < 0)
+			return;
+	}
+	w->events = events;
+	l->fds[w->slot].events = events;
+	l->active[w->slot] = l->now;
+}
+
+void watch_stop(struct loop *l, struct watch *w)
+{
+	if (!w->on)
+		return;
+	if (w->parked) {
+		epoll_ctl(l->epoll, EPOLL_CTL_DEL, w->fd, NULL);
+		for (int i = 0; i < l->nfired; i++)
+			if (l->fired[i].data.ptr == w)
+				l->fired[i].data.ptr = NULL;
+	} else {
+		leave_array(l, w);
+	}
+	w->on = w->parked = false;
+}
+
+/* Parked descriptors that fired.  They are level-triggered news: what is not
+ * served in this turn is told again in the next. */
+static void serve_parked(struct watch *self, short revents)
+{
+	struct loop *l = OWNER(self, struct loop, parked);
+
+	(void)revents;
+	l->nfired = epoll_wait(l->epoll, l->fired, FIRED_MAX, 0);
+	for (int i = 0; i < l->nfired; i++) {
+		struct watch *w = l->fired[i].data.ptr;
+		if (!w || !w->parked || unpark(l, w) < 0)
+			continue;
+		uint32_t e = l->fired[i].events;
+		w->ready(w, (short)((e & EPOLLIN ? POLLIN : 0) | (e & EPOLLHUP ? POLLHUP : 0)
+		                    | (e & EPOLLERR ? POLLERR : 0)));
+	}
+	l->nfired = 0;
+}
+
+static void park_quiet(struct loop *l)
+{
+	for (int i = 0; i < PARK_BATCH && l->n > 2; i++) {
+		if (l->sweep >= l->n)
+			l->sweep = 0;
+		struct watch *w = l->watches[l->sweep];
+		bool quiet = l->now - l->active[l->sweep] > PARK_AFTER;
+		if (w == &l->parked || w == &l->wake || w->events != POLLIN || !quiet || !park(l, w))
+			l->sweep++;
+	}
+}
+
+/* Serving may start and stop any watch.  The array is walked downwards: a stop
+ * moves the last entry into the hole, and that entry was served already or is
+ * new and has no revents. */
+static void serve_array(struct loop *l, int ready)
+{
+	for (uint32_t i = l->n; i-- > 0 && ready > 0; ) {
+		if (i >= l->n)
+			continue;
+		short revents = l->fds[i].revents;
+		if (!revents)
+			continue;
+		ready--;
+		l->fds[i].revents = 0;
+		l->active[i] = l->now;
+		l->watches[i]->ready(l->watches[i], revents);
+	}
+}
+
+/* --- timers: a binary heap ------------------------------------------------ */
+
+static void place(struct loop *l, uint32_t i, struct timer *t)
+{
+	l->heap[i] = t;
+	t->slot = i;
+}
+
+static void sift_up(struct loop *l, uint32_t i, struct timer *t)
+{
+	for (; i > 1 && l->heap[i / 2]->at > t->at; i /= 2)
+		place(l, i, l->heap[i / 2]);
+	place(l, i, t);
+}
+
+static void sift_down(struct loop *l, uint32_t i, struct timer *t)
+{
+	for (uint32_t child; (child = i * 2) <= l->ntimers; i = child) {
+		if (child < l->ntimers && l->heap[child + 1]->at < l->heap[child]->at)
+			child++;
+		if (l->heap[child]->at >= t->at)
+			break;
+		place(l, i, l->heap[child]);
+	}
+	place(l, i, t);
+}
+
+int timer_set(struct loop *l, struct timer *t, int64_t ms)
+{
+	timer_stop(l, t);
+	if (l->ntimers + 1 >= l->timer_cap) {
+		uint32_t cap = l->timer_cap ? l->timer_cap * 2 : 64;
+		struct timer **heap = realloc(l->heap, cap * sizeof *heap);
+		if (!heap)
+			return -1;
+		l->heap = heap;
+		l->timer_cap = cap;
+	}
+	t->at = l->now + ms;
+	sift_up(l, ++l->ntimers, t);
+	return 0;
+}
+
+void timer_stop(struct loop *l, struct timer *t)
+{
+	if (!t->slot)
+		return;
+	uint32_t hole = t->slot;
+	struct timer *last = l->heap[l->ntimers--];
+	t->slot = 0;
+	if (last == t)
+		return;
+	if (hole > 1 && l->heap[hole / 2]->at > last->at)
+		sift_up(l, hole, last);
+	else
+		sift_down(l, hole, last);
+}
+
+static void serve_timers(struct loop *l)
+{
+	while (l->ntimers && l->heap[1]->at <= l->now) {
+		struct timer *t = l->heap[1];
+		timer_stop(l, t);
+		t->fire(t);
+	}
+}
+
+static int timeout(const struct loop *l)
+{
+	if (!l->ntimers)
+		return -1;
+	int64_t ms = l->heap[1]->at - l->now;
+	return ms < 0 ? 0 : ms > 60000 ? 60000 : (int)ms;
+}
+
+/* --- tasks ---------------------------------------------------------------- */
+
+void loop_defer(struct loop *l, struct task *t)
+{
+	if (t->queued)
+		return;
+	t->queued = true;
+	t->next = NULL;
+	*l->tasks_tail = t;
+	l->tasks_tail = &t->next;
+}
+
+static void serve_tasks(struct loop *l)
+{
+	while (l->tasks) {
+		struct task *t = l->tasks;
+		l->tasks = t->next;
+		if (!l->tasks)
+			l->tasks_tail = &l->tasks;
+		t->queued = false;
+		t->run(t);
+	}
+}
+
+/* --- helper threads --------------------------------------------------------- */
+
+static void *help(void *arg)
+{
+	struct helper *h = arg;
+	struct loop *l = h->loop;
+
+	pthread_mutex_lock(&h->lock);
+	while (!h->stop) {
+		struct job *j = h->head;
+		if (!j) {
+			pthread_cond_wait(&h->wake, &h->lock);
+			continue;
+		}
+		h->head = j->next;
+		if (!h->head)
+			h->tail = &h->head;
+		pthread_mutex_unlock(&h->lock);
+
+		j->work(j);
+		j->next = NULL;
+		pthread_mutex_lock(&l->done_lock);
+		*l->done_tail = j;
+		l->done_tail = &j->next;
+		pthread_mutex_unlock(&l->done_lock);
+		eventfd_write(l->wake.fd, 1);
+
+		pthread_mutex_lock(&h->lock);
+	}
+	pthread_mutex_unlock(&h->lock);
+	return NULL;
+}
+
+int loop_job(struct loop *l, enum lane lane, struct job *j)
+{
+	struct helper *h = &l->helpers[lane];
+
+	if (!h->started && pthread_create(&h->thread, NULL, help, h) != 0)
+		return -1;
+	h->started = true;
+	j->next = NULL;
+	pthread_mutex_lock(&h->lock);
+	*h->tail = j;
+	h->tail = &j->next;
+	pthread_cond_signal(&h->wake);
+	pthread_mutex_unlock(&h->lock);
+	return 0;
+}
+
+static void serve_done(struct watch *w, short revents)
+{
+	struct loop *l = OWNER(w, struct loop, wake);
+	eventfd_t count;
+
+	(void)revents;
+	eventfd_read(l->wake.fd, &count);
+	pthread_mutex_lock(&l->done_lock);
+	struct job *j = l->done_head;
+	l->done_head = NULL;
+	l->done_tail = &l->done_head;
+	pthread_mutex_unlock(&l->done_lock);
+	while (j) {
+		struct job *next = j->next;
+		j->done(j);
+		j = next;
+	}
+}
+
+/* --- the loop ---------------------------------------------------------------- */
+
+static void read_clock(struct loop *l)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	l->now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+struct loop *loop_new(void)
+{
+	struct loop *l = calloc(1, sizeof *l);
+
+	if (!l)
+		return NULL;
+	l->tasks_tail = &l->tasks;
+	l->done_tail = &l->done_head;
+	pthread_mutex_init(&l->done_lock, NULL);
+	for (int i = 0; i < LANES; i++) {
+		l->helpers[i].tail = &l->helpers[i].head;
+		l->helpers[i].loop = l;
+		pthread_mutex_init(&l->helpers[i].lock, NULL);
+		pthread_cond_init(&l->helpers[i].wake, NULL);
+	}
+	read_clock(l);
+	l->parked.ready = serve_parked;
+	l->wake.ready = serve_done;
+	l->epoll = epoll_create1(EPOLL_CLOEXEC);
+	int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (l->epoll < 0 || wake < 0 || watch_start(l, &l->parked, l->epoll, POLLIN) < 0
+	    || watch_start(l, &l->wake, wake, POLLIN) < 0) {
+		free(l);
+		return NULL;
+	}
+	return l;
+}
+
+/* A thread that sits in a name look-up cannot be hurried; the process is about
+ * to end and takes it along. */
+void loop_free(struct loop *l)
+{
+	close(l->epoll);
+	free(l->fds);
+	free(l->watches);
+	free(l->active);
+	free(l->heap);
+	for (int i = 0; i < LANES; i++)
+		if (l->helpers[i].started)
+			return;
+	close(l->wake.fd);
+	free(l);
+}
+
+void loop_turn(struct loop *l)
+{
+	int ready = poll(l->fds, l->n, timeout(l));
+
+	read_clock(l);
+	if (ready > 0)
+		serve_array(l, ready);
+	serve_timers(l);
+	serve_tasks(l);
+	park_quiet(l);
+}
+
+int64_t loop_now(const struct loop *l)
+{
+	return l->now;
+}

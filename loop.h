@@ -1,0 +1,78 @@
+/* loop.h - one thread's wait for descriptors, deadlines and helpers.
+ *
+ * poll() is called on the descriptors that are busy.  One that stays quiet is
+ * parked: it moves into an epoll set whose own descriptor is one more entry of
+ * the poll array, and comes back when it fires.  So the cost of a turn follows
+ * the busy connections, not all of them.  Nobody outside sees the difference.
+ *
+ * A struct watch, timer or task is embedded in the object it belongs to, which
+ * owns it and must take it off the loop before it is freed.  The zero value is
+ * one that is not on the loop.  Within a turn the order is: descriptors, then
+ * timers, then deferred tasks; an object is freed in a deferred task and
+ * nowhere else, so no pointer dies under a caller.
+ *
+ * Time is loop_now(): milliseconds of a monotonic clock, read once per turn.
+ */
+#ifndef LOOP_H
+#define LOOP_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct loop;
+
+struct loop *loop_new(void);                    /* NULL: errno says why */
+void loop_free(struct loop *l);
+
+/* Runs one turn: waits until something is ready or due, and serves it. */
+void loop_turn(struct loop *l);
+int64_t loop_now(const struct loop *l);
+
+struct watch {
+	int fd;
+	short events;                           /* POLLIN and POLLOUT as wanted */
+	bool on, parked;
+	uint32_t slot;                          /* in the poll array, or of the turn last active */
+	void (*ready)(struct watch *w, short revents);
+};
+
+/* Starts, changes and ends watching w->fd.  Starting fails only without memory
+ * (-1).  With events 0 only POLLHUP and POLLERR are told. */
+int watch_start(struct loop *l, struct watch *w, int fd, short events);
+void watch_want(struct loop *l, struct watch *w, short events);
+void watch_stop(struct loop *l, struct watch *w);
+
+struct timer {
+	int64_t at;                             /* loop_now() when it fires */
+	uint32_t slot;                          /* in the heap, from 1; 0 = not set */
+	void (*fire)(struct timer *t);
+};
+
+/* Sets or moves a deadline, `ms` from now; without memory (-1) it stays unset. */
+int timer_set(struct loop *l, struct timer *t, int64_t ms);
+void timer_stop(struct loop *l, struct timer *t);
+
+struct task {
+	struct task *next;
+	bool queued;
+	void (*run)(struct task *t);
+};
+
+/* Runs the task at the end of this turn, once. */
+void loop_defer(struct loop *l, struct task *t);
+
+/* Work that would block, done by a helper thread.  work() runs there and may
+ * touch nothing but the job's own object; done() runs on the loop afterwards.
+ * Jobs of one lane run in order, lanes beside each other. */
+enum lane { LANE_NAMES, LANE_KEYS, LANES };
+
+struct job {
+	struct job *next;
+	void (*work)(struct job *j);
+	void (*done)(struct job *j);
+};
+
+int loop_job(struct loop *l, enum lane lane, struct job *j);    /* -1: no thread could be made */
+
+#endif

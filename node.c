@@ -1,0 +1,295 @@
+#include "node.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/un.h>
+
+#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+
+/* A look-up in flight.  It owns copies of what it needs, since the node may be
+ * configured anew meanwhile; node is only touched back on the loop. */
+struct look_up {
+	struct job job;
+	struct node *node;
+	char host[256], port[8];
+	int error;
+	struct address address[NODE_ADDRESSES];
+	int n;
+};
+
+/* --- addresses --------------------------------------------------------------- */
+
+static int take_answer(const struct addrinfo *list, struct address *to)
+{
+	int n = 0;
+
+	for (; list && n < NODE_ADDRESSES; list = list->ai_next) {
+		if (list->ai_addrlen > sizeof to[n].at)
+			continue;
+		memcpy(&to[n].at, list->ai_addr, list->ai_addrlen);
+		to[n++].len = list->ai_addrlen;
+	}
+	return n;
+}
+
+static int resolve(const char *host, const char *port, int flags, struct address *to, int *n)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = flags }, *list = NULL;
+	int error = getaddrinfo(host, port, &hints, &list);
+
+	*n = error ? 0 : take_answer(list, to);
+	if (list)
+		freeaddrinfo(list);
+	return error;
+}
+
+static void look_up(struct job *j)
+{
+	struct look_up *l = OWNER(j, struct look_up, job);
+
+	l->error = resolve(l->host, l->port, 0, l->address, &l->n);
+}
+
+static void looked_up(struct job *j)
+{
+	struct look_up *l = OWNER(j, struct look_up, job);
+	struct node *n = l->node;
+
+	n->look_up = NULL;
+	if (l->n > 0) {
+		memcpy(n->address, l->address, sizeof n->address);
+		n->naddresses = l->n;
+		n->next_address = 0;
+		n->resolved = loop_now(n->all->loop);
+		n->all->changed(n->all->ctx, n);
+	} else if (!n->naddresses) {
+		char why[160];
+		snprintf(why, sizeof why, "could not resolve \"%.80s\": %s", l->host,
+			gai_strerror(l->error));
+		node_failed(n, why);
+	}
+	free(l);
+}
+
+static void start_look_up(struct node *n, const char *host, const char *port)
+{
+	struct look_up *l = calloc(1, sizeof *l);
+
+	if (!l)
+		return;
+	l->node = n;
+	l->job.work = look_up;
+	l->job.done = looked_up;
+	snprintf(l->host, sizeof l->host, "%s", host);
+	snprintf(l->port, sizeof l->port, "%s", port);
+	if (loop_job(n->all->loop, LANE_NAMES, &l->job) < 0)
+		free(l);
+	else
+		n->look_up = l;
+}
+
+/* An empty host name is the Unix socket in /tmp, as for Pgpool-II. */
+static void unix_address(struct node *n, const char *dir)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+
+	snprintf(un.sun_path, sizeof un.sun_path, "%s/.s.PGSQL.%d", *dir ? dir : "/tmp",
+		(int)node_conf(n)->port);
+	memcpy(&n->address[0].at, &un, sizeof un);
+	n->address[0].len = sizeof un;
+	n->naddresses = 1;
+}
+
+const struct address *node_address(struct node *n)
+{
+	const char *host = node_conf(n)->hostname;
+	int64_t now = loop_now(n->all->loop);
+	char port[8];
+
+	snprintf(port, sizeof port, "%d", (int)node_conf(n)->port);
+	if (!*host || *host == '/')
+		unix_address(n, host);
+	else if (!n->resolved && resolve(host, port, AI_NUMERICHOST, n->address, &n->naddresses) == 0)
+		n->resolved = INT64_MAX - NODE_FRESH;
+	else if ((!n->resolved || now > n->resolved + NODE_FRESH) && !n->look_up)
+		start_look_up(n, host, port);
+	if (!n->naddresses)
+		return NULL;
+	return &n->address[n->next_address++ % n->naddresses];
+}
+
+/* --- state ------------------------------------------------------------------- */
+
+static void choose_primary(struct nodes *all)
+{
+	int chosen = -1, first = -1;
+
+	for (int i = 0; i < all->count; i++) {
+		if (!all->conf->node[i].used)
+			continue;
+		if (all->conf->node[i].flag & NODE_ALWAYS_PRIMARY) {
+			chosen = i;
+			break;
+		}
+		if (first < 0)
+			first = i;
+		if (chosen < 0 && all->node[i].role == ROLE_PRIMARY)
+			chosen = i;
+	}
+	all->primary = chosen >= 0 ? chosen : first >= 0 ? first : 0;
+}
+
+static void try_again(struct timer *t)
+{
+	struct node *n = OWNER(t, struct node, probe);
+
+	timer_set(n->all->loop, t, n->all->conf->node_probe_period);
+	if (!n->probing)
+		n->all->probe(n->all->ctx, n);
+}
+
+void node_failed(struct node *n, const char *why)
+{
+	struct nodes *all = n->all;
+	bool news = n->state != NODE_DOWN;
+
+	snprintf(n->why, sizeof n->why, "%s", why);
+	n->state = NODE_DOWN;
+	if (!news)
+		return;
+	n->down_since = loop_now(all->loop);
+	timer_set(all->loop, &n->probe, all->conf->node_probe_period);
+	log_write(all->log, NULL, LEVEL_LOG, n->why,
+		"it is tried again in the background until it answers",
+		"node %d (%s:%d) is down", n->id, node_conf(n)->hostname, (int)node_conf(n)->port);
+	all->changed(all->ctx, n);
+}
+
+void node_worked(struct node *n)
+{
+	struct nodes *all = n->all;
+	bool news = n->state == NODE_DOWN;
+
+	n->state = NODE_UP;
+	n->why[0] = 0;
+	timer_stop(all->loop, &n->probe);
+	if (!news)
+		return;
+	log_write(all->log, NULL, LEVEL_LOG, NULL, NULL, "node %d (%s:%d) is up again", n->id,
+		node_conf(n)->hostname, (int)node_conf(n)->port);
+	all->changed(all->ctx, n);
+}
+
+void node_is(struct node *n, enum node_role role)
+{
+	struct nodes *all = n->all;
+	int before = all->primary;
+
+	n->role = role;
+	choose_primary(all);
+	if (all->primary != before)
+		log_write(all->log, NULL, LEVEL_LOG, NULL, NULL,
+			"find_primary_node: primary node is %d", all->primary);
+}
+
+/* --- the draw ---------------------------------------------------------------- */
+
+/* xorshift64*: for dice, not for secrets. */
+double nodes_random(struct nodes *all)
+{
+	uint64_t x = all->random;
+
+	x ^= x >> 12;
+	x ^= x << 25;
+	x ^= x >> 27;
+	all->random = x;
+	return (double)(x * 2685821657736338717u >> 11) / 9007199254740992.0;
+}
+
+static double share(const struct nodes *all, int i, bool standbys_only)
+{
+	const struct conf_node *c = &all->conf->node[i];
+
+	if (!c->used || all->node[i].state == NODE_DOWN || (standbys_only && i == all->primary))
+		return 0;
+	return c->weight;
+}
+
+struct node *nodes_draw(struct nodes *all, bool standbys_only)
+{
+	double total = 0;
+	struct node *last = NULL;
+
+	for (int i = 0; i < all->count; i++)
+		total += share(all, i, standbys_only);
+	double at = nodes_random(all) * total;
+	for (int i = 0; i < all->count; i++) {
+		double w = share(all, i, standbys_only);
+		if (w <= 0)
+			continue;
+		last = &all->node[i];
+		if (at < w)
+			return last;
+		at -= w;
+	}
+	return last;
+}
+
+bool nodes_balance(const struct nodes *all)
+{
+	const struct conf *c = all->conf;
+
+	if (!c->load_balance_mode || c->backend_clustering_mode == CLUSTERING_RAW)
+		return false;
+	for (int i = 0; i < all->count; i++)
+		if (i != all->primary && c->node[i].used)
+			return true;
+	return false;
+}
+
+/* --- all of them ------------------------------------------------------------- */
+
+static void init_node(struct nodes *all, int i)
+{
+	all->node[i].all = all;
+	all->node[i].id = i;
+	all->node[i].queue_tail = &all->node[i].queue;
+	all->node[i].probe.fire = try_again;
+}
+
+struct nodes *nodes_new(const struct conf *conf, struct loop *loop, struct log *log)
+{
+	struct nodes *all = calloc(1, sizeof *all + CONF_NODES * sizeof all->node[0]);
+
+	if (!all)
+		return NULL;
+	all->conf = conf;
+	all->loop = loop;
+	all->log = log;
+	all->count = conf->nnodes;
+	if (getrandom(&all->random, sizeof all->random, 0) < 0 || !all->random)
+		all->random = 1;
+	for (int i = 0; i < all->count; i++)
+		init_node(all, i);
+	choose_primary(all);
+	return all;
+}
+
+void nodes_free(struct nodes *all)
+{
+	free(all);
+}
+
+void nodes_reload(struct nodes *all, const struct conf *conf)
+{
+	all->conf = conf;
+	while (all->count < conf->nnodes)
+		init_node(all, all->count++);
+	choose_primary(all);
+}

@@ -1,0 +1,101 @@
+/* node.h - the PostgreSQL endpoints: where they are, how they are, who takes reads.
+ *
+ * A node is up until something says otherwise: a connection that could not be made, or that
+ * PostgreSQL refused because it is starting or stopping, puts it down (node_failed).  While it is
+ * down nobody is sent there, and a probe tries it in the background until it answers
+ * (node_worked).  So a node that cannot be reached costs at most the one client that noticed.
+ *
+ * Host names are resolved by a helper thread and again after NODE_FRESH; while an answer is
+ * awaited or cannot be had, the last good one serves.
+ */
+#ifndef NODE_H
+#define NODE_H
+
+#include "conf.h"
+#include "loop.h"
+
+#include <sys/socket.h>
+
+enum {
+	NODE_ADDRESSES = 8,                     /* per name; more are not used */
+	NODE_FRESH = 15000,                     /* ms that a look-up is believed */
+};
+
+enum node_state { NODE_WAITING, NODE_UP, NODE_DOWN };   /* waiting: never connected to yet */
+enum node_role { ROLE_UNKNOWN, ROLE_PRIMARY, ROLE_STANDBY };
+
+struct nodes;
+struct waiter;
+
+struct node {
+	struct nodes *all;
+	int id;
+	enum node_state state;
+	enum node_role role;                    /* as its servers report it (in_hot_standby) */
+	int64_t down_since;                     /* loop_now() */
+	char why[160];                          /* it is down */
+
+	struct address {
+		socklen_t len;
+		struct sockaddr_storage at;
+	} address[NODE_ADDRESSES];
+	int naddresses, next_address;
+	int64_t resolved;                       /* loop_now() of the last good answer, 0 = none */
+	struct look_up *look_up;                /* under way */
+
+	struct timer probe;
+	bool probing;
+
+	/* Kept by server.c. */
+	unsigned servers;                       /* connections in any phase */
+	bool serving;                           /* its queue, right now */
+	struct server *unresolved;              /* connections that wait for an address */
+	struct borrower *queue, **queue_tail;   /* who waits for one, oldest first */
+	struct server *idle;                    /* all idle servers of the node, last used first */
+	struct server *idle_last;
+};
+
+struct nodes {
+	const struct conf *conf;
+	struct loop *loop;
+	struct log *log;
+	int count;
+	int primary;                            /* id */
+	uint64_t random;                        /* state of the draw */
+	void *ctx;
+	void (*probe)(void *ctx, struct node *n);       /* tries it; ends in node_failed or _worked */
+	void (*changed)(void *ctx, struct node *n);     /* went up or down, or has addresses now */
+	struct node node[];
+};
+
+struct nodes *nodes_new(const struct conf *conf, struct loop *loop, struct log *log);
+void nodes_free(struct nodes *all);
+void nodes_reload(struct nodes *all, const struct conf *conf);
+
+static inline const struct conf_node *node_conf(const struct node *n)
+{
+	return &n->all->conf->node[n->id];
+}
+
+/* The next address to try.  NULL: none is known yet; `changed` is called when that may be
+ * different, unless the name cannot be resolved: then the node goes down. */
+const struct address *node_address(struct node *n);
+
+/* What a connection attempt or a server told about its node. */
+void node_failed(struct node *n, const char *why);
+void node_worked(struct node *n);
+void node_is(struct node *n, enum node_role role);
+
+static inline struct node *nodes_primary(struct nodes *all) { return &all->node[all->primary]; }
+
+/* Draws a node for reads by weight among those that are not down: any of them, or only
+ * standbys.  NULL: none has a weight. */
+struct node *nodes_draw(struct nodes *all, bool standbys_only);
+
+/* Like the primary, or any other node that may take reads, exists besides the primary. */
+bool nodes_balance(const struct nodes *all);
+
+/* 0 <= x < 1. */
+double nodes_random(struct nodes *all);
+
+#endif

@@ -1,0 +1,354 @@
+/* note.c - what a request needs before it, and what it will change: statements, settings, logs. */
+#include "query.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* --- logging ------------------------------------------------------------------------------------ */
+
+static void log_to(struct client *c, const struct server *s, const char *what,
+                   const char *text, size_t len)
+{
+	const struct conf *conf = c->all->conf;
+
+	if (conf->log_per_node_statement)
+		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL,
+			"DB node id: %d backend pid: %u statement: %s%.*s", s->node->id, s->pid, what,
+			(int)(len > LOG_TEXT_MAX ? LOG_TEXT_MAX : len), text);
+	if (conf->notice_per_node_statement) {
+		char notice[1024];
+		snprintf(notice, sizeof notice, "DB node id: %d statement: %s%.*s", s->node->id, what,
+			(int)(len > 900 ? 900 : len), text);
+		client_notice(c, notice);
+	}
+}
+
+bool logs(const struct client *c)
+{
+	const struct conf *conf = c->all->conf;
+
+	return conf->log_per_node_statement || conf->notice_per_node_statement || conf->log_statement
+	       || conf->log_client_messages;
+}
+
+/* A statement that the proxy answers itself. */
+void log_local(struct client *c, const struct plan *pl)
+{
+	log_message(c, 'Q', pl->text);
+	if (c->all->conf->log_statement)
+		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL, "statement: %s", pl->text);
+}
+
+/* log_client_messages: the message, in Pgpool-II's words. */
+void log_message(struct client *c, char type, const char *detail)
+{
+	static const char *const names[128] = { ['Q'] = "Query", ['P'] = "Parse", ['B'] = "Bind",
+		['D'] = "Describe", ['E'] = "Execute", ['C'] = "Close", ['S'] = "Sync", ['H'] = "Flush",
+		['F'] = "FunctionCall", ['X'] = "Terminate", ['d'] = "CopyData", ['c'] = "CopyDone",
+		['f'] = "CopyFail" };
+
+	if (c->all->conf->log_client_messages && names[type & 127])
+		log_write(c->all->log, &c->who, LEVEL_LOG, detail, NULL, "%s message from frontend.",
+			names[type & 127]);
+}
+
+/* --- what a server lacks -------------------------------------------------------------------------- */
+
+/* It failed on a server that must not differ from the session: away with it. */
+void must_work(struct request *r, bool ok)
+{
+	if (!ok)
+		server_close(r->server, "it could not be brought to the state of its session");
+}
+
+/* A statement of the session's past, for this server. */
+static int run_line(struct server *s, const struct script_line *l)
+{
+	bool standby = !is_primary(s);
+
+	if (l->kind == SQL_SAVEPOINT || (standby && l->kind != SQL_BEGIN && (l->flags & SQL_READ_WRITE)))
+		return 0;
+	if (standby && l->kind == SQL_BEGIN && (l->flags & SQL_READ_WRITE))
+		return server_own(s, "BEGIN", must_work, NULL);
+	return server_own(s, l->text, must_work, NULL);
+}
+
+int catch_up(struct client *c, struct server *s)
+{
+	if (s->script == c->script.serial)
+		return 0;
+	for (uint32_t i = 0; i < c->script.n; i++)
+		if (c->script.line[i].serial > s->script && run_line(s, &c->script.line[i]) < 0)
+			return -1;
+	s->script = c->script.serial;
+	return 0;
+}
+
+static void quote(char *out, size_t size, const char *prefix, const char *name)
+{
+	size_t at = (size_t)snprintf(out, size, "%s\"", prefix);
+
+	for (; *name && at + 3 < size; name++) {
+		if (*name == '"')
+			out[at++] = '"';
+		out[at++] = *name;
+	}
+	out[at++] = '"';
+	out[at] = 0;
+}
+
+/* Statements are re-created by a request of our own in front of the client's: Parse, Sync. */
+static int send_parse(struct server *s, const char *name, struct stmt *st)
+{
+	struct net *net = s->all->net;
+	size_t size = strlen(name) + 1 + st->len;
+	uint8_t *block = malloc(size + WIRE_HEADER * 2);
+
+	if (!block)
+		return -1;
+	struct put o = { .base = block, .cap = size + WIRE_HEADER * 2 };
+	put_begin(&o, 'P');
+	put_text(&o, name);
+	put_bytes(&o, st->text, st->len);
+	put_end(&o);
+	put_message(&o, 'S', NULL, 0);
+	struct request *r = server_own_request(s, NULL, NULL);
+	if (r && request_expect(s->all, r, (struct expect){ '1', false, *name ? (char *)(uintptr_t)name : NULL, st }) == 0) {
+		conn_put(net, &s->conn, o.base, o.len);
+		net_flush(net);
+	}
+	free(block);
+	return r ? 0 : -1;
+}
+
+static int send_prepare(struct server *s, const char *name, struct stmt *st)
+{
+	if (!st->sql)
+		return send_parse(s, name, st);
+	if (server_own(s, st->text, NULL, NULL) < 0)
+		return -1;
+	return names_set(s->all->stmts, &s->names, name, st);
+}
+
+/* Makes the server's idea of a name that of the client. */
+static int agree_on(struct client *c, struct server *s, const char *name)
+{
+	struct stmt *ours = names_find(&c->prepared, name), *its = names_find(&s->names, name);
+	char sql[256];
+
+	if (ours == its || s->status == 'E')
+		return 0;
+	if (its) {
+		quote(sql, sizeof sql, "DEALLOCATE ", name);
+		if (server_own(s, sql, NULL, NULL) < 0)
+			return -1;
+		names_remove(s->all->stmts, &s->names, name);
+	}
+	return ours ? send_prepare(s, name, ours) : 0;
+}
+
+static int agree_on_unnamed(struct client *c, struct server *s)
+{
+	if (!c->unnamed || c->unnamed_on == s)
+		return 0;
+	c->unnamed_on = s;
+	return send_parse(s, "", c->unnamed);
+}
+
+/* The names that a request uses, as the client means them.  Those that it defines itself are right
+ * from then on. */
+int agree_on_names(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl)
+{
+	bool parsed = false;
+	struct msg m;
+	int bad = 0;
+
+	for (size_t at = 0; at < pl->len && !bad; ) {
+		at += (size_t)wire_next(&m, p + at, pl->len - at, MESSAGE_MAX);
+		const char *name = NULL;
+		char sql[64];
+		if (m.type == 'P') {
+			name = get_text(&m);
+			parsed |= !*name;
+		} else if (m.type == 'B') {
+			get_text(&m);
+			name = get_text(&m);
+		} else if ((m.type == 'D' || m.type == 'C') && m.at < m.end && *m.at++ == 'S') {
+			name = get_text(&m);
+		} else if (m.type == 'Q' && pl->text && touches_name(&pl->facts)) {
+			sql_name(sql, pl->text, pl->facts.name);
+			name = sql;
+		}
+		if (name && *name)
+			bad = agree_on(c, s, name);
+		else if (name && !parsed && m.type != 'C')
+			bad = agree_on_unnamed(c, s);
+	}
+	return bad;
+}
+
+/* --- noting what a request will change ------------------------------------------------------------ */
+
+static int note_effect(struct request *r, const struct sql_facts *f, const char *text, size_t len)
+{
+	struct effect *e = malloc(sizeof *e + len + 1), **at = &r->effects;
+
+	if (!e)
+		return -1;
+	*e = (struct effect){ .command = r->executes, .facts = *f, .len = (uint32_t)len };
+	memcpy(e->text, text, len);
+	e->text[len] = 0;
+	while (*at)
+		at = &(*at)->next;
+	*at = e;
+	return 0;
+}
+
+/* A statement is being executed. */
+static int note_statement(struct client *c, struct request *r, const struct sql_facts *f,
+                          const char *text, size_t len)
+{
+	r->executes++;
+	r->resets |= f->kind == SQL_RESET || f->kind == SQL_DISCARD
+	             || (f->kind == SQL_SET && (f->flags & SQL_DEFAULT));
+	if (!route_gate(c->all->route, f) && route_writes(f))
+		session_wrote(&c->session, c->all->route, text, len);
+	return has_effect(f) ? note_effect(r, f, text, len) : 0;
+}
+
+static int note_query(struct client *c, struct request *r, const char *text)
+{
+	size_t len = strlen(text), at = 0;
+	struct sql_facts f;
+
+	if (c->all->conf->log_statement)
+		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL, "statement: %s", text);
+	log_to(c, r->server, "", text, len);
+	do {
+		sql_classify(&f, text + at, len - at, &c->all->route->rules);
+		if (note_statement(c, r, &f, text + at, f.next < len - at ? f.next : len - at) < 0)
+			return -1;
+		at += f.next ? f.next : len - at;
+	} while (at < len);
+	return 0;
+}
+
+static int note_parse(struct client *c, struct request *r, struct msg *m, struct bound *b)
+{
+	const char *name = get_text(m), *body = (const char *)m->at, *text = get_text(m);
+	size_t len = strlen(text), body_len = m->broken ? 0 : (size_t)(m->end - (const uint8_t *)body);
+	struct stmts *stmts = c->all->servers->stmts;
+	bool fresh = *name && !names_find(&c->prepared, name);
+	struct sql_facts f;
+
+	log_to(c, r->server, "Parse: ", text, len);
+	find_facts(c, text, len, &f);
+	struct stmt *st = stmt_get(stmts, false, body, body_len, &f);
+	if (!st)
+		return -1;
+	if (fresh)
+		names_set(stmts, &c->prepared, name, st);
+	if (!*name) {
+		b->unnamed = true;
+		b->own = f;
+		b->own_text = text;
+		stmt_drop(stmts, c->unnamed);
+		c->unnamed = stmt_hold(st);
+		c->unnamed_on = r->server;
+	}
+	int bad = request_expect(c->all->servers, r, (struct expect){ '1', fresh,
+	                         *name ? (char *)(uintptr_t)name : NULL, st });
+	stmt_drop(stmts, st);
+	return bad;
+}
+
+static void note_portal(struct client *c, const char *name, struct server *s)
+{
+	struct portal **at = &c->portals;
+
+	if (!*name) {
+		c->portal_on = s;
+		return;
+	}
+	while (*at && strcmp((*at)->name, name))
+		at = &(*at)->next;
+	if (!*at && (*at = calloc(1, sizeof **at + strlen(name) + 1)))
+		strcpy((*at)->name, name);
+	if (*at)
+		(*at)->server = s;
+}
+
+static void note_bind(struct client *c, struct request *r, struct msg *m, struct bound *b)
+{
+	const char *portal = get_text(m), *name = get_text(m);
+	const struct stmt *st = *name ? names_find(&c->prepared, name) : b->unnamed ? NULL : c->unnamed;
+
+	b->facts = st ? &st->facts : &b->own;
+	b->text = st ? st->text : b->unnamed && !*name ? b->own_text : NULL;
+	note_portal(c, portal, r->server);
+	b->portal = true;
+	log_to(c, r->server, "Bind: ", b->text ? b->text : "", b->text ? strlen(b->text) : 0);
+}
+
+/* Without a Bind in this request it goes on with an old portal, whose statement had its effect. */
+static int note_execute(struct client *c, struct request *r, const struct bound *b)
+{
+	static const struct sql_facts plain = { .kind = SQL_SELECT };
+	const char *text = b->portal && b->text ? b->text : "";
+
+	log_to(c, r->server, "Execute: ", text, strlen(text));
+	return note_statement(c, r, *text ? b->facts : &plain, text, strlen(text));
+}
+
+static int note_close(struct client *c, struct request *r, struct msg *m)
+{
+	char what = m->at < m->end ? (char)*m->at++ : 0;
+	const char *name = get_text(m);
+	bool statement = what == 'S' && *name && !m->broken;
+	struct stmt *st = statement ? names_find(&c->prepared, name) : NULL;
+
+	log_to(c, r->server, "C message", "", 0);
+	if (request_expect(c->all->servers, r, (struct expect){ '3', false,
+	                               statement ? (char *)(uintptr_t)name : NULL, st }) < 0)
+		return -1;
+	if (st)
+		names_remove(c->all->servers->stmts, &c->prepared, name);
+	return 0;
+}
+
+/* One message of a request that is being sent; of a long one maybe only the beginning. */
+int note_message(struct client *c, struct request *r, struct msg *m, bool whole, struct bound *b)
+{
+	const char *text = m->type == 'Q' && whole && m->end > m->at && !m->end[-1]
+	                   ? (const char *)m->at : NULL;
+
+	log_message(c, m->type, text);
+	switch (m->type) {
+	case 'Q':
+		r->simple = true;
+		return text ? note_query(c, r, text) : 0;
+	case 'P':
+		return note_parse(c, r, m, b);
+	case 'B':
+		note_bind(c, r, m, b);
+		return 0;
+	case 'E':
+		return note_execute(c, r, b);
+	case 'C':
+		return note_close(c, r, m);
+	case 'D':
+		log_to(c, r->server, "D message", "", 0);
+		return 0;
+	case 'F':
+		r->simple = true;
+		c->pins |= PIN_FUNCTION;
+		return 0;
+	case 'c': case 'f':
+		r->copy_ends++;
+		return 0;
+	}
+	return 0;
+}

@@ -1,0 +1,274 @@
+/* plan.c - reading a request without side effects: what is in it, and where it may go. */
+#include "query.h"
+
+#include <string.h>
+
+enum {
+	RECENT_TEXT = 16 * 1024,                /* the facts of longer ones are not remembered */
+};
+
+/* --- facts ----------------------------------------------------------------------------- */
+
+static bool known_writer(const struct clients *all, uint64_t hash)
+{
+	for (unsigned i = 0; i < all->nwriters; i++)
+		if (all->writers[i] == hash)
+			return true;
+	return false;
+}
+
+void find_facts(struct client *c, const char *text, size_t len, struct sql_facts *f)
+{
+	struct clients *all = c->all;
+	uint64_t hash = len > RECENT_TEXT ? 0 : stmt_hash(all->servers->stmts, text, len);
+	struct recent *slot = &all->recent[hash % RECENT_STATEMENTS];
+
+	if (hash && slot->hash == hash) {
+		*f = slot->facts;
+		return;
+	}
+	sql_classify(f, text, len, &all->route->rules);
+	if (!hash)
+		return;
+	if (known_writer(all, hash))
+		f->flags |= SQL_MODIFIES;
+	slot->hash = hash;
+	slot->facts = *f;
+}
+
+/* A replica refused it because it writes: next time it goes to the primary at once. */
+void learn_writer(struct client *c, const char *text, size_t len)
+{
+	struct clients *all = c->all;
+	uint64_t hash = stmt_hash(all->servers->stmts, text, len);
+	const unsigned room = sizeof all->writers / sizeof all->writers[0];
+
+	if (len > RECENT_TEXT || known_writer(all, hash))
+		return;
+	if (all->nwriters < room)
+		all->writers[all->nwriters++] = hash;
+	else
+		all->writers[hash % room] = hash;
+	all->recent[hash % RECENT_STATEMENTS].hash = 0;
+}
+
+/* Kinds that change what the session is. */
+bool has_effect(const struct sql_facts *f)
+{
+	switch (f->kind) {
+	case SQL_BEGIN: case SQL_COMMIT: case SQL_ROLLBACK: case SQL_SAVEPOINT: case SQL_ROLLBACK_TO:
+	case SQL_SET: case SQL_SET_TRANSACTION: case SQL_RESET: case SQL_DISCARD:
+	case SQL_PREPARE: case SQL_DEALLOCATE: case SQL_LISTEN: case SQL_UNLISTEN:
+	case SQL_LOAD: case SQL_DO: case SQL_CALL: case SQL_OTHER:
+		return true;
+	case SQL_DECLARE:
+		return f->flags & SQL_HOLD;
+	}
+	return f->flags & (SQL_TEMP | SQL_FUNCTION | SQL_SET_CONFIG | SQL_ADVISORY);
+}
+
+/* --- planning ----------------------------------------------------------------------------- */
+
+bool touches_name(const struct sql_facts *f)
+{
+	return f->kind == SQL_PREPARE || f->kind == SQL_EXECUTE || f->kind == SQL_DEALLOCATE
+	       || (f->kind == SQL_EXPLAIN && f->inner == SQL_EXECUTE);
+}
+
+/* What one statement asks of the request's place. */
+static void plan_statement(struct client *c, struct plan *pl, const struct sql_facts *f,
+                           const char *text, size_t len)
+{
+	const struct route *rt = c->all->route;
+	bool reads = route_gate(rt, f);
+
+	if (f->kind == SQL_EXECUTE) {
+		char name[64];
+		sql_name(name, text, f->name);
+		const struct stmt *s = names_find(&c->prepared, name);
+		reads = s && route_gate(rt, &s->facts) && route_reads(rt, &c->session, s->text, strlen(s->text));
+	} else if (reads) {
+		reads = route_reads(rt, &c->session, text, len);
+	}
+	pl->notes |= has_effect(f) || touches_name(f);
+	if (f->kind == SQL_BEGIN && !(f->flags & (SQL_READ_WRITE | SQL_SERIALIZABLE)))
+		return;
+	if (f->kind == SQL_COMMIT || f->kind == SQL_ROLLBACK) {
+		pl->ends = true;
+		return;
+	}
+	*(reads ? &pl->reads : &pl->other) = true;
+	if (!route_gate(rt, f) && route_writes(f)) {
+		pl->writes = true;
+		pl->notes |= rt->conf->disable_load_balance_on_write >= DLBOW_DML_ADAPTIVE;
+	}
+}
+
+static void plan_query(struct client *c, struct plan *pl, const char *text, size_t len)
+{
+	struct sql_facts f;
+
+	pl->text = text;
+	pl->text_len = len;
+	find_facts(c, text, len, &pl->facts);
+	plan_statement(c, pl, &pl->facts, text, len);
+	/* Several statements: the primary's, and what is among them counts. */
+	for (size_t at = pl->facts.next; at < len; at += f.next) {
+		pl->other = true;
+		sql_classify(&f, text + at, len - at, &c->all->route->rules);
+		plan_statement(c, pl, &f, text + at, len - at);
+		if (!f.next)
+			break;
+	}
+}
+
+static void plan_parse(struct client *c, struct plan *pl, struct msg *m, struct bound *b)
+{
+	const char *name = get_text(m), *text = get_text(m);
+	size_t len = strlen(text);
+	struct sql_facts f;
+
+	if (m->broken)
+		return;         /* PostgreSQL says what it thinks of it */
+	find_facts(c, text, len, &f);
+	plan_statement(c, pl, &f, text, len);
+	if (!*name) {
+		b->unnamed = true;
+		return;
+	}
+	pl->notes = true;
+	if (b->nparsed < sizeof b->parsed / sizeof *b->parsed)
+		b->parsed[b->nparsed++] = name;
+}
+
+static bool parsed_here(const struct bound *b, const char *name)
+{
+	for (unsigned i = 0; i < b->nparsed; i++)
+		if (!strcmp(b->parsed[i], name))
+			return true;
+	return false;
+}
+
+/* A statement is used; one that this request made was planned at its Parse. */
+static void plan_use(struct client *c, struct plan *pl, const char *name, const struct bound *b)
+{
+	const struct stmt *s = *name ? names_find(&c->prepared, name) : c->unnamed;
+
+	pl->notes |= *name != 0;
+	if (*name ? parsed_here(b, name) : b->unnamed)
+		return;
+	if (s) {
+		pl->notes = true;
+		plan_statement(c, pl, &s->facts, s->text, strlen(s->text));
+	} else if (!*name && c->unnamed_on) {
+		pl->must = c->unnamed_on;
+	} else {
+		pl->other = true;
+	}
+}
+
+static void plan_bind(struct client *c, struct plan *pl, struct msg *m, struct bound *b)
+{
+	const char *portal = get_text(m), *name = get_text(m);
+
+	pl->notes |= *portal != 0;
+	b->portal = true;
+	plan_use(c, pl, name, b);
+}
+
+static void plan_portal(struct client *c, struct plan *pl, const char *name, const struct bound *b)
+{
+	if (b->portal && !*name)
+		return;
+	pl->must = *name ? NULL : c->portal_on;
+	for (const struct portal *p = *name ? c->portals : NULL; p; p = p->next)
+		if (!strcmp(p->name, name))
+			pl->must = p->server;
+	pl->notes |= *name != 0;
+	pl->other |= !pl->must && !b->portal;
+}
+
+/* Describe or Close. */
+static void plan_target(struct client *c, struct plan *pl, struct msg *m, const struct bound *b)
+{
+	char what = m->at < m->end ? (char)*m->at++ : 0;
+	const char *name = get_text(m);
+
+	if (m->type == 'C')
+		pl->notes = true;
+	else if (what == 'S')
+		plan_use(c, pl, name, b);
+	else
+		plan_portal(c, pl, name, b);
+}
+
+static void plan_text(struct client *c, struct plan *pl, const struct msg *m)
+{
+	if (m->end > m->at && m->end[-1] == 0)
+		plan_query(c, pl, (const char *)m->at, strlen((const char *)m->at));
+	else
+		pl->other = true;       /* PostgreSQL says what it thinks of it */
+}
+
+/* One message.  MORE: the walk goes on. */
+static int plan_message(struct client *c, struct plan *pl, struct msg *m, struct bound *b, size_t len)
+{
+	switch (m->type) {
+	case 'Q':
+		pl->simple = true;
+		plan_text(c, pl, m);
+		return 1;
+	case 'F':
+		pl->simple = pl->other = pl->writes = pl->notes = true;
+		return 1;
+	case 'S':
+		return 1;
+	case 'P':
+		plan_parse(c, pl, m, b);
+		return MORE;
+	case 'B':
+		plan_bind(c, pl, m, b);
+		return MORE;
+	case 'D': case 'C':
+		plan_target(c, pl, m, b);
+		return MORE;
+	case 'E':
+		plan_portal(c, pl, get_text(m), b);
+		pl->executes = true;
+		return MORE;
+	case 'H': case 'd': case 'c': case 'f':
+		pl->flush = true;       /* COPY data behind its Execute need no Flush */
+		return 1;
+	case 'X':
+		client_leave(c);        /* and with it what has no Sync */
+		return BLOCKED;
+	}
+	pl->len -= len;
+	return pl->len ? 1 : client_refuse(c, "08P01", "invalid frontend message type", NULL, NULL);
+}
+
+int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n)
+{
+	struct bound b = { 0 };
+	struct msg m;
+	int end = MORE;
+
+	*pl = (struct plan){ .only_sync = *p == 'S' };
+	while (end == MORE && pl->len < n) {
+		long len = wire_next(&m, p + pl->len, n - pl->len, MESSAGE_MAX);
+		if (len == WIRE_BAD)
+			return client_refuse(c, "08P01", "invalid message length", NULL, NULL);
+		if (len == WIRE_MORE)
+			break;
+		pl->len += (size_t)len;
+		end = plan_message(c, pl, &m, &b, (size_t)len);
+	}
+	/* A statement that is prepared now and executed later is worth remembering. */
+	pl->notes |= b.unnamed && !pl->executes;
+	pl->whole = end > 0 && (m.type == 'Q' || m.type == 'F' || m.type == 'S');
+	if (end == MORE && n > REQUEST_KEEP) {
+		pl->writes = true;      /* what it is cannot be known */
+		return 1;
+	}
+	return end;
+}

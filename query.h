@@ -1,0 +1,95 @@
+/* query.h - from a client's bytes to requests on servers, and their replies back.
+ *
+ *     plan.c    walks over the messages of a request and says where it may go; changes nothing,
+ *               so a request that has to wait is simply planned again
+ *     query.c   cuts the input, finds each request a server, and sends it as it lies in the
+ *               scratch block
+ *     note.c    sends ahead what that server lacks; for requests that touch named statements or
+ *               the session's state, remembers what their replies will mean
+ *     reply.c   forwards replies, holds those of a replica back until they cannot fail, and
+ *               changes the session when a statement is complete
+ *
+ * A request that is not there to its end when it must be sent - longer than REQUEST_KEEP, or with
+ * a Flush in it - goes to the primary and is open: what follows is appended to it message by
+ * message until its Sync.
+ */
+#ifndef QUERY_H
+#define QUERY_H
+
+#include "client.h"
+
+enum {
+	REQUEST_KEEP = 64 * 1024,               /* a longer one streams, and cannot be run again */
+	MESSAGE_MAX = 0x3fffffff,               /* PostgreSQL's own limit: 1 GB */
+};
+
+/* What was made of some input: so many bytes used, or one of these. */
+enum { BLOCKED = -1, MORE = 0 };
+
+struct portal {
+	struct portal *next;
+	struct server *server;
+	char name[];
+};
+
+/* What a walk over the messages of a request found. */
+struct plan {
+	size_t len;             /* of those messages that are whole */
+	bool whole;             /* ... which end with Query, FunctionCall or Sync */
+	bool flush;
+	bool simple;
+	bool only_sync;
+	bool reads, other;      /* has statements that may be balanced; that may not */
+	bool writes;            /* the session is to know */
+	bool executes;
+	bool ends;              /* COMMIT or ROLLBACK: goes where the transaction is */
+	bool notes;             /* needs the second walk */
+	struct server *must;    /* has the portal or the unnamed statement; maybe no longer ours */
+	struct sql_facts facts; /* of a simple query; text is NULL for any other request */
+	const char *text;
+	size_t text_len;
+};
+
+/* What the messages of one walk have said so far. */
+struct bound {
+	bool unnamed, portal;           /* the unnamed ones were made in this request */
+	struct sql_facts own;           /* of its unnamed statement ... */
+	const char *own_text;
+	const struct sql_facts *facts;  /* of what the next Execute runs ... */
+	const char *text;               /* ... NULL: not known */
+	const char *parsed[8];          /* names of statements made in it */
+	unsigned nparsed;
+};
+
+static inline bool is_primary(const struct server *s)
+{
+	return s->node == nodes_primary(s->all->nodes);
+}
+
+/* plan.c: more than 0; MORE when the request may still be waited for; BLOCKED after
+ * client_fail(). */
+int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n);
+void find_facts(struct client *c, const char *text, size_t len, struct sql_facts *f);
+void learn_writer(struct client *c, const char *text, size_t len);
+bool has_effect(const struct sql_facts *f);
+bool touches_name(const struct sql_facts *f);
+
+/* query.c */
+extern const struct request_ops request_ops;    /* reply.c */
+void remove_lent(struct client *c, struct server *s);
+int out_of_memory(struct client *c);
+
+/* note.c: -1 without memory. */
+int catch_up(struct client *c, struct server *s);
+int agree_on_names(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl);
+int note_message(struct client *c, struct request *r, struct msg *m, bool whole, struct bound *b);
+void must_work(struct request *r, bool ok);
+bool logs(const struct client *c);
+void log_message(struct client *c, char type, const char *detail);
+void log_local(struct client *c, const struct plan *pl);
+
+/* reply.c */
+int reapply(struct client *c, struct server *s);
+void end_transaction(struct client *c, bool committed);
+
+#endif

@@ -1,0 +1,457 @@
+/* reply.c - replies on their way to the client, and what they change in its session. */
+#include "query.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- replies ---------------------------------------------------------------------------------------------- */
+
+static void pause_servers(struct client *c)
+{
+	c->paused = true;
+	for (struct server *s = c->lent; s; s = s->next_lent)
+		conn_reading(c->all->net, &s->conn, false);
+}
+
+static void hold(struct request *r, const uint8_t *p, size_t n)
+{
+	uint8_t *more = realloc(r->held, r->held_len + n);
+
+	if (!more) {
+		server_close(r->server, "out of memory");
+		return;
+	}
+	memcpy(more + r->held_len, p, n);
+	r->held = more;
+	r->held_len += (uint32_t)n;
+}
+
+/* From a replica nothing is told before it is clear that it will not be an error. */
+static void on_bytes(struct request *r, const uint8_t *p, size_t n)
+{
+	struct client *c = r->owner;
+
+	if (r->retry && !r->progress) {
+		hold(r, p, n);
+		return;
+	}
+	if (r->held) {
+		conn_put(c->all->net, &c->conn, r->held, r->held_len);
+		net_flush(c->all->net);
+		free(r->held);
+		r->held = NULL;
+		r->held_len = 0;
+	}
+	conn_put(c->all->net, &c->conn, p, n);
+	if (conn_pending(&c->conn) && !c->paused)
+		pause_servers(c);
+}
+
+void remove_lent(struct client *c, struct server *s)
+{
+	struct server **at = &c->lent;
+
+	while (*at && *at != s)
+		at = &(*at)->next_lent;
+	if (*at)
+		*at = s->next_lent;
+	if (c->unnamed_on == s)
+		c->unnamed_on = NULL;
+	if (c->portal_on == s)
+		c->portal_on = NULL;
+	for (struct portal **p = &c->portals; *p; ) {
+		struct portal *gone = *p;
+		if (gone->server != s) {
+			p = &gone->next;
+			continue;
+		}
+		*p = gone->next;
+		free(gone);
+	}
+}
+
+/* What the client's map took for granted when the request was sent, and what did not happen. */
+static void undo_names(struct client *c, struct request *r, uint32_t from)
+{
+	struct stmts *stmts = c->all->servers->stmts;
+
+	for (uint32_t i = from; i < r->nexpect; i++) {
+		const struct expect *e = &r->expect[i];
+		if (e->type == '1' && e->fresh)
+			names_remove(stmts, &c->prepared, e->name);
+		else if (e->type == '3' && e->stmt)
+			names_set(stmts, &c->prepared, e->name, e->stmt);
+	}
+}
+
+static void took_back(struct client *c, struct request *r)
+{
+	undo_names(c, r, 0);
+	if (conn_unread(&c->conn, c->force, r->copy, r->copy_len) < 0) {
+		out_of_memory(c);
+		return;
+	}
+	c->force += r->copy_len;
+	c->inflight--;
+	c->last = NULL;
+}
+
+/* A replica refused the statement because it writes: every text of the request is remembered. */
+static void learn_from(struct client *c, const struct request *r)
+{
+	struct msg m;
+
+	for (size_t at = 0; at < r->copy_len; ) {
+		long len = wire_next(&m, r->copy + at, r->copy_len - at, MESSAGE_MAX);
+		if (len <= 0)
+			break;
+		at += (size_t)len;
+		if (m.type == 'P')
+			get_text(&m);
+		if (m.type == 'P' || m.type == 'Q') {
+			const char *text = get_text(&m);
+			learn_writer(c, text, strlen(text));
+		}
+	}
+}
+
+/* An error before the first row, on a replica: its requests go back into the input, marked
+ * for the primary.  In a transaction the replica leaves it. */
+static void run_on_primary(struct client *c, struct request *r, const char *code)
+{
+	struct server *s = r->server;
+
+	if (code && !strcmp(code, "25006"))
+		learn_from(c, r);
+	for (; r && c->phase == AT_READY; r = r->next)
+		if (r->owner == c) {
+			took_back(c, r);
+			request_orphan(r);
+		}
+	if (c->session.in_transaction) {
+		c->session.no_replica = true;
+		remove_lent(c, s);
+		server_return(s);
+	}
+	client_resume(c);
+}
+
+static void on_error(struct client *c, struct request *r, const uint8_t *body, size_t len)
+{
+	const char *severity = wire_field(body, len, 'V');
+
+	if (severity && !strcmp(severity, "FATAL"))
+		c->told_fatal = true;
+	undo_names(c, r, r->answered);
+	r->nexpect = r->answered;
+	c->copying = false;
+}
+
+/* G: data is awaited.  In the extended protocol PostgreSQL ignores a Sync while it reads them, so a
+ * request whose Sync was sent before its data goes on to the next one. */
+static bool on_copy_in(struct client *c, struct request *r)
+{
+	if (r->copy_ends) {
+		r->copy_ends--;
+		return true;
+	}
+	c->copying = true;
+	if (r->simple || r->open)
+		return true;
+	r->open = true;
+	struct request *next = r->next;
+	if (next && next->owner == c) {
+		/* It was sent in advance, data in between: the Sync that counts is this one's. */
+		c->copying = false;
+		r->next = next->next;
+		if (r->server->tail == next)
+			r->server->tail = r;
+		if (c->last == next)
+			c->last = r;
+		r->open = next->open;
+		c->inflight--;
+		request_free(c->all->servers, next);
+	}
+	return true;
+}
+
+static void on_command(struct client *c, struct request *r, const uint8_t *body, size_t len);
+
+static bool on_message(struct request *r, char type, const uint8_t *body, size_t len)
+{
+	struct client *c = r->owner;
+
+	switch (type) {
+	case 'E':
+		if (r->retry && !r->progress) {
+			run_on_primary(c, r, wire_field(body, len, 'C'));
+			return false;
+		}
+		on_error(c, r, body, len);
+		return true;
+	case 'C':
+		if (r->effects)
+			on_command(c, r, body, len);
+		return true;
+	case 'S':
+		return is_primary(r->server);
+	case 'G':
+		return on_copy_in(c, r);
+	case 'W':
+		c->copying = true;
+		return true;
+	case '1': case '3':
+		if (r->open && conn_kept(&c->conn))
+			client_resume(c);       /* too many were owed */
+		return true;
+	case 'Z':
+		r->progress = true;
+		return !r->hidden_end;
+	}
+	return true;
+}
+
+/* --- effects -------------------------------------------------------------------------------------------------- */
+
+static void script_note(struct client *c, struct server *s, const struct effect *e, const char *name)
+{
+	bool was_level = s->script == c->script.serial;
+
+	if (c->script.full)
+		return;
+	const char *text = e->text + e->facts.start;
+	if (script_add(&c->script, &e->facts, name, text, e->facts.end - e->facts.start) == 0 && was_level)
+		s->script = c->script.serial;
+}
+
+static void apply_prepare(struct client *c, struct server *s, const struct effect *e)
+{
+	struct stmts *stmts = c->all->servers->stmts;
+	char name[64];
+
+	sql_name(name, e->text, e->facts.name);
+	struct stmt *st = stmt_get(stmts, true, e->text, e->facts.end, &e->facts);
+	if (!st)
+		return;
+	names_set(stmts, &c->prepared, name, st);
+	names_set(stmts, &s->names, name, st);
+	stmt_drop(stmts, st);
+}
+
+static void apply_deallocate(struct client *c, struct server *s, const struct effect *e)
+{
+	struct stmts *stmts = c->all->servers->stmts;
+	char name[64];
+
+	if (e->facts.flags & SQL_ALL) {
+		names_clear(stmts, &c->prepared);
+		names_clear(stmts, &s->names);
+		return;
+	}
+	sql_name(name, e->text, e->facts.name);
+	names_remove(stmts, &c->prepared, name);
+	names_remove(stmts, &s->names, name);
+}
+
+static void apply_discard(struct client *c, struct server *s, const struct effect *e)
+{
+	struct effect all = *e;
+
+	script_note(c, s, e, "");
+	all.facts.flags |= SQL_ALL;
+	apply_deallocate(c, s, &all);
+	c->pins = 0;
+}
+
+/* Servers that ran what the authority has taken back cannot follow: they go. */
+static void forget_beyond(struct client *c, const struct server *authority, uint32_t serial)
+{
+	for (struct server *s = c->lent, *next; s; s = next) {
+		next = s->next_lent;
+		if (s == authority || s->script <= serial || s->status == 'I')
+			continue;
+		remove_lent(c, s);
+		server_return(s);
+	}
+}
+
+/* AND CHAIN: the next transaction begins at once, and is the primary's alone. */
+static void leave_transaction(struct client *c, const struct server *authority)
+{
+	forget_beyond(c, authority, 0);
+	c->session.no_replica = true;
+}
+
+static void apply(struct client *c, struct server *s, const struct effect *e)
+{
+	char name[128];
+
+	switch (e->facts.kind) {
+	case SQL_BEGIN:
+		c->session.serializable |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
+		script_note(c, s, e, "");
+		return;
+	case SQL_SAVEPOINT:
+		sql_name(name, e->text, e->facts.name);
+		script_note(c, s, e, name);
+		return;
+	case SQL_ROLLBACK_TO:
+		sql_name(name, e->text, e->facts.name);
+		forget_beyond(c, s, script_rollback_to(&c->script, name));
+		return;
+	case SQL_SET: case SQL_RESET:
+		if ((e->facts.flags & SQL_LOCAL) && !c->session.in_transaction)
+			return;
+		sql_parameter(name, e->text, &e->facts);
+		script_note(c, s, e, name);
+		return;
+	case SQL_SET_TRANSACTION:
+		c->session.serializable |= (e->facts.flags & SQL_SERIALIZABLE) && c->session.in_transaction;
+		script_note(c, s, e, "");
+		return;
+	case SQL_DISCARD:
+		if (e->facts.flags & SQL_ALL)
+			apply_discard(c, s, e);
+		return;
+	case SQL_PREPARE:
+		apply_prepare(c, s, e);
+		return;
+	case SQL_DEALLOCATE:
+		apply_deallocate(c, s, e);
+		return;
+	case SQL_LISTEN:
+		c->pins |= PIN_LISTEN;
+		return;
+	case SQL_UNLISTEN:
+		if (e->facts.flags & SQL_ALL)
+			c->pins &= (uint8_t)~PIN_LISTEN;
+		return;
+	case SQL_DECLARE:
+		c->pins |= PIN_CURSOR;
+		return;
+	case SQL_LOAD: case SQL_DO: case SQL_CALL: case SQL_OTHER:
+		c->pins |= PIN_OTHER;
+		return;
+	}
+	if (e->facts.flags & SQL_TEMP) {
+		sql_name(name, e->text, e->facts.name);
+		session_made_temporary(&c->session, name);
+		c->pins |= PIN_TEMPORARY;
+	}
+	if (e->facts.flags & (SQL_FUNCTION | SQL_SET_CONFIG | SQL_ADVISORY))
+		c->pins |= PIN_FUNCTION;
+}
+
+static void on_command(struct client *c, struct request *r, const uint8_t *body, size_t len)
+{
+	for (struct effect *e = r->effects; e; e = e->next)
+		if (e->command == r->commands) {
+			/* COMMIT of a failed transaction says ROLLBACK. */
+			if (e->facts.kind != SQL_COMMIT && e->facts.kind != SQL_ROLLBACK)
+				apply(c, r->server, e);
+			else if (e->facts.flags & SQL_CHAIN)
+				leave_transaction(c, r->server);
+			else
+				r->failed = len >= 8 && memcmp(body, "ROLLBACK", 8) == 0;
+		}
+}
+
+/* The other servers of the transaction end it the same way. */
+void end_transaction(struct client *c, bool committed)
+{
+	for (struct server *s = c->lent, *next; s; s = next) {
+		next = s->next_lent;
+		if (s->status != 'I')
+			server_own(s, committed ? "COMMIT" : "ROLLBACK", must_work, NULL);
+	}
+	if (committed)
+		script_commit(&c->script);
+	else
+		script_rollback(&c->script);
+	session_ended_transaction(&c->session);
+	while (c->portals) {
+		struct portal *p = c->portals;
+		c->portals = p->next;
+		free(p);
+	}
+}
+
+static void on_done(struct request *r, char status)
+{
+	struct client *c = r->owner;
+	bool was = c->session.in_transaction;
+
+	c->inflight--;
+	if (!c->inflight)
+		c->last = NULL;
+	c->status = status;
+	if (status == 'I' && (was || c->script.n > c->script.transaction)) {
+		end_transaction(c, !r->failed);
+	} else if (status == 'I') {
+		c->session.wrote = false;
+	} else {
+		c->session.in_transaction = true;
+		c->session.wrote_before |= c->session.wrote;
+	}
+	if (conn_kept(&c->conn))
+		client_resume(c);
+}
+
+static void on_lost(struct request *r)
+{
+	struct client *c = r->owner;
+
+	if (r->retry && !r->progress) {
+		took_back(c, r);
+		client_resume(c);
+		return;
+	}
+	c->inflight--;
+	if (!c->inflight)
+		c->last = NULL;
+	c->lost_request = true;
+}
+
+const struct request_ops request_ops = { on_bytes, on_message, on_done, on_lost };
+
+
+/* --- after RESET ------------------------------------------------------------------------ */
+
+static bool after_message(struct request *r, char type, const uint8_t *body, size_t len)
+{
+	struct client *c = r->owner;
+
+	if (type == 'S')
+		conn_put(c->all->net, &c->conn, body - WIRE_HEADER, len + WIRE_HEADER);
+	return false;
+}
+
+static void after_done(struct request *r, char status)
+{
+	struct client *c = r->owner;
+	struct put o = net_build(c->all->net, 8);
+
+	on_done(r, status);
+	put_ready(&o, status);
+	client_say(c, &o);
+}
+
+static const struct request_ops after_ops = { NULL, after_message, after_done, on_lost };
+
+/* RESET goes back to what the server started with.  A session that started otherwise gets its own
+ * values again, in the same write; the client sees the reports of both and one ReadyForQuery. */
+int reapply(struct client *c, struct server *s)
+{
+	char sql[WIRE_STARTUP_MAX];
+
+	if (s->start == s->profile || !profile_difference(s->start, s->profile, sql, sizeof sql) || !*sql)
+		return 0;
+	if (server_own(s, sql, NULL, NULL) < 0)
+		return -1;
+	c->last->hidden_end = true;
+	c->last = s->tail;
+	c->inflight++;
+	s->tail->ops = &after_ops;
+	s->tail->owner = c;
+	return 0;
+}

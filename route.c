@@ -1,0 +1,240 @@
+#include "route.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* --- rules ------------------------------------------------------------------------ */
+
+/* The classifier takes plain arrays.  The copies share what regcomp() allocated, which
+ * belongs to the configuration: they are never regfree()d. */
+static int copy_patterns(const regex_t **to, size_t *n, const struct conf_list *from)
+{
+	regex_t *list = from->n ? malloc(from->n * sizeof *list) : NULL;
+
+	if (from->n && !list)
+		return -1;
+	for (size_t i = 0; i < from->n; i++)
+		list[i] = from->pattern[i].re;
+	*to = list;
+	*n = from->n;
+	return 0;
+}
+
+int route_init(struct route *rt, const struct conf *conf, struct nodes *nodes)
+{
+	struct sql_rules *r = &rt->rules;
+
+	*rt = (struct route){ .conf = conf, .nodes = nodes };
+	if (copy_patterns(&r->read_only_functions, &r->nread_only, &conf->read_only_function_list) < 0
+	    || copy_patterns(&r->write_functions, &r->nwrite, &conf->write_function_list) < 0
+	    || copy_patterns(&r->primary_patterns, &r->npatterns,
+	                     &conf->primary_routing_query_pattern_list) < 0) {
+		route_free(rt);
+		return -1;
+	}
+	return 0;
+}
+
+void route_free(struct route *rt)
+{
+	free((void *)(uintptr_t)rt->rules.read_only_functions);
+	free((void *)(uintptr_t)rt->rules.write_functions);
+	free((void *)(uintptr_t)rt->rules.primary_patterns);
+	rt->rules = (struct sql_rules){ 0 };
+}
+
+/* --- may it be balanced? ------------------------------------------------------------ */
+
+/* Pgpool-II looks at the first letter: a comment before a SELECT is how applications ask for the
+ * primary. */
+static bool first_letter(const struct conf *conf, const struct sql_facts *f)
+{
+	if (f->kind != SQL_SELECT && f->kind != SQL_VALUES && f->kind != SQL_EMPTY)
+		return true;
+	if (conf->allow_sql_comments)
+		return true;
+	return (f->flags & SQL_FIRST) && !(f->flags & SQL_BLANK && !conf->ignore_leading_white_space);
+}
+
+bool route_gate(const struct route *rt, const struct sql_facts *f)
+{
+	return sql_reads(f) && first_letter(rt->conf, f);
+}
+
+static bool mentions_list(const struct name_list *l, const char *text, size_t len)
+{
+	return l->n && sql_mentions(text, len, (const char *const *)l->name, l->n);
+}
+
+bool route_reads(const struct route *rt, const struct session *s, const char *text, size_t len)
+{
+	enum dlbow mode = rt->conf->disable_load_balance_on_write;
+
+	if (mode == DLBOW_ALWAYS && s->wrote_ever)
+		return false;
+	if (s->in_transaction) {
+		if (s->serializable || s->no_replica)
+			return false;
+		if (mode == DLBOW_TRANSACTION && s->wrote)
+			return false;
+		if (mode == DLBOW_TRANS_TRANSACTION && s->wrote_before)
+			return false;
+		if (mode >= DLBOW_DML_ADAPTIVE && mentions_list(&s->written, text, len))
+			return false;
+	}
+	return !mentions_list(&s->temporary, text, len);
+}
+
+bool route_writes(const struct sql_facts *f)
+{
+	switch (f->kind) {
+	case SQL_EXPLAIN:
+		return f->flags & SQL_MODIFIES;
+	case SQL_BEGIN: case SQL_COMMIT: case SQL_ROLLBACK:
+	case SQL_EXECUTE: case SQL_DEALLOCATE: case SQL_EMPTY:
+		return false;
+	case SQL_SET: case SQL_SET_TRANSACTION:
+		return !(f->flags & SQL_READ_ONLY);
+	}
+	return true;
+}
+
+/* --- what the session remembers -------------------------------------------------------- */
+
+static void list_add(struct name_list *l, const char *name, bool function)
+{
+	char text[128];
+
+	snprintf(text, sizeof text, "%s%s", name, function ? "()" : "");
+	for (unsigned i = 0; i < l->n; i++)
+		if (!strcmp(l->name[i], text))
+			return;
+	char **more = realloc(l->name, (l->n + 1) * sizeof *more);
+	if (!more)
+		return;
+	l->name = more;
+	if ((more[l->n] = strdup(text)))
+		l->n++;
+}
+
+static void list_clear(struct name_list *l)
+{
+	for (unsigned i = 0; i < l->n; i++)
+		free(l->name[i]);
+	free(l->name);
+	*l = (struct name_list){ 0 };
+}
+
+struct writing {
+	struct session *session;
+	const struct conf_list *relations;
+};
+
+/* The table, and what dml_adaptive_object_relationship_list says hangs on it. */
+static void note_written(void *ctx, const char *name)
+{
+	struct writing *w = ctx;
+
+	list_add(&w->session->written, name, false);
+	for (size_t i = 0; i < w->relations->n; i++) {
+		const struct conf_relation *r = &w->relations->relation[i];
+		if (!r->left_is_function && !strcasecmp(r->left, name))
+			list_add(&w->session->written, r->right, r->right_is_function);
+	}
+}
+
+static void note_functions(struct writing *w, const char *text, size_t len)
+{
+	for (size_t i = 0; i < w->relations->n; i++) {
+		const struct conf_relation *r = &w->relations->relation[i];
+		char call[128];
+		const char *name = call;
+
+		snprintf(call, sizeof call, "%s()", r->left);
+		if (r->left_is_function && sql_mentions(text, len, &name, 1))
+			list_add(&w->session->written, r->right, r->right_is_function);
+	}
+}
+
+void session_wrote(struct session *s, const struct route *rt, const char *text, size_t len)
+{
+	struct writing w = { s, &rt->conf->dml_adaptive_object_relationship_list };
+
+	s->wrote = s->wrote_ever = true;
+	s->wrote_before |= s->in_transaction;
+	if (rt->conf->disable_load_balance_on_write >= DLBOW_DML_ADAPTIVE) {
+		sql_targets(text, len, note_written, &w);
+		note_functions(&w, text, len);
+	}
+}
+
+void session_made_temporary(struct session *s, const char *name)
+{
+	list_add(&s->temporary, name, false);
+}
+
+void session_ended_transaction(struct session *s)
+{
+	s->in_transaction = s->wrote = s->serializable = s->no_replica = false;
+	list_clear(&s->written);
+}
+
+void session_free(struct session *s)
+{
+	list_clear(&s->temporary);
+	list_clear(&s->written);
+}
+
+/* --- which node? -------------------------------------------------------------------------- */
+
+static struct node *redirected(const struct route *rt, const struct conf_redirect *r)
+{
+	struct nodes *all = rt->nodes;
+	struct node *n = NULL;
+
+	if (r->target == TO_PRIMARY)
+		n = nodes_primary(all);
+	else if (r->target == TO_STANDBY)
+		n = nodes_draw(all, true);
+	else if (r->node < all->count && rt->conf->node[r->node].used)
+		n = &all->node[r->node];
+	return n && n->state != NODE_DOWN ? n : NULL;
+}
+
+/* "Otherwise another node is drawn": one that is not the preferred kind. */
+static struct node *draw_other(const struct route *rt, const struct conf_redirect *r)
+{
+	struct nodes *all = rt->nodes;
+
+	if (r->target == TO_PRIMARY) {
+		struct node *n = nodes_draw(all, true);
+		return n ? n : nodes_primary(all);
+	}
+	return r->target == TO_STANDBY ? nodes_primary(all) : NULL;
+}
+
+struct node *route_node(const struct route *rt, struct session *s, const char *user,
+                        const char *database, const char *application)
+{
+	const struct conf *conf = rt->conf;
+	const struct conf_redirect *r = NULL, *more;
+	struct node *n = NULL;
+
+	if (s->node && s->node->state != NODE_DOWN && !conf->statement_level_load_balance)
+		return s->node;
+	if ((more = conf_redirect(&conf->user_redirect_preference_list, user)))
+		r = more;
+	if ((more = conf_redirect(&conf->database_redirect_preference_list, database)))
+		r = more;
+	if ((more = conf_redirect(&conf->app_name_redirect_preference_list, application)))
+		r = more;
+	if (r)
+		n = nodes_random(rt->nodes) < r->weight ? redirected(rt, r) : draw_other(rt, r);
+	if (!n)
+		n = nodes_draw(rt->nodes, false);
+	if (!n)
+		n = nodes_primary(rt->nodes);
+	return s->node = n;
+}

@@ -1,0 +1,59 @@
+/* route.h - where a statement may run.
+ *
+ * Two questions, asked apart: may this statement be balanced, as it is and as the session stands
+ * (route_reads), and which node takes this session's reads (route_node).  Whatever is not
+ * balanced goes to the primary.  Nothing here knows of connections.
+ */
+#ifndef ROUTE_H
+#define ROUTE_H
+
+#include "conf.h"
+#include "node.h"
+#include "sql.h"
+
+/* What routing remembers of a session.  The zero value is a new one. */
+struct session {
+	bool in_transaction;                    /* an explicit one is open */
+	bool wrote;                             /* a write was sent in it: the rest is the primary's */
+	bool wrote_before;                      /* likewise in this or an earlier one */
+	bool wrote_ever;                        /* anywhere in the session */
+	bool serializable;                      /* the transaction is: the primary's, all of it */
+	bool no_replica;                        /* the replica left this transaction */
+	struct node *node;                      /* drawn for the session's reads; NULL: not yet */
+	struct name_list {
+		char **name;
+		unsigned n;
+	} temporary, written;                   /* tables made here; tables written in the transaction */
+};
+
+struct route {
+	const struct conf *conf;
+	struct nodes *nodes;
+	struct sql_rules rules;                 /* of conf; the arrays are this struct's */
+};
+
+/* Prepares the rules for sql_classify().  -1 without memory. */
+int route_init(struct route *rt, const struct conf *conf, struct nodes *nodes);
+void route_free(struct route *rt);
+
+/* May the statement, by kind, content and the settings, run on a replica? */
+bool route_gate(const struct route *rt, const struct sql_facts *f);
+
+/* May a statement that passed the gate run there now, as the session stands? */
+bool route_reads(const struct route *rt, const struct session *s, const char *text, size_t len);
+
+/* Does a statement that did not pass the gate count as a write for what follows? */
+bool route_writes(const struct sql_facts *f);
+
+/* Tells the session that such a statement is being sent. */
+void session_wrote(struct session *s, const struct route *rt, const char *text, size_t len);
+void session_made_temporary(struct session *s, const char *name);
+void session_ended_transaction(struct session *s);
+void session_free(struct session *s);
+
+/* The node for the session's reads: a redirect list's, or drawn by weight.  The primary if there is
+ * nothing better. */
+struct node *route_node(const struct route *rt, struct session *s, const char *user,
+                        const char *database, const char *application);
+
+#endif

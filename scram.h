@@ -1,0 +1,165 @@
+/* scram.h - SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, both roles (RFC 5802, 7677, 5929).
+ *
+ *        client                                    server
+ *   scram_client_first      --client-first-->   scram_server_first
+ *   scram_client_challenge  <--server-first--
+ *   scram_client_final      --client-final-->   scram_server_final
+ *   scram_client_verify     <--server-final--
+ *
+ * One struct per exchange, embedded by the caller, all zero before its first call; no allocation,
+ * no I/O, no randomness of its own (the caller gives 18 random bytes for the nonce).  Calls out of
+ * order, or after a failure, fail.  No struct of an exchange holds a key: no wiping is needed but
+ * of struct scram_keys and struct scram_verifier.
+ *
+ * Messages are text of at most SCRAM_MESSAGE_MAX bytes, without a final NUL in either direction;
+ * longer ones are refused.  An out buffer of SCRAM_OUT_MAX bytes is always enough.  Functions that
+ * return int return a length (or 0) when it went well, else a negative number, with *why (never
+ * NULL, static text, no secret and nothing the peer sent in it) saying what was wrong.
+ *
+ * Secrets are compared in constant time and wiped from the stack.
+ *
+ * The user name inside SCRAM is ignored and sent empty, as PostgreSQL does: the startup packet
+ * has it.  An authorization identity ("a=") is refused, as are mandatory extensions ("m=").
+ */
+#ifndef SCRAM_H
+#define SCRAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	SCRAM_KEY = 32,                 /* a SHA-256 */
+	SCRAM_SALT_MAX = 64,            /* PostgreSQL makes 16, Cloud SQL 32 */
+	SCRAM_SALT_OWN = 16,            /* length for verifiers that we make: as PostgreSQL's */
+	SCRAM_NONCE = 18,               /* random bytes; 24 characters on the wire */
+	SCRAM_BINDING_MAX = 64,         /* tls-server-end-point data: up to a SHA-512 */
+	SCRAM_ITERATIONS = 4096,        /* for verifiers that we make */
+	SCRAM_ITERATIONS_MAX = 10000000,
+	SCRAM_MESSAGE_MAX = 1024,
+	SCRAM_OUT_MAX = 1280,
+	SCRAM_PREP_MAX = 1024           /* longest non-ASCII password that SASLprep is applied to */
+};
+
+/* What a server keeps for one password. */
+struct scram_verifier {
+	uint8_t stored_key[SCRAM_KEY], server_key[SCRAM_KEY];
+	uint8_t salt[SCRAM_SALT_MAX];
+	uint8_t salt_len;
+	bool mock;                      /* no password fits, whatever the proof */
+	uint32_t iterations;
+};
+
+/* What a client needs for one (password, salt, iterations).  As good as the password for that
+ * salt; may be cached for as long as the salt is the same. */
+struct scram_keys {
+	uint8_t client_key[SCRAM_KEY], server_key[SCRAM_KEY];
+};
+
+enum scram_step { SCRAM_NEW, SCRAM_FIRST, SCRAM_CHALLENGED, SCRAM_FINAL, SCRAM_DONE };
+
+/* AuthMessage as it grows: both firsts, then the final without its proof. */
+struct scram_text {
+	char at[2 * SCRAM_OUT_MAX + SCRAM_MESSAGE_MAX];
+	uint16_t len;
+};
+
+/* ---- keys and verifiers ---- */
+
+/* PBKDF2: two milliseconds of processor time per 4096 iterations.  Pure and thread-safe: callers
+ * run it in a helper thread.  SASLprep is applied to the password (see scram_saslprep). */
+void scram_derive(struct scram_keys *k, const char *password, size_t len,
+	const uint8_t *salt, size_t salt_len, uint32_t iterations);
+
+/* salt_len is at most SCRAM_SALT_MAX. */
+void scram_verifier_make(struct scram_verifier *v, const struct scram_keys *k,
+	const uint8_t *salt, size_t salt_len, uint32_t iterations);
+
+/* Reads PostgreSQL's text form "SCRAM-SHA-256$iterations:salt$stored:server".  Returns 0, or -1
+ * when the text is anything else or beyond the limits above; then *v is all zero. */
+int scram_verifier_parse(struct scram_verifier *v, const char *text);
+
+/* A verifier for a user that does not exist: looks to the client like any other that we make,
+ * with the same salt each time for the same secret and name, and always ends with -2. */
+void scram_verifier_mock(struct scram_verifier *v, const uint8_t secret[static 32],
+	const char *user);
+
+/* Are these the keys that this verifier was made from?  (A password check without an exchange,
+ * and whether keys from a cache still fit a changed verifier.) */
+bool scram_keys_fit(const struct scram_keys *k, const struct scram_verifier *v);
+
+/* ---- server role: the proxy towards a client ---- */
+
+struct scram_server {
+	enum scram_step step;
+	struct scram_text auth;
+	uint16_t nonce_at, nonce_len;   /* the whole nonce lies in auth */
+	char binding[(24 + SCRAM_BINDING_MAX + 2) / 3 * 4 + 1];         /* the c= to expect */
+};
+
+/* client-first-message in, server-first-message out.  plus: the client chose the mechanism
+ * SCRAM-SHA-256-PLUS.  cb: the tls-server-end-point data of this connection; NULL when PLUS was
+ * not offered.  A flag of 'y' is refused when PLUS was offered (somebody hid it), 'p' is taken
+ * with PLUS only and must name tls-server-end-point.
+ * Returns the length written to out, or -1. */
+int scram_server_first(struct scram_server *s, char *out, size_t size, const char *in, size_t len,
+	const struct scram_verifier *v, const uint8_t nonce[static SCRAM_NONCE],
+	const uint8_t *cb, size_t cb_len, bool plus, const char **why);
+
+/* client-final-message in, server-final-message out; the same verifier as before.  Returns the
+ * length written, -1 for a malformed message (or wrong nonce, or wrong channel binding), -2 for a
+ * wrong proof.  On success client_key is the ClientKey, which together with v->server_key makes
+ * the scram_keys for any backend whose verifier has the same salt and iterations (pass-through);
+ * otherwise it is all zero. */
+int scram_server_final(struct scram_server *s, char *out, size_t size, const char *in, size_t len,
+	const struct scram_verifier *v, uint8_t client_key[static SCRAM_KEY], const char **why);
+
+/* ---- client role: the proxy towards a backend ---- */
+
+struct scram_client {
+	enum scram_step step;
+	uint8_t salt[SCRAM_SALT_MAX];   /* these three from scram_client_challenge on */
+	uint8_t salt_len;
+	uint32_t iterations;
+	struct scram_text auth;
+	uint16_t nonce_at, nonce_len;
+	char binding[(24 + SCRAM_BINDING_MAX + 2) / 3 * 4 + 1];         /* our c= */
+};
+
+/* client-first-message out.  plus: SCRAM-SHA-256-PLUS was chosen, with cb.  Without plus, a cb
+ * that is not NULL says that we could have, but the server did not offer it (flag 'y': a server
+ * that did offer it refuses that, so never then); NULL that we cannot (flag 'n').
+ * Returns the length, or -1 if size or cb_len is out of bounds. */
+int scram_client_first(struct scram_client *c, char *out, size_t size,
+	const uint8_t nonce[static SCRAM_NONCE], const uint8_t *cb, size_t cb_len, bool plus);
+
+/* server-first-message in: fills salt, salt_len and iterations, for which the caller then gets
+ * keys, from its cache or from scram_derive.  Refuses a nonce that does not extend ours,
+ * iterations beyond 1..SCRAM_ITERATIONS_MAX and a salt longer than SCRAM_SALT_MAX.
+ * Returns 0 or -1. */
+int scram_client_challenge(struct scram_client *c, const char *in, size_t len, const char **why);
+
+/* client-final-message out.  Returns the length or -1. */
+int scram_client_final(struct scram_client *c, char *out, size_t size, const struct scram_keys *k);
+
+/* server-final-message in: has the server proved that it knows the keys?  0, -1 when malformed
+ * or an error ("e=..."), -2 for a wrong signature. */
+int scram_client_verify(struct scram_client *c, const char *in, size_t len,
+	const struct scram_keys *k, const char **why);
+
+/* ---- for both, and for other secrets ---- */
+
+/* memcmp() == 0 in a time that depends on len only. */
+bool scram_equal(const void *a, const void *b, size_t len);
+
+/* SASLprep (RFC 4013) as far as it goes without Unicode's normalisation tables.  ASCII is left
+ * alone.  Otherwise non-ASCII spaces become spaces, what is "mapped to nothing" is dropped, and
+ * prohibited characters, those that Unicode 3.2 did not have (beyond the basic plane), invalid
+ * UTF-8 or nothing left are a refusal, upon which the password is used as it is, like
+ * PostgreSQL does.  Not done: NFKC (a password with ligatures, full-width letters or separate
+ * accents gives another key than PostgreSQL's) and the check of mixed writing directions (which
+ * matters only to passwords that have also something to map).
+ * Returns the length of out (NUL-terminated; never longer than in), or -1 for a refusal. */
+int scram_saslprep(char *out, size_t size, const char *in);
+
+#endif

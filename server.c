@@ -1,0 +1,947 @@
+#include "server.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+enum {
+	IMPATIENT = 200,                        /* ms a read waits for a connection to a replica */
+	SPARE_REQUESTS = 256,
+	ORPHANED_MAX = 1 << 20,                 /* bytes of a lost client's replies worth reading */
+	WHOLE_MAX = 64 * 1024,                  /* longer messages are shown by their beginning */
+	EXPECT_FIRST = 8,
+};
+
+#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+
+static void serve_queue(struct servers *all, struct node *n);
+static void available(struct server *s);
+static void clean(struct server *s);
+static void readable(struct watch *w, short revents);
+static const struct request_ops own_ops, move_ops, orphan_ops;
+
+/* --- requests ------------------------------------------------------------------- */
+
+struct request *request_new(struct servers *all, const struct request_ops *ops, void *owner)
+{
+	struct request *r = all->spare_requests;
+
+	if (r) {
+		all->spare_requests = r->next;
+		all->nspare--;
+	} else if (!(r = malloc(sizeof *r))) {
+		return NULL;
+	}
+	*r = (struct request){ .ops = ops, .owner = owner };
+	return r;
+}
+
+static void drop_expects(struct servers *all, struct request *r)
+{
+	for (uint32_t i = 0; i < r->nexpect; i++) {
+		free(r->expect[i].name);
+		stmt_drop(all->stmts, r->expect[i].stmt);
+	}
+	free(r->expect);
+}
+
+void request_free(struct servers *all, struct request *r)
+{
+	if (r->expect)
+		drop_expects(all, r);
+	free(r->copy);
+	free(r->held);
+	while (r->effects) {
+		struct effect *e = r->effects;
+		r->effects = e->next;
+		free(e);
+	}
+	if (all->nspare >= SPARE_REQUESTS) {
+		free(r);
+		return;
+	}
+	r->next = all->spare_requests;
+	all->spare_requests = r;
+	all->nspare++;
+}
+
+int request_expect(struct servers *all, struct request *r, struct expect e)
+{
+	(void)all;
+	if (r->nexpect == r->expect_cap) {
+		uint32_t cap = r->expect_cap ? r->expect_cap * 2 : EXPECT_FIRST;
+		struct expect *more = realloc(r->expect, cap * sizeof *more);
+		if (!more)
+			return -1;
+		r->expect = more;
+		r->expect_cap = cap;
+	}
+	if (e.name && !(e.name = strdup(e.name)))
+		return -1;
+	if (e.stmt)
+		stmt_hold(e.stmt);
+	r->expect[r->nexpect++] = e;
+	return 0;
+}
+
+void server_send(struct server *s, struct request *r)
+{
+	r->server = s;
+	r->next = NULL;
+	if (s->tail)
+		s->tail->next = r;
+	else
+		s->head = r;
+	s->tail = r;
+	s->used = true;
+}
+
+struct request *server_own_request(struct server *s, void (*then)(struct request *, bool), void *owner)
+{
+	struct request *r = request_new(s->all, &own_ops, owner);
+
+	if (!r)
+		return NULL;
+	r->then = then;
+	server_send(s, r);
+	return r;
+}
+
+int server_own(struct server *s, const char *sql, void (*then)(struct request *, bool), void *owner)
+{
+	size_t len = strlen(sql) + 1;
+
+	if (!server_own_request(s, then, owner))
+		return -1;
+	struct put o = net_build(s->all->net, len + WIRE_HEADER);
+	put_message(&o, 'Q', sql, len);
+	conn_put(s->all->net, &s->conn, o.base, o.len);
+	if (o.full)
+		server_close(s, "a statement of the proxy's own is too long");
+	return 0;
+}
+
+void request_orphan(struct request *r)
+{
+	r->ops = &orphan_ops;
+	r->owner = NULL;
+}
+
+static bool note_failure(struct request *r, char type, const uint8_t *body, size_t len)
+{
+	if (type == 'E') {
+		const char *text = wire_field(body, len, 'M');
+		r->failed = true;
+		log_write(r->server->all->log, NULL, LEVEL_DEBUG1, text, NULL,
+			"a statement of the proxy's own failed on node %d", r->server->node->id);
+	}
+	return false;
+}
+
+static bool note_status(struct request *r, char type, const uint8_t *body, size_t len)
+{
+	struct msg m = { .type = type, .at = body, .end = body + len };
+
+	if (type == 'S') {
+		const char *name = get_text(&m), *value = get_text(&m);
+		if (!m.broken)
+			profile_report(r->server->profile, name, value);
+	}
+	return note_failure(r, type, body, len);
+}
+
+static void own_done(struct request *r, char status)
+{
+	(void)status;
+	if (r->then)
+		r->then(r, !r->failed);
+}
+
+static void own_lost(struct request *r)
+{
+	(void)r;
+}
+
+/* A reply that nobody reads is worth reading to its end only if that is near. */
+static void drop_bytes(struct request *r, const uint8_t *p, size_t n)
+{
+	struct server *s = r->server;
+
+	(void)p;
+	s->orphaned += n < ORPHANED_MAX ? (uint32_t)n : ORPHANED_MAX;
+	if (s->orphaned > ORPHANED_MAX)
+		server_close(s, "its client is gone and the result is long");
+}
+
+static bool drop_message(struct request *r, char type, const uint8_t *body, size_t len)
+{
+	(void)body, (void)len;
+	if (type == 'G' || type == 'W')
+		server_close(r->server, "its client is gone in the middle of COPY");
+	return false;
+}
+
+static const struct request_ops own_ops = { NULL, note_failure, own_done, own_lost };
+static const struct request_ops move_ops = { NULL, note_status, own_done, own_lost };
+static const struct request_ops orphan_ops = { drop_bytes, drop_message, own_done, own_lost };
+
+/* --- replies -------------------------------------------------------------------- */
+
+/* What kind of message a type byte is: passed on as it streams by, telling that the
+ * request got somewhere, or needed whole. */
+enum sort { ALIEN = 0, STREAM, STEP, WHOLE, ASYNC };
+
+static const uint8_t sorts[256] = {
+	['T'] = STREAM, ['t'] = STREAM, ['n'] = STREAM, ['2'] = STREAM,
+	['D'] = STEP, ['d'] = STEP, ['c'] = STEP, ['V'] = STEP,
+	['I'] = WHOLE, ['s'] = WHOLE, ['E'] = WHOLE, ['C'] = WHOLE, ['1'] = WHOLE, ['3'] = WHOLE, ['S'] = WHOLE, ['Z'] = WHOLE,
+	['G'] = WHOLE, ['H'] = WHOLE, ['W'] = WHOLE, ['R'] = ALIEN, ['K'] = ALIEN,
+	['N'] = ASYNC, ['A'] = ASYNC,
+};
+
+static void farewell(struct server *s, const uint8_t *body, size_t len)
+{
+	free(s->farewell);
+	s->farewell = malloc(len + 1);
+	s->farewell_len = s->farewell ? (uint32_t)len : 0;
+	if (s->farewell)
+		memcpy(s->farewell, body, len);
+}
+
+/* Nothing was asked.  PostgreSQL says goodbye, or tells news. */
+static void unasked(struct server *s, const uint8_t *p, size_t size)
+{
+	if (*p == 'E')
+		farewell(s, p + WIRE_HEADER, size - WIRE_HEADER);
+	else if (s->borrower)
+		s->borrower->ops->async(s->borrower, s, p, size);
+}
+
+/* ParseComplete and CloseComplete: what the server holds changes now, not when it was asked. */
+static void answered(struct server *s, struct request *r, char type)
+{
+	if (r->answered >= r->nexpect || r->expect[r->answered].type != type)
+		return;
+	const struct expect *e = &r->expect[r->answered++];
+	if (e->name && type == '3')
+		names_remove(s->all->stmts, &s->names, e->name);
+	else if (e->name && e->stmt && names_set(s->all->stmts, &s->names, e->name, e->stmt) < 0)
+		s->stale = true;
+}
+
+static void finished(struct server *s, struct request *r, char status)
+{
+	s->status = status;
+	s->head = r->next;
+	if (!s->head)
+		s->tail = NULL;
+	if (r->deallocates && !r->failed)
+		names_clear(s->all->stmts, &s->names);
+	r->ops->done(r, status);
+	request_free(s->all, r);
+	if (s->head || s->phase == GONE)
+		return;
+	if (s->phase == RESET && !s->reset_left)
+		clean(s);
+	else if (s->borrower && s->phase == LENT)
+		s->borrower->ops->eased(s->borrower, s);
+}
+
+/* A whole message of the head request's reply; true: it is part of what is passed on. */
+static bool whole(struct server *s, struct request *r, char type, const uint8_t *body, size_t len)
+{
+	if (type == '1' || type == '3') {
+		answered(s, r, type);
+		return r->ops->message(r, type, body, len);
+	}
+	if (type == 'E') {
+		r->failed = true;
+		r->answered = r->nexpect;
+	}
+	if (type == 'C' || type == 'I' || type == 's')
+		r->commands++;
+	if (r->commands || type == 'G' || type == 'H' || type == 'W')
+		r->progress = true;
+	return r->ops->message(r, type, body, len);
+}
+
+static void pass(struct request *r, const uint8_t *from, const uint8_t *to)
+{
+	if (from < to && r && r->ops->bytes)
+		r->ops->bytes(r, from, (size_t)(to - from));
+}
+
+/* Takes one message that must be seen whole from p; returns how far it got, or NULL when more
+ * bytes are needed.  *from is the beginning of what is to be passed on. */
+static uint8_t *take_whole(struct server *s, uint8_t *p, uint8_t *end, uint8_t **from)
+{
+	size_t size = (size_t)wire_u32(p + 1) + 1, there = (size_t)(end - p);
+	struct request *r = s->head;
+	char type = (char)*p;
+
+	if (there < size && there < WHOLE_MAX)
+		return NULL;
+	if (there > size)
+		there = size;
+	if (!r || (sorts[*p] == ASYNC && !r->ops->bytes)) {
+		unasked(s, p, there);
+		*from = p + there;
+	} else if (sorts[*p] != ASYNC) {
+		pass(r, *from, p);
+		*from = p;
+		if (s->phase == GONE)
+			return end;
+		bool on = whole(s, r, type, p + WIRE_HEADER, there - WIRE_HEADER);
+		if (!on || s->phase == GONE)
+			*from = p + there;
+	}
+	s->left = (uint32_t)(size - there);
+	s->pass = *from <= p;
+	p += there;
+	if (type == 'Z' && r && s->phase != GONE) {
+		pass(r, *from, p);
+		*from = p;
+		if (s->phase != GONE)
+			finished(s, r, (char)p[-1]);
+	}
+	return p;
+}
+
+/* The messages in p[0..n), of which the first may be the rest of one. */
+static void replies(struct server *s, uint8_t *p, size_t n)
+{
+	uint8_t *end = p + n, *from = p;
+
+	if (s->left) {
+		size_t take = s->left < n ? s->left : n;
+		s->left -= (uint32_t)take;
+		p += take;
+		if (!s->pass)
+			from = p;
+	}
+	while (end - p >= WIRE_HEADER && s->phase != GONE) {
+		uint32_t len = wire_u32(p + 1);
+		enum sort sort = sorts[*p];
+		struct request *r = s->head;
+
+		if (len < 4 || sort == ALIEN || (!r && sort != WHOLE && sort != ASYNC)
+		    || (*p == 'Z' && len != 5)) {
+			server_close(s, "it sent what the protocol does not have here");
+			return;
+		}
+		if (r)
+			r->started = true;
+		if (sort == STREAM || sort == STEP) {
+			size_t take = (size_t)len + 1, there = (size_t)(end - p);
+			if (sort == STEP)
+				r->progress = true;
+			if (there > take)
+				there = take;
+			s->left = (uint32_t)(take - there);
+			s->pass = true;
+			p += there;
+			continue;
+		}
+		uint8_t *next = take_whole(s, p, end, &from);
+		if (!next)
+			break;
+		p = next;
+	}
+	if (s->phase == GONE)
+		return;
+	pass(s->head, from, p);
+	if (s->phase != GONE && p < end && conn_keep(&s->conn, p, (size_t)(end - p)) < 0)
+		server_close(s, "out of memory");
+}
+
+/* --- idle lists ------------------------------------------------------------------ */
+
+static void enter_idle(struct server *s)
+{
+	struct node *n = s->node;
+
+	s->next_idle = s->account->idle;
+	s->prev_idle = NULL;
+	if (s->next_idle)
+		s->next_idle->prev_idle = s;
+	s->account->idle = s;
+	s->next_rest = n->idle;
+	s->prev_rest = NULL;
+	if (s->next_rest)
+		s->next_rest->prev_rest = s;
+	else
+		n->idle_last = s;
+	n->idle = s;
+}
+
+static void leave_idle(struct server *s)
+{
+	struct node *n = s->node;
+
+	*(s->prev_idle ? &s->prev_idle->next_idle : &s->account->idle) = s->next_idle;
+	if (s->next_idle)
+		s->next_idle->prev_idle = s->prev_idle;
+	*(s->prev_rest ? &s->prev_rest->next_rest : &n->idle) = s->next_rest;
+	*(s->next_rest ? &s->next_rest->prev_rest : &n->idle_last) = s->prev_rest;
+}
+
+/* --- the end of a server --------------------------------------------------------- */
+
+static void bury(struct task *t)
+{
+	struct server *s = OWNER(t, struct server, bury);
+
+	names_clear(s->all->stmts, &s->names);
+	profile_drop(s->profile);
+	profile_drop(s->start);
+	account_drop(s->account);
+	free(s->farewell);
+	free(s);
+}
+
+static void lose_requests(struct server *s)
+{
+	while (s->head) {
+		struct request *r = s->head;
+		s->head = r->next;
+		r->ops->lost(r);
+		request_free(s->all, r);
+	}
+	s->tail = NULL;
+}
+
+void server_close(struct server *s, const char *why)
+{
+	struct servers *all = s->all;
+	enum server_phase was = s->phase;
+	struct borrower *b = s->borrower;
+
+	if (was == GONE)
+		return;
+	s->phase = GONE;
+	log_write(all->log, NULL, LEVEL_DEBUG1, why, NULL, "node %d: connection %u of %s/%s closed",
+		s->node->id, s->pid, s->account->user, s->account->database);
+	if (was == IDLE)
+		leave_idle(s);
+	if (was == LENT || was == IDLE) {
+		struct put o = net_build(all->net, WIRE_HEADER);
+		put_message(&o, 'X', NULL, 0);
+		conn_put(all->net, &s->conn, o.base, o.len);
+	}
+	dial_free(s);
+	timer_stop(all->loop, &s->timer);
+	conn_close(all->net, &s->conn);
+	lose_requests(s);
+	s->borrower = NULL;
+	if (was == LENT && b)
+		b->ops->lost(b, s, s->farewell, s->farewell_len);
+	else if (b && b->opening == s)
+		b->opening = NULL;
+	s->node->servers--;
+	all->count--;
+	if (!s->cancels)
+		loop_defer(all->loop, &s->bury);
+	serve_queue(all, s->node);
+}
+
+/* --- the pool -------------------------------------------------------------------- */
+
+static unsigned limit(const struct servers *all)
+{
+	int64_t pool = all->conf->max_pool > 0 ? all->conf->max_pool : 1;
+	int64_t n = all->conf->num_init_children * pool;
+
+	return n > INT32_MAX ? INT32_MAX : (unsigned)n;
+}
+
+static bool room(const struct servers *all, struct node *n)
+{
+	if (n->servers < limit(all))
+		return true;
+	if (!n->idle_last)
+		return false;
+	server_close(n->idle_last, "makes room for another user or database");
+	return n->servers < limit(all);
+}
+
+static struct server *open_server(struct servers *all, struct node *n, struct profile *p)
+{
+	struct server *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return NULL;
+	s->all = all;
+	s->node = n;
+	s->account = p->account;
+	s->account->refs++;
+	s->start = profile_hold(p);
+	s->profile = profile_hold(p);
+	s->bury.run = bury;
+	s->status = 'I';
+	n->servers++;
+	all->count++;
+	return s;
+}
+
+/* A closed socket, or unasked bytes (PostgreSQL's goodbye): not to be lent. */
+static bool dead(const struct server *s)
+{
+	char c;
+
+	return recv(s->conn.watch.fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) >= 0
+	       || (errno != EAGAIN && errno != EINTR);
+}
+
+static bool fits(const struct server *s, const struct profile *p, char *sql, size_t size)
+{
+	*sql = 0;
+	if (s->profile == p)
+		return true;
+	return !s->profile->replication && !p->replication
+	       && profile_difference(s->profile, p, sql, size);
+}
+
+/* Hands it over, with its settings made those of the borrower. */
+static bool lend(struct server *s, struct borrower *b, const char *sql)
+{
+	if (s->profile != b->profile) {
+		if (!b->profile->welcomed && s->profile->welcomed)
+			profile_copy_welcome(b->profile, s->profile);
+		profile_drop(s->profile);
+		s->profile = profile_hold(b->profile);
+		if (*sql) {
+			if (server_own(s, sql, NULL, NULL) < 0)
+				return false;
+			s->tail->ops = &move_ops;
+		}
+	}
+	timer_stop(s->all->loop, &s->timer);
+	s->phase = LENT;
+	s->borrower = b;
+	s->sessions++;
+	s->script = 0;
+	s->orphaned = 0;
+	return true;
+}
+
+/* The last used idle server that needs no change, or else that can be changed. */
+static struct server *find_idle(struct borrower *b, struct node *n, char *sql, size_t size)
+{
+	for (int any = 0; any < 2; any++)
+		for (struct server *s = b->profile->account->idle, *next; s; s = next) {
+			next = s->next_idle;
+			if (s->node != n || !(any ? fits(s, b->profile, sql, size) : s->profile == b->profile))
+				continue;
+			if (!dead(s))
+				return s;
+			server_close(s, "it ended in the pool");
+		}
+	return NULL;
+}
+
+static void wait_in_queue(struct servers *all, struct borrower *b, struct node *n)
+{
+	b->all = all;
+	b->node = n;
+	b->next = NULL;
+	*n->queue_tail = b;
+	n->queue_tail = &b->next;
+}
+
+static void leave_queue(struct borrower *b)
+{
+	struct node *n = b->node;
+	struct borrower **at = &n->queue;
+
+	while (*at != b)
+		at = &(*at)->next;
+	*at = b->next;
+	if (n->queue_tail == &b->next)
+		n->queue_tail = at;
+	b->node = NULL;
+	timer_stop(b->all->loop, &b->deadline);
+}
+
+void server_unborrow(struct borrower *b)
+{
+	if (!b->node)
+		return;
+	leave_queue(b);
+	if (b->opening)
+		b->opening->borrower = NULL;
+	b->opening = NULL;
+}
+
+static void refuse(struct borrower *b, const struct refusal *r)
+{
+	server_unborrow(b);
+	b->ops->refused(b, r);
+}
+
+static void refuse_node(struct borrower *b, struct node *n)
+{
+	char message[80], detail[256];
+	bool starting = strstr(n->why, "(57P0") != NULL;
+
+	snprintf(message, sizeof message, "failed to create a backend %d connection", n->id);
+	snprintf(detail, sizeof detail, "%s:%d: %s", node_conf(n)->hostname, (int)node_conf(n)->port,
+		n->why[0] ? n->why : "no connection in time");
+	refuse(b, &(struct refusal){ REFUSED_NODE, { "FATAL", starting ? "57P03" : "08006", message,
+		detail, "The node is tried again in the background; retry in a moment." }, NULL, 0 });
+}
+
+static void out_of_patience(struct timer *t)
+{
+	struct borrower *b = OWNER(t, struct borrower, deadline);
+	struct node *n = b->node;
+	struct net *net = b->all->net;
+
+	if (n->state == NODE_DOWN || !b->patient) {
+		refuse_node(b, n);
+	} else {
+		char detail[160];
+		snprintf(detail, sizeof detail, "All %u connections to node %d are in use and none became"
+			" free within query_wait_timeout.", limit(b->all), n->id);
+		refuse(b, &(struct refusal){ REFUSED_FULL, { "FATAL", "53300",
+			"Sorry, too many clients already", detail,
+			"Raise num_init_children or max_pool, or use fewer sessions at a time." }, NULL, 0 });
+	}
+	net_flush(net);
+}
+
+/* How long it may still wait, as things are. */
+static void set_patience(struct borrower *b)
+{
+	const struct conf *conf = b->all->conf;
+	bool down = b->node->state == NODE_DOWN;
+	int64_t ms = down ? conf->primary_wait_timeout * 1000 : conf->query_wait_timeout * 1000;
+
+	if (!b->patient)
+		ms = down || (!b->opening && b->node->servers >= limit(b->all)) ? 0 : IMPATIENT;
+	b->deadline.fire = out_of_patience;
+	timer_set(b->all->loop, &b->deadline, ms);
+}
+
+static bool start_opening(struct servers *all, struct borrower *b)
+{
+	struct server *s = room(all, b->node) ? open_server(all, b->node, b->profile) : NULL;
+
+	if (!s)
+		return false;
+	s->borrower = b;
+	b->opening = s;
+	dial_start(s, b->secret);
+	return true;
+}
+
+struct server *server_borrow(struct servers *all, struct borrower *b, struct node *n, bool patient)
+{
+	char sql[WIRE_STARTUP_MAX * 3];
+	struct server *s = b->secret ? NULL : find_idle(b, n, sql, sizeof sql);
+
+	if (s) {
+		leave_idle(s);
+		s->phase = LENT;
+		if (lend(s, b, sql))
+			return s;
+		s->borrower = NULL;
+		server_close(s, "out of memory");
+	}
+	b->patient = patient;
+	wait_in_queue(all, b, n);
+	serve_queue(all, n);
+	set_patience(b);
+	return NULL;
+}
+
+/* Starts connections for those who wait, as far as there is room.  Making room closes an idle
+ * server, which comes back here: once is enough. */
+static void serve_queue(struct servers *all, struct node *n)
+{
+	if (n->serving)
+		return;
+	n->serving = true;
+	for (struct borrower *b = n->queue; b && n->state != NODE_DOWN; b = b->next)
+		if (!b->opening && !start_opening(all, b))
+			break;
+	n->serving = false;
+}
+
+static void node_changed(void *ctx, struct node *n)
+{
+	struct servers *all = ctx;
+
+	dial_resume(n);
+	for (struct borrower *b = n->queue; b; b = b->next)
+		set_patience(b);
+	serve_queue(all, n);
+	net_flush(all->net);
+}
+
+/* --- from login to the pool and back ------------------------------------------------ */
+
+void server_ready(struct server *s)
+{
+	struct borrower *opener = s->borrower;
+
+	s->borrower = NULL;
+	if (opener)
+		opener->opening = NULL;
+	s->phase = RESET;
+	s->conn.watch.ready = readable;
+	node_worked(s->node);
+	available(s);
+}
+
+void server_refused(struct server *s, const struct refusal *r)
+{
+	struct borrower *b = s->borrower;
+	struct node *n = s->node;
+
+	s->borrower = NULL;
+	if (b)
+		b->opening = NULL;
+	if (s->probe)
+		n->probing = false;
+	if (r->kind == REFUSED_NODE)
+		node_failed(n, r->report.detail);
+	else
+		node_worked(n);
+	if (b && b->node && r->kind != REFUSED_NODE)
+		refuse(b, r);
+	server_close(s, r->report.message);
+}
+
+static void expired(struct timer *t)
+{
+	struct server *s = OWNER(t, struct server, timer);
+
+	server_close(s, "it was idle for its life time");
+	net_flush(s->all->net);
+}
+
+static void rest(struct server *s)
+{
+	int64_t a = s->all->conf->child_life_time, b = s->all->conf->connection_life_time;
+	int64_t seconds = a && b ? (a < b ? a : b) : a + b;
+
+	s->phase = IDLE;
+	enter_idle(s);
+	s->timer.fire = expired;
+	if (seconds)
+		timer_set(s->all->loop, &s->timer, seconds * 1000);
+}
+
+static bool keeps(const struct server *s)
+{
+	const struct conf *conf = s->all->conf;
+	const char *db = s->account->database;
+
+	if (s->stale || s->all->draining || !conf->connection_cache || s->profile->replication)
+		return false;
+	if (!strcmp(db, "template0") || !strcmp(db, "template1"))
+		return false;   /* CREATE DATABASE needs them free of sessions */
+	return !conf->child_max_connections || s->sessions < conf->child_max_connections;
+}
+
+/* Clean and free: to the first who waits and can use it, else to the pool. */
+static void available(struct server *s)
+{
+	struct node *n = s->node;
+	char sql[WIRE_STARTUP_MAX * 3];
+
+	s->used = false;
+	if (s->cancels)
+		return;         /* canceled() comes back here */
+	for (struct borrower *b = n->queue; b; b = b->next) {
+		if (b->profile->account != s->account || !fits(s, b->profile, sql, sizeof sql))
+			continue;
+		if (b->secret && !account_knows(s->account, b->secret))
+			continue;
+		server_unborrow(b);
+		if (!lend(s, b, sql))
+			server_close(s, "out of memory");
+		b->ops->lent(b, s);
+		serve_queue(s->all, n);
+		return;
+	}
+	if (!keeps(s)) {
+		s->phase = LENT;        /* says goodbye */
+		server_close(s, "it is not kept");
+		return;
+	}
+	rest(s);
+	if (n->queue)
+		serve_queue(s->all, n);
+}
+
+/* --- reset -------------------------------------------------------------------------- */
+
+void server_canceled(struct server *s)
+{
+	if (--s->cancels)
+		return;
+	if (s->phase == GONE)
+		loop_defer(s->all->loop, &s->bury);
+	else if (s->phase == RESET && !s->head)
+		clean(s);
+}
+
+static void reset_done(struct request *r, bool ok)
+{
+	struct server *s = r->server;
+
+	if (!ok)
+		s->stale = true;
+	if (--s->reset_left)
+		return;
+	s->stale |= s->status != 'I';
+	if (!s->stale) {
+		available(s);
+		return;
+	}
+	s->phase = LENT;
+	server_close(s, "it could not be reset");
+}
+
+/* What the reset brought back: with DISCARD ALL or RESET ALL the settings, with DISCARD ALL
+ * or DEALLOCATE ALL the statements. */
+static void note_reset(struct server *s, struct request *r, const char *sql)
+{
+	struct sql_facts f;
+
+	sql_classify(&f, sql, strlen(sql), NULL);
+	if (!(f.flags & SQL_ALL))
+		return;
+	r->deallocates = f.kind == SQL_DISCARD || f.kind == SQL_DEALLOCATE;
+	if (f.kind == SQL_DISCARD || f.kind == SQL_RESET) {
+		profile_drop(s->profile);
+		s->profile = profile_hold(s->start);
+	}
+}
+
+static void clean(struct server *s)
+{
+	const struct conf_list *list = &s->all->conf->reset_query_list;
+
+	if (!keeps(s)) {
+		s->phase = LENT;
+		server_close(s, "it is not kept");
+		return;
+	}
+	if (!s->used && s->status == 'I') {
+		available(s);
+		return;
+	}
+	for (size_t i = 0; i < list->n; i++) {
+		if (s->status == 'I' && !strcasecmp(list->item[i], "ABORT"))
+			continue;
+		if (server_own(s, list->item[i], reset_done, NULL) < 0 || s->phase == GONE)
+			break;
+		note_reset(s, s->tail, list->item[i]);
+		s->reset_left++;
+	}
+	if (s->phase != GONE && !s->reset_left) {
+		s->phase = LENT;
+		server_close(s, "reset_query_list is empty");
+	}
+}
+
+void server_return(struct server *s)
+{
+	if (s->phase != LENT)
+		return;
+	s->phase = RESET;
+	s->borrower = NULL;
+	for (struct request *r = s->head; r; r = r->next)
+		if (r->ops != &own_ops && r->ops != &move_ops)
+			request_orphan(r);
+	conn_reading(s->all->net, &s->conn, true);
+	if (s->head && s->tail->open)
+		server_close(s, "its client left within a request");
+	else if (!s->head)
+		clean(s);
+}
+
+/* --- events --------------------------------------------------------------------------- */
+
+static void eased(struct server *s)
+{
+	if (s->borrower && s->phase == LENT)
+		s->borrower->ops->eased(s->borrower, s);
+}
+
+static void readable(struct watch *w, short revents)
+{
+	struct server *s = OWNER(w, struct server, conn.watch);
+	struct net *net = s->all->net;
+	uint8_t *p;
+
+	if ((revents & POLLOUT) && conn_drain(net, &s->conn) == 0)
+		eased(s);
+	if ((revents & (POLLIN | POLLHUP | POLLERR)) && s->phase != GONE) {
+		long n = conn_fill(net, &s->conn, &p);
+		if (n > 0)
+			replies(s, p, (size_t)n);
+		else if (n < 0)
+			server_close(s, errno ? strerror(errno) : "it closed the connection");
+	}
+	net_flush(net);
+}
+
+/* --- probes ---------------------------------------------------------------------------- */
+
+/* Asks like PQping: any answer but "starting up" or "shutting down" is a node that works. */
+static void probe(void *ctx, struct node *n)
+{
+	struct servers *all = ctx;
+	const struct conf_node *c = node_conf(n);
+	const char *user = *c->health_check_user ? c->health_check_user
+	                   : *all->conf->sr_check_user ? all->conf->sr_check_user : "pgpool";
+	struct account *a = account_get(all->accounts, user, c->health_check_database);
+	struct profile *p = a ? profile_get(a, "", 0) : NULL;
+	struct server *s = p ? open_server(all, n, p) : NULL;
+
+	if (s) {
+		s->probe = n->probing = true;
+		dial_start(s, NULL);
+	}
+	profile_drop(p);
+	if (a)
+		account_drop(a);
+	net_flush(all->net);
+}
+
+/* --- all of them ------------------------------------------------------------------------- */
+
+void servers_init(struct servers *all)
+{
+	all->nodes->ctx = all;
+	all->nodes->changed = node_changed;
+	all->nodes->probe = probe;
+}
+
+void servers_close_idle(struct servers *all)
+{
+	for (int i = 0; i < all->nodes->count; i++)
+		while (all->nodes->node[i].idle)
+			server_close(all->nodes->node[i].idle, "it is not kept");
+}
+
+void servers_reload(struct servers *all)
+{
+	accounts_forget_secrets(all->accounts);
+}
+
+void servers_free(struct servers *all)
+{
+	while (all->spare_requests) {
+		struct request *r = all->spare_requests;
+		all->spare_requests = r->next;
+		free(r);
+	}
+}

@@ -1,0 +1,259 @@
+/* server.h - connections to PostgreSQL, and the requests on them.
+ *
+ * A server is one connection, logged in as one account.  It is idle in the pool, or lent to a
+ * borrower (a client) until that gives it back, when it is reset and idle again.
+ *
+ *     RESOLVE -> CONNECT -> LOGIN -> LENT <-> IDLE
+ *                                     |         ^
+ *                                     '-> RESET-'        any -> GONE
+ *
+ * Requests.  What is sent to a server stands in its FIFO until its ReadyForQuery; each
+ * request says, by its ops, what to do with its reply.  The proxy's own requests (SET,
+ * DISCARD ALL, BEGIN on a second node) stand in the same FIFO, their replies go nowhere.  So
+ * whoever needs a statement run first just sends it first, in the same write.
+ *
+ * A reply is scanned by message headers; runs of messages go to ops->bytes as they were
+ * received.  Only messages that mean something to the proxy are collected whole and shown to
+ * ops->message, which says whether they go on.
+ *
+ * Nothing is freed under a caller: a server that breaks is GONE, and freed at the end of the turn.
+ */
+#ifndef SERVER_H
+#define SERVER_H
+
+#include "account.h"
+#include "auth.h"
+#include "conf.h"
+#include "conn.h"
+#include "node.h"
+#include "stmt.h"
+
+struct server;
+struct request;
+struct borrower;
+
+enum server_phase {
+	RESOLVE,        /* waits for its node's address */
+	CONNECT,        /* connect() is under way */
+	LOGIN,          /* startup packet sent */
+	IDLE,           /* in the pool */
+	LENT,           /* a borrower has it */
+	RESET,          /* given back; finishing and cleaning up */
+	GONE,           /* to be freed */
+};
+
+/* Everything of this level; one per loop. */
+struct servers {
+	const struct conf *conf;
+	struct loop *loop;
+	struct log *log;
+	struct net *net;
+	struct nodes *nodes;
+	struct accounts *accounts;
+	struct stmts *stmts;
+	const struct passwd *passwd;
+	struct request *spare_requests;
+	unsigned nspare;
+	unsigned count;                         /* servers in any phase */
+	bool draining;                          /* the program is ending: keep nothing */
+};
+
+void servers_init(struct servers *all);         /* after the pointers are set */
+void servers_free(struct servers *all);
+void servers_reload(struct servers *all);       /* conf or passwd was exchanged */
+void servers_close_idle(struct servers *all);
+
+/* --- borrowing ------------------------------------------------------------------ */
+
+/* Why no server could be had. */
+enum refusal_kind {
+	REFUSED_NODE,           /* the node cannot be reached, or is starting or stopping */
+	REFUSED_FULL,           /* no connection became free in time */
+	REFUSED_BACKEND,        /* PostgreSQL refused the login: raw is its ErrorResponse body */
+	REFUSED_SECRET,         /* PostgreSQL wants a password and none is known; account->demand is set */
+};
+
+struct refusal {
+	enum refusal_kind kind;
+	struct report report;
+	const uint8_t *raw;
+	size_t raw_len;
+};
+
+/* What a borrower hears.  All are called from the loop, never from within server_borrow(). */
+struct borrower_ops {
+	void (*lent)(struct borrower *b, struct server *s);
+	void (*refused)(struct borrower *b, const struct refusal *r);
+	/* A server that it has broke; its requests were told before.  farewell is the ErrorResponse
+	 * body of PostgreSQL's last words outside a request, or NULL. */
+	void (*lost)(struct borrower *b, struct server *s, const uint8_t *farewell, size_t len);
+	/* Whole messages that belong to no request: NotificationResponse, notices, ParameterStatus. */
+	void (*async)(struct borrower *b, struct server *s, const uint8_t *p, size_t n);
+	/* The server took what was put; or its FIFO ran empty. */
+	void (*eased)(struct borrower *b, struct server *s);
+};
+
+struct borrower {
+	const struct borrower_ops *ops;
+	struct profile *profile;                /* the session's; counted by the owner */
+	const char *secret;                     /* a clear password to log in with, not yet proved */
+
+	/* server.c's own, while it waits: */
+	struct borrower *next;
+	struct node *node;                      /* NULL: does not wait */
+	struct server *opening;                 /* a connection that was started for it */
+	struct timer deadline;
+	struct servers *all;
+	bool patient;
+};
+
+/* A server of this node for the borrower: an idle one at once, which fits or is made to fit; else
+ * NULL, and later one of lent() and refused().  A patient borrower waits as the parameters
+ * query_wait_timeout and primary_wait_timeout say; an impatient one hears refused() as soon as it
+ * is clear that there will be none within a moment. */
+struct server *server_borrow(struct servers *all, struct borrower *b, struct node *n, bool patient);
+void server_unborrow(struct borrower *b);       /* no longer waits */
+
+/* Gives it back.  Requests still in its FIFO are finished, their replies dropped. */
+void server_return(struct server *s);
+
+/* --- requests -------------------------------------------------------------------- */
+
+struct request_ops {
+	/* Part of the reply, in order; need not be whole messages. */
+	void (*bytes)(struct request *r, const uint8_t *p, size_t n);
+	/* A whole message (E C 1 3 S G H W, and Z before done): true = it goes on to bytes(). */
+	bool (*message)(struct request *r, char type, const uint8_t *body, size_t len);
+	/* ReadyForQuery came; the request has left the FIFO and is freed after this. */
+	void (*done)(struct request *r, char status);
+	/* The server broke first.  Freed after this, too. */
+	void (*lost)(struct request *r);
+};
+
+/* What a '1' or '3' of a reply is the answer to, in order. */
+struct expect {
+	char type;                              /* '1' ParseComplete, '3' CloseComplete */
+	bool fresh;                             /* the client did not have it before */
+	char *name;                             /* of the statement; NULL: unnamed or a portal */
+	struct stmt *stmt;                      /* that is parsed, or was closed; may be NULL */
+};
+
+/* What a statement of the request changes in its client's session once it is complete. */
+struct effect {
+	struct effect *next;
+	uint32_t command;                       /* the how manieth CommandComplete, from 1 */
+	struct sql_facts facts;
+	uint32_t len;
+	char text[];                            /* the statement, zero-terminated */
+};
+
+struct request {
+	struct request *next;
+	const struct request_ops *ops;
+	struct server *server;
+	void *owner;
+	void (*then)(struct request *r, bool ok);       /* of the proxy's own requests, or NULL */
+
+	struct expect *expect;                  /* every Parse and Close of it, or none if none matters */
+	uint32_t nexpect, expect_cap, answered;
+	uint32_t commands;                      /* CommandCompletes so far */
+
+	bool started;                           /* a byte of the reply came */
+	bool progress;                          /* something came that cannot be taken back: a row, an end */
+	bool failed;                            /* an ErrorResponse came */
+	bool deallocates;                       /* DEALLOCATE ALL or DISCARD ALL: statements are gone at its end */
+
+	/* query.c's. */
+	struct effect *effects;
+	uint32_t executes;                      /* statements that will answer with a CommandComplete */
+	uint8_t *copy, *held;                   /* the request itself; the reply so far */
+	uint32_t copy_len, held_len;
+	bool simple;                            /* a Query or FunctionCall ends it, not a Sync */
+	bool open;                              /* its end has not been sent */
+	bool hidden_end;                        /* its ReadyForQuery is not the client's */
+	bool retry;                             /* may be run again elsewhere */
+	bool resets;                            /* it takes settings back: see reapply() */
+	uint32_t copy_ends;                     /* CopyDone and CopyFail sent within it */
+};
+
+/* A request, zeroed; NULL without memory.  request_free() returns it, with all it owns. */
+struct request *request_new(struct servers *all, const struct request_ops *ops, void *owner);
+void request_free(struct servers *all, struct request *r);
+
+/* Appends to what the reply will answer; name is copied, stmt counted.  -1 without memory. */
+int request_expect(struct servers *all, struct request *r, struct expect e);
+
+/* Puts the request into the FIFO.  Its bytes follow with conn_put(&s->conn). */
+void server_send(struct server *s, struct request *r);
+
+/* A request of the proxy's own, in the FIFO; its bytes follow.  NULL: no memory. */
+struct request *server_own_request(struct server *s, void (*then)(struct request *, bool), void *owner);
+
+/* Sends a statement of the proxy's own; `then` (may be NULL) hears how it went.  -1: no memory. */
+int server_own(struct server *s, const char *sql, void (*then)(struct request *, bool), void *owner);
+
+/* From now on nobody wants the replies of this request. */
+void request_orphan(struct request *r);
+
+/* --- a server ----------------------------------------------------------------------- */
+
+struct server {
+	struct conn conn;
+	struct servers *all;
+	struct node *node;
+	struct account *account;
+	struct profile *start;                  /* as it logged in: what DISCARD ALL goes back to */
+	struct profile *profile;                /* as it is now */
+	enum server_phase phase;
+	char status;                            /* of the last ReadyForQuery: I T E */
+
+	struct borrower *borrower;
+	struct server *next_lent;               /* the borrower's list */
+	uint32_t script;                        /* how much of its session's script it has run */
+	struct names names;                     /* statements that it holds */
+
+	struct request *head, *tail;
+	uint32_t left;                          /* of a message that is being passed on */
+	bool pass;                              /* it goes on */
+	bool used;                              /* something ran since the last reset */
+	bool stale;                             /* to be closed instead of pooled */
+	bool probe;                             /* asks whether the node answers, nothing else */
+	unsigned reset_left, sessions, cancels;
+	uint32_t orphaned;                      /* bytes of replies dropped */
+
+	struct server *next_idle, *prev_idle;           /* of the account */
+	struct server *next_rest, *prev_rest;           /* of the node */
+	struct timer timer;
+	struct task bury;
+	struct server *next_waiting;            /* for an address, or for keys */
+
+	uint32_t pid;
+	uint8_t key[256];
+	uint16_t key_len;
+
+	struct dial *dial;                      /* only until it is logged in */
+	uint8_t *farewell;
+	uint32_t farewell_len;
+};
+
+/* Closes it at once. */
+void server_close(struct server *s, const char *why);
+
+/* Asks PostgreSQL to cancel what runs on it.  The server is not lent again before that
+ * has been delivered, so that it cannot hit somebody else. */
+void server_cancel(struct server *s);           /* dial.c */
+
+/* Whether more may be sent to it now. */
+static inline bool server_takes(const struct server *s) { return !conn_pending(&s->conn); }
+
+/* --- between server.c and dial.c ---------------------------------------------------- */
+
+/* Connects and logs in; ends in server_ready() or dial_failed -> server_refused(). */
+void dial_start(struct server *s, const char *secret);
+void dial_free(struct server *s);
+void dial_resume(struct node *n);               /* the node has addresses now, or will have none */
+void server_ready(struct server *s);
+void server_refused(struct server *s, const struct refusal *r);
+void server_canceled(struct server *s);
+
+#endif

@@ -1,0 +1,665 @@
+#include "sql.h"
+
+#include <string.h>
+
+#include "sql_lex.h"
+#include "sql_query.h"
+
+/* A longer text is not copied to the stack for regexec(), but taken to match. */
+enum { MAX_PATTERN_TEXT = 16384 };
+
+/* To the statement's end, with a function's BEGIN ATOMIC ... END in one piece. */
+static void skim(struct scan *s, bool routine)
+{
+	unsigned body = 0;
+
+	for (;; scan_advance(s)) {
+		if (s->tok.type == T_END || s->tok.type == T_BAD)
+			break;
+		if (s->tok.type == T_SEMICOLON && s->depth == 0 && body == 0)
+			return;
+		if (s->tok.type == T_OPEN)
+			s->depth++;
+		else if (s->tok.type == T_CLOSE && s->depth-- == 0)
+			break;
+		if (s->tok.word == W_drop && s->prev.word == W_commit)
+			scan_flag(s, SQL_DROPS);
+		if (!routine || s->prev.type == T_DOT || s->prev.word == W_as)
+			continue;
+		if (s->tok.word == W_atomic && s->prev.word == W_begin)
+			body++;
+		else if (s->tok.word == W_case && body > 0)
+			body++;
+		else if (s->tok.word == W_end && body > 0)
+			body--;
+	}
+	if (s->tok.type != T_END || s->depth > 0 || body > 0)
+		scan_flag(s, SQL_UNPARSED);
+}
+
+/* ---- the heads of statements --------------------------------------------------------------
+ *
+ * A head begins at the token after the verb (a query's at the verb itself) and may stop
+ * anywhere; run_statement() goes on from there to the end.
+ */
+
+/* Transaction modes, and CHAIN. */
+static void head_modes(struct scan *s)
+{
+	for (; !scan_at_end(s); scan_advance(s)) {
+		unsigned w = s->tok.word;
+		if (w == W_serializable)
+			scan_flag(s, SQL_SERIALIZABLE);
+		else if (w == W_write && s->prev.word == W_read)
+			scan_flag(s, SQL_READ_WRITE);
+		else if (w == W_only && s->prev.word == W_read)
+			scan_flag(s, SQL_READ_ONLY);
+		else if (w == W_chain && s->prev.word != W_no)
+			scan_flag(s, SQL_CHAIN);
+	}
+}
+
+static void head_start(struct scan *s)
+{
+	if (s->tok.word == W_transaction)
+		head_modes(s);
+	else
+		scan_become(s, SQL_OTHER);
+}
+
+/* The name is the last word: SAVEPOINT, RELEASE [SAVEPOINT], CLOSE, FETCH 5 FROM, ... */
+static void head_last(struct scan *s)
+{
+	struct token last = { .type = T_END };
+
+	for (; !scan_at_end(s); scan_advance(s))
+		if (lex_is_name(&s->tok))
+			last = s->tok;
+	if (last.word == W_all)
+		scan_flag(s, SQL_ALL);
+	else
+		scan_name(s, lex_span(&last));
+}
+
+/* The name is the first: LISTEN, NOTIFY, EXECUTE, DISCARD. */
+static void head_first(struct scan *s)
+{
+	if (s->tok.word == W_all || (s->tok.type == T_OPERATOR && s->lex.text[s->tok.at] == '*'))
+		scan_flag(s, SQL_ALL);
+	if (lex_is_name(&s->tok))
+		scan_name(s, lex_span(&s->tok));
+}
+
+static void head_gid(struct scan *s, enum sql_kind kind)
+{
+	scan_become(s, kind);
+	scan_advance(s);
+	if (s->tok.type == T_STRING)
+		scan_name(s, lex_span(&s->tok));
+}
+
+static void head_commit(struct scan *s)
+{
+	if (s->tok.word == W_prepared)
+		head_gid(s, SQL_COMMIT_PREPARED);
+	else
+		head_modes(s);
+}
+
+static void head_rollback(struct scan *s)
+{
+	if (s->tok.word == W_prepared) {
+		head_gid(s, SQL_ROLLBACK_PREPARED);
+		return;
+	}
+	if (s->tok.word == W_work || s->tok.word == W_transaction)
+		scan_advance(s);
+	if (scan_skip(s, W_to)) {
+		scan_become(s, SQL_ROLLBACK_TO);
+		head_last(s);
+	} else {
+		head_modes(s);
+	}
+}
+
+/* The parameter's name at tok, all its words, and moves behind it. */
+static void parameter(struct scan *s)
+{
+	static const struct { uint16_t first, second; } pairs[] = {
+		{ W_time, W_zone }, { W_session, W_authorization }, { W_xml, W_option },
+		{ W_session, W_characteristics },
+	};
+	struct sql_span name = lex_span(&s->tok);
+	unsigned w = s->tok.word;
+
+	if (!lex_is_name(&s->tok))
+		return;
+	scan_advance(s);
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+		if (w == pairs[i].first && scan_skip(s, pairs[i].second))
+			name.len = (uint32_t)(s->end - name.at);
+	if (w == W_transaction)                 /* ISOLATION LEVEL, of SHOW and RESET */
+		for (; lex_is_name(&s->tok); name.len = (uint32_t)(s->end - name.at))
+			scan_advance(s);
+	while (s->tok.type == T_DOT) {
+		scan_advance(s);
+		if (lex_is_name(&s->tok))
+			scan_advance(s);
+		name.len = (uint32_t)(s->end - name.at);
+	}
+	scan_name(s, name);
+}
+
+/* Is the value in tok, a word, number or string, the beginning of this word? */
+static bool value_is(const struct scan *s, const char *word, size_t least)
+{
+	const char *p = s->lex.text + s->tok.at;
+	size_t len = s->tok.len;
+
+	if (s->tok.type == T_STRING && len >= 2 && *p == '\'') {
+		p++;
+		len -= 2;
+	}
+	return len >= least && len <= strlen(word) && lex_same(word, p, len);
+}
+
+/* The value at tok, of the few parameters that decide where a transaction runs. */
+static void value(struct scan *s)
+{
+	char name[128];
+
+	sql_parameter(name, s->lex.text, s->f);
+	const char *p = strncmp(name, "default_", 8) == 0 ? name + 8 : name;
+	if (strcmp(p, "transaction_isolation") == 0 && value_is(s, "serializable", 12))
+		scan_flag(s, SQL_SERIALIZABLE);
+	if (strcmp(p, "transaction_read_only") != 0)
+		return;
+	if (value_is(s, "off", 2) || value_is(s, "false", 1) || value_is(s, "no", 1)
+	    || value_is(s, "0", 1))
+		scan_flag(s, SQL_READ_WRITE);
+	else if (value_is(s, "on", 2) || value_is(s, "true", 1) || value_is(s, "yes", 1)
+	    || value_is(s, "1", 1))
+		scan_flag(s, SQL_READ_ONLY);
+}
+
+static void head_set(struct scan *s)
+{
+	unsigned after = scan_peek(s).word;
+
+	if (s->tok.word == W_local && scan_skip(s, W_local))
+		scan_flag(s, SQL_LOCAL);
+	else if (s->tok.word == W_session && after != W_authorization && after != W_characteristics)
+		scan_advance(s);
+
+	if (s->tok.word == W_transaction || s->tok.word == W_constraints) {
+		scan_become(s, s->tok.word == W_transaction
+			? SQL_SET_TRANSACTION : SQL_SET_CONSTRAINTS);
+		head_modes(s);
+		return;
+	}
+	bool zone = s->tok.word == W_time;
+	parameter(s);
+	if (s->prev.word == W_characteristics) {
+		head_modes(s);
+		return;
+	}
+	if (s->tok.word == W_to || s->tok.type == T_OPERATOR)
+		scan_advance(s);
+	if (s->tok.word == W_default || (zone && s->tok.word == W_local))
+		scan_flag(s, SQL_DEFAULT);
+	value(s);
+}
+
+static void head_show(struct scan *s)
+{
+	bool pool = s->tok.type == T_WORD && s->tok.len > 5
+		&& lex_same("pool_", s->lex.text + s->tok.at, 5);
+
+	if (pool && s->f->kind == SQL_SHOW)
+		scan_become(s, SQL_SHOW_POOL);
+	if (s->tok.word == W_all)
+		scan_flag(s, SQL_ALL);
+	else
+		parameter(s);
+}
+
+static void head_pgpool(struct scan *s)
+{
+	switch (s->tok.word) {
+	case W_show:
+		s->f->inner = SQL_SHOW;
+		break;
+	case W_set:
+		s->f->inner = SQL_SET;
+		break;
+	case W_reset:
+		s->f->inner = SQL_RESET;
+		break;
+	default:
+		scan_become(s, SQL_OTHER);
+		return;
+	}
+	scan_advance(s);
+	if (s->tok.word == W_all)
+		scan_flag(s, SQL_ALL);
+	else
+		parameter(s);
+}
+
+static void head_lock(struct scan *s)
+{
+	unsigned first = W_NONE, second = W_NONE;       /* the words before prev */
+
+	for (; !scan_at_end(s); scan_advance(s)) {
+		if (s->tok.word == W_mode && s->prev.word == W_share && first == W_in
+		    && (second == W_access || second == W_row))
+			scan_flag(s, SQL_WEAK);
+		first = second;
+		second = s->prev.word;
+	}
+}
+
+/* Skips "(...)" at tok. */
+static void skip_parentheses(struct scan *s)
+{
+	unsigned depth = 0;
+
+	for (; s->tok.type != T_END && s->tok.type != T_BAD; scan_advance(s)) {
+		depth += s->tok.type == T_OPEN;
+		if (s->tok.type == T_CLOSE && --depth == 0) {
+			scan_advance(s);
+			return;
+		}
+	}
+	s->depth = depth;
+}
+
+static void head_prepare(struct scan *s)
+{
+	if (s->tok.word == W_transaction && scan_peek(s).type == T_STRING) {
+		head_gid(s, SQL_PREPARE_TRANSACTION);
+		return;
+	}
+	if (!lex_is_name(&s->tok))
+		return;
+	scan_name(s, lex_span(&s->tok));
+	scan_advance(s);
+	if (s->tok.type == T_OPEN)
+		skip_parentheses(s);
+	s->wraps = scan_skip(s, W_as);
+}
+
+static void head_declare(struct scan *s)
+{
+	if (!lex_is_name(&s->tok))
+		return;
+	scan_name(s, lex_span(&s->tok));
+	for (scan_advance(s); !scan_at_end(s) && s->tok.word != W_for; scan_advance(s))
+		if (s->tok.word == W_hold && s->prev.word == W_with)
+			scan_flag(s, SQL_HOLD);
+	s->wraps = scan_skip(s, W_for);
+}
+
+static bool is_analyze(unsigned w)
+{
+	return w == W_analyze || w == W_analyse;
+}
+
+/* EXPLAIN (ANALYZE off, ...), not EXPLAIN (SELECT ...). */
+static void explain_options(struct scan *s)
+{
+	switch (scan_peek(s).word) {
+	case W_select: case W_with: case W_values: case W_table:
+		return;
+	}
+	if (scan_peek(s).type == T_OPEN)
+		return;
+	for (; !scan_at_end(s) && s->tok.type != T_CLOSE; scan_advance(s)) {
+		if (!is_analyze(s->prev.word))
+			continue;
+		scan_flag(s, SQL_ANALYZED);
+		if (value_is(s, "off", 2) || value_is(s, "false", 1) || value_is(s, "0", 1))
+			s->f->flags &= ~(uint32_t)SQL_ANALYZED;
+	}
+	if (is_analyze(s->prev.word))
+		scan_flag(s, SQL_ANALYZED);
+	if (!scan_at_end(s))
+		scan_advance(s);
+}
+
+static void head_explain(struct scan *s)
+{
+	if (s->tok.type == T_OPEN)
+		explain_options(s);
+	while (is_analyze(s->tok.word) || s->tok.word == W_verbose) {
+		if (s->tok.word != W_verbose)
+			scan_flag(s, SQL_ANALYZED);
+		scan_advance(s);
+	}
+	s->wraps = !scan_at_end(s);
+}
+
+/* CREATE TEMP TABLE [IF NOT EXISTS] name, CREATE anything pg_temp.name; then the rest, since
+ * a function may have a body in SQL. */
+static void head_create(struct scan *s)
+{
+	bool temporary = false, routine = false;
+
+	for (; !scan_at_end(s) && s->tok.type != T_OPEN && s->tok.word != W_as; scan_advance(s)) {
+		unsigned w = s->tok.word, b = s->prev.word;
+		bool object = b == W_table || b == W_view || b == W_sequence || b == W_exists;
+
+		temporary |= (w == W_temp || w == W_temporary) && !object;
+		routine |= w == W_function || w == W_procedure;
+		if (s->tok.type == T_DOT && lex_is_name(&s->prev)
+		    && query_is_temp(s, lex_span(&s->prev))) {
+			temporary = true;
+			scan_advance(s);
+			scan_name(s, lex_span(&s->tok));
+			break;
+		}
+		if (temporary && object && w != W_if && scan_peek(s).type != T_DOT) {
+			scan_name(s, lex_span(&s->tok));
+			break;
+		}
+	}
+	if (temporary)
+		scan_flag(s, SQL_TEMP);
+	skim(s, routine);
+}
+
+static const struct verb {
+	uint8_t kind;
+	bool query;             /* the head begins at the verb itself */
+	void (*head)(struct scan *s);
+} verbs[WORD_COUNT] = {
+	[W_select]     = { SQL_SELECT, true, query_read },
+	[W_with]       = { SQL_SELECT, true, query_read },
+	[W_table]      = { SQL_SELECT, true, query_read },
+	[W_values]     = { SQL_VALUES, true, query_read },
+	[W_insert]     = { SQL_INSERT, true, query_read },
+	[W_update]     = { SQL_UPDATE, true, query_read },
+	[W_delete]     = { SQL_DELETE, true, query_read },
+	[W_merge]      = { SQL_MERGE, true, query_read },
+	[W_show]       = { SQL_SHOW, false, head_show },
+	[W_explain]    = { SQL_EXPLAIN, false, head_explain },
+	[W_copy]       = { SQL_COPY_TO, false, query_copy },
+	[W_truncate]   = { SQL_TRUNCATE, false, query_truncate },
+	[W_begin]      = { SQL_BEGIN, false, head_modes },
+	[W_start]      = { SQL_BEGIN, false, head_start },
+	[W_commit]     = { SQL_COMMIT, false, head_commit },
+	[W_end]        = { SQL_COMMIT, false, head_modes },
+	[W_rollback]   = { SQL_ROLLBACK, false, head_rollback },
+	[W_abort]      = { SQL_ROLLBACK, false, head_modes },
+	[W_savepoint]  = { SQL_SAVEPOINT, false, head_last },
+	[W_release]    = { SQL_RELEASE, false, head_last },
+	[W_set]        = { SQL_SET, false, head_set },
+	[W_reset]      = { SQL_RESET, false, head_show },
+	[W_discard]    = { SQL_DISCARD, false, head_first },
+	[W_prepare]    = { SQL_PREPARE, false, head_prepare },
+	[W_execute]    = { SQL_EXECUTE, false, head_first },
+	[W_deallocate] = { SQL_DEALLOCATE, false, head_last },
+	[W_declare]    = { SQL_DECLARE, false, head_declare },
+	[W_fetch]      = { SQL_FETCH, false, head_last },
+	[W_move]       = { SQL_MOVE, false, head_last },
+	[W_close]      = { SQL_CLOSE, false, head_last },
+	[W_listen]     = { SQL_LISTEN, false, head_first },
+	[W_unlisten]   = { SQL_UNLISTEN, false, head_first },
+	[W_notify]     = { SQL_NOTIFY, false, head_first },
+	[W_lock]       = { SQL_LOCK, false, head_lock },
+	[W_vacuum]     = { SQL_VACUUM, false, NULL },
+	[W_analyze]    = { SQL_ANALYZE, false, NULL },
+	[W_analyse]    = { SQL_ANALYZE, false, NULL },
+	[W_checkpoint] = { SQL_CHECKPOINT, false, NULL },
+	[W_load]       = { SQL_LOAD, false, NULL },
+	[W_call]       = { SQL_CALL, false, NULL },
+	[W_do]         = { SQL_DO, false, NULL },
+	[W_create]     = { SQL_DDL, false, head_create },
+	[W_alter]      = { SQL_DDL, false, NULL },
+	[W_drop]       = { SQL_DDL, false, NULL },
+	[W_grant]      = { SQL_DDL, false, NULL },
+	[W_revoke]     = { SQL_DDL, false, NULL },
+	[W_comment]    = { SQL_DDL, false, NULL },
+	[W_reindex]    = { SQL_DDL, false, NULL },
+	[W_cluster]    = { SQL_DDL, false, NULL },
+	[W_repack]     = { SQL_DDL, false, NULL },
+	[W_security]   = { SQL_DDL, false, NULL },
+	[W_reassign]   = { SQL_DDL, false, NULL },
+	[W_import]     = { SQL_DDL, false, NULL },
+	[W_refresh]    = { SQL_DDL, false, NULL },
+	[W_pgpool]     = { SQL_PGPOOL, false, head_pgpool },
+};
+
+/* ---- facts ---------------------------------------------------------------------------- */
+
+static bool is_read(unsigned kind)
+{
+	return kind == SQL_SELECT || kind == SQL_VALUES;
+}
+
+/* From the first token, which is not the end, to the statement's end. */
+static void run_statement(struct scan *s)
+{
+	struct sql_facts *f = s->f;
+
+	for (;;) {
+		const struct verb *v = &verbs[s->tok.type == T_OPEN ? W_select : s->tok.word];
+
+		scan_become(s, v->kind == SQL_EMPTY ? SQL_OTHER : v->kind);
+		if (!v->query)
+			scan_advance(s);
+		if (v->head)
+			v->head(s);
+		if (!s->wraps || scan_at_end(s))
+			break;
+		s->wraps = false;
+		s->wrapped = true;
+	}
+	skim(s, false);
+
+	if (f->inner != f->kind && f->kind != SQL_PGPOOL && !is_read(f->inner))
+		f->flags |= SQL_MODIFIES;
+	if (f->kind == SQL_EXPLAIN && !(f->flags & SQL_ANALYZED))
+		f->flags &= ~(uint32_t)SQL_MODIFIES;
+}
+
+static void scan_text(struct scan *s)
+{
+	struct sql_facts *f = s->f;
+	size_t len = s->lex.len;
+
+	f->end = f->next = len;
+	if (len > UINT32_MAX) {                 /* beyond what spans can say */
+		f->kind = f->inner = SQL_OTHER;
+		f->flags |= SQL_UNPARSED;
+		return;
+	}
+	do
+		scan_advance(s);
+	while (s->tok.type == T_SEMICOLON);
+	f->start = s->tok.at;
+	if (s->tok.type == T_END)
+		return;
+
+	if (s->tok.type == T_BAD) {
+		f->kind = f->inner = SQL_OTHER;
+		f->flags |= SQL_UNPARSED;
+	} else {
+		run_statement(s);
+	}
+	if (f->flags & SQL_UNPARSED)
+		return;
+	f->end = s->end;
+	while (s->tok.type == T_SEMICOLON)
+		scan_advance(s);
+	f->next = s->tok.at;
+}
+
+/* What Pgpool-II looks at: the text's first characters. */
+static uint32_t first_flags(const char *text, size_t len)
+{
+	uint32_t flags = 0;
+	size_t at = 0;
+
+	while (at < len && text[at] && strchr(" \t\n\v\f\r", text[at]))
+		at++;
+	if (at > 0)
+		flags |= SQL_BLANK;
+	if (at == len || (text[at] && strchr("sS(wWtT;", text[at])))
+		flags |= SQL_FIRST;
+	if (len - at >= 2 && (memcmp(text + at, "--", 2) == 0 || memcmp(text + at, "/*", 2) == 0))
+		flags |= SQL_COMMENT;
+	return flags;
+}
+
+/* Pgpool-II tries the patterns on the text without its double quotes. */
+static bool is_pattern(const struct sql_rules *rules, const char *text, size_t len)
+{
+	char copy[MAX_PATTERN_TEXT];
+	size_t n = 0;
+
+	if (len >= sizeof copy)
+		return true;
+	for (size_t i = 0; i < len; i++)
+		if (text[i] != '"')
+			copy[n++] = text[i];
+	copy[n] = 0;
+	return query_matches(rules->primary_patterns, rules->npatterns, copy);
+}
+
+void sql_classify(struct sql_facts *f, const char *text, size_t len, const struct sql_rules *rules)
+{
+	struct frame frames[MAX_DEPTH];         /* not cleared: each is set when it opens */
+	struct scan s = {
+		.lex = { .text = text, .len = len }, .f = f, .rules = rules, .frames = frames,
+	};
+
+	*f = (struct sql_facts){ .flags = first_flags(text, len) };
+	scan_text(&s);
+	if (rules && rules->npatterns > 0 && is_pattern(rules, text, len))
+		f->flags |= SQL_PATTERN;
+}
+
+bool sql_reads(const struct sql_facts *f)
+{
+	if (f->flags & SQL_NOT_READ)
+		return false;
+	switch (f->kind) {
+	case SQL_EMPTY: case SQL_SELECT: case SQL_VALUES: case SQL_SHOW: case SQL_COPY_TO:
+		return true;
+	case SQL_PREPARE:
+		return is_read(f->inner);
+	}
+	return false;
+}
+
+void sql_name(char dst[static 64], const char *text, struct sql_span s)
+{
+	const char *p = text + s.at, *end = p + s.len;
+	size_t n = 0;
+	bool quote = false;
+
+	if (s.len >= 3 && lex_lower(p[0]) == 'u' && p[1] == '&' && p[2] == '"')
+		p += 2;
+	if (p < end && *p == '"') {
+		quote = true;
+		p++;
+	}
+	for (; p < end; p++) {
+		if (quote && *p == '"' && (++p == end || *p != '"'))
+			break;
+		if (n == 63) {
+			while (n > 0 && (*p & 0xc0) == 0x80)
+				p--, n--;
+			break;
+		}
+		dst[n++] = quote ? *p : lex_lower(*p);
+	}
+	dst[n] = 0;
+}
+
+void sql_parameter(char dst[static 128], const char *text, const struct sql_facts *f)
+{
+	static const struct { const char *words, *name; } names[] = {
+		{ "time zone", "timezone" }, { "names", "client_encoding" },
+		{ "schema", "search_path" }, { "xml option", "xmloption" },
+		{ "session authorization", "session_authorization" },
+		{ "transaction isolation level", "transaction_isolation" },
+	};
+	struct lex l = { .text = text + f->name.at, .len = f->name.len };
+	struct token t, before = { .type = T_START };
+	size_t n = 0;
+
+	for (lex_next(&l, &t); t.type != T_END && t.type != T_BAD; lex_next(&l, &t)) {
+		if (lex_is_name(&t)) {
+			char part[64];
+			sql_name(part, l.text, lex_span(&t));
+			if (n > 0 && n < 127)
+				dst[n++] = before.type == T_DOT ? '.' : ' ';
+			for (const char *p = part; *p && n < 127; p++)
+				dst[n++] = lex_lower(*p);
+		}
+		before = t;
+	}
+	dst[n] = 0;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcmp(dst, names[i].words) == 0)
+			strcpy(dst, names[i].name);
+}
+
+void sql_targets(const char *text, size_t len, void (*fn)(void *ctx, const char *name), void *ctx)
+{
+	struct frame frames[MAX_DEPTH];
+	struct sql_facts f = { .flags = 0 };
+	struct scan s = {
+		.lex = { .text = text, .len = len }, .f = &f, .frames = frames,
+		.target = fn, .ctx = ctx,
+	};
+
+	scan_text(&s);
+}
+
+/* "name", or "name()" if it is called. */
+static bool is_mentioned(const char *wanted, const char *name, bool called)
+{
+	size_t n = 0;
+
+	while (name[n] && wanted[n] == name[n])
+		n++;
+	if (name[n])
+		return false;
+	return wanted[n] == 0 || (called && strcmp(wanted + n, "()") == 0);
+}
+
+bool sql_mentions(const char *text, size_t len, const char *const *names, size_t n)
+{
+	struct lex l = { .text = text, .len = len };
+	struct token t = { .type = T_START };
+
+	while (n > 0 && t.type != T_END) {
+		struct token before = t;
+
+		lex_next(&l, &t);
+		if (t.type == T_BAD)
+			return true;
+		if (!lex_is_name(&before))
+			continue;
+		char name[64];
+		sql_name(name, text, lex_span(&before));
+		for (size_t i = 0; i < n; i++)
+			if (is_mentioned(names[i], name, t.type == T_OPEN))
+				return true;
+	}
+	return false;
+}
+
+const char *sql_kind_name(enum sql_kind k)
+{
+	static const char *const names[] = {
+#define X(kind, name) name,
+		SQL_KINDS(X)
+#undef X
+	};
+
+	return (unsigned)k < SQL_KIND_COUNT ? names[k] : "?";
+}

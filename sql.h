@@ -1,0 +1,186 @@
+/* sql.h - what a statement is, as far as routing needs to know.
+ *
+ * A lexer with PostgreSQL's lexical rules and a classifier on top of it: text
+ * in, facts out.  Pure: no allocation, no I/O, no state.  It is not a parser: it
+ * follows the tokens once, in linear time, knows the words that decide where a statement may
+ * run, and answers "not a read" whenever it is not sure, since the primary can run anything.
+ *
+ * The text is any bytes of any length and needs no NUL at its end; nothing is
+ * read past it.  standard_conforming_strings is taken to be on (a client that
+ * turns it off can make a write look like a read; the replica then refuses it).
+ *
+ *      ; SELECT f(x) FROM t   ;   UPDATE ...
+ *      | |                |       |
+ *      0 f.start          f.end   f.next
+ *
+ * "The statement" is the first non-empty one of the text.  A text that holds
+ * blanks, comments and semicolons only is SQL_EMPTY.  Semicolons inside parentheses and in
+ * BEGIN ATOMIC ... END do not end a statement.
+ */
+#ifndef SQL_H
+#define SQL_H
+
+#include <regex.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Every kind once, with its word for logs and counters. */
+#define SQL_KINDS(X) \
+	X(EMPTY,                "empty")        /* nothing, or comments only */ \
+	X(SELECT,               "select")       /* also TABLE t, (SELECT ...), WITH ... SELECT */ \
+	X(VALUES,               "values") \
+	X(SHOW,                 "show") \
+	X(EXPLAIN,              "explain") \
+	X(COPY_TO,              "copy to") \
+	X(COPY_FROM,            "copy from") \
+	X(INSERT,               "insert") \
+	X(UPDATE,               "update") \
+	X(DELETE,               "delete") \
+	X(MERGE,                "merge") \
+	X(TRUNCATE,             "truncate") \
+	X(BEGIN,                "begin")        /* also START TRANSACTION */ \
+	X(COMMIT,               "commit")       /* also END */ \
+	X(ROLLBACK,             "rollback")     /* also ABORT */ \
+	X(SAVEPOINT,            "savepoint") \
+	X(RELEASE,              "release") \
+	X(ROLLBACK_TO,          "rollback to") \
+	X(PREPARE_TRANSACTION,  "prepare transaction") \
+	X(COMMIT_PREPARED,      "commit prepared") \
+	X(ROLLBACK_PREPARED,    "rollback prepared") \
+	X(SET,                  "set")          /* also SET SESSION CHARACTERISTICS */ \
+	X(SET_TRANSACTION,      "set transaction") \
+	X(SET_CONSTRAINTS,      "set constraints") \
+	X(RESET,                "reset") \
+	X(DISCARD,              "discard") \
+	X(PREPARE,              "prepare") \
+	X(EXECUTE,              "execute") \
+	X(DEALLOCATE,           "deallocate") \
+	X(DECLARE,              "declare") \
+	X(FETCH,                "fetch") \
+	X(MOVE,                 "move") \
+	X(CLOSE,                "close") \
+	X(LISTEN,               "listen") \
+	X(UNLISTEN,             "unlisten") \
+	X(NOTIFY,               "notify") \
+	X(LOCK,                 "lock") \
+	X(VACUUM,               "vacuum") \
+	X(ANALYZE,              "analyze") \
+	X(CHECKPOINT,           "checkpoint") \
+	X(LOAD,                 "load") \
+	X(CALL,                 "call") \
+	X(DO,                   "do") \
+	X(DDL,                  "ddl")          /* CREATE ALTER DROP GRANT COMMENT REINDEX ... */ \
+	X(SHOW_POOL,            "show pool")    /* SHOW POOL_anything */ \
+	X(PGPOOL,               "pgpool")       /* PGPOOL SHOW/SET/RESET; inner says which */ \
+	X(OTHER,                "other")        /* not understood, so a write */
+
+enum sql_kind {
+#define X(kind, word) SQL_##kind,
+	SQL_KINDS(X)
+#undef X
+	SQL_KIND_COUNT
+};
+
+/* sql_facts.flags.  Those marked * make sql_reads() say no. */
+enum {
+	SQL_UNPARSED       = 1 << 0,  /* * open string, comment, identifier or parenthesis, a byte
+				       *   no token starts with, nesting beyond 255: next is len */
+	SQL_COMMENT        = 1 << 1,  /* the text's first non-blank is a comment */
+	SQL_BLANK          = 1 << 2,  /* the text begins with white space */
+	SQL_FIRST          = 1 << 3,  /* the text's first non-blank is one of sS(wWtT; or missing:
+				       *   Pgpool-II's test for a SELECT */
+	SQL_LOCKS          = 1 << 4,  /* * FOR [NO KEY] UPDATE, FOR [KEY] SHARE, sub-selects too */
+	SQL_INTO           = 1 << 5,  /* * SELECT ... INTO */
+	SQL_MODIFIES       = 1 << 6,  /* * writes although kind does not say so: DML in WITH, COPY
+				       *   TO a file; PREPARE, COPY (...), EXPLAIN ANALYZE of what
+				       *   is not a SELECT or VALUES */
+	SQL_FUNCTION       = 1 << 7,  /* * calls a function that is not known to only read */
+	SQL_CATALOG        = 1 << 8,  /* * reads a relation of pg_catalog or any pg_ schema, or an
+				       *   unqualified one named pg_something */
+	SQL_TEMP           = 1 << 9,  /* makes a temporary object; name = its last part */
+	SQL_DROPS          = 1 << 10, /* ... ON COMMIT DROP */
+	SQL_LOCAL          = 1 << 11, /* SET LOCAL */
+	SQL_READ_WRITE     = 1 << 12, /* BEGIN or SET TRANSACTION ... READ WRITE, SET
+				       *   [default_]transaction_read_only = off, false, 0, no */
+	SQL_READ_ONLY      = 1 << 13, /* the opposite */
+	SQL_SERIALIZABLE   = 1 << 14, /* likewise, isolation level SERIALIZABLE */
+	SQL_CHAIN          = 1 << 15, /* COMMIT or ROLLBACK AND CHAIN */
+	SQL_ALL            = 1 << 16, /* DEALLOCATE, DISCARD, RESET, CLOSE, SHOW ALL; UNLISTEN *;
+				       *   there is no name then, but DISCARD's */
+	SQL_DEFAULT        = 1 << 17, /* SET x TO DEFAULT, SET TIME ZONE LOCAL */
+	SQL_HOLD           = 1 << 18, /* DECLARE ... WITH HOLD */
+	SQL_PATTERN        = 1 << 19, /* * the text matches rules->primary_patterns, or is longer
+				       *   than the 16 KB that are tried */
+	SQL_ANALYZED       = 1 << 20, /* EXPLAIN ANALYZE: the inner statement runs */
+	SQL_WEAK           = 1 << 21, /* LOCK ... IN ACCESS SHARE or ROW SHARE MODE */
+	SQL_ADVISORY       = 1 << 22, /* takes session-level advisory locks */
+	SQL_SET_CONFIG     = 1 << 23, /* calls set_config() */
+	SQL_SEQUENCE       = 1 << 24, /* calls currval() or lastval(), which hang on the session */
+	SQL_TERMINATE      = 1 << 25, /* pg_terminate_backend(<integer>); name = the integer */
+
+	SQL_NOT_READ = SQL_UNPARSED | SQL_LOCKS | SQL_INTO | SQL_MODIFIES | SQL_FUNCTION
+		| SQL_CATALOG | SQL_PATTERN
+};
+
+/* A piece of the text, quotes included; len 0 = none. */
+struct sql_span { uint32_t at, len; };
+
+struct sql_facts {
+	uint8_t kind;           /* enum sql_kind */
+	uint8_t inner;          /* that of the statement inside PREPARE, EXPLAIN, DECLARE, COPY
+				 * (...), of PGPOOL's verb; else the same as kind */
+	uint32_t flags;
+	struct sql_span name;   /* savepoint, prepared statement (also EXPLAIN EXECUTE's), prepared
+				 * transaction (a string), parameter (all its words: see
+				 * sql_parameter), channel, cursor, DISCARD's word, temporary
+				 * object, the integer of SQL_TERMINATE */
+	size_t start, end;      /* the statement, without semicolon and blanks around it */
+	size_t next;            /* where the next non-empty statement begins, or len */
+};
+
+/* What the configuration adds; NULL or all empty = the built-in rules.  Each
+ * regex_t is compiled REG_EXTENDED | REG_ICASE | REG_NOSUB and anchored by the caller. */
+struct sql_rules {
+	const regex_t *read_only_functions;     /* any other function is SQL_FUNCTION */
+	size_t nread_only;
+	const regex_t *write_functions;         /* used without the former: only these are */
+	size_t nwrite;
+	const regex_t *primary_patterns;        /* of whole statements: SQL_PATTERN */
+	size_t npatterns;
+};
+
+/* Facts of the statement.  To walk all statements: while (f.next < len) classify
+ * from there. */
+void sql_classify(struct sql_facts *f, const char *text, size_t len, const struct sql_rules *rules);
+
+/* May the statement be balanced, by kind and content alone (Pgpool-II's gate: SELECT, VALUES, SHOW,
+ * COPY TO, PREPARE of those, nothing at all; and no flag marked *)?  The caller adds what hangs on
+ * settings: without allow_sql_comments a SELECT, VALUES or EMPTY needs SQL_FIRST, and not
+ * SQL_BLANK unless ignore_leading_white_space. */
+bool sql_reads(const struct sql_facts *f);
+
+/* The identifier in a span as PostgreSQL stores it: unquoted and down-cased, or quoted with ""
+ * undone (U&"" keeps its escapes), cut to 63 bytes at a UTF-8 boundary. */
+void sql_name(char dst[static 64], const char *text, struct sql_span s);
+
+/* The parameter that SET, RESET or SHOW names, as pg_settings spells it: down-cased, TIME ZONE =
+ * timezone, NAMES = client_encoding, SCHEMA = search_path, SESSION AUTHORIZATION =
+ * session_authorization, SESSION CHARACTERISTICS = "session characteristics"; "" = none.  Cut to
+ * 127 bytes. */
+void sql_parameter(char dst[static 128], const char *text, const struct sql_facts *f);
+
+/* Calls fn for each table that the statement writes: INSERT, UPDATE, DELETE, MERGE, TRUNCATE, COPY
+ * FROM, and DML in WITH; also what a PREPAREd one will write, but nothing for
+ * EXPLAIN without ANALYZE.  The name is the last part, as by sql_name, and good during the call. */
+void sql_targets(const char *text, size_t len, void (*fn)(void *ctx, const char *name), void *ctx);
+
+/* Is one of these names (normalised as by sql_name) an identifier anywhere in the text, all its
+ * statements included?  A name ending in "()" matches only where "(" follows.  A text that cannot
+ * be read to its end may mention anything: true. */
+bool sql_mentions(const char *text, size_t len, const char *const *names, size_t n);
+
+/* The kind's word, from SQL_KINDS. */
+const char *sql_kind_name(enum sql_kind k);
+
+#endif

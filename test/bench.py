@@ -1,0 +1,507 @@
+#!/usr/bin/python3
+"""bench.py - what pgpool costs, beside direct connections, PgBouncer, Pgpool-II and HAProxy.
+
+One run starts a scratch PostgreSQL primary and replica on loopback, every proxy in front of them,
+and measures in round-robin, so that a machine that gets slower gets slower for all alike:
+
+    pgbench -S    throughput, and the proxy's processor time per transaction
+    pgbench -C    logins per second, and the proxy's processor time per login
+    memory        resident size at start, bytes per idle logged-in client
+
+Columns: `pgpool` is this project with load_balance_mode off, `bouncer` is PgBouncer in session
+mode, `bouncer-tx` in transaction mode, `pgpool2` is Pgpool-II, `haproxy` a TCP relay that
+understands nothing.  Names with -lb balance over primary and replica.  A cell is the median of its
+rounds; n/a marks what a system cannot do (older PgBouncers: prepared statements in transaction
+mode; Pgpool-II: thousands of clients).
+
+Processor time is the kernel's clock of the process and all its threads (utime + stime, counted in
+nanoseconds), read before and after a cell; a proxy made of several processes counts them all.
+
+Cells of one client run on one processor, servers and pgbench included: the parties take turns
+anyway, and elsewhere the kernel's choice of processor decides the figure (by a factor of six on a
+virtual machine of two).  --free leaves that choice to the kernel.
+
+    bench.py [--quick] [--check] [--free] [--output FILE] [--only NAME,...] [--pgpool BINARY]
+
+Exit status 0 unless something of what is compared (direct, pgpool, bouncer, haproxy) could not be
+measured.  --check also says which budgets are met; that does not change the exit status.
+"""
+
+import argparse
+import contextlib
+import os
+import platform
+import re
+import resource
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+
+import pg
+import wire
+
+MODES = ("simple", "extended", "prepared")
+CLIENTS = (1, 16, 64)
+LB_CLIENTS = (16, 64)
+LOGIN_CLIENTS = 8
+SERVERS = 100                   # what each pooler may open: more than any cell has clients
+IDLE = {"pgpool": 2000, "bouncer": 2000, "haproxy": 500}    # HAProxy's cost a backend each
+PASSWORD = "correct horse"
+ESSENTIAL = ("direct", "pgpool", "bouncer", "haproxy")
+
+SERVER_HBA = """
+local all all trust
+host replication all 127.0.0.1/32 trust
+host all scram 127.0.0.1/32 scram-sha-256
+host all all 127.0.0.1/32 trust
+"""
+PROXY_HBA = """
+host all scram 127.0.0.1/32 scram-sha-256
+host all all 127.0.0.1/32 trust
+"""
+
+
+class Unmeasurable(Exception):
+    """A cell has no value; the text says why."""
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+# ---- the systems that are compared ------------------------------------------------------------
+
+def family(pid):
+    """A process and its descendants."""
+    found = [pid]
+    for p in found:                     # grows while it is walked
+        with contextlib.suppress(OSError), open(f"/proc/{p}/task/{p}/children") as f:
+            found += map(int, f.read().split())
+    return found
+
+
+class System(pg.Target):
+    """One column: where pgbench connects, and the process that is measured (None: direct)."""
+
+    def __init__(self, name, port, process=None):
+        self.name, self.port, self.process = name, port, process
+
+    @property
+    def pids(self):
+        return family(self.process.pid) if self.process else []
+
+    def cpu(self):
+        """Seconds of processor time so far, of all threads, ended ones included."""
+        total = 0.0
+        for pid in self.pids:
+            clock = ~pid << 3 | 2       # the kernel's name of another process's clock
+            total += time.clock_gettime(clock)
+        return total
+
+    def resident(self):
+        """Bytes.  Several processes share pages: there the proportional sizes are added up."""
+        field = "Rss:" if len(self.pids) == 1 else "Pss:"
+        total = 0
+        for pid in self.pids:
+            with open(f"/proc/{pid}/smaps_rollup") as f:
+                total += sum(int(line.split()[1]) for line in f if line.startswith(field))
+        return total * 1024
+
+
+def write(folder, name, text):
+    path = os.path.join(folder, name)
+    with open(path, "w") as f:
+        f.write(text)
+    return path
+
+
+def rival(program):
+    path = os.path.join("/usr/sbin", program)       # not in everybody's PATH
+    path = path if os.path.exists(path) else shutil.which(program)
+    if not path:
+        raise Unmeasurable(program + " is not installed")
+    return path
+
+
+def launch(shop, name, port, command):
+    """Starts a rival under the clusters' account (PgBouncer refuses root)."""
+    log = shop.path(name + ".log")
+    process = shop.spawn(command, log, signal.SIGTERM, **shop.as_postgres())
+    system = System(name, port, process)
+
+    def accepts():
+        if process.poll() is not None:
+            with open(log, errors="replace") as f:
+                raise Unmeasurable(f"{name} ended: {f.read()[-300:]}")
+        with contextlib.suppress(OSError), system.raw(login=False):
+            return True
+    pg.wait_until(accepts, "start of " + name, 20)
+    return system
+
+
+def pgpool_params(balance):
+    """What this project and Pgpool-II are both told."""
+    return dict(num_init_children=SERVERS, max_pool=1, connection_cache=True,
+                load_balance_mode=balance, enable_pool_hba=True, pool_passwd="pool_passwd",
+                log_per_node_statement=False, log_min_messages="warning", backend_weight0=1)
+
+
+def start_pgpool(shop, name, nodes, binary, balance=False):
+    proxy = shop.proxy(nodes if balance else nodes[:1], binary, hba=PROXY_HBA,
+                       passwd=f"scram:TEXT{PASSWORD}\n", **pgpool_params(balance))
+    proxy.start()
+    return System(name, proxy.port, proxy.process)
+
+
+def start_pgpool2(shop, name, nodes, _, balance=False):
+    """Pgpool-II of Debian 12 is 4.3, with socket_dir and logdir of old."""
+    home, port = shop.owned(pg.make_folder(shop.path(name))), pg.free_port()
+    conf = {**pg.PROXY, **pg.Proxy.backends(nodes if balance else nodes[:1]),
+            **pgpool_params(balance), "port": port, "pcp_port": pg.free_port(), "logdir": home,
+            "socket_dir": home, "pcp_socket_dir": home, "wd_ipc_socket_dir": home,
+            "pid_file_name": home + "/pid", "backend_clustering_mode": "streaming_replication"}
+    write(home, "pool_passwd", f"scram:TEXT{PASSWORD}\n")
+    return launch(shop, name, port, [
+        rival("pgpool"), "-n", "-D", "-f", write(home, "pgpool.conf", pg.settings_text(conf)),
+        "-a", write(home, "pool_hba.conf", PROXY_HBA), "-F", write(home, "pcp.conf", "")])
+
+
+def start_bouncer(shop, name, nodes, _, mode="session"):
+    home, port = pg.make_folder(shop.path(name)), pg.free_port()
+    conf = {
+        "listen_addr": "127.0.0.1", "listen_port": port, "unix_socket_dir": "", "pool_mode": mode,
+        "auth_type": "hba", "auth_hba_file": write(home, "hba", PROXY_HBA),
+        "auth_file": write(home, "users", f'"scram" "{PASSWORD}"\n"trust" ""\n"postgres" ""\n'),
+        "max_client_conn": 5000, "default_pool_size": SERVERS, "log_connections": 0,
+        "log_disconnections": 0, "stats_period": 3600,
+        "ignore_startup_parameters": "options,extra_float_digits",
+    }
+    text = f"[databases]\n* = host=127.0.0.1 port={nodes[0].port}\n[pgbouncer]\n"
+    text += "".join(f"{k} = {v}\n" for k, v in conf.items())
+    return launch(shop, name, port, [rival("pgbouncer"), "-q", write(home, "ini", text)])
+
+
+def start_bouncer_tx(shop, name, nodes, _):
+    return start_bouncer(shop, name, nodes, _, mode="transaction")
+
+
+def start_haproxy(shop, name, nodes, _, balance=False):
+    home, port = pg.make_folder(shop.path(name)), pg.free_port()
+    text = ("global\n maxconn 4000\ndefaults\n mode tcp\n timeout connect 5s\n timeout client 1h\n"
+            f" timeout server 1h\nlisten all\n bind 127.0.0.1:{port}\n")
+    for i, node in enumerate(nodes if balance else nodes[:1]):
+        text += f" server s{i} 127.0.0.1:{node.port}\n"
+    return launch(shop, name, port, [rival("haproxy"), "-db", "-f", write(home, "cfg", text)])
+
+
+def start_direct(shop, name, nodes, _):
+    return System(name, nodes[0].port)
+
+
+def balanced(start):
+    return lambda *args: start(*args, balance=True)
+
+
+MAIN = {
+    "direct": start_direct, "pgpool": start_pgpool, "bouncer": start_bouncer,
+    "bouncer-tx": start_bouncer_tx, "pgpool2": start_pgpool2, "haproxy": start_haproxy,
+}
+BALANCED = {
+    "pgpool-lb": balanced(start_pgpool), "pgpool2-lb": balanced(start_pgpool2),
+    "haproxy-lb": balanced(start_haproxy),
+}
+
+
+# ---- one cell ---------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def one_processor(pids):
+    """Moves processes, and this one with what it starts, to one processor and back."""
+    def move(processors):
+        for pid in (os.getpid(), *pids):
+            with contextlib.suppress(OSError):      # some end meanwhile
+                for thread in os.listdir(f"/proc/{pid}/task"):
+                    os.sched_setaffinity(int(thread), processors)
+    home = os.sched_getaffinity(0)
+    move({max(home)})
+    try:
+        yield
+    finally:
+        move(home)
+
+
+class Bench:
+    """The parts of a run, and its two ways of measuring."""
+
+    def __init__(self, nodes, systems, results, args):
+        self.nodes, self.systems, self.results, self.args = nodes, systems, results, args
+
+    def pgbench(self, system, user, clients, *options):
+        """(transactions per second, microseconds of the proxy per transaction)"""
+        before = system.cpu()
+        try:
+            out = system.pgbench("-T", str(self.args.seconds), "-c", str(clients), "-j",
+                                 str(min(clients, 2)), *options, user=user, password=PASSWORD,
+                                 dbname="postgres", timeout=self.args.seconds + 60)
+        except (AssertionError, subprocess.TimeoutExpired) as e:
+            raise Unmeasurable(str(e)) from e
+        used = system.cpu() - before
+        done = int(re.search(r"actually processed: (\d+)", out)[1])
+        if not done:
+            raise Unmeasurable("no transaction in time")
+        return float(re.search(r"tps = ([\d.]+)", out)[1]), used / done * 1e6
+
+    def select(self, system, mode, clients):
+        command = (system, "trust", clients, "-S", "-M", mode)
+        if clients > 1 or self.args.free:
+            return self.pgbench(*command)
+        nodes = [pid for node in self.nodes for pid in family(node.process.pid)]
+        with one_processor(system.pids + nodes):
+            return self.pgbench(*command)
+
+    def login(self, system, user, script):
+        return self.pgbench(system, user, LOGIN_CLIENTS, "-C", "-f", script)
+
+    def timed(self, script):
+        """All cells that take time, round after round, the systems in turn."""
+        cells = [(("tps", "cpu"), f"{m} {c}", MAIN, self.select, (m, c))
+                 for m in MODES for c in CLIENTS]
+        cells += [(("tps-lb", "cpu-lb"), f"{m} {c}", BALANCED, self.select, (m, c))
+                  for m in MODES for c in LB_CLIENTS]
+        cells += [(("logins", "login-cpu"), user, MAIN, self.login, (user, script))
+                  for user in ("trust", "scram")]
+        for n in range(self.args.rounds):
+            for tables, row, columns, cell, how in cells:
+                say(f"round {n + 1} of {self.args.rounds}: {tables[0]} {row}")
+                for name in columns:
+                    self.one(tables, row, name, cell, how)
+
+    def one(self, tables, row, name, cell, how):
+        if name not in self.systems or self.results.lacks(tables[0], row, name):
+            return
+        try:
+            values = cell(self.systems[name], *how)
+        except (Unmeasurable, OSError, EOFError, wire.LoginError) as e:
+            for table in tables:
+                self.results.lack(table, row, name, e)
+            return
+        for table, value in zip(tables, values):
+            self.results.add(table, row, name, value)
+
+    def idle(self, system, count):
+        """Bytes of resident memory that each of `count` idle clients adds."""
+        with contextlib.ExitStack() as stack:
+            def clients(n):
+                for _ in range(n):
+                    stack.enter_context(system.raw(user="trust", database="postgres"))
+            clients(10)
+            before = system.resident()
+            clients(count)
+            return (system.resident() - before) / count
+
+    def memory(self):
+        for name, count in IDLE.items():
+            count //= 2 if self.args.quick else 1
+            say(f"{count} idle clients: {name}")
+            self.one(("memory",), "bytes per idle client", name,
+                     lambda system, n: (self.idle(system, n),), (count,))
+
+
+class Results:
+    """(table, row, system) -> the values of the rounds, or the reason why there are none."""
+
+    def __init__(self):
+        self.values, self.missing = {}, {}
+
+    def add(self, table, row, system, value):
+        self.values.setdefault((table, row, system), []).append(value)
+
+    def lack(self, table, row, system, why):
+        """Keeps what says why: the first line about an error, else the end."""
+        text = str(why)
+        found = re.search(r"(?m)^.*(?:ERROR|FATAL|error):.*$", text)
+        self.missing[table, row, system] = " ".join((found[0] if found else text).split())[-240:]
+
+    def lacks(self, table, row, system):
+        return (table, row, system) in self.missing
+
+    def get(self, table, row, system):
+        if self.lacks(table, row, system):
+            return None
+        values = self.values.get((table, row, system))
+        return statistics.median(values) if values else None
+
+    def rows(self, table):
+        return list(dict.fromkeys(k[1] for k in self.values if k[0] == table))
+
+
+# ---- the report -------------------------------------------------------------------------------
+
+TITLES = {
+    "tps": "Transactions per second, pgbench -S (mode, clients)",
+    "cpu": "Proxy processor time per transaction, microseconds",
+    "tps-lb": "Transactions per second, balanced over primary and replica",
+    "cpu-lb": "Proxy processor time per transaction, balanced, microseconds",
+    "logins": f"Logins per second, pgbench -C, {LOGIN_CLIENTS} clients",
+    "login-cpu": "Proxy processor time per login, microseconds",
+    "memory": "Memory",
+}
+
+
+def cell_text(value):
+    if value is None:
+        return "n/a"
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def table_text(results, table):
+    """One table; its last columns are our figure divided by the others'."""
+    balance = table.endswith("-lb")
+    columns = [c for c in (BALANCED if balance else MAIN)
+               if c != "direct" or table in ("tps", "logins")]
+    ours = "pgpool-lb" if balance else "pgpool"
+    others = ["pgpool2-lb", "haproxy-lb"] if balance else ["bouncer", "haproxy"]
+    lines = ["| | " + " | ".join(columns + [f"pgpool ÷ {o}" for o in others]) + " |",
+             "|---|" + "---:|" * (len(columns) + len(others))]
+    for row in results.rows(table):
+        cells = [cell_text(results.get(table, row, c)) for c in columns]
+        mine = results.get(table, row, ours)
+        for other in others:
+            theirs = results.get(table, row, other)
+            cells.append(f"{mine / theirs:.2f}" if theirs and mine is not None else "n/a")
+        lines.append(f"| {row} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def version(program, option):
+    try:
+        done = subprocess.run([rival(program), option], text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        return re.sub(r" \((?!P).*| \d{4}/.*", "", done.stdout.splitlines()[0].strip())
+    except (Unmeasurable, OSError, IndexError):
+        return "no " + program
+
+
+def machine():
+    with open("/proc/cpuinfo") as f:
+        model = re.search(r"model name\s*: (.*)", f.read())
+    return ", ".join([
+        f"{os.cpu_count()} x {model[1] if model else platform.machine()}",
+        "Linux " + platform.release(), version(pg.tool("postgres"), "-V"),
+        version("pgbouncer", "-V"), version("pgpool", "-v"), version("haproxy", "-v")])
+
+
+def report(results, args):
+    parts = ["# pgpool beside others", "", machine() + ".",
+             f"Cells are medians of rounds: {args.rounds} of {args.seconds} s; all on loopback"
+             + ("." if args.free else "; one client: all on one processor."), ""]
+    for table, title in TITLES.items():
+        if results.rows(table):
+            parts += ["## " + title, "", table_text(results, table), ""]
+    reasons = {}
+    for (table, row, system), why in results.missing.items():
+        reasons.setdefault((system, why), []).append(f"{table} {row}")
+    if reasons:
+        parts += ["## Not measured", ""]
+        parts += [f"* {system} ({', '.join(cells)}): {why}"
+                  for (system, why), cells in reasons.items()] + [""]
+    return "\n".join(parts)
+
+
+def budgets(results):
+    """The promises, as (met, text)."""
+    def beside(table, row, factor, what):
+        ours, theirs = results.get(table, row, "pgpool"), results.get(table, row, "bouncer")
+        if ours is None or theirs is None:
+            return False, f"{what}: not measured"
+        return (ours <= theirs * factor,
+                f"{what}: {ours:.1f} us, at most {theirs * factor:.1f} ({factor:g} x PgBouncer)")
+
+    lines = [beside("cpu", f"{m} {c}", 1, f"per transaction, {m} {c}")
+             for m in MODES for c in CLIENTS]
+    lines.append(beside("login-cpu", "scram", 0.1, "per SCRAM login"))
+    lines.append(beside("login-cpu", "trust", 1, "per trusted login"))
+    idle = results.get("memory", "bytes per idle client", "pgpool")
+    lines.append((False, "per idle client: not measured") if idle is None else
+                 (idle <= 1024, f"per idle client: {idle:.0f} bytes, at most 1024"))
+    return lines
+
+
+# ---- the run ----------------------------------------------------------------------------------
+
+def start_nodes(shop):
+    size = dict(max_connections=1500, shared_buffers="128MB")
+    primary = shop.cluster("p", **size)
+    primary.rules(SERVER_HBA)
+    primary.start()
+    primary.su("CREATE ROLE trust LOGIN SUPERUSER", dbname="postgres")
+    primary.su(f"CREATE ROLE scram LOGIN SUPERUSER PASSWORD '{PASSWORD}'", dbname="postgres")
+    primary.pgbench("-i", "-q", user="postgres", dbname="postgres", check=False)
+    replica = primary.standby("r", **size)
+    replica.rules(SERVER_HBA)
+    return [primary, replica.start()]
+
+
+def start_systems(shop, nodes, args, results):
+    systems = {}
+    for name, start in {**MAIN, **BALANCED}.items():
+        if args.only and name not in args.only:
+            continue
+        try:
+            system = systems[name] = start(shop, name, nodes, args.pgpool)
+            time.sleep(0.3)             # Pgpool-II forks its children after it listens
+            if name in MAIN and system.process:
+                results.add("memory", "resident at start, KB", name, system.resident() / 1024)
+        except (Unmeasurable, AssertionError, OSError) as e:
+            results.lack("start", "of it", name, e)
+    return systems
+
+
+def arguments():
+    p = argparse.ArgumentParser(description="Measures pgpool beside PgBouncer, Pgpool-II, HAProxy.")
+    p.add_argument("--quick", action="store_true", help="one round of one second for each cell")
+    p.add_argument("--seconds", type=int, help="length of a cell (3)")
+    p.add_argument("--rounds", type=int, help="how often each cell is measured (3)")
+    p.add_argument("--check", action="store_true", help="say which budgets are met")
+    p.add_argument("--free", action="store_true", help="let the kernel place single clients")
+    p.add_argument("--output", metavar="FILE", help="write the tables there too")
+    p.add_argument("--only", metavar="NAME,...", type=lambda s: s.split(","), help="these columns")
+    p.add_argument("--pgpool", metavar="BINARY", help="the program to measure (./pgpool)")
+    a = p.parse_args()
+    a.seconds = a.seconds or (1 if a.quick else 3)
+    a.rounds = a.rounds or (1 if a.quick else 3)
+    return a
+
+
+def main():
+    args = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    shop, results = pg.Workshop(), Results()
+    say("starting PostgreSQL and the proxies")
+    nodes = start_nodes(shop)
+    bench = Bench(nodes, start_systems(shop, nodes, args, results), results, args)
+    bench.timed(write(shop.folder, "select.sql", "SELECT 1;\n"))
+    bench.memory()
+    for system in bench.systems.values():
+        if system.process:
+            system.process.terminate()  # HAProxy does not take the workshop's SIGQUIT as an end
+
+    text = report(results, args)
+    print(text)
+    if args.output:
+        with open(args.output, "w") as f:
+            f.write(text)
+    if args.check:
+        for met, line in budgets(results):
+            print(("met     " if met else "MISSED  ") + line)
+    return 1 if any(k[2] in ESSENTIAL for k in results.missing) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,494 @@
+"""Who gets in: passwords of all kinds on both sides, pool_passwd, pool_hba.conf, errors, time."""
+
+import hashlib
+import os
+import struct
+import threading
+import time
+
+import psycopg
+import pytest
+
+import wire
+from wire import LoginError, cstring, message
+
+pytestmark = pytest.mark.proxy
+
+SECRET, WRONG = "s3cret", "wrong"
+METHODS = ["trust", "password", "md5", "scram"]
+USERS = {m: m + "_user" for m in METHODS}
+ODD = "p:a\\s's\"w ö%d"             # all that pool_passwd and SQL escape
+
+HBA = """
+local all all trust
+host all postgres 127.0.0.1/32 trust
+host replication all 127.0.0.1/32 trust
+host all trust_user 127.0.0.1/32 trust
+host all password_user 127.0.0.1/32 password
+host all md5_user 127.0.0.1/32 md5
+host all scram_user,odd_user,few,nologin 127.0.0.1/32 scram-sha-256
+host all banned 127.0.0.1/32 reject
+host all all 127.0.0.1/32 trust
+"""
+
+
+@pytest.fixture(scope="module")
+def nodes(shop):
+    primary, replica = pair = shop.pair()
+    for method, user in USERS.items():
+        kind = "md5" if method == "md5" else "scram-sha-256"
+        primary.su(f"SET password_encryption = '{kind}'; CREATE ROLE {user} LOGIN PASSWORD"
+                   f" '{SECRET}'")
+    primary.su("CREATE ROLE odd_user LOGIN PASSWORD '" + ODD.replace("'", "''") + "';"
+               f"CREATE ROLE few LOGIN CONNECTION LIMIT 0 PASSWORD '{SECRET}';"
+               f"CREATE ROLE nologin NOLOGIN PASSWORD '{SECRET}';"
+               "CREATE ROLE banned LOGIN")
+    primary.catch_up(replica)
+    for node in pair:
+        node.rules(HBA)
+        node.reload()
+    yield pair
+    for node in reversed(pair):
+        node.stop()
+
+
+@pytest.fixture
+def auth(proxy, nodes):
+    """A proxy in front of the clusters that ask for passwords."""
+    return lambda **how: proxy(nodes=nodes, **how)
+
+
+def escaped(text):
+    return text.replace("\\", "\\\\").replace(":", "\\:")
+
+
+def entry(kind, user, secret=SECRET):
+    """A line of pool_passwd."""
+    if kind == "none":
+        return ""
+    if kind == "md5":
+        return f"{user}:md5{hashlib.md5((secret + user).encode()).hexdigest()}\n"
+    return f"{user}:{'TEXT' if kind == 'text' else ''}{escaped(secret)}\n"
+
+
+def asked(w):
+    """Which kinds of authentication the client saw, Ok left out."""
+    return [k for k in (struct.unpack("!I", m.body[:4])[0] for m in w.greeting if m.type == "R")
+            if k]
+
+
+def refused(p, codes=("28P01",), **login):
+    """The login fails with a FATAL error of one of these codes."""
+    with pytest.raises(LoginError) as e:
+        p.raw(**login)
+    assert e.value.fields["S"] == "FATAL" and e.value.fields["V"] == "FATAL", e.value
+    assert e.value.code in codes, e.value
+    return e.value.fields
+
+
+def works(w, user):
+    """A session that reads and writes."""
+    assert wire.value(w.query("SELECT current_user")) == user
+    assert wire.errors(w.query("CREATE TEMP TABLE t (a int)")) == []
+    assert wire.value(w.query("SELECT count(*) FROM t")) == "0"
+
+
+# ---- pool_hba off: the backend's demand decides -----------------------------------------------
+
+KINDS = ["md5", "text", "plain", "none"]
+
+
+def opens(method, kind, clear):
+    """May this user get in at all?  (pgpool: enable_pool_hba = off)"""
+    if method in ("trust", "password"):
+        return True
+    usable = ("md5", "text", "plain") if method == "md5" else ("text", "plain")
+    return kind in usable or clear
+
+
+@pytest.mark.parametrize("clear", [False, True], ids=["", "allow_clear"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", METHODS)
+def test_without_pool_hba(auth, method, kind, clear):
+    user = USERS[method]
+    p = auth(passwd=entry(kind, user), allow_clear_text_frontend_auth=clear)
+    if opens(method, kind, clear):
+        for _ in range(2):                          # the second one meets a pooled server
+            w = p.raw(user=user, password=SECRET)
+            works(w, user)
+            w.bye()
+    else:
+        refused(p, user=user, password=SECRET)
+    if method != "trust":
+        refused(p, user=user, password=WRONG)
+        refused(p, user=user, password="")
+    if opens(method, kind, clear):                  # the wrong ones spoilt nothing
+        works(p.raw(user=user, password=SECRET), user)
+
+
+def test_trusted_users_are_not_asked(auth):
+    assert asked(auth().raw(user="trust_user")) == []
+
+
+def test_scram_backends_make_scram_clients(auth):
+    p = auth(passwd=entry("text", "scram_user"))
+    assert asked(p.raw(user="scram_user", password=SECRET)) == [10, 11, 12]
+
+
+def test_md5_backends_make_md5_clients(auth):
+    p = auth(passwd=entry("md5", "md5_user"))
+    assert asked(p.raw(user="md5_user", password=SECRET)) == [5]
+
+
+def test_clear_text_is_asked_only_when_allowed(auth):
+    p = auth(allow_clear_text_frontend_auth=True)
+    assert asked(p.raw(user="scram_user", password=SECRET)) == [3]
+
+
+# ---- pool_hba on ------------------------------------------------------------------------------
+
+HBA_METHODS = {"trust": [], "password": [3], "md5": [5], "scram-sha-256": [10, 11, 12]}
+BACKENDS = ["trust", "md5", "scram"]
+
+
+def hba_opens(client, kind, backend):
+    """May a client with the right password get in?  (pgpool: enable_pool_hba = on)"""
+    entry_ok = {"trust": KINDS, "password": KINDS, "md5": ["md5", "text", "plain"],
+                "scram-sha-256": ["text", "plain"]}[client]
+    if kind not in entry_ok:
+        return False
+    if backend == "trust":
+        return True
+    known = kind in ("text", "plain") or (kind == "md5" and backend == "md5")
+    return known or client == "password"            # the client's own words are passed on
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("client", HBA_METHODS)
+def test_with_pool_hba(auth, client, kind, backend):
+    user = USERS[backend]
+    p = auth(enable_pool_hba=True, passwd=entry(kind, user), hba=f"host all all 127.0.0.1/32 {client}\n")
+    if hba_opens(client, kind, backend):
+        for _ in range(2):
+            w = p.raw(user=user, password=SECRET)
+            assert asked(w) == HBA_METHODS[client]
+            works(w, user)
+            w.bye()
+    else:
+        refused(p, user=user, password=SECRET)
+    unknown = client == "password" and kind == "none" and backend == "trust"
+    if client != "trust" and not unknown:
+        refused(p, user=user, password=WRONG)
+
+
+RULES = """
+# type  database  user          address          method
+host    all       banned        127.0.0.1/32     reject
+host    other,app "trust_user"  127.0.0.0  255.0.0.0  trust
+local   sameuser  all                            trust
+local   app       scram_user                     scram-sha-256
+host    all       scram_user    127.0.0.0/8      scram-sha-256
+hostssl all       md5_user      all              md5
+host    all       md5_user      10.0.0.0/8       trust
+host    all       @users        all              trust
+"""
+
+
+def test_rules_of_pool_hba(auth, tmp_path):
+    p = auth(start=False, enable_pool_hba=True, hba=RULES, passwd=entry("text", "scram_user"))
+    with open(f"{p.folder}/users", "w") as f:
+        f.write("somebody\npassword_user, few\n")
+    p.start()
+    refused(p, ["28000"], user="banned")
+    works(p.raw(user="trust_user"), "trust_user")
+    assert asked(p.raw(user="scram_user", password=SECRET)) == [10, 11, 12]
+    assert asked(p.raw(address=p.socket, user="scram_user", password=SECRET)) == [10, 11, 12]
+    refused(p, ["28000"], user="trust_user", database="postgres")
+    e = refused(p, ["28000"], user="md5_user", password=SECRET)
+    assert 'no pool_hba.conf entry for host "127.0.0.1", user "md5_user", database "app"' \
+        in e["M"] + e.get("D", "")
+    refused(p, ["28000"], user="nobody")
+
+
+def test_no_match_over_the_unix_socket(auth):
+    p = auth(enable_pool_hba=True, hba="host all all 127.0.0.1/32 trust\n")
+    works(p.raw(user="trust_user"), "trust_user")
+    refused(p, ["28000"], address=p.socket, user="trust_user")
+
+
+@pytest.mark.parametrize("text", ["host all all 127.0.0.1/32 nonsense\n", "", "host all\n",
+                                  "host all all 127.0.0.1/99 trust\n"])
+def test_a_broken_pool_hba_lets_nobody_in(auth, text):
+    p = auth(enable_pool_hba=True, hba=text)
+    refused(p, ["28000"], user="trust_user")
+    assert any("pool_hba.conf" in line for line in p.log)
+
+
+def test_a_missing_pool_hba_lets_nobody_in(auth):
+    refused(auth(enable_pool_hba=True), ["28000"], user="trust_user")
+
+
+def test_reload_of_pool_hba(auth):
+    p = auth(enable_pool_hba=True, hba="host all all all trust\n")
+    works(p.raw(user="trust_user"), "trust_user")
+    p.hba = "host all all all reject\n"
+    p.reload()
+    refused(p, ["28000"], user="trust_user")
+    p.hba = "host all all all trust\n"
+    p.reload()
+    works(p.raw(user="trust_user"), "trust_user")
+    p.hba = "host all broken\n"
+    p.reload()
+    works(p.raw(user="trust_user"), "trust_user")
+
+
+def test_reload_of_pool_passwd(auth):
+    p = auth(passwd=entry("text", "scram_user", WRONG))
+    refused(p, user="scram_user", password=SECRET)
+    p.passwd = entry("text", "scram_user")
+    p.reload()
+    works(p.raw(user="scram_user", password=SECRET), "scram_user")
+
+
+# ---- errors -----------------------------------------------------------------------------------
+
+def test_unknown_database(auth):
+    e = refused(auth(), ["3D000"], user="trust_user", database="nowhere")
+    assert e["M"] == 'database "nowhere" does not exist'
+
+
+def test_unknown_user_of_a_trusting_backend(auth):
+    e = refused(auth(), ["28000"], user="nobody")
+    assert e["M"] == 'role "nobody" does not exist'
+
+
+def test_unknown_user_of_pool_passwd_cannot_be_told_from_a_wrong_password(auth):
+    p = auth(enable_pool_hba=True, hba="host all all all scram-sha-256\n",
+             passwd=entry("text", "scram_user"))
+    unknown = refused(p, user="who", password="x")
+    wrong = refused(p, user="scram_user", password="x")
+    assert unknown["M"].replace("who", "scram_user") == wrong["M"]
+
+
+def test_role_without_login(auth):
+    p = auth(passwd=entry("text", "nologin"))
+    e = refused(p, ["28000"], user="nologin", password=SECRET)
+    assert e["M"] == 'role "nologin" is not permitted to log in'
+
+
+def test_connection_limit_of_a_role(auth):
+    p = auth(passwd=entry("text", "few"))
+    refused(p, ["53300"], user="few", password=SECRET)
+
+
+def test_user_whom_the_backend_rejects(auth):
+    e = refused(auth(), ["28000"], user="banned")
+    assert "pg_hba.conf" in e["M"]
+
+
+def test_right_for_pool_passwd_and_wrong_for_the_backend(auth):
+    p = auth(passwd=entry("text", "scram_user", "stale"))
+    e = refused(p, user="scram_user", password="stale")
+    assert e["M"] == 'password authentication failed for user "scram_user"'
+
+
+def test_psql_says_what_is_wrong(auth):
+    p = auth(passwd=entry("text", "scram_user"))
+    out = p.psql("SELECT 1", check=False, user="scram_user", password=WRONG)
+    assert "FATAL" in out and "scram_user" in out
+    assert p.psql("SELECT 1", user="scram_user", password=SECRET) == "1"
+
+
+def test_a_pooled_server_is_not_lent_to_a_wrong_password(auth):
+    for how in (dict(passwd=entry("text", "scram_user")), dict(allow_clear_text_frontend_auth=True)):
+        p = auth(**how)
+        p.raw(user="scram_user", password=SECRET).bye()
+        refused(p, user="scram_user", password=WRONG)
+        p.raw(user="scram_user", password=SECRET).bye()
+
+
+# ---- passwords --------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("kind", ["text", "plain"])
+def test_odd_passwords_from_the_file(auth, kind):
+    p = auth(passwd="# no comment\n\nbad line\n" + entry(kind, "odd_user", ODD)
+             + entry(kind, "odd_user", "second line is not looked at"))
+    works(p.raw(user="odd_user", password=ODD), "odd_user")
+    refused(p, user="odd_user", password=ODD[:-1])
+
+
+def test_passwords_from_the_environment(auth):
+    p = auth(env={"APP_USERNAME": "scram_user", "APP_PASSWORD": SECRET,
+                  "A_B_C_USERNAME": "odd_user", "A_B_C_PASSWORD": ODD})
+    works(p.raw(user="scram_user", password=SECRET), "scram_user")
+    works(p.raw(user="odd_user", password=ODD), "odd_user")
+    refused(p, user="scram_user", password=WRONG)
+
+
+def test_a_password_never_reaches_the_log(auth):
+    p = auth(passwd=entry("text", "scram_user"), log_min_messages="debug5", log_connections=True)
+    p.raw(user="scram_user", password=SECRET).bye()
+    refused(p, user="scram_user", password="hunter2")
+    p.stop()
+    assert SECRET not in p.log_text() and "hunter2" not in p.log_text()
+
+
+def test_many_logins_at_once(auth):
+    p = auth(passwd=entry("text", "scram_user") + entry("md5", "md5_user"), num_init_children=64)
+    failed = []
+
+    def login(i):
+        user = ["scram_user", "md5_user", "trust_user"][i % 3]
+        try:
+            with p.connect(user=user, password=SECRET) as c:
+                assert c.execute("SELECT current_user").fetchone() == (user,)
+        except Exception as e:                      # told below, by the test's own thread
+            failed.append(e)
+
+    threads = [threading.Thread(target=login, args=(i,)) for i in range(60)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert failed == []
+
+
+# ---- hostile exchanges ------------------------------------------------------------------------
+
+def sasl(mechanism, data):
+    return message("p", cstring(mechanism) + struct.pack("!I", len(data)) + data)
+
+
+FIRST = b"n,,n=,r=clientnonceclientnonce"
+BAD_FIRST = {
+    "unknown mechanism": sasl("SCRAM-MD5", FIRST),
+    "plus without tls": sasl("SCRAM-SHA-256-PLUS", b"p=tls-server-end-point,,n=,r=abcdefgh"),
+    "channel binding": sasl("SCRAM-SHA-256", b"p=tls-server-end-point,,n=,r=abcdefgh"),
+    "no nonce": sasl("SCRAM-SHA-256", b"n,,n="),
+    "mandatory extension": sasl("SCRAM-SHA-256", b"n,,m=x,n=,r=abcdefgh"),
+    "empty": message("p", b""),
+    "no length": message("p", cstring("SCRAM-SHA-256")),
+    "length lies": message("p", cstring("SCRAM-SHA-256") + struct.pack("!I", 1000) + FIRST),
+    "great length": message("p", cstring("SCRAM-SHA-256") + struct.pack("!I", 0x7FFFFFFF)),
+    "zero bytes": sasl("SCRAM-SHA-256", b"\0" * 30),
+    "authzid": sasl("SCRAM-SHA-256", b"n,a=other,n=,r=abcdefgh"),
+    "a query": wire.query("SELECT 1"),
+    "terminate": wire.terminate(),
+    "huge": message("p", b"x" * 200_000),
+    "length below four": b"p\0\0\0\3",
+    "announced gigabyte": b"p\x40\0\0\0",
+}
+BAD_FINAL = {
+    "no proof": b"c=biws,r=%s",
+    "short proof": b"c=biws,r=%s,p=AAAA",
+    "bad base64": b"c=biws,r=%s,p=!!!!",
+    "zero proof": b"c=biws,r=%s,p=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+    "wrong nonce": b"c=biws,r=x%s,p=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+    "wrong binding": b"c=eSws,r=%s,p=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+    "empty": b"",
+}
+
+
+def login_ends(w):
+    """An error or nothing, then the end; never a success."""
+    out = w.eof()
+    assert all(m.type == "E" for m in out), out
+    assert all(m.fields["S"] == "FATAL" and m.code in ("08P01", "28P01", "28000") for m in out), out
+
+
+@pytest.fixture
+def scram_proxy(auth):
+    return auth(enable_pool_hba=True, hba="host all all all scram-sha-256\n",
+                passwd=entry("text", "scram_user"))
+
+
+@pytest.mark.parametrize("data", BAD_FIRST.values(), ids=BAD_FIRST.keys())
+def test_bad_first_messages_of_scram(scram_proxy, data):
+    w = scram_proxy.raw(login=False).startup(user="scram_user")
+    assert w.read().body[:4] == struct.pack("!I", 10)
+    w.send(data)
+    if data == BAD_FIRST["announced gigabyte"]:
+        login_ends(w)
+        return
+    w.sock.shutdown(1)
+    login_ends(w)
+    works(scram_proxy.raw(user="scram_user", password=SECRET), "scram_user")
+
+
+@pytest.mark.parametrize("data", BAD_FINAL.values(), ids=BAD_FINAL.keys())
+def test_bad_final_messages_of_scram(scram_proxy, data):
+    w = scram_proxy.raw(login=False).startup(user="scram_user")
+    w.read()
+    w.send(sasl("SCRAM-SHA-256", FIRST))
+    m = w.read()
+    nonce = m.body[4:].split(b",")[0][2:]
+    assert nonce.startswith(b"clientnonce")
+    w.send(message("p", data.replace(b"%s", nonce)))
+    login_ends(w)
+
+
+def test_the_challenge_of_an_unknown_user_looks_like_any(scram_proxy):
+    def challenge(user):
+        w = scram_proxy.raw(login=False).startup(user=user)
+        w.read()
+        w.send(sasl("SCRAM-SHA-256", FIRST))
+        return dict(p.split(b"=", 1) for p in w.read().body[4:].split(b","))
+
+    real, mock, again = challenge("scram_user"), challenge("ghost"), challenge("ghost")
+    assert mock[b"s"] == again[b"s"] and mock[b"r"] != again[b"r"]
+    assert len(mock[b"s"]) == len(real[b"s"]) and mock[b"i"] == real[b"i"]
+
+
+def test_queries_before_the_password_are_not_run(auth):
+    p = auth(passwd=entry("text", "scram_user"))
+    w = p.raw(login=False)
+    w.send(wire.startup(user="scram_user", database="app") + wire.query("SELECT 1"))
+    out = w.eof()
+    assert "D" not in [m.type for m in out]
+
+
+# ---- time -------------------------------------------------------------------------------------
+
+def test_authentication_timeout_covers_the_whole_login(auth):
+    p = auth(authentication_timeout=1, passwd=entry("text", "scram_user"))
+    begin = time.monotonic()
+    silent = p.raw(login=False)
+    half = p.raw(login=False)
+    half.send(b"\0\0\0\x20\0\3")
+    encrypted = p.raw(login=False)
+    encrypted.send(wire.packet(wire.SSL_REQUEST))
+    assert encrypted.take(1) == b"N"
+    asked_ = p.raw(login=False).startup(user="scram_user")
+    assert asked_.read().type == "R"
+    session = p.raw(user="trust_user")
+    for w in (silent, half, encrypted, asked_):
+        w.eof()
+    assert 0.9 < time.monotonic() - begin < 4
+    assert wire.value(session.query("SELECT 1")) == "1"
+
+
+def test_authentication_timeout_is_not_put_off_by_single_bytes(auth):
+    p = auth(authentication_timeout=1)
+    w = p.raw(login=False)
+    begin = time.monotonic()
+    data = wire.startup(user="trust_user", database="app", application_name="x" * 200)
+    with pytest.raises(OSError):
+        for i in range(len(data)):
+            w.send(data[i:i + 1])
+            if not w.silent(0.05):
+                w.eof()
+                raise ConnectionResetError
+    assert time.monotonic() - begin < 4
+
+
+def test_wrong_passwords_are_answered_quickly_and_leave_nothing(auth):
+    p = auth(passwd=entry("text", "scram_user"))
+    p.raw(user="scram_user", password=SECRET).bye()
+    before = p.descriptors()
+    for _ in range(20):
+        with pytest.raises(psycopg.OperationalError):
+            p.connect(user="scram_user", password=WRONG)
+    wire.wait_until(lambda: p.descriptors() <= before, "closed descriptors")
+
+

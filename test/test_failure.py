@@ -1,0 +1,477 @@
+"""Nodes that go away and come back, nodes that misbehave, and everything that can run out."""
+
+import contextlib
+import resource
+import signal
+import socket
+import struct
+import threading
+import time
+
+import psycopg
+import pytest
+
+import wire
+from pg import free_port
+from wire import LoginError, Wire, bind, execute, message, parse, query, sync, wait_until
+
+pytestmark = pytest.mark.proxy
+
+FAST = dict(node_probe_period=100)
+PORT = "SELECT current_setting('port')"
+GONE = ("08", "57P")                    # connection exceptions, 57P03 cannot_connect_now
+
+
+def reads_on(p, node):
+    return p.one(PORT) == str(node.port)
+
+
+def unavailable(e):
+    """An error that says who speaks and what to do."""
+    assert e.code.startswith(GONE), e
+    assert e.fields.get("H"), e
+
+
+# ---- the replica ------------------------------------------------------------------------------
+
+def test_replica_down_before_the_start(proxy, own_pair):
+    primary, replica = own_pair
+    replica.stop()
+    p = proxy(nodes=own_pair, **FAST)
+    for _ in range(5):
+        assert reads_on(p, primary)
+    p.psql("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+    replica.start()
+    wait_until(lambda: reads_on(p, replica), "reads on the replica")
+
+
+def test_a_session_survives_the_replica_and_uses_it_again(proxy, own_pair):
+    primary, replica = own_pair
+    with proxy(nodes=own_pair, **FAST).connect() as c:
+        where = lambda: c.execute(PORT).fetchone()[0]
+        assert where() == str(replica.port)
+        c.execute("SET my.own = 'kept'")
+        replica.stop()
+        for _ in range(5):
+            assert where() == str(primary.port)
+        replica.start()
+        wait_until(lambda: where() == str(replica.port), "reads on the replica")
+        assert c.execute("SELECT current_setting('my.own')").fetchone() == ("kept",)
+
+
+def test_a_transaction_survives_the_replica(proxy, own_pair):
+    primary, replica = own_pair
+    with proxy(nodes=own_pair, **FAST).connect() as c:
+        c.execute("BEGIN")
+        assert c.execute(PORT).fetchone() == (str(replica.port),)
+        replica.stop(signal.SIGQUIT)
+        assert c.execute(PORT).fetchone() == (str(primary.port),)
+        c.execute("CREATE TABLE t (a int)")
+        c.execute("COMMIT")
+        assert c.execute("SELECT count(*) FROM t").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("mode", ["simple", "extended", "prepared"])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["shutdown", "crash"])
+def test_replica_killed_and_restarted_under_load(proxy, own_pair, mode, how):
+    primary, replica = own_pair
+    primary.pgbench("-i", "-q", "-s", "1")
+    primary.catch_up(replica)
+    p = proxy(nodes=own_pair, log_per_node_statement=False, **FAST)
+    out, stop = [], threading.Event()
+
+    def load():
+        while not stop.is_set():
+            out.append(p.pgbench("-S", "-M", mode, "-c", "8", "-t", "200", check=False))
+
+    t = threading.Thread(target=load)
+    t.start()
+    try:
+        for _ in range(2):
+            wait_until(lambda: replica.backends("usename = 'app'"), "load on the replica")
+            replica.stop(how)
+            assert reads_on(p, primary)
+            replica.start()
+        wait_until(lambda: replica.backends("usename = 'app'"), "load on the replica")
+    finally:
+        stop.set()
+        t.join()
+    for text in out:
+        assert "1600/1600" in text and "failed transactions: 0 " in text, text
+
+
+class FakeNode:
+    """A listener that treats each connection with one function."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, treat):
+        self.port = free_port()
+        self.treat, self.kept = treat, []
+        self.listener = socket.create_server((self.host, self.port))
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                s, _ = self.listener.accept()
+                s.settimeout(5)
+                self.kept.append(s)
+                with contextlib.suppress(OSError):
+                    self.treat(s)
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join()
+        for s in self.kept:
+            s.close()
+
+
+def says(data, then_close=True):
+    def treat(s):
+        s.recv(1000)
+        s.sendall(data)
+        if then_close:
+            s.close()
+    return treat
+
+
+OK = message("R", struct.pack("!I", 0))
+FATAL = message("E", b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0")
+READY = OK + message("K", struct.pack("!II", 1, 2)) + message("Z", b"I")
+BAD_NODES = {
+    "closes at once": lambda s: s.close(),
+    "never answers": lambda s: None,
+    "speaks http": says(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+    "is starting up": says(FATAL),
+    "closes after ok": says(OK),
+    "stops after ok": says(OK, False),
+    "wants an unknown login": says(message("R", struct.pack("!I", 7))),
+    "wants an unknown mechanism": says(message("R", struct.pack("!I", 10) + b"X\0\0"), False),
+    "sends absurd lengths": says(b"R\x7f\xff\xff\xff\0\0\0\0", False),
+    "sends too short lengths": says(b"R\0\0\0\1", False),
+    "sends rows before the login": says(message("D", b"\0\0") * 100, False),
+    "sends nothing but notices": says(message("N", b"SNOTICE\0C00000\0Mx\0\0") * 1000),
+    "ready, then closes": says(READY),
+    "ready, then silent rubbish": says(READY + b"\xff" * 100, False),
+    "ready twice": says(READY + message("Z", b"I"), False),
+}
+
+
+@pytest.fixture(params=BAD_NODES.values(), ids=[k.replace(" ", "-") for k in BAD_NODES])
+def bad_node(request):
+    node = FakeNode(request.param)
+    yield node
+    node.close()
+
+
+def test_a_replica_that_misbehaves_costs_no_client_anything(proxy, primary, bad_node):
+    p = proxy(nodes=[primary, bad_node], connect_timeout=300, authentication_timeout=1, **FAST)
+    begin = time.monotonic()
+    for _ in range(3):
+        with p.connect() as c:
+            assert c.execute("SELECT count(*) FROM generate_series(1, 5)").fetchone() == (5,)
+            c.execute("BEGIN")
+            assert c.execute("SELECT 1").fetchone() == (1,)
+            c.execute("CREATE TEMP TABLE t (a int)")
+            c.execute("COMMIT")
+    assert time.monotonic() - begin < 8
+
+
+def test_a_primary_that_misbehaves_gives_errors_only(proxy, bad_node):
+    p = proxy(nodes=[bad_node], connect_timeout=300, authentication_timeout=1,
+              primary_wait_timeout=0, **FAST)
+    for _ in range(2):
+        w = p.raw(login=False, timeout=10)
+        w.startup()
+        with contextlib.suppress(EOFError, ConnectionError):
+            m = w.until("EZ")[-1]
+            if m.type == "Z":
+                w.send(query("INSERT INTO t VALUES (1)"))
+                w.until("EZ")
+        w.shut()
+
+
+# ---- the primary ------------------------------------------------------------------------------
+
+def test_primary_down_gives_clear_errors_and_recovers(proxy, own_pair):
+    primary, _ = own_pair
+    p = proxy(nodes=own_pair, primary_wait_timeout=0, **FAST)
+    p.psql("CREATE TABLE t (a int)")
+    primary.stop()
+    for _ in range(3):
+        begin = time.monotonic()
+        try:
+            out = p.raw().query("INSERT INTO t VALUES (1)")
+            unavailable(next(m for m in out if m.type == "E"))
+        except LoginError as e:
+            unavailable(e)
+        assert time.monotonic() - begin < 3
+    assert p.running
+    primary.start()
+    wait_until(lambda: "INSERT" in p.psql("INSERT INTO t VALUES (1) RETURNING 'INSERT'",
+                                          check=False), "writes")
+
+
+def test_requests_wait_for_the_primary(proxy, own_pair):
+    """Within primary_wait_timeout its restart is only a pause."""
+    primary, _ = own_pair
+    p = proxy(nodes=own_pair, primary_wait_timeout=30, **FAST)
+    p.psql("CREATE TABLE t (a int)")
+    primary.stop()
+    got = []
+    t = threading.Thread(target=lambda: got.append(p.psql("INSERT INTO t VALUES (1) RETURNING a",
+                                                          check=False)))
+    t.start()
+    t.join(0.3)
+    assert t.is_alive() and not got
+    primary.start()
+    t.join()
+    assert got == ["1"]
+
+
+def test_primary_wait_timeout(proxy, own_pair):
+    primary, _ = own_pair
+    p = proxy(nodes=own_pair, primary_wait_timeout=1, **FAST)
+    p.psql("SELECT 1")
+    primary.stop()
+    begin = time.monotonic()
+    with pytest.raises((LoginError, AssertionError)):
+        assert wire.errors(p.raw().query("CREATE TABLE t (a int)")) == []
+    assert 0.8 < time.monotonic() - begin < 5
+
+
+def test_primary_restarted_between_clients(proxy, own_pair):
+    primary, replica = own_pair
+    p = proxy(nodes=own_pair, **FAST)
+    for how in (signal.SIGINT, signal.SIGQUIT):
+        for _ in range(3):
+            p.psql("CREATE TEMP TABLE t (a int); SELECT 1")
+        primary.restart(how)
+        for _ in range(3):
+            p.psql("CREATE TEMP TABLE t (a int); SELECT 1")
+
+
+def test_primary_lost_in_a_transaction(proxy, own_pair):
+    """The client is told; what was acknowledged before is there, the rest is not."""
+    primary, _ = own_pair
+    p = proxy(nodes=own_pair, primary_wait_timeout=0, **FAST)
+    w = p.raw()
+    w.query("CREATE TABLE t (a int)")
+    w.query("INSERT INTO t VALUES (1)")
+    w.query("BEGIN")
+    w.query("INSERT INTO t VALUES (2)")
+    primary.stop(signal.SIGQUIT)
+    with contextlib.suppress(ConnectionError):
+        w.send(query("COMMIT"))
+    out = w.eof() if w.silent(0) else w.until("E")
+    assert out and out[-1].type == "E" and out[-1].code.startswith(("08", "57"))
+    primary.start()
+    wait_until(lambda: p.psql("/* p */ SELECT a FROM t", check=False) == "1", "the table")
+
+
+def test_no_node_at_the_start(proxy, own_pair):
+    primary, replica = own_pair
+    replica.stop()
+    primary.stop()
+    p = proxy(nodes=own_pair, primary_wait_timeout=0, **FAST)
+    with pytest.raises(LoginError) as e:
+        p.raw()
+    unavailable(e.value)
+    assert e.value.fields["S"] == "FATAL"
+    primary.start()
+    wait_until(lambda: p.psql("SELECT 1", check=False) == "1", "the primary")
+
+
+# ---- descriptors and clients ------------------------------------------------------------------
+
+def limit_files(n):
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (n, n))
+
+
+def test_all_descriptors_in_use(proxy):
+    """Further clients are refused clearly or wait; nobody else notices."""
+    p = proxy(before=limit_files(64), num_init_children=4, max_pool=2)
+    first = p.raw()
+    assert wire.value(first.query("SELECT 1")) == "1"
+    first.query("CREATE TEMP TABLE t (a int)")
+    crowd, refused = [], []
+    for _ in range(120):
+        w = p.raw(login=False, timeout=0.5)
+        w.startup()
+        try:
+            w.authenticate("app", "")
+            crowd.append(w)
+        except LoginError as e:
+            refused.append(e)
+            w.shut()
+        except OSError:
+            crowd.append(w)
+        except EOFError:
+            pytest.fail("closed without a word")
+        if len(refused) >= 3:
+            break
+    assert all(e.code == "53300" for e in refused)
+    for _ in range(5):
+        assert wire.value(first.query("SELECT count(*) FROM t")) == "0"
+        assert wire.value(first.query("SELECT 1")) == "1"
+    for w in crowd:
+        w.shut()
+    wait_until(lambda: p.psql("SELECT 1", check=False) == "1", "room")
+    assert p.descriptors() < 64
+
+
+@contextlib.contextmanager
+def many_files(n):
+    """Raises our own limit for a while."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < n:
+        pytest.skip(f"needs {n} descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, n), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+CLIENTS = 5000
+
+
+def test_five_thousand_idle_clients(proxy):
+    with many_files(CLIENTS + 500):
+        p = proxy(before=limit_files(CLIENTS + 500), num_init_children=16, max_pool=2)
+        some = [p.raw() for _ in range(50)]
+        before = p.rss()
+        clients = [p.raw() for _ in range(CLIENTS - len(some))]
+        each = (p.rss() - before) / len(clients)
+        assert p.sanitized or each < 2048, f"{each:.0f} bytes per idle client"
+        for w in some[:16] + clients[-16:]:
+            assert wire.value(w.query("SELECT 1")) == "1"
+            w.bye()
+        for w in some[16:] + clients[:-16]:
+            w.shut()
+        wait_until(lambda: p.descriptors() < 100, "closed descriptors")
+        assert p.psql("SELECT 1") == "1"
+
+
+# ---- memory -----------------------------------------------------------------------------------
+
+MOST = 20_000_000
+
+
+def within_bounds(p):
+    assert p.sanitized or p.memory("VmHWM") < MOST, f"{p.memory('VmHWM')} bytes at most"
+
+
+def skim(w, until):
+    """Reads messages without keeping them; the bytes that they had."""
+    total = 0
+    while True:
+        kind, size = struct.unpack("!cI", w.take(5))
+        total += size + 1
+        rest = size - 4
+        while rest:
+            part = len(w.take(min(rest, 1 << 20))) if w.buffer else w.sock.recv_into(SCRATCH, min(
+                rest, len(SCRATCH)))
+            assert part
+            rest -= part
+        if kind == b"E":
+            raise AssertionError("an error instead of the result")
+        if kind == until:
+            return total
+
+
+SCRATCH = memoryview(bytearray(1 << 20))
+
+
+def test_a_result_of_a_gigabyte(proxy):
+    p = proxy()
+    w = p.raw(timeout=60)
+    w.send(query("SELECT repeat('x', 1000000) FROM generate_series(1, 1024)"))
+    assert skim(w, b"Z") > 1024 * 1000000
+    within_bounds(p)
+
+
+def test_a_row_of_a_gigabyte(proxy):
+    p = proxy()
+    w = p.raw(timeout=60)
+    w.send(query("SELECT repeat(repeat('x', 1000000), 1000)"))
+    assert skim(w, b"Z") > 1000000000
+    within_bounds(p)
+
+
+def test_a_bind_value_of_a_gigabyte(proxy):
+    size, chunk = 1_000_000_000, b"v" * 1_000_000
+    p = proxy()
+    w = p.raw(timeout=60)
+    w.send(parse("", "SELECT length($1::bytea)"))
+    small = bind("", "", [b""], [1])                    # its value is made longer
+    at = small.index(b"\0\0\0\0", 5 + 2 + 4 + 2)
+    w.send(b"B" + struct.pack("!I", len(small) - 1 + size) + small[5:at]
+           + struct.pack("!I", size))
+    for _ in range(size // len(chunk)):
+        w.send(chunk)
+    w.send(small[at + 4:] + execute() + sync())
+    assert wire.value(w.reply()) == str(size)
+    within_bounds(p)
+
+
+def test_a_simple_query_of_a_hundred_megabytes(proxy):
+    p = proxy()
+    w = p.raw(timeout=60)
+    assert wire.value(w.query("SELECT length('" + "y" * 100_000_000 + "')")) == "100000000"
+    within_bounds(p)
+
+
+def test_readers_that_stand_still_cost_little(proxy):
+    p = proxy()
+    still = []
+    for _ in range(20):
+        w = Wire(p.address, receive_buffer=4096).login()
+        w.send(query("SELECT repeat('x', 100000) FROM generate_series(1, 1000)"))
+        assert w.read().type == "T"
+        still.append(w)
+    assert p.psql("SELECT 1") == "1"
+    within_bounds(p)
+    for w in still:
+        w.shut()
+
+
+def test_writers_to_a_server_that_stands_still_cost_little(proxy, primary):
+    """The server waits for a lock while its client sends on and on."""
+    primary.ask("DROP TABLE IF EXISTS locked; CREATE TABLE locked (a int)")
+    p = proxy()
+    with primary.connect() as c:
+        c.execute("BEGIN")
+        c.execute("LOCK TABLE locked")
+        w = p.raw()
+        w.send(query("INSERT INTO locked VALUES (1)"))
+        w.sock.settimeout(0.3)
+        data = query("SELECT '" + "z" * 1_000_000 + "'") * 100
+        with pytest.raises(OSError):
+            w.send(data)
+        assert p.psql("SELECT 1") == "1"
+        within_bounds(p)
+        w.shut()
+
+
+def test_many_prepared_statements_are_kept_within_bounds(proxy):
+    p = proxy()
+    w = p.raw()
+    for i in range(0, 5000, 500):
+        w.send(b"".join(parse(f"s{j}", f"SELECT {j}") for j in range(i, i + 500)) + sync())
+        assert wire.errors(w.reply()) == []
+    assert wire.value(w.ask(bind("", "s4321") + execute() + sync())) == "4321"
+    within_bounds(p)
+    w.bye()
+
+
+def test_connection_refused_is_told_by_drivers(proxy, own_pair):
+    primary, replica = own_pair
+    p = proxy(nodes=own_pair, primary_wait_timeout=0, **FAST)
+    replica.stop()
+    primary.stop()
+    with pytest.raises(psycopg.OperationalError):
+        p.connect()

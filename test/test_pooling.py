@@ -1,0 +1,478 @@
+"""Servers outlive their clients, carry nothing from one to the next, and are never too many."""
+
+import threading
+import time
+
+import psycopg
+import pytest
+
+import wire
+from pg import alive
+from wire import LoginError, bind, describe, execute, parse, query, sync, wait_until
+
+pytestmark = pytest.mark.proxy
+
+ONE = dict(num_init_children=1, max_pool=1)     # one server per node: reuse is certain
+PID = "/* primary */ SELECT pg_backend_pid()"
+READER = "SELECT pg_backend_pid()"
+
+
+def pid(w, sql=PID):
+    return int(wire.value(w.query(sql)))
+
+
+def used_once(p, sql=PID, **login):
+    """The server that a session of its own gets."""
+    w = p.raw(**login)
+    got = pid(w, sql)
+    w.bye()
+    return got
+
+
+# ---- reuse ------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("sql", [PID, READER], ids=["primary", "replica"])
+def test_a_server_is_used_again(proxy, sql):
+    p = proxy(**ONE)
+    assert len({used_once(p, sql) for _ in range(5)}) == 1
+
+
+def test_other_startup_parameters_use_the_same_server(proxy):
+    p = proxy(**ONE)
+    logins = [dict(), dict(application_name="a"), dict(application_name="b"),
+              dict(options="-c work_mem=5MB"), dict(DateStyle="German"), dict()]
+    assert len({used_once(p, **login) for login in logins}) == 1
+
+
+def test_other_users_and_databases_do_not(proxy, primary):
+    p = proxy()
+    assert len({used_once(p), used_once(p, user="postgres"), used_once(p, database="postgres"),
+                used_once(p, user="postgres", database="postgres")}) == 4
+
+
+def test_a_full_pool_makes_room_for_another_user(proxy):
+    p = proxy(**ONE)
+    for _ in range(3):
+        used_once(p)
+        used_once(p, user="postgres")
+
+
+def test_without_connection_cache_each_session_has_its_own(proxy, primary):
+    p = proxy(connection_cache=False)
+    seen = [used_once(p) for _ in range(4)]
+    assert len(set(seen)) == 4
+    wait_until(lambda: not primary.backends("usename = 'app'"), "servers to be closed")
+
+
+def test_the_most_recently_used_server_comes_first(proxy):
+    p = proxy()
+    a, b = p.raw(), p.raw()
+    first, second = pid(a), pid(b)
+    assert first != second
+    a.bye()
+    b.bye()
+    wait_until(lambda: used_once(p) == second, "the last one")
+
+
+def test_a_session_that_only_writes_opens_nothing_on_the_replica(proxy, replica):
+    p = proxy()
+    w = p.raw(application_name="writer")
+    w.query("CREATE TEMP TABLE t (a int)")
+    assert not replica.backends("application_name = 'writer'")
+
+
+def test_reads_and_writes_of_two_sessions_do_not_wait_for_each_other(proxy):
+    """A session holds servers of the nodes it needed, of no others."""
+    p = proxy(**ONE)
+    reader, writer = p.raw(timeout=5), p.raw(timeout=5)
+    reader.query("BEGIN")
+    reader.query(READER)
+    assert wire.errors(writer.query("CREATE TEMP TABLE t (a int)")) == []
+
+
+# ---- nothing is left behind -------------------------------------------------------------------
+
+LEFTOVERS = [
+    ("SET work_mem = '9MB'", "SHOW work_mem", "4MB"),
+    ("SET search_path = pg_catalog", "SHOW search_path", '"$user", public'),
+    ("SET my.own = 'x'", "SELECT coalesce(nullif(current_setting('my.own', true), ''), 'none')",
+     "none"),
+    ("SET ROLE pg_monitor", "SELECT current_user", "postgres"),
+    ("SET SESSION AUTHORIZATION app", "SELECT session_user", "postgres"),
+    ("SET default_transaction_read_only = on", "SHOW transaction_read_only", "off"),
+    ("SET DateStyle = 'German'", "SHOW DateStyle", "ISO, MDY"),
+    ("CREATE TEMP TABLE remains (a int)", "SELECT coalesce(to_regclass('remains')::text, 'none')",
+     "none"),
+    ("PREPARE remains AS SELECT 1", "SELECT count(*) FROM pg_prepared_statements", "0"),
+    ("DECLARE remains CURSOR WITH HOLD FOR SELECT 1", "SELECT count(*) FROM pg_cursors", "0"),
+    ("LISTEN remains", "SELECT count(*) FROM pg_listening_channels()", "0"),
+    ("/* p */ SELECT pg_advisory_lock(4711)", "SELECT count(*) FROM pg_locks WHERE locktype ="
+     " 'advisory' AND pid = pg_backend_pid()", "0"),
+    ("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+     "SHOW transaction_isolation", "read committed"),
+    ("BEGIN; CREATE TABLE pg_temp.remains (a int)", "SELECT count(*) FROM pg_cursors", "0"),
+]
+
+
+def leave(w, politely):
+    if politely:
+        w.bye()
+    else:
+        w.shut()
+
+
+@pytest.mark.parametrize("politely", [True, False], ids=["terminate", "hang-up"])
+@pytest.mark.parametrize("leftover, look, clean", LEFTOVERS, ids=[c[0][:30] for c in LEFTOVERS])
+def test_nothing_is_left_for_the_next_session(proxy, leftover, look, clean, politely):
+    p = proxy(**ONE)
+    a = p.raw(user="postgres")
+    assert wire.errors(a.query(leftover)) == []
+    old = pid(a)
+    leave(a, politely)
+    b = p.raw(user="postgres")
+    if politely:
+        assert pid(b) == old
+    for where in ("/* primary */ ", ""):
+        out = b.query(where + look)
+        assert wire.errors(out) == [] and wire.value(out) == clean
+    assert b.query("SELECT 1")[-1].body == b"I"
+
+
+def test_settings_of_the_replica_s_server_are_not_left(proxy):
+    p = proxy(**ONE)
+    a = p.raw()
+    a.query("SET work_mem = '9MB'")
+    assert wire.value(a.query("SHOW work_mem")) == "9MB"
+    old = pid(a, READER)
+    a.bye()
+    b = p.raw()
+    assert pid(b, READER) == old
+    assert wire.value(b.query("SHOW work_mem")) == "4MB"
+
+
+def test_prepared_statements_of_the_protocol_are_not_left(proxy):
+    p = proxy(**ONE)
+    for _ in range(3):
+        w = p.raw()
+        out = w.ask(parse("same", f"SELECT {_}") + bind("", "same") + execute() + sync())
+        assert wire.errors(out) == [] and wire.value(out) == str(_)
+        w.bye()
+    w = p.raw()
+    assert wire.errors(w.ask(bind("", "same") + execute() + sync())) == ["26000"]
+    assert wire.errors(w.ask(describe("S") + sync())) == ["26000"]
+
+
+def test_an_open_transaction_is_rolled_back(proxy, primary):
+    primary.ask("DROP TABLE IF EXISTS left_open; CREATE TABLE left_open (a int)")
+    for politely in (True, False):
+        p = proxy(**ONE)
+        w = p.raw()
+        w.query("BEGIN")
+        w.query("INSERT INTO left_open VALUES (1)")
+        leave(w, politely)
+        assert wire.value(p.raw().query("/* p */ SELECT count(*) FROM left_open")) == "0"
+
+
+def test_a_session_that_leaves_while_its_statement_runs(proxy, primary):
+    p = proxy(**ONE)
+    w = p.raw()
+    w.send(query("SELECT pg_sleep(0.3)"))
+    wait_until(lambda: primary.backends("wait_event = 'PgSleep'"), "sleep")
+    w.shut()
+    assert wire.value(p.raw().query(PID)) != ""
+
+
+def test_reset_query_list_is_run(proxy, primary):
+    with primary.connect() as listener:
+        listener.execute("LISTEN was_reset")
+        p = proxy(reset_query_list="ABORT;DISCARD ALL;NOTIFY was_reset")
+        used_once(p)
+        n = next(listener.notifies())
+        assert n.channel == "was_reset"
+
+
+def test_a_failing_reset_query_ends_the_server_not_the_proxy(proxy):
+    p = proxy(reset_query_list="ABORT;SELECT no_such_function()", **ONE)
+    assert len({used_once(p) for _ in range(3)}) == 3
+
+
+# ---- each session has its own startup values --------------------------------------------------
+
+def test_application_name_is_the_session_s_own(proxy, primary):
+    p = proxy(**ONE)
+    for name in ("one", "two", ""):
+        w = p.raw(application_name=name)
+        assert w.parameters["application_name"] == name
+        for where in ("", "/* primary */ "):
+            assert wire.value(w.query(where + "SELECT current_setting('application_name')")) == name
+        assert primary.backends(f"pid = {pid(w)} AND application_name = '{name}'")
+        w.bye()
+
+
+OPTIONS = dict(application_name="mine", options="-c work_mem=9MB -c my.own=1",
+               DateStyle="German", TimeZone="Asia/Tokyo", extra_float_digits="3")
+LOOK = ["SHOW work_mem", "SHOW application_name", "SHOW DateStyle", "SHOW TimeZone",
+        "SHOW extra_float_digits", "SELECT current_setting('my.own', true)", "SHOW client_encoding"]
+CHANGES = [
+    [], ["SET work_mem = '1MB'", "RESET work_mem"], ["SET work_mem = '1MB'", "RESET ALL"],
+    ["SET work_mem = '1MB'", "SET work_mem TO DEFAULT"],
+    ["SET work_mem = '1MB'", "SET DateStyle = 'ISO'", "SET my.own = 2", "DISCARD ALL"],
+    ["SET work_mem = '1MB'", "SET SESSION work_mem = DEFAULT"],
+    ["SET application_name = 'x'", "RESET application_name"],
+    ["SET DateStyle = 'ISO'", "RESET DateStyle"], ["SET TIME ZONE 'UTC'", "SET TIME ZONE DEFAULT"],
+    ["SET TIME ZONE 'UTC'", "SET TIME ZONE LOCAL"],
+    ["SET extra_float_digits = 0", "RESET ALL"], ["SET my.own = 2", "RESET my.own"],
+    ["BEGIN", "SET LOCAL work_mem TO DEFAULT", "COMMIT"],
+    ["BEGIN", "SET work_mem = '1MB'", "RESET work_mem", "ROLLBACK"],
+    ["BEGIN", "RESET ALL", "COMMIT"], ["SET client_encoding = 'LATIN1'", "RESET ALL"],
+    ["SET work_mem = '1MB'; RESET work_mem"], ["RESET ALL; SET work_mem = '1MB'"],
+]
+
+
+def changed(target, steps, where):
+    """What a session with startup values of its own sees after these statements, and what was
+    reported to it."""
+    w = target.raw(**OPTIONS)
+    reported = []
+    for sql in steps:
+        out = w.query(sql)
+        assert wire.errors(out) == [], sql
+        reported += sorted(m.parameter for m in out if m.type == "S")
+    seen = [wire.value(w.query(where + sql)) for sql in LOOK]
+    w.bye()
+    return w.parameters, reported, seen
+
+
+@pytest.mark.parametrize("where", ["", "/* primary */ "], ids=["replica", "primary"])
+@pytest.mark.parametrize("steps", CHANGES, ids=["; ".join(s) or "nothing" for s in CHANGES])
+def test_default_means_the_session_s_startup_values(proxy, primary, steps, where):
+    p = proxy(**ONE)
+    p.raw(application_name="another", options="-c work_mem=3MB").bye()
+    expected = changed(primary, steps, where)
+    assert changed(p, steps, where) == expected
+    assert changed(p, steps, where) == expected
+
+
+def test_a_bad_startup_option_on_a_pooled_server(proxy):
+    p = proxy(**ONE)
+    used_once(p)
+    with pytest.raises(LoginError) as e:
+        p.raw(options="-c work_mem=nonsense")
+    assert e.value.code == "22023" and e.value.fields["S"] == "FATAL"
+    used_once(p)
+
+
+# ---- how many ---------------------------------------------------------------------------------
+
+def test_connections_per_node_never_exceed_the_product(proxy, primary):
+    p = proxy(num_init_children=2, max_pool=2)
+    seen, stop = [], threading.Event()
+
+    def watch():
+        while not stop.is_set():
+            seen.append(len(primary.backends("usename = 'app'")))
+
+    def work():
+        for _ in range(5):
+            with p.connect() as c:
+                c.execute("CREATE TEMP TABLE t (a int)")
+                c.execute("SELECT pg_sleep(0.01)")
+
+    threads = [threading.Thread(target=work) for _ in range(12)]
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    stop.set()
+    watcher.join()
+    assert 1 <= max(seen) <= 4
+
+
+def test_a_client_beyond_the_cap_waits_for_a_server(proxy):
+    p = proxy(num_init_children=2, max_pool=1)
+    holders = [p.raw(), p.raw()]
+    for w in holders:
+        pid(w)
+    late = p.raw()
+    late.send(query(PID))
+    assert late.silent(0.2)
+    freed = pid(holders[0])
+    holders[0].bye()
+    assert int(wire.value(late.reply())) == freed
+
+
+def test_query_wait_timeout(proxy):
+    p = proxy(query_wait_timeout=1, **ONE)
+    holder, late = p.raw(), p.raw()
+    pid(holder)
+    begin = time.monotonic()
+    late.send(query(PID))
+    e = late.read()
+    assert e.type == "E" and e.code == "53300"
+    assert 0.9 < time.monotonic() - begin < 3
+    holder.bye()
+    used_once(p)
+
+
+def test_idle_clients_need_no_server(proxy, primary, replica):
+    p = proxy(num_init_children=2, max_pool=2)
+    idle = [p.raw() for _ in range(50)]
+    assert len(primary.backends("usename = 'app'")) <= 4
+    assert len(replica.backends("usename = 'app'")) <= 4
+    for _ in range(4):
+        used_once(p)
+    assert all(w.silent(0) for w in idle)
+
+
+def test_reserved_connections_refuse_at_once(proxy):
+    p = proxy(num_init_children=3, reserved_connections=1)
+    a, b = p.raw(), p.raw()
+    with pytest.raises(LoginError) as e:
+        p.raw()
+    assert e.value.code == "53300" and e.value.fields["S"] == "FATAL"
+    assert e.value.fields["M"] == "Sorry, too many clients already"
+    with pytest.raises(psycopg.OperationalError, match="too many clients"):
+        p.connect()
+    assert wire.value(a.query("SELECT 1")) == "1"
+    b.bye()
+    wait_until(lambda: connects(p), "a free place")
+
+
+def connects(p):
+    try:
+        p.raw().bye()
+        return True
+    except LoginError:
+        return False
+
+
+def test_the_backend_s_own_limit_is_relayed(proxy, primary):
+    primary.su("CREATE DATABASE narrow CONNECTION LIMIT 1")
+    try:
+        primary.su("GRANT ALL ON DATABASE narrow TO app")
+        p = proxy(load_balance_mode=False)
+        a, b = p.raw(database="narrow"), None
+        pid(a)
+        try:
+            b = p.raw(database="narrow")
+            e = b.query(PID)
+            assert wire.errors(e) == ["53300"]
+        except LoginError as e:
+            assert e.code == "53300"
+    finally:
+        p.stop()
+        primary.su("DROP DATABASE narrow WITH (FORCE)")
+
+
+# ---- how long ---------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("parameter", ["child_life_time", "connection_life_time"])
+def test_idle_servers_are_closed(proxy, primary, replica, parameter):
+    p = proxy(**{parameter: 1})
+    used_once(p, READER)
+    holder = p.raw()
+    held = pid(holder)
+    holder.query("BEGIN")
+    used_once(p)
+    assert len(primary.backends("usename = 'app'")) >= 2
+    wait_until(lambda: len(primary.backends("usename = 'app'")) == 1, "the primary's to be closed")
+    wait_until(lambda: not replica.backends("usename = 'app'"), "the replica's to be closed")
+    assert pid(holder) == held
+    used_once(p)
+
+
+def test_child_max_connections_renews_servers(proxy):
+    p = proxy(child_max_connections=2, **ONE)
+    seen = [used_once(p) for _ in range(8)]
+    assert 2 <= len(set(seen)) <= 7
+
+
+def test_client_idle_limit(proxy, primary):
+    p = proxy(client_idle_limit=1)
+    idle, within, busy = p.raw(), p.raw(), p.raw()
+    within.query("BEGIN")
+    within.query("CREATE TABLE never (a int)")
+    busy.send(query("SELECT pg_sleep(1.6)"))
+    for w in (idle, within):
+        out = w.eof()
+        assert [m.type for m in out] == ["E"] and out[0].code == "57000"
+        assert "client_idle_limit" in out[0].fields["M"] + out[0].fields.get("D", "")
+    assert wire.errors(busy.reply()) == []
+    wait_until(lambda: not primary.backends("state LIKE 'idle in transaction%'"), "rollback")
+
+
+# ---- servers that die -------------------------------------------------------------------------
+
+def end_servers(*nodes):
+    """Terminates all sessions of user app and waits until their processes are gone."""
+    for node in nodes:
+        for (number, *_) in node.backends("usename = 'app'"):
+            node.su("SELECT pg_terminate_backend(%s)", (number,))
+            wait_until(lambda n=number: not alive(n), "its end")
+
+
+def test_a_server_that_died_in_the_pool_is_not_lent(proxy, primary, replica):
+    p = proxy()
+    for _ in range(5):
+        old = used_once(p), used_once(p, READER)
+        end_servers(primary, replica)
+        assert used_once(p) != old[0]
+        assert used_once(p, READER) != old[1]
+        p.psql("CREATE TEMP TABLE t (a int)")
+
+
+def test_a_replica_s_server_that_dies_under_an_idle_session(proxy, replica):
+    w = proxy().raw()
+    assert pid(w, READER)
+    end_servers(replica)
+    for _ in range(3):
+        out = w.query("SELECT count(*) FROM generate_series(1, 3)")
+        assert wire.errors(out) == [] and wire.value(out) == "3"
+
+
+def test_a_replica_s_server_that_dies_during_a_read(proxy, replica):
+    """No row has been forwarded, so the primary answers."""
+    w = proxy().raw()
+    w.send(query("SELECT count(*) FROM generate_series(1, 3000000) /* dies */"))
+    wait_until(lambda: replica.backends("query LIKE '%dies%' AND state = 'active'"), "the read")
+    replica.su("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%/* dies"
+               " */' AND pid <> pg_backend_pid()")
+    out = w.reply()
+    assert wire.errors(out) == [] and wire.value(out) == "3000000"
+    assert wire.errors(w.query("SELECT 1")) == []
+
+
+def test_the_primary_s_server_that_dies_in_a_transaction(proxy, primary):
+    """What ran is lost and the client is told; the next session works."""
+    p = proxy()
+    w = p.raw()
+    w.query("BEGIN")
+    number = pid(w)
+    primary.su("SELECT pg_terminate_backend(%s)", (number,))
+    wait_until(lambda: not alive(number), "its end")
+    w.send(query("SELECT pg_backend_pid() /* in the transaction */"))
+    out = w.until("EZ")
+    assert out[-1].type == "E" and out[-1].code[:2] in ("57", "08")
+    used_once(p)
+
+
+def test_many_short_sessions_leak_nothing(proxy):
+    p = proxy()
+    used_once(p)
+    used_once(p, READER)
+    before, memory = p.descriptors(), p.rss()
+    for _ in range(300):
+        used_once(p)
+    assert p.descriptors() <= before + 4
+    assert p.rss() < memory + 2_000_000
+
+
+def test_pgbench_with_a_connection_per_transaction(proxy):
+    p = proxy()
+    script = f"{p.folder}/select.sql"
+    with open(script, "w") as f:
+        f.write("SELECT 1;\n")
+    out = p.pgbench("-C", "-c", "4", "-t", "50", "-f", script)
+    assert "number of transactions actually processed: 200/200" in out

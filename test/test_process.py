@@ -1,0 +1,401 @@
+"""The program as its operator sees it: signals, reload, log, bad configuration, the binary."""
+
+import os
+import re
+import resource
+import shutil
+import signal
+import struct
+import subprocess
+import time
+
+import pytest
+
+import wire
+from pg import free_port
+from wire import query, wait_until
+
+pytestmark = pytest.mark.proxy
+
+STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}: "
+
+
+# ---- ending -----------------------------------------------------------------------------------
+
+def refuses_newcomers(p):
+    try:
+        with p.raw(login=False, timeout=5) as w:
+            w.startup()
+            return w.until("EZ")[-1].type == "E"
+    except (OSError, EOFError):
+        return True
+
+
+def test_sigterm_waits_for_the_clients(proxy):
+    p = proxy()
+    a, b = p.raw(), p.raw()
+    a.query("BEGIN")
+    a.query("CREATE TEMP TABLE t (a int)")
+    p.send_signal(signal.SIGTERM)
+    wait_until(lambda: refuses_newcomers(p), "refusal")
+    assert wire.value(a.query("SELECT count(*) FROM t")) == "0"
+    assert a.query("COMMIT")[-1].body == b"I"
+    assert wire.value(b.query("SELECT 1")) == "1"
+    assert p.running
+    a.bye()
+    assert p.running and wire.value(b.query("SELECT 2")) == "2"
+    b.bye()
+    assert p.wait() == 0
+
+
+def test_sigterm_without_clients_ends_at_once(proxy):
+    p = proxy()
+    p.psql("SELECT 1")
+    begin = time.monotonic()
+    assert p.stop(signal.SIGTERM) == 0
+    assert time.monotonic() - begin < 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_sigint_and_sigquit_end_the_sessions(proxy, number):
+    p = proxy()
+    idle, busy, begun = p.raw(), p.raw(), p.raw()
+    begun.query("BEGIN")
+    busy.send(query("SELECT pg_sleep(30)"))
+    half = p.raw(login=False)
+    begin = time.monotonic()
+    assert p.stop(number) == 0
+    assert time.monotonic() - begin < 5
+    for w in (idle, busy, begun, half):
+        out = w.eof()
+        assert all(m.type == "E" and m.code == "57P01" and m.fields["S"] == "FATAL" for m in out)
+        assert out or number == signal.SIGQUIT or w is half
+    assert not os.path.exists(p.socket)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_a_stronger_signal_follows_sigterm(proxy, number):
+    p = proxy()
+    w = p.raw()
+    p.send_signal(signal.SIGTERM)
+    wait_until(lambda: refuses_newcomers(p), "refusal")
+    assert p.running
+    assert p.stop(number) == 0
+    w.eof()
+
+
+def test_the_log_tells_of_the_end(proxy):
+    p = proxy()
+    p.stop()
+    assert any("shutting down" in line or "shutdown" in line for line in p.log)
+
+
+def test_servers_are_closed_at_the_end(proxy, primary, replica):
+    p = proxy()
+    p.psql("SELECT 1; CREATE TEMP TABLE t (a int)")
+    p.psql("SELECT 1")
+    p.stop()
+    wait_until(lambda: not primary.backends("usename = 'app'")
+               and not replica.backends("usename = 'app'"), "closed servers")
+
+
+# ---- reload -----------------------------------------------------------------------------------
+
+def test_reload_changes_running_sessions(proxy):
+    p = proxy(log_statement=False)
+    w = p.raw()
+    w.query("SELECT 'before'")
+    p.reload(log_statement=True)
+    w.query("SELECT 'after'")
+    p.wait_log("statement: SELECT 'after'")
+    p.stop()
+    assert not any(re.search("LOG:  statement: SELECT 'before'", line) for line in p.log)
+
+
+BAD = [("log_statement = maybe", "log_statement"), ("client_idle_limit = -5", "client_idle_limit"),
+       ("= nonsense", ""), ("include 'nowhere.conf'", "nowhere.conf"),
+       ("disable_load_balance_on_write = 'sometimes'", "disable_load_balance_on_write")]
+
+
+@pytest.mark.parametrize("line, word", BAD)
+def test_a_bad_file_changes_nothing_and_says_why(proxy, line, word):
+    p = proxy(log_statement=True)
+    w = p.raw()
+    good = open(p.conf_file).read()
+    with open(p.conf_file, "w") as f:
+        f.write("log_statement = off\n" + good.replace("log_statement", "#") + line + "\n")
+    at = len(p.log)
+    p.send_signal(signal.SIGHUP)
+    number = good.count("\n") + 2
+    told = p.wait_log(rf"pgpool\.conf.*\b{number}\b", at)
+    assert word in told
+    w.query("SELECT 'still logged'")
+    p.wait_log("statement: SELECT 'still logged'")
+
+
+def test_parameters_that_need_a_restart_are_named(proxy):
+    p = proxy(max_pool=3)
+    old, at = p.port, len(p.log)
+    p.reload(port=free_port(), max_pool=4)
+    for name in ("port", "max_pool"):
+        p.wait_log(rf'"?{name}"?.*(restart|start)', at)
+    p.port = old
+    assert p.psql("SELECT 1") == "1"
+
+
+def test_a_node_added_by_reload_gets_reads(proxy, primary, replica):
+    p = proxy(nodes=[primary], backend_weight0=0)
+    assert p.one("SELECT current_setting('port')") == str(primary.port)
+    p.reload(backend_hostname1=replica.host, backend_port1=replica.port, backend_weight1=1,
+             backend_flag1="DISALLOW_TO_FAILOVER")
+    wait_until(lambda: p.one("SELECT current_setting('port')") == str(replica.port), "the replica")
+
+
+def test_weights_change_by_reload(proxy, primary, replica):
+    p = proxy()
+    assert p.one("SELECT current_setting('port')") == str(replica.port)
+    p.reload(backend_weight0=1, backend_weight1=0)
+    assert p.one("SELECT current_setting('port')") == str(primary.port)
+
+
+# ---- log --------------------------------------------------------------------------------------
+
+def test_the_format_of_log_lines(proxy):
+    p = proxy(log_statement=True, log_connections=True)
+    w = p.raw(application_name="me")
+    w.query("SELECT 'x'")
+    p.wait_log(rf"^{STAMP}me pid \d+: LOG:  statement: SELECT 'x'$")
+    p.wait_log(rf"^{STAMP}main pid {p.pid}: LOG:  pgpool-II successfully started\. version ")
+    pattern = re.compile(STAMP + r"\S+ pid \d+: (DEBUG\d?|INFO|LOG|NOTICE|WARNING|ERROR|FATAL|PANIC|"
+                         r"DETAIL|HINT|CONTEXT|LOCATION): ")
+    odd = [line for line in p.log if not pattern.match(line) and not line.startswith("\t")]
+    assert odd == []
+
+
+def test_log_line_prefix(proxy):
+    p = proxy(log_line_prefix="%t [%p] <%a|%u|%d> %% %l %-8a| ", log_statement=True)
+    w = p.raw(application_name="me", user="postgres", database="app")
+    w.query("SELECT 'x'")
+    p.wait_log(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[\d+\] <me\|postgres\|app> % \d+ me      \| "
+               r"LOG:  statement: SELECT 'x'$")
+
+
+def test_connections_and_disconnections_are_logged(proxy):
+    p = proxy(log_connections=True, log_disconnections=True)
+    w = p.raw()
+    port = w.sock.getsockname()[1]
+    w.bye()
+    p.wait_log("LOG:  new connection received")
+    p.wait_log(rf"DETAIL:  connecting host=127\.0\.0\.1 port={port}")
+    p.wait_log(r"LOG:  frontend disconnection: session time: 0:00:0\d\.\d{3} user=app database=app "
+               rf"host=127\.0\.0\.1 port={port}")
+    p.raw(address=p.socket).bye()
+    p.wait_log(r"DETAIL:  connecting host=\[local\]$")
+
+
+def test_newlines_in_statements_stay_in_their_record(proxy):
+    p = proxy(log_statement=True)
+    p.raw().query("SELECT 1,\n2026, 'x'")
+    p.wait_log(r"statement: SELECT 1,$")
+    p.wait_log(r"^\t2026, 'x'$")
+
+
+def test_a_log_that_nobody_reads_does_not_stop_the_proxy(proxy):
+    """stderr is a full pipe: lines may be lost, clients must not wait."""
+    pipe = os.pipe()
+    try:
+        p = proxy(log_statement=True, before=lambda: os.dup2(pipe[1], 2))
+        w = p.raw()
+        for _ in range(60):
+            assert wire.errors(w.query("SELECT '" + "x" * 4000 + "'")) == []
+    finally:
+        for end in pipe:
+            os.close(end)
+
+
+def test_log_min_messages(proxy):
+    p = proxy(log_min_messages="fatal", log_statement=True)
+    p.psql("SELECT 'quiet'")
+    p.stop()
+    assert "quiet" not in p.log_text()
+
+
+# ---- configuration ----------------------------------------------------------------------------
+
+WRONG = [
+    ("port = 99999", "port"), ("port = 80", "1024"), ("num_init_children = 0", "num_init_children"),
+    ("load_balance_mode = maybe", "load_balance_mode"), ("connection_cache = ''", "connection_cache"),
+    ("backend_port = 5432", "backend_port"), ("backend_port0 = 5432x", "backend_port0"),
+    ("backend_weight0 = -1", "backend_weight0"), ("backend_flag0 = 'WRONG'", "WRONG"),
+    ("child_life_time = '5 parsecs'", "child_life_time"), ("port = 'abc", ""), ("port =", ""),
+    ("backend_hostname0 = 127.0.0.1", ""), ("!", ""), ("include 'missing.conf'", "missing.conf"),
+    ("disable_load_balance_on_write = 'x'", "transaction"),
+    ("log_min_messages = 'loud'", "log_min_messages"),
+    ("primary_routing_query_pattern_list = '('", "primary_routing_query_pattern_list"),
+    ("backend_clustering_mode = 'native_replication'", "backend_clustering_mode"),
+]
+
+
+@pytest.mark.parametrize("line, word", WRONG)
+def test_a_bad_configuration_ends_the_start(proxy, line, word):
+    p = proxy(start=False, text=f"# first line\nlisten_addresses = '127.0.0.1'\n{line}\n")
+    p.launch()
+    assert p.wait() == 3
+    told = [text for text in p.log if "FATAL" in text or "ERROR" in text or "DETAIL" in text
+            or "HINT" in text]
+    assert any(re.search(r"pgpool\.conf.*\b3\b", text) for text in told), p.log_text()
+    assert word in "\n".join(told)
+
+
+def test_unknown_and_unused_parameters_only_warn(proxy):
+    p = proxy(no_such_parameter=1, recovery_1st_stage_command="x", watchdog_thing="y",
+              use_watchdog=True, parallel_mode=False)
+    assert p.psql("SELECT 1") == "1"
+    for name in ("no_such_parameter", "recovery_1st_stage_command", "use_watchdog"):
+        p.wait_log(rf"WARNING: .*{name}")
+
+
+GRAMMAR = """
+# comments, no equal sign, several spellings
+listen_addresses '127.0.0.1'   # at the end
+port={port}\r
+\tBACKEND = 3
+include 'more.conf'
+backend_hostname0 '127.0.0.1'
+backend_port0 {primary}
+backend_port1 = {hex}
+num_init_children = 0x10
+child_life_time = '5 min' max_pool = 010
+connection_life_time = 2min
+sr_check_period = 0
+"""
+
+
+def test_the_grammar_of_the_file(proxy, primary, replica):
+    p = proxy(start=False)
+    p.text = GRAMMAR.format(port=p.port, primary=primary.port, hex=hex(replica.port))
+    with open(f"{p.folder}/more.conf", "w") as f:
+        f.write(f"unix_socket_directories = '{p.folder}'\nbackend_hostname1 = 'localhost'\n"
+                "backend_weight1 = 2.5\nbackend_flag0 = 'ALWAYS_PRIMARY|DISALLOW_TO_FAILOVER'\n")
+    p.start()
+    assert p.one("SELECT current_setting('port')") == str(replica.port)
+
+
+def parameters(p):
+    """The parameters of a proxy as environment variables, for a start without a file."""
+    return {f"PGPOOL_PARAMS_{k.upper()}": "on" if v is True else "off" if v is False else str(v)
+            for k, v in p.params.items() if v is not None}
+
+
+def test_configuration_from_the_environment(proxy, primary, replica):
+    p = proxy(start=False)
+    p.environment = {**parameters(p), "PGPOOL_PARAMS_LOG_LINE_PREFIX": "a=b 'x' %a: "}
+    p.conf_file = f"{p.folder}/none.conf"
+    p.start()
+    assert p.one("SELECT current_setting('port')") == str(replica.port)
+    p.wait_log("^a=b 'x' main: LOG: ")
+
+
+def test_a_bad_environment_variable_is_named(proxy):
+    p = proxy(start=False, env={"PGPOOL_PARAMS_MAX_POOL": "many"})
+    p.conf_file = f"{p.folder}/none.conf"
+    p.launch()
+    assert p.wait() == 3
+    assert "PGPOOL_PARAMS_MAX_POOL" in p.log_text()
+
+
+@pytest.mark.parametrize("args, status", [(["--version"], 0), (["-v"], 0), (["--help"], 0),
+                                          (["-h"], 0), (["--no-such-option"], 1), (["-n", "word"], 1)])
+def test_the_command_line(proxy, args, status):
+    done = subprocess.run([proxy(start=False).binary, *args], capture_output=True, text=True,
+                          timeout=10)
+    assert done.returncode == status
+    assert done.stdout + done.stderr
+
+
+def test_pid_file(proxy, tmp_path):
+    p = proxy(pid_file_name=f"{tmp_path}/pgpool.pid")
+    assert open(f"{tmp_path}/pgpool.pid").read().strip("\0\n") == str(p.pid)
+    p.stop()
+    assert not os.path.exists(f"{tmp_path}/pgpool.pid")
+
+
+# ---- the binary -------------------------------------------------------------------------------
+
+def segments(path):
+    """The types of the program headers of an ELF file."""
+    with open(path, "rb") as f:
+        data = f.read()
+    offset, = struct.unpack_from("<Q", data, 32)
+    size, count = struct.unpack_from("<HH", data, 54)
+    return [struct.unpack_from("<I", data, offset + i * size)[0] for i in range(count)]
+
+
+PT_INTERP = 3
+
+
+@pytest.fixture
+def released(proxy):
+    """The binary; the test is skipped for a debugging build."""
+    p = proxy(start=False)
+    if p.sanitized:
+        pytest.skip("a debugging build")
+    return p.binary
+
+
+def test_the_binary_is_static(released):
+    assert PT_INTERP not in segments(released)
+
+
+def test_the_binary_is_small(released, tmp_path):
+    stripped = f"{tmp_path}/pgpool"
+    subprocess.run(["strip", "-o", stripped, released], check=True)
+    assert os.path.getsize(stripped) <= 512 * 1024
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root changes its root directory")
+def test_an_empty_root_directory(released, proxy, tmp_path):
+    """As in a container from scratch: no /etc, /dev, /tmp, an unnamed user."""
+    root = tmp_path / "root"
+    root.mkdir()
+    shutil.copy(released, root / "pgpool")
+    for part in (root, *root.parents):
+        os.chmod(part, os.stat(part).st_mode | 0o555)
+
+    def enter():
+        os.chroot(root)
+        os.chdir("/")
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+
+    p = proxy(start=False, unix_socket_directories=None, before=enter)
+    p.environment = parameters(p)
+    p.command = lambda: ["/pgpool", "-n"]
+    p.start()
+    assert p.psql("SELECT 1") == "1"
+    assert p.psql("CREATE TEMP TABLE t (a int); SELECT count(*) FROM t") == "0"
+    assert os.listdir(root) == ["pgpool"]
+
+
+def test_a_small_stack_is_enough(proxy):
+    p = proxy(before=lambda: resource.setrlimit(resource.RLIMIT_STACK, (256 * 1024, 256 * 1024)))
+    deep = "(" * 5000 + "1" + ")" * 5000
+    assert p.raw().query("SELECT " + deep)[-1].type == "Z"
+    assert wire.errors(p.raw().query("/*" * 20000 + "*/" * 20000 + "SELECT 1")) == []
+    assert p.psql("SELECT 1") == "1"
+
+
+def test_the_proxy_rests_when_nobody_asks(proxy):
+    """No turn of the loop is wasted: the processor time of a second of idleness is next to none."""
+    def ticks():
+        with open(f"/proc/{p.pid}/stat") as f:
+            return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+
+    p = proxy()
+    sessions = [p.raw() for _ in range(20)]
+    for w in sessions:
+        w.query("SELECT 1")
+    before, begin = ticks(), time.monotonic()
+    wait_until(lambda: time.monotonic() - begin > 1, "a second")
+    assert ticks() - before <= 2
