@@ -223,6 +223,21 @@ void client_resume(struct client *c)
 	loop_defer(c->all->loop, &c->task);
 }
 
+/* A client may close its sending half and still wait for what it asked. */
+static void no_more(struct client *c, int error)
+{
+	bool asked = c->phase == AT_READY ? c->inflight || conn_kept(&c->conn) : c->phase == AT_LOGIN;
+	if (c->inflight && (c->copying || c->last->open))
+		asked = false;          /* what it did not finish asking */
+	if (error || !asked || c->ended) {
+		client_leave(c);
+		return;
+	}
+	c->ended = true;
+	conn_reading(c->all->net, &c->conn, false);
+	client_resume(c);
+}
+
 static void unpause(struct client *c)
 {
 	c->paused = false;
@@ -254,7 +269,7 @@ static void readable(struct watch *w, short revents)
 		c->active = loop_now(c->all->loop);
 		use_input(c, p, (size_t)n);
 	} else if (n < 0) {
-		client_leave(c);
+		no_more(c, errno);
 	}
 	net_flush(net);
 }

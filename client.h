@@ -85,6 +85,7 @@ struct client {
 	uint32_t pid;                           /* what BackendKeyData says */
 	uint8_t key[KEY_3_2];
 	uint8_t key_len;
+	bool ended;                             /* it will send no more, but wants its answers */
 	bool skip;                              /* an error was answered: ignore up to Sync */
 	bool waiting;                           /* for a server */
 	bool primary_once;                      /* the next request goes to the primary */

@@ -663,6 +663,10 @@ void login_input(struct client *c, uint8_t *p, size_t n)
 	}
 	if (c->phase == AT_GONE)
 		return;
+	if (c->ended && its_turn(c)) {
+		client_leave(c);
+		return;
+	}
 	if (n && conn_keep(&c->conn, p, n) < 0)
 		client_refuse(c, "08P01", "too much data before authentication", NULL, NULL);
 	else if (n > WIRE_STARTUP_MAX + 65536)

@@ -347,7 +347,10 @@ int note_message(struct client *c, struct request *r, struct msg *m, bool whole,
 		c->pins |= PIN_FUNCTION;
 		return 0;
 	case 'c': case 'f':
-		r->copy_ends++;
+		if (c->copying)
+			c->copying = false;
+		else
+			r->copy_ends++;         /* before PostgreSQL asked for it */
 		return 0;
 	}
 	return 0;

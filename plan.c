@@ -75,6 +75,15 @@ bool touches_name(const struct sql_facts *f)
 	       || (f->kind == SQL_EXPLAIN && f->inner == SQL_EXECUTE);
 }
 
+/* Drivers ask so whether they are connected to a primary: they are. */
+static bool asks_for_role(const char *text, const struct sql_facts *f)
+{
+	char name[128];
+
+	sql_parameter(name, text, f);
+	return !strcmp(name, "transaction_read_only") || !strcmp(name, "in_hot_standby");
+}
+
 /* What one statement asks of the request's place. */
 static void plan_statement(struct client *c, struct plan *pl, const struct sql_facts *f,
                            const char *text, size_t len)
@@ -82,7 +91,9 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	const struct route *rt = c->all->route;
 	bool reads = route_gate(rt, f);
 
-	if (f->kind == SQL_EXECUTE) {
+	if (f->kind == SQL_SHOW && asks_for_role(text, f)) {
+		reads = false;
+	} else if (f->kind == SQL_EXECUTE) {
 		char name[64];
 		sql_name(name, text, f->name);
 		const struct stmt *s = names_find(&c->prepared, name);
@@ -178,14 +189,14 @@ static void plan_bind(struct client *c, struct plan *pl, struct msg *m, struct b
 
 static void plan_portal(struct client *c, struct plan *pl, const char *name, const struct bound *b)
 {
-	if (b->portal && !*name)
+	pl->notes |= *name != 0;
+	if (b->portal)
 		return;
 	pl->must = *name ? NULL : c->portal_on;
 	for (const struct portal *p = *name ? c->portals : NULL; p; p = p->next)
 		if (!strcmp(p->name, name))
 			pl->must = p->server;
-	pl->notes |= *name != 0;
-	pl->other |= !pl->must && !b->portal;
+	pl->other |= !pl->must;
 }
 
 /* Describe or Close. */
@@ -194,12 +205,11 @@ static void plan_target(struct client *c, struct plan *pl, struct msg *m, const 
 	char what = m->at < m->end ? (char)*m->at++ : 0;
 	const char *name = get_text(m);
 
-	if (m->type == 'C')
-		pl->notes = true;
-	else if (what == 'S')
-		plan_use(c, pl, name, b);
-	else
+	pl->notes |= m->type == 'C';
+	if (what != 'S')
 		plan_portal(c, pl, name, b);
+	else if (m->type == 'D')
+		plan_use(c, pl, name, b);
 }
 
 static void plan_text(struct client *c, struct plan *pl, const struct msg *m)
@@ -240,6 +250,8 @@ static int plan_message(struct client *c, struct plan *pl, struct msg *m, struct
 		pl->flush = true;       /* COPY data behind its Execute need no Flush */
 		return 1;
 	case 'X':
+		if (c->inflight)
+			return BLOCKED;
 		client_leave(c);        /* and with it what has no Sync */
 		return BLOCKED;
 	}

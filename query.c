@@ -206,7 +206,7 @@ static struct node *choose_node(struct client *c, const struct plan *pl)
 	struct node *primary = nodes_primary(c->all->servers->nodes);
 	const struct account *a = c->borrower.profile->account;
 
-	if (pl->must && still_lent(c, pl->must) && !pl->other)
+	if (pl->must && still_lent(c, pl->must) && !pl->other && !c->force)
 		return pl->must->node;
 	if (pl->ends && !pl->other)
 		return ending_node(c, primary);
@@ -344,6 +344,8 @@ static long step(struct client *c, const uint8_t *p, size_t n)
 	if (len < 4 || len > MESSAGE_MAX)
 		return client_refuse(c, "08P01", "invalid message length", NULL, NULL);
 	if (*p == 'X') {
+		if (c->inflight > (c->inflight && c->last->open ? 1u : 0u))
+			return BLOCKED;
 		log_message(c, 'X', NULL);
 		client_leave(c);
 		return BLOCKED;
@@ -393,10 +395,13 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 	}
 	if (c->phase != AT_READY)
 		return;
+	bool more = !n || used == MORE;
 	if (n && conn_keep(&c->conn, p, n) < 0)
 		out_of_memory(c);
+	else if (c->ended && more && !c->inflight)
+		client_leave(c);
 	else
-		conn_reading(c->all->net, &c->conn, !n || used == MORE);
+		conn_reading(c->all->net, &c->conn, more && !c->ended);
 }
 
 /* --- no server ---------------------------------------------------------------------------------------------------- */

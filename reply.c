@@ -47,6 +47,19 @@ static void on_bytes(struct request *r, const uint8_t *p, size_t n)
 		pause_servers(c);
 }
 
+static void forget_portals(struct client *c, const struct server *s)
+{
+	for (struct portal **at = &c->portals; *at; ) {
+		struct portal *p = *at;
+		if (s && p->server != s) {
+			at = &p->next;
+			continue;
+		}
+		*at = p->next;
+		free(p);
+	}
+}
+
 void remove_lent(struct client *c, struct server *s)
 {
 	struct server **at = &c->lent;
@@ -59,15 +72,7 @@ void remove_lent(struct client *c, struct server *s)
 		c->unnamed_on = NULL;
 	if (c->portal_on == s)
 		c->portal_on = NULL;
-	for (struct portal **p = &c->portals; *p; ) {
-		struct portal *gone = *p;
-		if (gone->server != s) {
-			p = &gone->next;
-			continue;
-		}
-		*p = gone->next;
-		free(gone);
-	}
+	forget_portals(c, s);
 }
 
 /* What the client's map took for granted when the request was sent, and what did not happen. */
@@ -369,11 +374,6 @@ void end_transaction(struct client *c, bool committed)
 	else
 		script_rollback(&c->script);
 	session_ended_transaction(&c->session);
-	while (c->portals) {
-		struct portal *p = c->portals;
-		c->portals = p->next;
-		free(p);
-	}
 }
 
 static void on_done(struct request *r, char status)
@@ -385,6 +385,8 @@ static void on_done(struct request *r, char status)
 	if (!c->inflight)
 		c->last = NULL;
 	c->status = status;
+	if (status == 'I')
+		forget_portals(c, NULL);
 	if (status == 'I' && (was || c->script.n > c->script.transaction)) {
 		end_transaction(c, !r->failed);
 	} else if (status == 'I') {
@@ -393,7 +395,7 @@ static void on_done(struct request *r, char status)
 		c->session.in_transaction = true;
 		c->session.wrote_before |= c->session.wrote;
 	}
-	if (conn_kept(&c->conn))
+	if (conn_kept(&c->conn) || c->ended)
 		client_resume(c);
 }
 

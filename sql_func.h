@@ -1,5 +1,5 @@
 /* sql_func.h - PostgreSQL's own functions that only read.  Written by
- * test/make_functions.py, which says which; 600 names.
+ * test/make_functions.py, which says which; 617 names.
  *
  * function_names holds length byte and name after one another, function_bucket[h]
  * says where those with hash h begin; they end where those of h + 1 begin. */
@@ -15,45 +15,45 @@ static const uint16_t function_bucket[FUNCTION_BUCKETS + 1] = {
 	221, 246, 250, 278, 301, 305, 305, 315, 326, 339, 355, 367,
 	367, 394, 394, 410, 470, 470, 502, 518, 532, 564, 621, 656,
 	686, 686, 695, 695, 695, 721, 738, 770, 791, 814, 862, 879,
-	894, 898, 908, 918, 918, 930, 930, 930, 930, 930, 935, 966,
-	986, 986, 994, 1016, 1074, 1079, 1100, 1100, 1132, 1143, 1165, 1169,
-	1185, 1194, 1208, 1256, 1279, 1284, 1321, 1336, 1336, 1349, 1349, 1362,
-	1412, 1436, 1436, 1461, 1483, 1483, 1522, 1522, 1522, 1540, 1540, 1556,
-	1556, 1556, 1556, 1556, 1556, 1556, 1566, 1618, 1623, 1636, 1636, 1655,
-	1655, 1655, 1655, 1673, 1677, 1731, 1731, 1741, 1745, 1778, 1778, 1817,
-	1817, 1836, 1855, 1875, 1886, 1916, 1920, 1929, 1929, 1956, 1977, 1977,
-	1985, 2005, 2005, 2012, 2016, 2049, 2049, 2049, 2057, 2071, 2071, 2121,
-	2121, 2145, 2150, 2184, 2184, 2206, 2206, 2227, 2242, 2274, 2274, 2319,
-	2319, 2319, 2319, 2334, 2354, 2364, 2364, 2387, 2398, 2460, 2460, 2486,
-	2498, 2536, 2536, 2572, 2572, 2572, 2572, 2603, 2603, 2603, 2622, 2622,
-	2644, 2681, 2689, 2689, 2702, 2720, 2720, 2720, 2743, 2777, 2804, 2830,
-	2830, 2840, 2852, 2862, 2879, 2890, 2917, 2921, 2954, 2977, 2977, 2977,
-	3009, 3055, 3055, 3063, 3070, 3090, 3112, 3134, 3151, 3151, 3151, 3186,
-	3200, 3242, 3260, 3260, 3270, 3280, 3288, 3298, 3303, 3320, 3329, 3347,
-	3352, 3408, 3435, 3469, 3482, 3482, 3482, 3504, 3512, 3535, 3540, 3572,
-	3572, 3578, 3587, 3607, 3607, 3632, 3632, 3632, 3632, 3644, 3655, 3693,
-	3706, 3706, 3706, 3767, 3774, 3806, 3806, 3827, 3837, 3855, 3865, 3881,
-	3881, 3930, 3937, 3948, 3964, 3964, 3964, 3989, 3989, 4002, 4031, 4031,
-	4063, 4080, 4090, 4123, 4123, 4149, 4149, 4165, 4175, 4193, 4235, 4240,
-	4250, 4272, 4285, 4285, 4285, 4285, 4295, 4295, 4295, 4336, 4346, 4364,
-	4381, 4381, 4381, 4411, 4440, 4446, 4458, 4500, 4500, 4510, 4519, 4526,
-	4584, 4600, 4613, 4622, 4630, 4644, 4667, 4699, 4719, 4750, 4766, 4795,
-	4795, 4795, 4804, 4804, 4814, 4845, 4889, 4936, 4962, 4967, 4992, 5028,
-	5066, 5066, 5081, 5087, 5102, 5134, 5142, 5147, 5159, 5180, 5213, 5213,
-	5217, 5217, 5246, 5267, 5292, 5309, 5333, 5333, 5345, 5366, 5374, 5382,
-	5382, 5382, 5382, 5382, 5382, 5391, 5427, 5447, 5477, 5529, 5573, 5573,
-	5573, 5595, 5595, 5639, 5639, 5639, 5670, 5683, 5719, 5734, 5761, 5780,
-	5792, 5792, 5807, 5807, 5829, 5855, 5855, 5855, 5864, 5899, 5917, 5925,
-	5936, 5956, 5975, 5979, 5979, 6005, 6005, 6013, 6064, 6064, 6072, 6072,
-	6072, 6100, 6113, 6142, 6158, 6163, 6176, 6215, 6227, 6244, 6264, 6298,
-	6305, 6329, 6359, 6371, 6388, 6411, 6449, 6449, 6449, 6449, 6449, 6464,
-	6517, 6535, 6547, 6554, 6567, 6586, 6586, 6597, 6620, 6620, 6620, 6662,
-	6682, 6720, 6720, 6750, 6757, 6777, 6799, 6850, 6850, 6850, 6868, 6868,
-	6868, 6880, 6880, 6932, 6940, 7000, 7025, 7039, 7039, 7062, 7084, 7100,
-	7100, 7109, 7139, 7162, 7168, 7173, 7173, 7173, 7186, 7212, 7216, 7244,
-	7244, 7251, 7251, 7251, 7263, 7263, 7277, 7287, 7325, 7333, 7333, 7399,
-	7399, 7399, 7417, 7434, 7434, 7453, 7473, 7496, 7496, 7518, 7533, 7544,
-	7591, 7641, 7641, 7679, 7713, 7756, 7777, 7794, 7794,
+	894, 898, 908, 918, 928, 940, 940, 940, 940, 940, 945, 976,
+	996, 996, 1012, 1034, 1092, 1097, 1118, 1118, 1150, 1161, 1183, 1187,
+	1203, 1212, 1226, 1274, 1297, 1302, 1339, 1354, 1354, 1380, 1380, 1393,
+	1443, 1467, 1467, 1492, 1514, 1514, 1553, 1553, 1553, 1571, 1571, 1587,
+	1587, 1587, 1587, 1587, 1587, 1587, 1597, 1649, 1654, 1667, 1667, 1686,
+	1686, 1686, 1686, 1704, 1708, 1762, 1762, 1772, 1781, 1814, 1814, 1853,
+	1853, 1872, 1891, 1911, 1922, 1952, 1956, 1965, 1965, 1992, 2019, 2019,
+	2027, 2047, 2047, 2054, 2058, 2091, 2091, 2091, 2099, 2113, 2113, 2163,
+	2163, 2187, 2192, 2226, 2226, 2248, 2248, 2269, 2284, 2316, 2316, 2361,
+	2361, 2361, 2361, 2376, 2396, 2406, 2406, 2429, 2440, 2502, 2502, 2528,
+	2540, 2578, 2578, 2614, 2614, 2614, 2614, 2645, 2645, 2645, 2664, 2664,
+	2686, 2723, 2731, 2731, 2744, 2762, 2762, 2762, 2785, 2819, 2846, 2872,
+	2872, 2882, 2894, 2904, 2921, 2932, 2959, 2963, 2996, 3019, 3019, 3019,
+	3051, 3097, 3097, 3105, 3112, 3132, 3154, 3176, 3193, 3193, 3193, 3228,
+	3242, 3284, 3302, 3302, 3312, 3335, 3343, 3353, 3358, 3375, 3384, 3402,
+	3407, 3463, 3490, 3524, 3537, 3537, 3537, 3567, 3575, 3598, 3603, 3635,
+	3635, 3641, 3650, 3682, 3682, 3707, 3707, 3707, 3707, 3719, 3738, 3776,
+	3789, 3789, 3789, 3850, 3857, 3889, 3889, 3910, 3920, 3938, 3948, 3964,
+	3964, 4013, 4020, 4031, 4047, 4047, 4047, 4072, 4072, 4085, 4114, 4114,
+	4146, 4163, 4173, 4206, 4206, 4232, 4232, 4248, 4258, 4276, 4318, 4323,
+	4333, 4355, 4368, 4368, 4368, 4368, 4378, 4378, 4378, 4419, 4429, 4447,
+	4464, 4464, 4464, 4494, 4523, 4529, 4541, 4583, 4583, 4593, 4602, 4609,
+	4667, 4683, 4696, 4705, 4713, 4727, 4750, 4782, 4802, 4833, 4849, 4878,
+	4878, 4878, 4896, 4896, 4906, 4937, 4981, 5028, 5054, 5073, 5098, 5134,
+	5172, 5172, 5187, 5193, 5208, 5240, 5248, 5253, 5265, 5286, 5319, 5319,
+	5323, 5323, 5352, 5373, 5398, 5415, 5439, 5439, 5451, 5472, 5480, 5488,
+	5488, 5488, 5488, 5488, 5488, 5497, 5533, 5553, 5583, 5635, 5679, 5679,
+	5679, 5701, 5701, 5745, 5745, 5745, 5776, 5789, 5825, 5840, 5867, 5886,
+	5898, 5898, 5913, 5913, 5935, 5961, 5961, 5961, 5970, 6005, 6023, 6031,
+	6042, 6062, 6081, 6085, 6085, 6111, 6111, 6119, 6170, 6170, 6178, 6178,
+	6178, 6206, 6219, 6248, 6264, 6269, 6282, 6334, 6346, 6363, 6383, 6417,
+	6424, 6448, 6478, 6490, 6507, 6530, 6568, 6568, 6568, 6568, 6568, 6583,
+	6636, 6654, 6666, 6673, 6686, 6705, 6705, 6716, 6739, 6744, 6744, 6786,
+	6806, 6844, 6844, 6874, 6881, 6901, 6923, 6974, 6974, 6974, 6992, 7001,
+	7001, 7013, 7013, 7065, 7073, 7133, 7158, 7172, 7172, 7195, 7217, 7233,
+	7233, 7250, 7288, 7311, 7317, 7322, 7322, 7322, 7335, 7361, 7365, 7393,
+	7393, 7400, 7400, 7400, 7412, 7412, 7426, 7436, 7474, 7482, 7482, 7548,
+	7554, 7554, 7572, 7589, 7589, 7608, 7628, 7651, 7651, 7673, 7688, 7699,
+	7746, 7796, 7796, 7834, 7868, 7911, 7932, 7949, 7949,
 };
 
 static const char function_names[] =
@@ -72,26 +72,27 @@ static const char function_names[] =
 	"\020jsonb_exists_all\003div\015make_interval\015to_regtypemod\004date"
 	"\017json_object_agg\026pg_column_is_updatable\011jsonb_set\017pg_get_userbyid"
 	"\025regexp_split_to_table\020jsonb_path_match\016regr_intercept\003xid\011array_cat"
-	"\011ts_delete\004cosd\006family\004corr\016current_schema\004left\012to_regrole"
-	"\023icu_unicode_version\007extract\012array_fill\012trim_array"
-	"\042has_foreign_data_wrapper_privilege\020json_object_keys\005point\004cosh\007convert"
-	"\014regexp_match\007macaddr\021tsvector_to_array\005xpath\012isparallel\005count"
-	"\017to_regnamespace\003now\017percentile_disc\010int8_sum\006pg_lsn\006to_bin\005every"
-	"\030has_tablespace_privilege\020pg_snapshot_xmax\004area\021shobj_description\004int4"
-	"\014array_larger\027jsonb_extract_path_text\016array_position\014xpath_exists"
-	"\014justify_days\017current_setting\020inet_same_family\020jsonb_object_agg"
-	"\027pg_ts_parser_is_visible\030pg_conversion_is_visible\004cbrt\020make_timestamptz"
-	"\003md5\035pg_identify_object_as_address\004sind\021txid_snapshot_xip"
-	"\017jsonb_to_record\011any_value\020inet_client_port\013numeric_exp"
-	"\026pg_operator_is_visible\004lead\014hash_numeric\022pg_get_functiondef\011concat_ws"
-	"\007set_bit\003tan\030has_any_column_privilege\034pg_statistics_obj_is_visible"
-	"\011nth_value\003abs\013char_length\024uuid_extract_version\013timestamptz"
+	"\011ts_delete\011regconfig\004cosd\006family\004corr\016current_schema\004left"
+	"\012to_regrole\023icu_unicode_version\007extract\007regtype\012array_fill"
+	"\012trim_array\042has_foreign_data_wrapper_privilege\020json_object_keys\005point"
+	"\004cosh\007convert\014regexp_match\007macaddr\021tsvector_to_array\005xpath"
+	"\012isparallel\005count\017to_regnamespace\003now\017percentile_disc\010int8_sum"
+	"\006pg_lsn\006to_bin\005every\030has_tablespace_privilege\020pg_snapshot_xmax\004area"
+	"\021shobj_description\004int4\014array_larger\027jsonb_extract_path_text"
+	"\016array_position\014regnamespace\014xpath_exists\014justify_days\017current_setting"
+	"\020inet_same_family\020jsonb_object_agg\027pg_ts_parser_is_visible"
+	"\030pg_conversion_is_visible\004cbrt\020make_timestamptz\003md5"
+	"\035pg_identify_object_as_address\004sind\021txid_snapshot_xip\017jsonb_to_record"
+	"\011any_value\020inet_client_port\013numeric_exp\026pg_operator_is_visible\004lead"
+	"\014hash_numeric\022pg_get_functiondef\011concat_ws\007set_bit\003tan"
+	"\030has_any_column_privilege\034pg_statistics_obj_is_visible\011nth_value\003abs"
+	"\004inet\013char_length\024uuid_extract_version\013timestamptz"
 	"\032xml_is_well_formed_content\022table_to_xmlschema\022jsonb_build_object"
 	"\023jsonb_path_query_tz\012acldefault\007get_bit\004mode\010numrange\007regr_r2\003sin"
-	"\010timezone\014array_length\015array_prepend\005dlog1\004erfc\011substring\007netmask"
-	"\023range_intersect_agg\006xmlagg\003erf\024has_server_privilege\013regexp_like"
-	"\007radians\015justify_hours\013first_value\016pg_column_size\013starts_with"
-	"\012to_tsquery\007numeric\017to_regprocedure\004host\012array_dims"
+	"\010timezone\014array_length\015array_prepend\005dlog1\004erfc\005jsonb\011substring"
+	"\007netmask\023range_intersect_agg\006xmlagg\003erf\024has_server_privilege"
+	"\013regexp_like\007radians\015justify_hours\013first_value\016pg_column_size"
+	"\013starts_with\012to_tsquery\007numeric\017to_regprocedure\004host\012array_dims"
 	"\026has_sequence_privilege\025regexp_split_to_array\017current_schemas\004int2"
 	"\016tstzmultirange\006float8\030satisfies_hash_partition\024jsonb_path_exists_tz"
 	"\027pg_collation_is_visible\016datemultirange\012hash_array\010hashint4\011lower_inf"
@@ -109,13 +110,14 @@ static const char function_names[] =
 	"\006dround\014regexp_instr\005atan2\004like\012texticlike\017array_positions\005log10"
 	"\020phraseto_tsquery\013format_type\007initcap\016pg_get_ruledef\015array_reverse"
 	"\011array_agg\012covar_samp\003min\013stddev_samp\004time\021pg_get_triggerdef"
-	"\011translate\011make_date\007network\011ts_filter\004name\020unicode_assigned"
-	"\010regr_syy\021json_array_length\004dexp\015array_replace\015jsonb_set_lax"
-	"\033pg_get_catalog_foreign_keys\032pg_relation_is_publishable\017array_to_string"
-	"\003pow\005scale\007version\014current_user\025database_to_xmlschema\007bit_and"
-	"\004ceil\021jsonb_strip_nulls\004sinh\037pg_available_extension_versions\005btrim"
-	"\010regclass\023pg_table_is_visible\003box\024has_column_privilege\006sha512\004tanh"
-	"\012cash_words\003bit\005floor\022jsonb_extract_path\010mxid_age\005asinh\006isperp"
+	"\011translate\011make_date\014regcollation\007network\011ts_filter\004name"
+	"\020unicode_assigned\010regr_syy\021json_array_length\004dexp\015array_replace"
+	"\015jsonb_set_lax\033pg_get_catalog_foreign_keys\032pg_relation_is_publishable"
+	"\017array_to_string\003pow\005scale\007version\014current_user"
+	"\025database_to_xmlschema\007tsquery\007bit_and\004ceil\021jsonb_strip_nulls\004sinh"
+	"\037pg_available_extension_versions\005btrim\010regclass\023pg_table_is_visible"
+	"\013regoperator\003box\024has_column_privilege\006sha512\004tanh\012cash_words"
+	"\007regrole\003bit\005floor\022jsonb_extract_path\010mxid_age\005asinh\006isperp"
 	"\016int4multirange\024pg_relation_filepath\015quote_literal\012to_regproc\006height"
 	"\014session_user\022txid_snapshot_xmax\005crc32\016regexp_matches\011broadcast"
 	"\013aclcontains\005popen\011factorial\005right\011tstzrange\006center"
@@ -133,10 +135,10 @@ static const char function_names[] =
 	"\014jsonb_object\010casefold\007bool_or\015is_normalized\017jsonb_contained\006pclose"
 	"\017obj_description\017tsvector_concat\023has_table_privilege\011daterange"
 	"\015nummultirange\006strpos\017database_to_xml\006atan2d\025pg_index_has_property"
-	"\010position\011upper_inf\005ascii\030pg_relation_is_updatable\013hash_record"
-	"\037pg_get_statisticsobjdef_columns\023generate_subscripts"
-	"\032table_to_xml_and_xmlschema\031pg_get_function_arguments\004cidr\011int4range"
-	"\016make_timestamp\043pg_get_statisticsobjdef_expressions\011min_scale"
+	"\010jsonpath\010position\011upper_inf\005ascii\030pg_relation_is_updatable"
+	"\013hash_record\037pg_get_statisticsobjdef_columns\023generate_subscripts"
+	"\032table_to_xml_and_xmlschema\031pg_get_function_arguments\004cidr\015regdictionary"
+	"\011int4range\016make_timestamp\043pg_get_statisticsobjdef_expressions\011min_scale"
 	"\033pg_get_function_arg_default\004char\011pg_typeof\005atanh\005acosd\010hashint8"
 	"\014convert_from\022pg_identify_object\007reverse\004lpad\013quote_ident"
 	"\024has_schema_privilege\007tsrange\030txid_visible_in_snapshot\003lag"
@@ -156,26 +158,26 @@ static const char function_names[] =
 	"\026json_extract_path_text\021jsonb_path_exists\011ts_lexize\007polygon"
 	"\025pg_opclass_is_visible\005width\014octet_length\034pg_index_column_has_property"
 	"\003oid\013to_tsvector\004tand\014regexp_count\010get_byte\016json_each_text"
-	"\016jsonb_contains\013set_masklen\011timestamp\006varbit\014array_append\006substr"
-	"\012array_sort\026has_language_privilege\006unistr\027pg_ts_config_is_visible"
-	"\010interval\024pg_filenode_relation\013array_ndims\005acosh\005lower\004lseg"
-	"\026pg_visible_in_snapshot\004bool\026jsonb_path_query_first\011querytree"
-	"\016pg_size_pretty\035database_to_xml_and_xmlschema\007npoints\016similar_escape"
-	"\021numeric_div_trunc\004path\006repeat\006concat\014arrayoverlap\006dlog10"
-	"\013range_merge\012row_number\011aclinsert\014jsonb_exists\007degrees"
-	"\024jsonb_array_elements\014jsonb_insert\012convert_to\010set_byte\006float4"
-	"\011int8range\021json_to_recordset\002pi\035pg_get_replica_identity_index\006dtrunc"
-	"\023pg_encoding_to_char\014numeric_sqrt\010overlaps\007bit_xor"
-	"\031jsonb_path_query_array_tz\020macaddr8_set7bit\012date_trunc\006length"
+	"\016jsonb_contains\014regprocedure\013set_masklen\011timestamp\006varbit"
+	"\014array_append\006substr\012array_sort\026has_language_privilege\006unistr"
+	"\027pg_ts_config_is_visible\010interval\024pg_filenode_relation\013array_ndims"
+	"\005acosh\005lower\004lseg\026pg_visible_in_snapshot\004bool\026jsonb_path_query_first"
+	"\011querytree\016pg_size_pretty\035database_to_xml_and_xmlschema\007npoints"
+	"\016similar_escape\021numeric_div_trunc\004path\006repeat\006concat\014arrayoverlap"
+	"\006dlog10\013range_merge\012row_number\011aclinsert\014jsonb_exists\004uuid"
+	"\007degrees\024jsonb_array_elements\014jsonb_insert\012convert_to\010set_byte"
+	"\006float4\011int8range\021json_to_recordset\002pi\035pg_get_replica_identity_index"
+	"\006dtrunc\023pg_encoding_to_char\014numeric_sqrt\010overlaps\007bit_xor"
+	"\031jsonb_path_query_array_tz\020macaddr8_set7bit\012date_trunc\006length\010tsvector"
 	"\013to_regclass\031has_largeobject_privilege\013pg_get_expr\005strip\007to_char"
 	"\007int4inc\012bit_length\027pg_get_function_sqlbody\021pg_partition_root\006to_hex"
 	"\006isopen\021similar_to_escape\015nameconcatoid\014table_to_xml\011to_number"
-	"\011covar_pop\013json_typeof\017jsonb_each_text\010ts_debug\011cume_dist\010diameter"
-	"\012xmlcomment\014num_nonnulls\011num_nulls\005asind\004text\014width_bucket"
-	"\031jsonb_path_query_first_tz\003age\012dense_rank\020json_to_tsvector\006timetz"
-	"\013json_object\015getpgusername\005atand\003sum\027has_parameter_privilege"
+	"\011covar_pop\013json_typeof\017jsonb_each_text\007regoper\010ts_debug\011cume_dist"
+	"\010diameter\007regproc\012xmlcomment\014num_nonnulls\011num_nulls\005asind\004text"
+	"\014width_bucket\031jsonb_path_query_first_tz\003age\012dense_rank\020json_to_tsvector"
+	"\006timetz\013json_object\015getpgusername\005atand\003sum\027has_parameter_privilege"
 	"\015ts_token_type\007to_json\021jsonb_build_array\023jsonb_path_match_tz"
-	"\023pg_current_snapshot\007textlen\021array_to_tsvector\020pg_collation_for"
+	"\023pg_current_snapshot\007textlen\005bytea\021array_to_tsvector\020pg_collation_for"
 	"\022json_array_element\003chr\017unicode_version\020inet_server_port\005ltrim\005rtrim"
 	"\017string_to_table\006abbrev\007notlike\012stddev_pop\013array_lower"
 	"\025get_current_ts_config\014jsonb_delete\026pg_get_serial_sequence\012string_agg"

@@ -75,7 +75,8 @@ void put_bytes(struct put *o, const void *p, size_t n)
 		o->full = true;
 		return;
 	}
-	memcpy(o->base + o->len, p, n);
+	if (n)
+		memcpy(o->base + o->len, p, n);
 	o->len += n;
 }
 

@@ -36,6 +36,13 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(skip)
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed:
+        item.bad = True
+
+
 @pytest.fixture(scope="session")
 def shop():
     w = pg.Workshop()
@@ -86,9 +93,14 @@ def proxy(request, shop, direct):
         return made[-1].start() if start else made[-1]
 
     yield make
-    for p in made:
-        if p.process:
-            p.check()
+    try:
+        for p in made:
+            if p.process:
+                p.check()
+    finally:
+        if made and getattr(request.node, "bad", False):    # what it left must not fail others
+            for node in request.getfixturevalue("pair"):
+                node.expel()
 
 
 _marks = itertools.count(1)

@@ -60,6 +60,12 @@ uuid_extract_timestamp uuid_extract_version pg_basetype
 array_sort array_reverse casefold crc32 crc32c gamma lgamma has_largeobject_privilege
 """
 
+# Types without a function of their name: a call is a cast.
+TYPES = """
+bytea inet jsonb jsonpath tsquery tsvector uuid regcollation regconfig regdictionary
+regnamespace regoper regoperator regproc regprocedure regrole regtype
+"""
+
 
 def wanted(name):
     return not (name in WITHOUT.split() or name.startswith(WITHOUT_PREFIX)
@@ -77,7 +83,8 @@ def bucket(name):
 def main():
     answer = subprocess.run(["psql", "-XAtc", QUERY, *sys.argv[1:]],
                             check=True, capture_output=True, text=True).stdout
-    names = {n for n in answer.split() if wanted(n)} | set(WITH.split()) | set(LATER.split())
+    names = {n for n in answer.split() if wanted(n)} | {
+        *WITH.split(), *LATER.split(), *TYPES.split()}
     buckets = [sorted(n for n in names if bucket(n) == b) for b in range(BUCKETS)]
 
     print("/* sql_func.h - PostgreSQL's own functions that only read.  Written by")

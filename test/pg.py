@@ -241,7 +241,7 @@ class Target:
         kw.setdefault("autocommit", True)
         return psycopg.connect(**self.where(**kw))
 
-    def raw(self, login=True, timeout=20, address=None, **kw):
+    def raw(self, login=True, timeout=10, address=None, **kw):
         """A raw connection of wire.py, logged in."""
         w = wire.Wire(address or self.address, timeout)
         return w.login(**kw) if login else w
@@ -368,6 +368,12 @@ class Cluster(Target):
                        " pg_stat_activity WHERE backend_type = 'client backend'"
                        " AND pid <> pg_backend_pid() AND (" + where + ") ORDER BY pid")
 
+    def expel(self):
+        """Ends all sessions of clients."""
+        self.su("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type ="
+                " 'client backend' AND pid <> pg_backend_pid()")
+        wait_until(lambda: not self.backends(), "the end of all sessions")
+
     def log_size(self):
         return os.path.getsize(self.log_file)
 
@@ -407,7 +413,7 @@ class Proxy(Target):
         self.folder = make_folder(shop.path(self.name))
         self.log_file = f"{self.folder}/log"
         self.conf_file = f"{self.folder}/pgpool.conf"
-        self.port = free_port()
+        self.port = params.get("port") or free_port()
         self.params = {**PROXY, "port": self.port, "unix_socket_directories": self.folder,
                        **self.backends(nodes), **params}
         self.passwd, self.hba, self.text = passwd, hba, text
@@ -463,9 +469,10 @@ class Proxy(Target):
             raise AssertionError(f"the proxy ended ({self.process.returncode}): {self.log_text()}")
         try:
             socket.create_connection(self.address, 1).close()
-            return True
         except OSError:
             return False
+        ours = self.params["unix_socket_directories"] == self.folder
+        return not ours or os.path.exists(self.socket)
 
     @property
     def pid(self):

@@ -443,6 +443,7 @@ static const struct facts table[] = {
 	C("SELECT jsonb_build_object('a', b), c->>'d', jsonb_path_query(e, '$')", SELECT, 0),
 	C("SELECT any_value(a), erf(b), to_hex(c), uuid_extract_version(d), casefold(e)",
 	  SELECT, 0),
+	C("SELECT jsonb('{}'), regtype('int4'), date('2020-01-01'), float8(1)", SELECT, 0),
 	C("SELECT inet_server_addr(), current_setting('x'), current_schema()", SELECT, 0),
 	C("SELECT random()", SELECT, SQL_FUNCTION),
 	C("SELECT random(1, 2)", SELECT, SQL_FUNCTION),

@@ -272,7 +272,7 @@ sr_check_period = 0
 
 
 def test_the_grammar_of_the_file(proxy, primary, replica):
-    p = proxy(start=False)
+    p = proxy(start=False, unix_socket_directories=None)
     p.text = GRAMMAR.format(port=p.port, primary=primary.port, hex=hex(replica.port))
     with open(f"{p.folder}/more.conf", "w") as f:
         f.write(f"unix_socket_directories = '{p.folder}'\nbackend_hostname1 = 'localhost'\n"

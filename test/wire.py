@@ -199,7 +199,7 @@ def errors(messages):
 class Wire:
     """One connection.  address = (host, port) or the path of a Unix socket."""
 
-    def __init__(self, address, timeout=20, receive_buffer=None):
+    def __init__(self, address, timeout=10, receive_buffer=None):
         family = (socket.AF_UNIX if isinstance(address, str) else
                   socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
         self.sock = socket.socket(family, socket.SOCK_STREAM)
@@ -265,7 +265,7 @@ class Wire:
         try:
             self.sock.recv(1, socket.MSG_PEEK)
             return False
-        except socket.timeout:
+        except (socket.timeout, BlockingIOError):
             return True
         finally:
             self.sock.settimeout(before)
