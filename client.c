@@ -120,11 +120,18 @@ static void bury(struct client *c)
 /* After the last words: waits for the client to take them, but not for long. */
 static void finish(struct client *c)
 {
+	char rest[4096];
+
 	net_flush(c->all->net);
-	if (!conn_pending(&c->conn) || c->conn.broken)
-		bury(c);
-	else
+	if (conn_pending(&c->conn) && !c->conn.broken) {
 		timer_set(c->all->loop, &c->timer, LAST_WORDS);
+		return;
+	}
+	/* A socket closed with bytes unread is reset, and the client may never see its error. */
+	shutdown(c->conn.watch.fd, SHUT_WR);
+	for (int i = 0; i < 64 && recv(c->conn.watch.fd, rest, sizeof rest, MSG_DONTWAIT) > 0; i++)
+		;
+	bury(c);
 }
 
 void client_leave(struct client *c)

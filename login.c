@@ -83,6 +83,8 @@ static int ask(struct client *c, enum step step, uint32_t code, const void *data
 	put_end(&o);
 	client_say(c, &o);
 	c->login->step = step;
+	if (conn_kept(&c->conn))
+		client_resume(c);
 	return 0;
 }
 
@@ -390,8 +392,12 @@ static int clear_answered(struct client *c, struct msg *m)
 		return bad_packet(c, "malformed PasswordMessage");
 	if (!*password)
 		return client_refuse(c, "28P01", "empty password returned by client", NULL, NULL);
-	if (e && (e->kind == PASSWD_CLEAR || e->kind == PASSWD_MD5))
-		return passwd_check_clear(e, password, strlen(password)) ? welcome(c) : wrong_password(c);
+	bool checked = e && (e->kind == PASSWD_CLEAR || e->kind == PASSWD_MD5);
+	if (checked && !passwd_check_clear(e, password, strlen(password)))
+		return wrong_password(c);
+	if (checked && e->kind == PASSWD_CLEAR)
+		return welcome(c);
+	/* PostgreSQL may want more than an md5 entry has: the password goes on to it. */
 	if (account_knows(account(c), password))
 		return welcome(c);
 	if (!(c->login->password = strdup(password)))
@@ -435,7 +441,7 @@ static int by_demand(struct client *c)
 	case DEMAND_SCRAM:
 		if (e && e->kind == PASSWD_CLEAR)
 			return start_sasl(c, e);
-		return clear && !e ? ask(c, ASK_CLEAR, 3, NULL, 0) : no_entry(c, "SCRAM");
+		return clear ? ask(c, ASK_CLEAR, 3, NULL, 0) : no_entry(c, "SCRAM");
 	case DEMAND_UNKNOWN:
 		break;
 	}

@@ -158,6 +158,18 @@ static int agree_on_unnamed(struct client *c, struct server *s)
 	return send_parse(s, "", c->unnamed);
 }
 
+/* PREPARE, EXECUTE, DEALLOCATE: the name in the text. */
+static bool sql_names_statement(struct client *c, const char *text, char name[static 64])
+{
+	struct sql_facts f;
+
+	find_facts(c, text, strlen(text), &f);
+	if (!touches_name(&f))
+		return false;
+	sql_name(name, text, f.name);
+	return *name != 0;
+}
+
 /* The names that a request uses, as the client means them.  Those that it defines itself are right
  * from then on. */
 int agree_on_names(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl)
@@ -173,16 +185,17 @@ int agree_on_names(struct client *c, struct server *s, const uint8_t *p, const s
 		if (m.type == 'P') {
 			name = get_text(&m);
 			parsed |= !*name;
+			if (sql_names_statement(c, get_text(&m), sql))
+				bad = agree_on(c, s, sql);
 		} else if (m.type == 'B') {
 			get_text(&m);
 			name = get_text(&m);
 		} else if ((m.type == 'D' || m.type == 'C') && m.at < m.end && *m.at++ == 'S') {
 			name = get_text(&m);
-		} else if (m.type == 'Q' && pl->text && touches_name(&pl->facts)) {
-			sql_name(sql, pl->text, pl->facts.name);
+		} else if (m.type == 'Q' && pl->text && sql_names_statement(c, pl->text, sql)) {
 			name = sql;
 		}
-		if (name && *name)
+		if (name && *name && !bad)
 			bad = agree_on(c, s, name);
 		else if (name && !parsed && m.type != 'C')
 			bad = agree_on_unnamed(c, s);
@@ -207,6 +220,22 @@ static int note_effect(struct request *r, const struct sql_facts *f, const char 
 	return 0;
 }
 
+/* DEALLOCATE, like Close, counts from here: what follows in the pipeline may use the name anew. */
+static void forget_names(struct client *c, const struct sql_facts *f, const char *text)
+{
+	struct stmts *stmts = c->all->servers->stmts;
+	char name[64];
+
+	if (f->kind != SQL_DEALLOCATE && f->kind != SQL_DISCARD)
+		return;
+	if (f->flags & SQL_ALL) {
+		names_clear(stmts, &c->prepared);
+	} else if (f->kind == SQL_DEALLOCATE) {
+		sql_name(name, text, f->name);
+		names_remove(stmts, &c->prepared, name);
+	}
+}
+
 /* A statement is being executed. */
 static int note_statement(struct client *c, struct request *r, const struct sql_facts *f,
                           const char *text, size_t len)
@@ -216,6 +245,8 @@ static int note_statement(struct client *c, struct request *r, const struct sql_
 	             || (f->kind == SQL_SET && (f->flags & SQL_DEFAULT));
 	if (!route_gate(c->all->route, f) && route_writes(f))
 		session_wrote(&c->session, c->all->route, text, len);
+	if (c->status != 'E')
+		forget_names(c, f, text);
 	return has_effect(f) ? note_effect(r, f, text, len) : 0;
 }
 

@@ -141,14 +141,23 @@ static void run_on_primary(struct client *c, struct request *r, const char *code
 	client_resume(c);
 }
 
+/* Whatever a replica says before its first row may be its own trouble; but not that the statement
+ * was canceled or took too long. */
+static bool may_run_again(const struct request *r, const uint8_t *body, size_t len)
+{
+	const char *code = wire_field(body, len, 'C');
+
+	return r->retry && !r->progress && !(code && !strcmp(code, "57014"));
+}
+
 static void on_error(struct client *c, struct request *r, const uint8_t *body, size_t len)
 {
 	const char *severity = wire_field(body, len, 'V');
 
+	r->progress = true;
 	if (severity && !strcmp(severity, "FATAL"))
 		c->told_fatal = true;
 	undo_names(c, r, r->answered);
-	r->nexpect = r->answered;
 	c->copying = false;
 }
 
@@ -188,7 +197,7 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 
 	switch (type) {
 	case 'E':
-		if (r->retry && !r->progress) {
+		if (may_run_again(r, body, len)) {
 			run_on_primary(c, r, wire_field(body, len, 'C'));
 			return false;
 		}
@@ -243,18 +252,17 @@ static void apply_prepare(struct client *c, struct server *s, const struct effec
 	stmt_drop(stmts, st);
 }
 
-static void apply_deallocate(struct client *c, struct server *s, const struct effect *e)
+static void apply_deallocate(struct server *s, const struct effect *e)
 {
-	struct stmts *stmts = c->all->servers->stmts;
+	struct stmts *stmts = s->all->stmts;
 	char name[64];
 
+	/* The client's map was changed when it was sent: a later message may use the name anew. */
 	if (e->facts.flags & SQL_ALL) {
-		names_clear(stmts, &c->prepared);
 		names_clear(stmts, &s->names);
 		return;
 	}
 	sql_name(name, e->text, e->facts.name);
-	names_remove(stmts, &c->prepared, name);
 	names_remove(stmts, &s->names, name);
 }
 
@@ -264,7 +272,7 @@ static void apply_discard(struct client *c, struct server *s, const struct effec
 
 	script_note(c, s, e, "");
 	all.facts.flags |= SQL_ALL;
-	apply_deallocate(c, s, &all);
+	apply_deallocate(s, &all);
 	c->pins = 0;
 }
 
@@ -322,7 +330,7 @@ static void apply(struct client *c, struct server *s, const struct effect *e)
 		apply_prepare(c, s, e);
 		return;
 	case SQL_DEALLOCATE:
-		apply_deallocate(c, s, e);
+		apply_deallocate(s, e);
 		return;
 	case SQL_LISTEN:
 		c->pins |= PIN_LISTEN;

@@ -258,15 +258,15 @@ static bool whole(struct server *s, struct request *r, char type, const uint8_t 
 		answered(s, r, type);
 		return r->ops->message(r, type, body, len);
 	}
-	if (type == 'E') {
-		r->failed = true;
-		r->answered = r->nexpect;
-	}
+	r->failed |= type == 'E';
 	if (type == 'C' || type == 'I' || type == 's')
 		r->commands++;
 	if (r->commands || type == 'G' || type == 'H' || type == 'W')
 		r->progress = true;
-	return r->ops->message(r, type, body, len);
+	bool on = r->ops->message(r, type, body, len);
+	if (type == 'E' && s->phase != GONE)
+		r->answered = r->nexpect;
+	return on;
 }
 
 static void pass(struct request *r, const uint8_t *from, const uint8_t *to)

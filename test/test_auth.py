@@ -1,7 +1,8 @@
 """Who gets in: passwords of all kinds on both sides, pool_passwd, pool_hba.conf, errors, time."""
 
+import contextlib
 import hashlib
-import os
+import socket
 import struct
 import threading
 import time

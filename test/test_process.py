@@ -61,7 +61,7 @@ def test_sigint_and_sigquit_end_the_sessions(proxy, number):
     p = proxy()
     idle, busy, begun = p.raw(), p.raw(), p.raw()
     begun.query("BEGIN")
-    busy.send(query("SELECT pg_sleep(30)"))
+    busy.send(query("SELECT pg_sleep(3)"))
     half = p.raw(login=False)
     begin = time.monotonic()
     assert p.stop(number) == 0
