@@ -335,6 +335,7 @@ static void scram_end(struct server *s, struct msg *m)
 
 static void learn(struct server *s, enum demand demand)
 {
+	s->demand = demand;
 	if (s->account->demand == DEMAND_UNKNOWN || s->node == nodes_primary(s->all->nodes))
 		s->account->demand = demand;
 }
@@ -349,7 +350,7 @@ static void authentication(struct server *s, struct msg *m)
 	}
 	switch (get_u32(m)) {
 	case 0:
-		if (s->account->demand == DEMAND_UNKNOWN)
+		if (s->demand == DEMAND_UNKNOWN)
 			learn(s, DEMAND_NOTHING);
 		break;
 	case 3:
@@ -492,7 +493,7 @@ static void send_startup(struct server *s)
 	put_bytes(&o, p->params, p->len);
 	put_byte(&o, 0);
 	put_end(&o);
-	s->phase = LOGIN;
+	server_enter(s, LOGIN);
 	s->conn.watch.ready = logging_in;
 	timer_set(s->all->loop, &s->timer, LOGIN_TIMEOUT);
 	conn_put(s->all->net, &s->conn, o.base, o.len);
@@ -555,13 +556,13 @@ static void try_address(struct server *s)
 		return;
 	}
 	if (!a) {
-		s->phase = RESOLVE;
+		server_enter(s, RESOLVE);
 		s->next_waiting = s->node->unresolved;
 		s->node->unresolved = s;
 		return;
 	}
 	s->dial->tried++;
-	s->phase = CONNECT;
+	server_enter(s, CONNECT);
 	int fd = begin_connect(&a->at, a->len);
 	if (fd < 0)
 		next_address(s, errno);

@@ -194,6 +194,7 @@ void login_settled(struct client *c)
 		return;
 	switch (c->login->step) {
 	case ASK_DEMAND:
+		account(c)->demand = s->demand;
 		give_back(c);
 		by_demand(c);
 		break;

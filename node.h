@@ -48,6 +48,7 @@ struct node {
 
 	/* Kept by server.c. */
 	unsigned servers;                       /* connections in any phase */
+	unsigned cleaning;                      /* of these, given back and soon free */
 	bool serving;                           /* its queue, right now */
 	struct server *unresolved;              /* connections that wait for an address */
 	struct borrower *queue, **queue_tail;   /* who waits for one, oldest first */

@@ -243,7 +243,7 @@ static int note_statement(struct client *c, struct request *r, const struct sql_
 	r->executes++;
 	r->resets |= f->kind == SQL_RESET || f->kind == SQL_DISCARD
 	             || (f->kind == SQL_SET && (f->flags & SQL_DEFAULT));
-	if (!route_gate(c->all->route, f) && route_writes(f))
+	if (is_write(c, f, text))
 		session_wrote(&c->session, c->all->route, text, len);
 	if (c->status != 'E')
 		forget_names(c, f, text);

@@ -28,6 +28,7 @@ enum { LAST_MOMENT = 2000 };                    /* ms for clients to take their 
 struct pgpool {
 	char conf_file[PATH_MAX], hba_file[PATH_MAX];
 	bool foreground, debug;
+	bool pid_file;                          /* ours, to be removed */
 
 	struct log log;
 	struct conf *conf;
@@ -310,9 +311,9 @@ static void raise_limits(void)
 	}
 }
 
+/* stderr stays what it is: that is where the log goes. */
 static int detach(struct pgpool *pg)
 {
-	char path[PATH_MAX];
 	int fd;
 
 	if (pg->foreground || getpid() == 1)
@@ -325,16 +326,24 @@ static int detach(struct pgpool *pg)
 		dup2(fd, 1);
 		close(fd);
 	}
-	beside(pg, pg->conf->pid_file_name, path, sizeof path);
-	FILE *f = fopen(path, "w");
-	if (!f) {
-		log_write(&pg->log, NULL, LEVEL_WARNING, strerror(errno), NULL,
-			"could not write the pid file \"%s\"", path);
-		return 0;
-	}
-	fprintf(f, "%d%c", (int)getpid(), 0);
-	fclose(f);
 	return 0;
+}
+
+/* In a container there is often no place for it, and no use. */
+static void write_pid_file(struct pgpool *pg)
+{
+	char path[PATH_MAX];
+
+	beside(pg, pg->conf->pid_file_name, path, sizeof path);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0) {
+		log_write(&pg->log, NULL, pg->foreground ? LEVEL_DEBUG1 : LEVEL_WARNING, strerror(errno), NULL,
+			"could not write the pid file \"%s\"", path);
+		return;
+	}
+	pg->pid_file = true;
+	dprintf(fd, "%d%c", (int)getpid(), 0);
+	close(fd);
 }
 
 static bool wire_up(struct pgpool *pg)
@@ -387,6 +396,7 @@ static int start(struct pgpool *pg)
 		listeners_close(&pg->listeners);
 		return EXIT_START;
 	}
+	write_pid_file(pg);
 	check_nodes(pg);
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "find_primary_node: primary node is %d",
 		pg->nodes->primary);
@@ -401,7 +411,7 @@ static void clean_up(struct pgpool *pg)
 	char path[PATH_MAX];
 
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "Pgpool-II system is shutdown");
-	if (!pg->foreground && getpid() != 1) {
+	if (pg->pid_file) {
 		beside(pg, pg->conf->pid_file_name, path, sizeof path);
 		unlink(path);
 	}

@@ -84,23 +84,37 @@ static bool asks_for_role(const char *text, const struct sql_facts *f)
 	return !strcmp(name, "transaction_read_only") || !strcmp(name, "in_hot_standby");
 }
 
+/* What EXECUTE means; NULL for other statements and unknown names. */
+static const struct stmt *executed_statement(const struct client *c, const struct sql_facts *f,
+                                             const char *text)
+{
+	char name[64];
+
+	if (f->kind != SQL_EXECUTE)
+		return NULL;
+	sql_name(name, text, f->name);
+	return names_find(&c->prepared, name);
+}
+
+bool is_write(const struct client *c, const struct sql_facts *f, const char *text)
+{
+	const struct stmt *s = executed_statement(c, f, text);
+
+	return s ? !route_gate(c->all->route, &s->facts) : !route_gate(c->all->route, f) && route_writes(f);
+}
+
 /* What one statement asks of the request's place. */
 static void plan_statement(struct client *c, struct plan *pl, const struct sql_facts *f,
                            const char *text, size_t len)
 {
 	const struct route *rt = c->all->route;
-	bool reads = route_gate(rt, f);
+	const struct stmt *executed = executed_statement(c, f, text);
+	bool reads = route_gate(rt, executed ? &executed->facts : f);
 
-	if (f->kind == SQL_SHOW && asks_for_role(text, f)) {
-		reads = false;
-	} else if (f->kind == SQL_EXECUTE) {
-		char name[64];
-		sql_name(name, text, f->name);
-		const struct stmt *s = names_find(&c->prepared, name);
-		reads = s && route_gate(rt, &s->facts) && route_reads(rt, &c->session, s->text, strlen(s->text));
-	} else if (reads) {
-		reads = route_reads(rt, &c->session, text, len);
-	}
+	if (executed)
+		reads = reads && route_reads(rt, &c->session, executed->text, strlen(executed->text));
+	else if (reads)
+		reads = route_reads(rt, &c->session, text, len) && !(f->kind == SQL_SHOW && asks_for_role(text, f));
 	pl->notes |= has_effect(f) || touches_name(f);
 	if (f->kind == SQL_BEGIN && !(f->flags & (SQL_READ_WRITE | SQL_SERIALIZABLE)))
 		return;
@@ -109,7 +123,7 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 		return;
 	}
 	*(reads ? &pl->reads : &pl->other) = true;
-	if (!route_gate(rt, f) && route_writes(f)) {
+	if (is_write(c, f, text)) {
 		pl->writes = true;
 		pl->notes |= rt->conf->disable_load_balance_on_write >= DLBOW_DML_ADAPTIVE;
 	}

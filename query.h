@@ -72,6 +72,9 @@ int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n);
 void find_facts(struct client *c, const char *text, size_t len, struct sql_facts *f);
 void learn_writer(struct client *c, const char *text, size_t len);
 bool has_effect(const struct sql_facts *f);
+
+/* Does it count as a write for the rest of the session? */
+bool is_write(const struct client *c, const struct sql_facts *f, const char *text);
 bool touches_name(const struct sql_facts *f);
 
 /* query.c */

@@ -227,14 +227,15 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 
 /* --- effects -------------------------------------------------------------------------------------------------- */
 
-static void script_note(struct client *c, struct server *s, const struct effect *e, const char *name)
+static void script_note(struct client *c, struct server *s, const struct effect *e,
+                        const struct sql_facts *f, const char *name)
 {
 	bool was_level = s->script == c->script.serial;
 
 	if (c->script.full)
 		return;
 	const char *text = e->text + e->facts.start;
-	if (script_add(&c->script, &e->facts, name, text, e->facts.end - e->facts.start) == 0 && was_level)
+	if (script_add(&c->script, f, name, text, f->end - f->start) == 0 && was_level)
 		s->script = c->script.serial;
 }
 
@@ -270,7 +271,7 @@ static void apply_discard(struct client *c, struct server *s, const struct effec
 {
 	struct effect all = *e;
 
-	script_note(c, s, e, "");
+	script_note(c, s, e, &e->facts, "");
 	all.facts.flags |= SQL_ALL;
 	apply_deallocate(s, &all);
 	c->pins = 0;
@@ -288,11 +289,53 @@ static void forget_beyond(struct client *c, const struct server *authority, uint
 	}
 }
 
-/* AND CHAIN: the next transaction begins at once, and is the primary's alone. */
-static void leave_transaction(struct client *c, const struct server *authority)
+/* AND CHAIN: the next transaction begins at once, as the last one was begun. */
+static void chain_transaction(struct client *c, struct server *authority, bool committed)
 {
-	forget_beyond(c, authority, 0);
-	c->session.no_replica = true;
+	struct sql_facts begin = { .kind = SQL_BEGIN };
+	char *text = script_begin(&c->script);
+
+	authority->status = 'I';        /* of the old one; its ReadyForQuery tells of the new */
+	end_transaction(c, committed);
+	c->session.in_transaction = true;
+	if (script_add(&c->script, &begin, "", text ? text : "BEGIN", text ? strlen(text) : 5) == 0)
+		authority->script = c->script.serial;
+	free(text);
+}
+
+/* set_config() with literal arguments can be run again like a SET.  With others, or beside
+ * other writes, it cannot, and the session's reads stay on the primary. */
+static void apply_set_config(struct client *c, struct server *s, const struct effect *e)
+{
+	struct effect set = *e;
+	const char *at = strcasestr(e->text, "true");
+	bool local = at && at > e->text && (at[-1] == ',' || at[-1] == ' ') && strchr(") ", at[4]);
+
+	if (local && !c->session.in_transaction)
+		return;
+	set.facts.kind = SQL_SET;
+	set.facts.flags |= local ? SQL_LOCAL : 0;
+	if (e->facts.kind == SQL_SELECT && !strchr(e->text, '$'))
+		script_note(c, s, e, &set.facts, "");
+	else if (local)
+		c->session.no_replica = true;
+	else
+		c->script.full = true;
+}
+
+static void apply_set(struct client *c, struct server *s, const struct effect *e)
+{
+	char name[128];
+
+	sql_parameter(name, e->text, &e->facts);
+	if (e->facts.flags & SQL_LOCAL && !c->session.in_transaction)
+		return;
+	if ((e->facts.flags & SQL_ALL) || !strcmp(name, "default_transaction_isolation")
+	    || !strcmp(name, "session characteristics"))
+		c->session.serializable_always = (e->facts.flags & SQL_SERIALIZABLE) != 0;
+	if (!strcmp(name, "transaction_isolation"))
+		c->session.serializable |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
+	script_note(c, s, e, &e->facts, name);
 }
 
 static void apply(struct client *c, struct server *s, const struct effect *e)
@@ -302,25 +345,22 @@ static void apply(struct client *c, struct server *s, const struct effect *e)
 	switch (e->facts.kind) {
 	case SQL_BEGIN:
 		c->session.serializable |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
-		script_note(c, s, e, "");
+		script_note(c, s, e, &e->facts, "");
 		return;
 	case SQL_SAVEPOINT:
 		sql_name(name, e->text, e->facts.name);
-		script_note(c, s, e, name);
+		script_note(c, s, e, &e->facts, name);
 		return;
 	case SQL_ROLLBACK_TO:
 		sql_name(name, e->text, e->facts.name);
 		forget_beyond(c, s, script_rollback_to(&c->script, name));
 		return;
 	case SQL_SET: case SQL_RESET:
-		if ((e->facts.flags & SQL_LOCAL) && !c->session.in_transaction)
-			return;
-		sql_parameter(name, e->text, &e->facts);
-		script_note(c, s, e, name);
+		apply_set(c, s, e);
 		return;
 	case SQL_SET_TRANSACTION:
 		c->session.serializable |= (e->facts.flags & SQL_SERIALIZABLE) && c->session.in_transaction;
-		script_note(c, s, e, "");
+		script_note(c, s, e, &e->facts, "");
 		return;
 	case SQL_DISCARD:
 		if (e->facts.flags & SQL_ALL)
@@ -351,22 +391,26 @@ static void apply(struct client *c, struct server *s, const struct effect *e)
 		session_made_temporary(&c->session, name);
 		c->pins |= PIN_TEMPORARY;
 	}
-	if (e->facts.flags & (SQL_FUNCTION | SQL_SET_CONFIG | SQL_ADVISORY))
+	if (e->facts.flags & SQL_SET_CONFIG)
+		apply_set_config(c, s, e);
+	else if (e->facts.flags & (SQL_FUNCTION | SQL_ADVISORY))
 		c->pins |= PIN_FUNCTION;
 }
 
 static void on_command(struct client *c, struct request *r, const uint8_t *body, size_t len)
 {
-	for (struct effect *e = r->effects; e; e = e->next)
+	for (struct effect *e = r->effects; e; e = e->next) {
 		if (e->command == r->commands) {
 			/* COMMIT of a failed transaction says ROLLBACK. */
+			bool undone = len >= 8 && !memcmp(body, "ROLLBACK", 8);
 			if (e->facts.kind != SQL_COMMIT && e->facts.kind != SQL_ROLLBACK)
 				apply(c, r->server, e);
 			else if (e->facts.flags & SQL_CHAIN)
-				leave_transaction(c, r->server);
+				chain_transaction(c, r->server, !undone);
 			else
-				r->failed = len >= 8 && memcmp(body, "ROLLBACK", 8) == 0;
+				r->failed = undone;
 		}
+	}
 }
 
 /* The other servers of the transaction end it the same way. */

@@ -72,7 +72,7 @@ bool route_reads(const struct route *rt, const struct session *s, const char *te
 {
 	enum dlbow mode = rt->conf->disable_load_balance_on_write;
 
-	if (mode == DLBOW_ALWAYS && s->wrote_ever)
+	if (s->serializable_always || (mode == DLBOW_ALWAYS && s->wrote_ever))
 		return false;
 	if (s->in_transaction) {
 		if (s->serializable || s->no_replica)

@@ -18,6 +18,7 @@ struct session {
 	bool wrote_before;                      /* likewise in this or an earlier one */
 	bool wrote_ever;                        /* anywhere in the session */
 	bool serializable;                      /* the transaction is: the primary's, all of it */
+	bool serializable_always;               /* default_transaction_isolation says so */
 	bool no_replica;                        /* the replica left this transaction */
 	struct node *node;                      /* drawn for the session's reads; NULL: not yet */
 	struct name_list {

@@ -81,6 +81,14 @@ int script_add(struct script *s, const struct sql_facts *f, const char *name,
 	return 0;
 }
 
+char *script_begin(const struct script *s)
+{
+	for (uint32_t i = s->transaction; i < s->n; i++)
+		if (s->line[i].kind == SQL_BEGIN)
+			return strdup(s->line[i].text);
+	return NULL;
+}
+
 void script_commit(struct script *s)
 {
 	if (s->n)

@@ -34,6 +34,9 @@ struct script {
 int script_add(struct script *s, const struct sql_facts *f, const char *name,
                const char *text, size_t len);
 
+/* A copy of the BEGIN of the open transaction, or NULL. */
+char *script_begin(const struct script *s);
+
 /* The transaction ended: keeps its settings, or drops them. */
 void script_commit(struct script *s);
 void script_rollback(struct script *s);

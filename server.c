@@ -422,7 +422,7 @@ void server_close(struct server *s, const char *why)
 
 	if (was == GONE)
 		return;
-	s->phase = GONE;
+	server_enter(s, GONE);
 	log_write(all->log, NULL, LEVEL_DEBUG1, why, NULL, "node %d: connection %u of %s/%s closed",
 		s->node->id, s->pid, s->account->user, s->account->database);
 	if (was == IDLE)
@@ -520,7 +520,7 @@ static bool lend(struct server *s, struct borrower *b, const char *sql)
 		}
 	}
 	timer_stop(s->all->loop, &s->timer);
-	s->phase = LENT;
+	server_enter(s, LENT);
 	s->borrower = b;
 	s->sessions++;
 	s->script = 0;
@@ -621,7 +621,7 @@ static void set_patience(struct borrower *b)
 	int64_t ms = down ? conf->primary_wait_timeout * 1000 : conf->query_wait_timeout * 1000;
 
 	if (!b->patient)
-		ms = down || (!b->opening && b->node->servers >= limit(b->all)) ? 0 : IMPATIENT;
+		ms = !down && (b->opening || b->node->cleaning) ? IMPATIENT : 0;
 	b->deadline.fire = out_of_patience;
 	timer_set(b->all->loop, &b->deadline, ms);
 }
@@ -645,7 +645,7 @@ struct server *server_borrow(struct servers *all, struct borrower *b, struct nod
 
 	if (s) {
 		leave_idle(s);
-		s->phase = LENT;
+		server_enter(s, LENT);
 		if (lend(s, b, sql))
 			return s;
 		s->borrower = NULL;
@@ -691,7 +691,7 @@ void server_ready(struct server *s)
 	s->borrower = NULL;
 	if (opener)
 		opener->opening = NULL;
-	s->phase = RESET;
+	server_enter(s, RESET);
 	s->conn.watch.ready = readable;
 	node_worked(s->node);
 	available(s);
@@ -729,7 +729,7 @@ static void rest(struct server *s)
 	int64_t a = s->all->conf->child_life_time, b = s->all->conf->connection_life_time;
 	int64_t seconds = a && b ? (a < b ? a : b) : a + b;
 
-	s->phase = IDLE;
+	server_enter(s, IDLE);
 	enter_idle(s);
 	s->timer.fire = expired;
 	if (seconds)
@@ -770,7 +770,7 @@ static void available(struct server *s)
 		return;
 	}
 	if (!keeps(s)) {
-		s->phase = LENT;        /* says goodbye */
+		server_enter(s, LENT);        /* says goodbye */
 		server_close(s, "it is not kept");
 		return;
 	}
@@ -804,7 +804,7 @@ static void reset_done(struct request *r, bool ok)
 		available(s);
 		return;
 	}
-	s->phase = LENT;
+	server_enter(s, LENT);
 	server_close(s, "it could not be reset");
 }
 
@@ -829,7 +829,7 @@ static void clean(struct server *s)
 	const struct conf_list *list = &s->all->conf->reset_query_list;
 
 	if (!keeps(s)) {
-		s->phase = LENT;
+		server_enter(s, LENT);
 		server_close(s, "it is not kept");
 		return;
 	}
@@ -846,7 +846,7 @@ static void clean(struct server *s)
 		s->reset_left++;
 	}
 	if (s->phase != GONE && !s->reset_left) {
-		s->phase = LENT;
+		server_enter(s, LENT);
 		server_close(s, "reset_query_list is empty");
 	}
 }
@@ -855,7 +855,7 @@ void server_return(struct server *s)
 {
 	if (s->phase != LENT)
 		return;
-	s->phase = RESET;
+	server_enter(s, RESET);
 	s->borrower = NULL;
 	for (struct request *r = s->head; r; r = r->next)
 		if (r->ops != &own_ops && r->ops != &move_ops)

@@ -206,6 +206,7 @@ struct server {
 	struct profile *profile;                /* as it is now */
 	enum server_phase phase;
 	char status;                            /* of the last ReadyForQuery: I T E */
+	enum demand demand;                     /* what PostgreSQL asked at its login */
 
 	struct borrower *borrower;
 	struct server *next_lent;               /* the borrower's list */
@@ -235,6 +236,13 @@ struct server {
 	uint8_t *farewell;
 	uint32_t farewell_len;
 };
+
+/* The one writer of the phase. */
+static inline void server_enter(struct server *s, enum server_phase to)
+{
+	s->node->cleaning += (to == RESET) - (s->phase == RESET);
+	s->phase = to;
+}
 
 /* Closes it at once. */
 void server_close(struct server *s, const char *why);

@@ -1,5 +1,5 @@
 /* sql_func.h - PostgreSQL's own functions that only read.  Written by
- * test/make_functions.py, which says which; 617 names.
+ * test/make_functions.py, which says which; 620 names.
  *
  * function_names holds length byte and name after one another, function_bucket[h]
  * says where those with hash h begin; they end where those of h + 1 begin. */
@@ -26,34 +26,34 @@ static const uint16_t function_bucket[FUNCTION_BUCKETS + 1] = {
 	2163, 2187, 2192, 2226, 2226, 2248, 2248, 2269, 2284, 2316, 2316, 2361,
 	2361, 2361, 2361, 2376, 2396, 2406, 2406, 2429, 2440, 2502, 2502, 2528,
 	2540, 2578, 2578, 2614, 2614, 2614, 2614, 2645, 2645, 2645, 2664, 2664,
-	2686, 2723, 2731, 2731, 2744, 2762, 2762, 2762, 2785, 2819, 2846, 2872,
-	2872, 2882, 2894, 2904, 2921, 2932, 2959, 2963, 2996, 3019, 3019, 3019,
-	3051, 3097, 3097, 3105, 3112, 3132, 3154, 3176, 3193, 3193, 3193, 3228,
-	3242, 3284, 3302, 3302, 3312, 3335, 3343, 3353, 3358, 3375, 3384, 3402,
-	3407, 3463, 3490, 3524, 3537, 3537, 3537, 3567, 3575, 3598, 3603, 3635,
-	3635, 3641, 3650, 3682, 3682, 3707, 3707, 3707, 3707, 3719, 3738, 3776,
-	3789, 3789, 3789, 3850, 3857, 3889, 3889, 3910, 3920, 3938, 3948, 3964,
-	3964, 4013, 4020, 4031, 4047, 4047, 4047, 4072, 4072, 4085, 4114, 4114,
-	4146, 4163, 4173, 4206, 4206, 4232, 4232, 4248, 4258, 4276, 4318, 4323,
-	4333, 4355, 4368, 4368, 4368, 4368, 4378, 4378, 4378, 4419, 4429, 4447,
-	4464, 4464, 4464, 4494, 4523, 4529, 4541, 4583, 4583, 4593, 4602, 4609,
-	4667, 4683, 4696, 4705, 4713, 4727, 4750, 4782, 4802, 4833, 4849, 4878,
-	4878, 4878, 4896, 4896, 4906, 4937, 4981, 5028, 5054, 5073, 5098, 5134,
-	5172, 5172, 5187, 5193, 5208, 5240, 5248, 5253, 5265, 5286, 5319, 5319,
-	5323, 5323, 5352, 5373, 5398, 5415, 5439, 5439, 5451, 5472, 5480, 5488,
-	5488, 5488, 5488, 5488, 5488, 5497, 5533, 5553, 5583, 5635, 5679, 5679,
-	5679, 5701, 5701, 5745, 5745, 5745, 5776, 5789, 5825, 5840, 5867, 5886,
-	5898, 5898, 5913, 5913, 5935, 5961, 5961, 5961, 5970, 6005, 6023, 6031,
-	6042, 6062, 6081, 6085, 6085, 6111, 6111, 6119, 6170, 6170, 6178, 6178,
-	6178, 6206, 6219, 6248, 6264, 6269, 6282, 6334, 6346, 6363, 6383, 6417,
-	6424, 6448, 6478, 6490, 6507, 6530, 6568, 6568, 6568, 6568, 6568, 6583,
-	6636, 6654, 6666, 6673, 6686, 6705, 6705, 6716, 6739, 6744, 6744, 6786,
-	6806, 6844, 6844, 6874, 6881, 6901, 6923, 6974, 6974, 6974, 6992, 7001,
-	7001, 7013, 7013, 7065, 7073, 7133, 7158, 7172, 7172, 7195, 7217, 7233,
-	7233, 7250, 7288, 7311, 7317, 7322, 7322, 7322, 7335, 7361, 7365, 7393,
-	7393, 7400, 7400, 7400, 7412, 7412, 7426, 7436, 7474, 7482, 7482, 7548,
-	7554, 7554, 7572, 7589, 7589, 7608, 7628, 7651, 7651, 7673, 7688, 7699,
-	7746, 7796, 7796, 7834, 7868, 7911, 7932, 7949, 7949,
+	2686, 2723, 2731, 2731, 2744, 2787, 2787, 2787, 2810, 2844, 2871, 2897,
+	2897, 2907, 2919, 2929, 2946, 2957, 2984, 2988, 3021, 3044, 3044, 3044,
+	3076, 3122, 3122, 3130, 3137, 3157, 3179, 3201, 3218, 3218, 3218, 3253,
+	3267, 3309, 3327, 3327, 3337, 3360, 3368, 3378, 3383, 3400, 3409, 3427,
+	3432, 3488, 3515, 3549, 3577, 3577, 3577, 3607, 3615, 3638, 3643, 3675,
+	3675, 3681, 3690, 3722, 3722, 3747, 3747, 3747, 3747, 3759, 3778, 3816,
+	3829, 3829, 3829, 3890, 3897, 3929, 3929, 3950, 3960, 3978, 3988, 4004,
+	4004, 4053, 4060, 4071, 4087, 4087, 4087, 4112, 4112, 4125, 4154, 4154,
+	4186, 4203, 4213, 4246, 4246, 4272, 4272, 4288, 4298, 4316, 4358, 4363,
+	4373, 4395, 4408, 4408, 4408, 4408, 4418, 4418, 4418, 4459, 4469, 4487,
+	4504, 4504, 4504, 4534, 4563, 4569, 4581, 4623, 4623, 4633, 4642, 4649,
+	4707, 4723, 4736, 4745, 4753, 4767, 4790, 4822, 4842, 4873, 4889, 4918,
+	4918, 4918, 4936, 4936, 4946, 4977, 5021, 5068, 5094, 5113, 5138, 5174,
+	5212, 5212, 5227, 5233, 5248, 5280, 5288, 5293, 5305, 5326, 5359, 5377,
+	5381, 5381, 5410, 5431, 5456, 5473, 5497, 5497, 5509, 5530, 5538, 5546,
+	5546, 5546, 5546, 5546, 5546, 5555, 5591, 5611, 5641, 5693, 5737, 5737,
+	5737, 5759, 5759, 5803, 5803, 5803, 5834, 5847, 5883, 5898, 5925, 5944,
+	5956, 5956, 5971, 5971, 5993, 6019, 6019, 6019, 6028, 6063, 6081, 6089,
+	6100, 6120, 6139, 6143, 6143, 6169, 6169, 6177, 6228, 6228, 6236, 6236,
+	6236, 6264, 6277, 6306, 6322, 6327, 6340, 6392, 6404, 6421, 6441, 6475,
+	6482, 6506, 6536, 6548, 6565, 6588, 6626, 6626, 6626, 6626, 6626, 6641,
+	6694, 6712, 6724, 6731, 6744, 6763, 6763, 6774, 6797, 6802, 6802, 6844,
+	6864, 6902, 6902, 6932, 6939, 6959, 6981, 7032, 7032, 7032, 7050, 7059,
+	7059, 7071, 7071, 7123, 7131, 7191, 7216, 7230, 7230, 7253, 7275, 7291,
+	7291, 7308, 7346, 7369, 7375, 7380, 7380, 7380, 7393, 7419, 7423, 7451,
+	7451, 7458, 7458, 7458, 7470, 7470, 7484, 7494, 7532, 7540, 7540, 7606,
+	7612, 7612, 7630, 7647, 7647, 7666, 7686, 7709, 7709, 7731, 7746, 7757,
+	7804, 7854, 7854, 7892, 7926, 7969, 7990, 8007, 8007,
 };
 
 static const char function_names[] =
@@ -101,47 +101,48 @@ static const char function_names[] =
 	"\036pg_get_partition_constraintdef\023pg_options_to_table\017plainto_tsquery\006bpchar"
 	"\020jsonb_path_query\006sha384\022jsonb_to_recordset\025pg_column_compression"
 	"\016arraycontained\013pg_has_role\011range_agg\007masklen\014jsonb_pretty"
-	"\012enum_first\006lgamma\003max\005trunc\014tsmultirange\012aclexplode"
-	"\021json_build_object\004rank\023schema_to_xmlschema\006to_oct\010hostmask"
-	"\020jsonb_exists_any\011regr_avgy\013parse_ident\011bit_count\020inet_server_addr"
-	"\012inet_merge\010bool_and\021jsonb_object_keys\003xml\004atan\020justify_interval"
-	"\012split_part\026has_database_privilege\015array_smaller\013row_to_json\005upper"
-	"\010date_bin\012isvertical\012multirange\016pg_get_viewdef\004cotd\002ln\006format"
-	"\006dround\014regexp_instr\005atan2\004like\012texticlike\017array_positions\005log10"
-	"\020phraseto_tsquery\013format_type\007initcap\016pg_get_ruledef\015array_reverse"
-	"\011array_agg\012covar_samp\003min\013stddev_samp\004time\021pg_get_triggerdef"
-	"\011translate\011make_date\014regcollation\007network\011ts_filter\004name"
-	"\020unicode_assigned\010regr_syy\021json_array_length\004dexp\015array_replace"
-	"\015jsonb_set_lax\033pg_get_catalog_foreign_keys\032pg_relation_is_publishable"
-	"\017array_to_string\003pow\005scale\007version\014current_user"
-	"\025database_to_xmlschema\007tsquery\007bit_and\004ceil\021jsonb_strip_nulls\004sinh"
-	"\037pg_available_extension_versions\005btrim\010regclass\023pg_table_is_visible"
-	"\013regoperator\003box\024has_column_privilege\006sha512\004tanh\012cash_words"
-	"\007regrole\003bit\005floor\022jsonb_extract_path\010mxid_age\005asinh\006isperp"
-	"\016int4multirange\024pg_relation_filepath\015quote_literal\012to_regproc\006height"
-	"\014session_user\022txid_snapshot_xmax\005crc32\016regexp_matches\011broadcast"
-	"\013aclcontains\005popen\011factorial\005right\011tstzrange\006center"
-	"\026has_function_privilege\022has_type_privilege\006radius\012enum_range\010macaddr8"
-	"\006stddev\030jsonb_array_element_text\014array_remove\003cos"
-	"\030json_array_elements_text\020hashtextextended\016regexp_replace\020pg_snapshot_xmin"
-	"\011normalize\012trim_scale\025txid_current_snapshot\004sign\012to_regtype"
-	"\011upper_inc\017pg_get_keywords\011jsonb_agg\021json_object_field\003mod"
-	"\023pg_char_to_encoding\021pg_input_is_valid\004acos\011date_part\017col_description"
-	"\005ntile\014jsonb_typeof\011make_time\022jsonb_object_field\025jsonb_populate_record"
-	"\011setweight\021jsonb_delete_path\020current_database\006sha256"
-	"\026uuid_extract_timestamp\007isempty\024websearch_to_tsquery\005round\013xmlvalidate"
-	"\015regexp_substr\010ts_parse\022xml_is_well_formed\011enum_last\010json_agg\006booleq"
-	"\026json_object_field_text\026pg_get_function_result\013ts_headline\017percentile_cont"
-	"\014jsonb_object\010casefold\007bool_or\015is_normalized\017jsonb_contained\006pclose"
-	"\017obj_description\017tsvector_concat\023has_table_privilege\011daterange"
-	"\015nummultirange\006strpos\017database_to_xml\006atan2d\025pg_index_has_property"
-	"\010jsonpath\010position\011upper_inf\005ascii\030pg_relation_is_updatable"
-	"\013hash_record\037pg_get_statisticsobjdef_columns\023generate_subscripts"
-	"\032table_to_xml_and_xmlschema\031pg_get_function_arguments\004cidr\015regdictionary"
-	"\011int4range\016make_timestamp\043pg_get_statisticsobjdef_expressions\011min_scale"
-	"\033pg_get_function_arg_default\004char\011pg_typeof\005atanh\005acosd\010hashint8"
-	"\014convert_from\022pg_identify_object\007reverse\004lpad\013quote_ident"
-	"\024has_schema_privilege\007tsrange\030txid_visible_in_snapshot\003lag"
+	"\012enum_first\006lgamma\030pg_postmaster_start_time\003max\005trunc\014tsmultirange"
+	"\012aclexplode\021json_build_object\004rank\023schema_to_xmlschema\006to_oct"
+	"\010hostmask\020jsonb_exists_any\011regr_avgy\013parse_ident\011bit_count"
+	"\020inet_server_addr\012inet_merge\010bool_and\021jsonb_object_keys\003xml\004atan"
+	"\020justify_interval\012split_part\026has_database_privilege\015array_smaller"
+	"\013row_to_json\005upper\010date_bin\012isvertical\012multirange\016pg_get_viewdef"
+	"\004cotd\002ln\006format\006dround\014regexp_instr\005atan2\004like\012texticlike"
+	"\017array_positions\005log10\020phraseto_tsquery\013format_type\007initcap"
+	"\016pg_get_ruledef\015array_reverse\011array_agg\012covar_samp\003min\013stddev_samp"
+	"\004time\021pg_get_triggerdef\011translate\011make_date\014regcollation\007network"
+	"\011ts_filter\004name\020unicode_assigned\010regr_syy\021json_array_length\004dexp"
+	"\015array_replace\015jsonb_set_lax\033pg_get_catalog_foreign_keys"
+	"\032pg_relation_is_publishable\017array_to_string\003pow\005scale\007version"
+	"\014current_user\016pg_backend_pid\025database_to_xmlschema\007tsquery\007bit_and"
+	"\004ceil\021jsonb_strip_nulls\004sinh\037pg_available_extension_versions\005btrim"
+	"\010regclass\023pg_table_is_visible\013regoperator\003box\024has_column_privilege"
+	"\006sha512\004tanh\012cash_words\007regrole\003bit\005floor\022jsonb_extract_path"
+	"\010mxid_age\005asinh\006isperp\016int4multirange\024pg_relation_filepath"
+	"\015quote_literal\012to_regproc\006height\014session_user\022txid_snapshot_xmax"
+	"\005crc32\016regexp_matches\011broadcast\013aclcontains\005popen\011factorial\005right"
+	"\011tstzrange\006center\026has_function_privilege\022has_type_privilege\006radius"
+	"\012enum_range\010macaddr8\006stddev\030jsonb_array_element_text\014array_remove"
+	"\003cos\030json_array_elements_text\020hashtextextended\016regexp_replace"
+	"\020pg_snapshot_xmin\011normalize\012trim_scale\025txid_current_snapshot\004sign"
+	"\012to_regtype\011upper_inc\017pg_get_keywords\011jsonb_agg\021json_object_field"
+	"\003mod\023pg_char_to_encoding\021pg_input_is_valid\004acos\011date_part"
+	"\017col_description\005ntile\014jsonb_typeof\011make_time\022jsonb_object_field"
+	"\025jsonb_populate_record\011setweight\021jsonb_delete_path\020current_database"
+	"\006sha256\026uuid_extract_timestamp\007isempty\024websearch_to_tsquery\005round"
+	"\013xmlvalidate\015regexp_substr\010ts_parse\022xml_is_well_formed\011enum_last"
+	"\010json_agg\006booleq\026json_object_field_text\026pg_get_function_result"
+	"\013ts_headline\017percentile_cont\014jsonb_object\010casefold\007bool_or"
+	"\015is_normalized\017jsonb_contained\006pclose\017obj_description\017tsvector_concat"
+	"\023has_table_privilege\011daterange\015nummultirange\006strpos\017database_to_xml"
+	"\006atan2d\025pg_index_has_property\010jsonpath\010position\011upper_inf\005ascii"
+	"\030pg_relation_is_updatable\013hash_record\037pg_get_statisticsobjdef_columns"
+	"\023generate_subscripts\032table_to_xml_and_xmlschema\031pg_get_function_arguments"
+	"\004cidr\015regdictionary\011int4range\016make_timestamp"
+	"\043pg_get_statisticsobjdef_expressions\011min_scale\033pg_get_function_arg_default"
+	"\004char\011pg_typeof\005atanh\005acosd\010hashint8\014convert_from"
+	"\022pg_identify_object\007reverse\004lpad\013quote_ident\024has_schema_privilege"
+	"\007tsrange\030txid_visible_in_snapshot\021pg_conf_load_time\003lag"
 	"\020json_strip_nulls\013ts_match_vq\015arraycontains\006bit_or"
 	"\030jsonb_populate_recordset\020character_length\027pg_indexam_has_property"
 	"\013pg_basetype\010isfinite\013numeric_abs\007ceiling\007overlay\010to_ascii"

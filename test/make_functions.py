@@ -31,8 +31,8 @@ and not bool_and(exists (select from pg_aggregate where p.oid in (
 
 # Callable, but about the node or the session rather than the data, or refused on a replica.
 WITHOUT = """
-pg_backend_pid pg_my_temp_schema pg_is_other_temp_schema pg_listening_channels pg_cursor
-pg_prepared_statement pg_get_replication_slots pg_conf_load_time pg_postmaster_start_time
+pg_my_temp_schema pg_is_other_temp_schema pg_listening_channels pg_cursor
+pg_prepared_statement pg_get_replication_slots
 pg_walfile_name pg_walfile_name_offset pg_replication_origin_oid pg_show_all_settings pg_config
 pg_current_xact_id pg_current_xact_id_if_assigned txid_current txid_current_if_assigned
 pg_trigger_depth pg_timezone_names pg_timezone_abbrevs pg_indexam_progress_phasename
