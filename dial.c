@@ -467,6 +467,8 @@ static void logging_in(struct watch *w, short revents)
 		}
 		login_message(s, &m);
 	}
+	if (n > 0 && s->phase > LOGIN && s->phase != GONE)
+		server_replies(s, p, (size_t)n);        /* news right behind its ReadyForQuery, or rubbish */
 	net_flush(net);
 }
 

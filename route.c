@@ -222,7 +222,8 @@ struct node *route_node(const struct route *rt, struct session *s, const char *u
 	const struct conf_redirect *r = NULL, *more;
 	struct node *n = NULL;
 
-	if (s->node && s->node->state != NODE_DOWN && !conf->statement_level_load_balance)
+	bool keep = s->node && !conf->statement_level_load_balance;
+	if (keep && s->node->state != NODE_DOWN)
 		return s->node;
 	if ((more = conf_redirect(&conf->user_redirect_preference_list, user)))
 		r = more;
@@ -235,6 +236,8 @@ struct node *route_node(const struct route *rt, struct session *s, const char *u
 	if (!n)
 		n = nodes_draw(rt->nodes, false);
 	if (!n)
-		n = nodes_primary(rt->nodes);
-	return s->node = n;
+		return nodes_primary(rt->nodes);
+	if (!keep)
+		s->node = n;    /* else another one serves until the session's own is back */
+	return n;
 }

@@ -52,8 +52,8 @@ void session_made_temporary(struct session *s, const char *name);
 void session_ended_transaction(struct session *s);
 void session_free(struct session *s);
 
-/* The node for the session's reads: a redirect list's, or drawn by weight.  The primary if there is
- * nothing better. */
+/* The node for the session's reads: a redirect list's, or drawn by weight.  While it is down another
+ * one is drawn each time; the primary if there is nothing better. */
 struct node *route_node(const struct route *rt, struct session *s, const char *user,
                         const char *database, const char *application);
 

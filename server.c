@@ -312,7 +312,7 @@ static uint8_t *take_whole(struct server *s, uint8_t *p, uint8_t *end, uint8_t *
 }
 
 /* The messages in p[0..n), of which the first may be the rest of one. */
-static void replies(struct server *s, uint8_t *p, size_t n)
+void server_replies(struct server *s, uint8_t *p, size_t n)
 {
 	uint8_t *end = p + n, *from = p;
 
@@ -886,7 +886,7 @@ static void readable(struct watch *w, short revents)
 	if ((revents & (POLLIN | POLLHUP | POLLERR)) && s->phase != GONE) {
 		long n = conn_fill(net, &s->conn, &p);
 		if (n > 0)
-			replies(s, p, (size_t)n);
+			server_replies(s, p, (size_t)n);
 		else if (n < 0)
 			server_close(s, errno ? strerror(errno) : "it closed the connection");
 	}

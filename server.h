@@ -263,5 +263,6 @@ void dial_resume(struct node *n);               /* the node has addresses now, o
 void server_ready(struct server *s);
 void server_refused(struct server *s, const struct refusal *r);
 void server_canceled(struct server *s);
+void server_replies(struct server *s, uint8_t *p, size_t n);
 
 #endif

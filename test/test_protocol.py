@@ -2,6 +2,7 @@
 through the proxy, and the replies are compared message by message."""
 
 import os
+import random
 import re
 import struct
 
@@ -309,6 +310,10 @@ SCRIPTS = {
                       function_call(999999, []), query("SELECT 1")],
     "function call in a failed transaction": [
         query("BEGIN"), query("SELECT 1/0"), function_call(1397, [-5]), query("ROLLBACK")],
+    "function call after an error and before its sync": [
+        (parse("", "SELEC") + function_call(1397, [-5]) + sync(), 1), query("SELECT 3")],
+    "function call without a sync before": [
+        (extended("SELECT 1") + function_call(1397, [-5]) + sync(), 2), query("SELECT 3")],
     "function call among others": [(extended("SELECT 1") + sync() + function_call(1397, [-5])
                                     + query("SELECT 2"), 3)],
 
@@ -446,6 +451,38 @@ def test_replies_do_not_depend_on_segments(proxy, script):
     w = p.raw()
     w.send = lambda data: [w.sock.sendall(data[i:i + 3]) for i in range(0, len(data), 3)]
     assert [masked(m) for m in play(w, script)] == whole
+
+
+# Pieces of random scripts.  They leave nothing behind but temporary objects.
+PIECES = [
+    query("SELECT 1"), query("SELECT a FROM p.num WHERE a < 4"), query(""), query("BEGIN"),
+    query("COMMIT"), query("ROLLBACK"), query("SELECT 1/0"), query("SELECT 1; SELECT 2"),
+    query("SAVEPOINT s"), query("ROLLBACK TO s"), query("SET work_mem = '1MB'"),
+    query("SHOW work_mem"), query("CREATE TEMP TABLE IF NOT EXISTS t (a int)"),
+    query("INSERT INTO t VALUES (1)"), query("SELECT count(*) FROM t"),
+    query("PREPARE q AS SELECT 7"), query("EXECUTE q"), query("DEALLOCATE q"),
+    query("DEALLOCATE ALL"), query("COPY (SELECT 1) TO STDOUT"),
+    parse("", "SELECT $1::text"), parse("a", "SELECT a FROM p.num ORDER BY a"), parse("a", "SELEC"),
+    parse("b", "INSERT INTO t VALUES (5) RETURNING a"), parse("b", "BEGIN"), parse("", "COMMIT"),
+    bind("", "", ["x"]), bind("p", "a"), bind("", "a"), bind("", "b"), bind("", "q"),
+    describe("S", "a"), describe("S"), describe("P", "p"), describe("P"),
+    execute(), execute("p", 2), execute("p"), close("S", "a"), close("P", "p"), close("S"),
+    flush(), sync(), sync(), sync(), sync(), function_call(1397, [-5]), extended("SELECT 5") + sync(),
+    extended("SELECT a FROM p.num WHERE a = $1", [3]) + sync(), copy_data(b"1\n"), copy_done(),
+]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_scripts_get_the_replies_of_postgresql(proxy, primary, seed):
+    rng = random.Random(seed)
+    data = b"".join(rng.choices(PIECES, k=rng.randrange(5, 40))) + sync() + terminate()
+
+    def replies(target):
+        w = target.raw()
+        w.send(data)
+        return [masked(m) for m in w.eof()]
+
+    assert replies(proxy()) == replies(primary)
 
 
 # ---- what a comparison does not show ----------------------------------------------------------
