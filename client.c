@@ -363,6 +363,7 @@ static void lost(struct borrower *b, struct server *s, const uint8_t *farewell, 
 	if (c->phase == AT_GONE)
 		return;
 	c->left = c->lost_request ? 0 : c->left;
+	c->primary_once |= !primary;    /* or a replica that breaks at once would be tried for ever */
 	if (c->told_fatal)
 		client_leave(c);
 	else if (c->lost_request || (primary && (in_transaction || c->pins)))

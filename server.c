@@ -236,6 +236,7 @@ static void answered(struct server *s, struct request *r, char type)
 static void finished(struct server *s, struct request *r, char status)
 {
 	s->status = status;
+	s->proven = true;
 	s->head = r->next;
 	if (!s->head)
 		s->tail = NULL;
@@ -311,6 +312,14 @@ static uint8_t *take_whole(struct server *s, uint8_t *p, uint8_t *end, uint8_t *
 	return p;
 }
 
+/* The other side ended it.  If it never answered anything, that is no accident of one connection. */
+static void broke(struct server *s, const char *why)
+{
+	if (!s->proven && s->phase == LENT)
+		node_failed(s->node, why);
+	server_close(s, why);
+}
+
 /* The messages in p[0..n), of which the first may be the rest of one. */
 void server_replies(struct server *s, uint8_t *p, size_t n)
 {
@@ -328,9 +337,9 @@ void server_replies(struct server *s, uint8_t *p, size_t n)
 		enum sort sort = sorts[*p];
 		struct request *r = s->head;
 
-		if (len < 4 || sort == ALIEN || (!r && sort != WHOLE && sort != ASYNC)
-		    || (*p == 'Z' && len != 5)) {
-			server_close(s, "it sent what the protocol does not have here");
+		bool news = sort == ASYNC || *p == 'S' || *p == 'E';
+		if (len < 4 || sort == ALIEN || (!r && !news) || (*p == 'Z' && len != 5)) {
+			broke(s, "it sent what the protocol does not have here");
 			return;
 		}
 		if (r)
@@ -888,7 +897,7 @@ static void readable(struct watch *w, short revents)
 		if (n > 0)
 			server_replies(s, p, (size_t)n);
 		else if (n < 0)
-			server_close(s, errno ? strerror(errno) : "it closed the connection");
+			broke(s, errno ? strerror(errno) : "it closed the connection");
 	}
 	net_flush(net);
 }

@@ -217,6 +217,7 @@ struct server {
 	uint32_t left;                          /* of a message that is being passed on */
 	bool pass;                              /* it goes on */
 	bool used;                              /* something ran since the last reset */
+	bool proven;                            /* it has answered a request */
 	bool stale;                             /* to be closed instead of pooled */
 	bool probe;                             /* asks whether the node answers, nothing else */
 	unsigned reset_left, sessions, cancels;
