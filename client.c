@@ -234,8 +234,7 @@ void client_resume(struct client *c)
 static void no_more(struct client *c, int error)
 {
 	bool asked = c->phase == AT_READY ? c->inflight || conn_kept(&c->conn) : c->phase == AT_LOGIN;
-	if (c->inflight && (c->copying || c->last->open))
-		asked = false;          /* what it did not finish asking */
+
 	if (error || !asked || c->ended) {
 		client_leave(c);
 		return;
@@ -360,6 +359,8 @@ static void lost(struct borrower *b, struct server *s, const uint8_t *farewell, 
 		return;
 	}
 	remove_lent(c, s);
+	if (c->ended)
+		client_leave(c);
 	if (c->phase == AT_GONE)
 		return;
 	c->left = c->lost_request ? 0 : c->left;
@@ -390,7 +391,7 @@ static void eased(struct borrower *b, struct server *s)
 	(void)s;
 	if (c->phase == AT_LOGIN)
 		login_settled(c);
-	else if (conn_kept(&c->conn))
+	else if (conn_kept(&c->conn) || c->ended)
 		client_resume(c);
 }
 

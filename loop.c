@@ -304,6 +304,11 @@ static void serve_tasks(struct loop *l)
 	}
 }
 
+void loop_finish(struct loop *l)
+{
+	serve_tasks(l);
+}
+
 /* --- helper threads --------------------------------------------------------- */
 
 static void *help(void *arg)

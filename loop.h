@@ -62,6 +62,9 @@ struct task {
 /* Runs the task at the end of this turn, once. */
 void loop_defer(struct loop *l, struct task *t);
 
+/* Runs what is deferred, outside a turn: at the end of the program. */
+void loop_finish(struct loop *l);
+
 /* Work that would block, done by a helper thread.  work() runs there and may
  * touch nothing but the job's own object; done() runs on the loop afterwards.
  * Jobs of one lane run in order, lanes beside each other. */

@@ -415,12 +415,17 @@ static void clean_up(struct pgpool *pg)
 		beside(pg, pg->conf->pid_file_name, path, sizeof path);
 		unlink(path);
 	}
+	servers_free(&pg->servers);
 	passwd_free(pg->passwd);
 	hba_free(pg->hba);
 	accounts_free(pg->servers.accounts);
 	clients_free(&pg->clients);
+	stmts_free(pg->servers.stmts);
 	route_free(&pg->route);
 	conf_free(pg->conf);
+	nodes_free(pg->nodes);
+	net_free(pg->net);
+	loop_free(pg->loop);
 }
 
 int main(int argc, char **argv)

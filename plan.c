@@ -237,6 +237,7 @@ static void plan_text(struct client *c, struct plan *pl, const struct msg *m)
 /* One message.  MORE: the walk goes on. */
 static int plan_message(struct client *c, struct plan *pl, struct msg *m, struct bound *b, size_t len)
 {
+	pl->owed += m->type && strchr("PBDEC", m->type) != NULL;
 	switch (m->type) {
 	case 'Q':
 		pl->simple = true;
@@ -264,10 +265,8 @@ static int plan_message(struct client *c, struct plan *pl, struct msg *m, struct
 		pl->flush = true;       /* COPY data behind its Execute need no Flush */
 		return 1;
 	case 'X':
-		if (c->inflight)
-			return BLOCKED;
-		client_leave(c);        /* and with it what has no Sync */
-		return BLOCKED;
+		pl->len -= len;         /* what stands before it has no Sync, and counts all the same */
+		return 1;
 	}
 	pl->len -= len;
 	return pl->len ? 1 : client_refuse(c, "08P01", "invalid frontend message type", NULL, NULL);

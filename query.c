@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 enum {
 	RETRY_BYTES = 64 * 1024,                /* of requests in flight that may run again */
@@ -147,6 +148,8 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 		return out_of_memory(c);
 	r->open = !pl->whole;
 	r->simple = pl->simple;
+	r->only_sync = pl->only_sync;
+	r->owed = pl->simple || r->open ? pl->owed : 0;
 	server_send(s, r);
 	c->inflight++;
 	c->last = r;
@@ -299,6 +302,7 @@ static long append_message(struct client *c, const uint8_t *p, size_t n)
 	if (note_message(c, r, &m, there == size, &b) < 0)
 		return out_of_memory(c);
 	r->open = m.type != 'S' && m.type != 'Q' && m.type != 'F';
+	r->owed += m.type && strchr("PBDEC", m.type) != NULL;
 	c->left = (uint32_t)(size - there);
 	conn_put(c->all->net, &r->server->conn, p, there);
 	return (long)there;
@@ -316,7 +320,9 @@ static long copy_message(struct client *c, const uint8_t *p, size_t n)
 		log_message(c, (char)*p, NULL);
 	c->left = (uint32_t)(size - there);
 	if (c->inflight) {
-		if (*p != 'd')
+		if (*p != 'd' && !c->copying)
+			c->last->copy_ends++;
+		else if (*p == 'c' || *p == 'f')
 			c->copying = false;
 		conn_put(c->all->net, &c->last->server->conn, p, there);
 	}
@@ -344,15 +350,14 @@ static long step(struct client *c, const uint8_t *p, size_t n)
 	if (len < 4 || len > MESSAGE_MAX)
 		return client_refuse(c, "08P01", "invalid message length", NULL, NULL);
 	if (*p == 'X') {
-		if (c->inflight > (c->inflight && c->last->open ? 1u : 0u))
-			return BLOCKED;
 		log_message(c, 'X', NULL);
-		client_leave(c);
-		return BLOCKED;
+		c->ended = true;
+		return (long)n;         /* whatever stands behind it */
 	}
 	if (c->skip)
 		return skip_message(c, p, n);
-	bool data = *p == 'd' || *p == 'c' || *p == 'f';
+	/* What is no data ends COPY with an error, which is all the answer it gets. */
+	bool data = *p == 'd' || *p == 'c' || *p == 'f' || (c->copying && *p != 'S' && *p != 'H');
 	if (c->copying && (*p == 'S' || *p == 'H'))
 		return n < 5 ? MORE : 5;
 	if (c->inflight && c->last->open)
@@ -378,6 +383,20 @@ static long stream(struct client *c, const uint8_t *p, size_t n)
 	return (long)take;
 }
 
+/* The client will send no more.  What is in flight gets its answers: PostgreSQL is told of the end
+ * as the client told it, and closes when it is done. */
+static void end_input(struct client *c)
+{
+	if (!c->inflight || conn_pending(&c->last->server->conn)) {
+		if (!c->inflight)
+			client_leave(c);
+		return;
+	}
+	net_flush(c->all->net);
+	if (!conn_pending(&c->last->server->conn))
+		shutdown(c->last->server->conn.watch.fd, SHUT_WR);
+}
+
 void query_input(struct client *c, uint8_t *p, size_t n)
 {
 	long used = MORE;
@@ -398,8 +417,8 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 	bool more = !n || used == MORE;
 	if (n && conn_keep(&c->conn, p, n) < 0)
 		out_of_memory(c);
-	else if (c->ended && more && !c->inflight)
-		client_leave(c);
+	else if (c->ended && more)
+		end_input(c);
 	else
 		conn_reading(c->all->net, &c->conn, more && !c->ended);
 }

@@ -42,6 +42,7 @@ struct plan {
 	bool reads, other;      /* has statements that may be balanced; that may not */
 	bool writes;            /* the session is to know */
 	bool executes;
+	uint32_t owed;          /* extended messages: each has one answer */
 	bool ends;              /* COMMIT or ROLLBACK: goes where the transaction is */
 	bool notes;             /* needs the second walk */
 	struct server *must;    /* has the portal or the unnamed statement; maybe no longer ours */

@@ -161,8 +161,36 @@ static void on_error(struct client *c, struct request *r, const uint8_t *body, s
 	c->copying = false;
 }
 
-/* G: data is awaited.  In the extended protocol PostgreSQL ignores a Sync while it reads them, so a
- * request whose Sync was sent before its data goes on to the next one. */
+/* Removes a request that will get no answer of its own. */
+static void drop_next(struct client *c, struct request *r)
+{
+	struct request *next = r->next;
+
+	r->next = next->next;
+	if (r->server->tail == next)
+		r->server->tail = r;
+	if (c->last == next)
+		c->last = r;
+	c->inflight--;
+	request_free(c->all->servers, next);
+}
+
+/* PostgreSQL did not hear the end of the request - a Sync while it reads COPY data, a Query after
+ * an error in the extended protocol - and goes on to the next Sync: what was sent since is part
+ * of this request, and what will be sent. */
+static void reopen(struct client *c, struct request *r)
+{
+	r->open = true;
+	r->simple = false;
+	while (r->open && r->next && r->next->owner == c) {
+		r->open = r->next->open || r->next->simple;
+		drop_next(c, r);
+	}
+	client_resume(c);
+}
+
+/* G: data is awaited, unless it was sent already.  In a simple query a Sync is ignored meanwhile,
+ * and a Query, sent too early, ends COPY with an error. */
 static bool on_copy_in(struct client *c, struct request *r)
 {
 	if (r->copy_ends) {
@@ -170,22 +198,17 @@ static bool on_copy_in(struct client *c, struct request *r)
 		return true;
 	}
 	c->copying = true;
-	if (r->simple || r->open)
-		return true;
-	r->open = true;
-	struct request *next = r->next;
-	if (next && next->owner == c) {
-		/* It was sent in advance, data in between: the Sync that counts is this one's. */
-		c->copying = false;
-		r->next = next->next;
-		if (r->server->tail == next)
-			r->server->tail = r;
-		if (c->last == next)
-			c->last = r;
-		r->open = next->open;
-		c->inflight--;
-		request_free(c->all->servers, next);
+	if (!r->simple && !r->open) {
+		reopen(c, r);
+		c->copying = r->open;
 	}
+	while (r->simple && r->next && r->next->owner == c && (r->next->only_sync || r->next->simple)) {
+		bool query = r->next->simple;
+		drop_next(c, r);
+		if (query)
+			break;
+	}
+	client_resume(c);
 	return true;
 }
 
@@ -202,6 +225,8 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 			return false;
 		}
 		on_error(c, r, body, len);
+		if (r->owed && r->simple)
+			reopen(c, r);
 		return true;
 	case 'C':
 		if (r->effects)

@@ -12,6 +12,8 @@ enum {
 	IMPATIENT = 200,                        /* ms a read waits for a connection to a replica */
 	SPARE_REQUESTS = 256,
 	ORPHANED_MAX = 1 << 20,                 /* bytes of a lost client's replies worth reading */
+	ORPHANED_TIME = 60000,                  /* ms that they are worth waiting for: closing loses nothing,
+	                                         * PostgreSQL finishes what it was sent */
 	WHOLE_MAX = 64 * 1024,                  /* longer messages are shown by their beginning */
 	EXPECT_FIRST = 8,
 };
@@ -21,6 +23,7 @@ enum {
 static void serve_queue(struct servers *all, struct node *n);
 static void available(struct server *s);
 static void clean(struct server *s);
+static void expired(struct timer *t);
 static void readable(struct watch *w, short revents);
 static const struct request_ops own_ops, move_ops, orphan_ops;
 
@@ -342,8 +345,11 @@ void server_replies(struct server *s, uint8_t *p, size_t n)
 			broke(s, "it sent what the protocol does not have here");
 			return;
 		}
-		if (r)
+		if (r) {
 			r->started = true;
+			if (r->owed && strchr("12Tn3CIs", *p))
+				r->owed--;
+		}
 		if (sort == STREAM || sort == STEP) {
 			size_t take = (size_t)len + 1, there = (size_t)(end - p);
 			if (sort == STEP)
@@ -451,7 +457,9 @@ void server_close(struct server *s, const char *why)
 	else if (b && b->opening == s)
 		b->opening = NULL;
 	s->node->servers--;
-	all->count--;
+	*(s->prev_all ? &s->prev_all->next_all : &all->first) = s->next_all;
+	if (s->next_all)
+		s->next_all->prev_all = s->prev_all;
 	if (!s->cancels)
 		loop_defer(all->loop, &s->bury);
 	serve_queue(all, s->node);
@@ -491,8 +499,11 @@ static struct server *open_server(struct servers *all, struct node *n, struct pr
 	s->profile = profile_hold(p);
 	s->bury.run = bury;
 	s->status = 'I';
+	s->next_all = all->first;
+	if (all->first)
+		all->first->prev_all = s;
+	all->first = s;
 	n->servers++;
-	all->count++;
 	return s;
 }
 
@@ -530,6 +541,7 @@ static bool lend(struct server *s, struct borrower *b, const char *sql)
 	}
 	timer_stop(s->all->loop, &s->timer);
 	server_enter(s, LENT);
+	s->timer.fire = expired;
 	s->borrower = b;
 	s->sessions++;
 	s->script = 0;
@@ -729,7 +741,7 @@ static void expired(struct timer *t)
 {
 	struct server *s = OWNER(t, struct server, timer);
 
-	server_close(s, "it was idle for its life time");
+	server_close(s, s->phase == IDLE ? "it was idle for its life time" : "its client is long gone");
 	net_flush(s->all->net);
 }
 
@@ -763,6 +775,7 @@ static void available(struct server *s)
 	struct node *n = s->node;
 	char sql[WIRE_STARTUP_MAX * 3];
 
+	timer_stop(s->all->loop, &s->timer);
 	s->used = false;
 	if (s->cancels)
 		return;         /* canceled() comes back here */
@@ -874,6 +887,8 @@ void server_return(struct server *s)
 		server_close(s, "its client left within a request");
 	else if (!s->head)
 		clean(s);
+	else
+		timer_set(s->all->loop, &s->timer, ORPHANED_TIME);
 }
 
 /* --- events --------------------------------------------------------------------------- */
@@ -948,6 +963,9 @@ void servers_reload(struct servers *all)
 
 void servers_free(struct servers *all)
 {
+	while (all->first)
+		server_close(all->first, "the program ends");
+	loop_finish(all->loop);
 	while (all->spare_requests) {
 		struct request *r = all->spare_requests;
 		all->spare_requests = r->next;

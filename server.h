@@ -54,12 +54,12 @@ struct servers {
 	const struct passwd *passwd;
 	struct request *spare_requests;
 	unsigned nspare;
-	unsigned count;                         /* servers in any phase */
+	struct server *first;                   /* all servers */
 	bool draining;                          /* the program is ending: keep nothing */
 };
 
 void servers_init(struct servers *all);         /* after the pointers are set */
-void servers_free(struct servers *all);
+void servers_free(struct servers *all);         /* closes all, too */
 void servers_reload(struct servers *all);       /* conf or passwd was exchanged */
 void servers_close_idle(struct servers *all);
 
@@ -157,6 +157,7 @@ struct request {
 	struct expect *expect;                  /* every Parse and Close of it, or none if none matters */
 	uint32_t nexpect, expect_cap, answered;
 	uint32_t commands;                      /* CommandCompletes so far */
+	uint32_t owed;                          /* answers to extended messages before its Query: see reopen() */
 
 	bool started;                           /* a byte of the reply came */
 	bool progress;                          /* something came that cannot be taken back: a row, an end */
@@ -173,7 +174,8 @@ struct request {
 	bool hidden_end;                        /* its ReadyForQuery is not the client's */
 	bool retry;                             /* may be run again elsewhere */
 	bool resets;                            /* it takes settings back: see reapply() */
-	uint32_t copy_ends;                     /* CopyDone and CopyFail sent within it */
+	bool only_sync;
+	uint32_t copy_ends;                     /* CopyDone and CopyFail sent before they were asked for */
 };
 
 /* A request, zeroed; NULL without memory.  request_free() returns it, with all it owns. */
@@ -225,6 +227,7 @@ struct server {
 
 	struct server *next_idle, *prev_idle;           /* of the account */
 	struct server *next_rest, *prev_rest;           /* of the node */
+	struct server *next_all, *prev_all;
 	struct timer timer;
 	struct task bury;
 	struct server *next_waiting;            /* for an address, or for keys */
