@@ -384,6 +384,11 @@ static void async(struct borrower *b, struct server *s, const uint8_t *p, size_t
 		conn_put(c->all->net, &c->conn, p, n);
 }
 
+static uint32_t pid(struct borrower *b)
+{
+	return OWNER(b, struct client, borrower)->pid;
+}
+
 static void eased(struct borrower *b, struct server *s)
 {
 	struct client *c = OWNER(b, struct client, borrower);
@@ -395,7 +400,7 @@ static void eased(struct borrower *b, struct server *s)
 		client_resume(c);
 }
 
-static const struct borrower_ops borrower_ops = { lent, refused, lost, async, eased };
+static const struct borrower_ops borrower_ops = { lent, refused, lost, async, pid, eased };
 
 /* --- the beginning ------------------------------------------------------------------------------------ */
 

@@ -279,6 +279,20 @@ static void pass(struct request *r, const uint8_t *from, const uint8_t *to)
 		r->ops->bytes(r, from, (size_t)(to - from));
 }
 
+/* NotificationResponse names the process that notified.  If that is one of ours, its client knows
+ * itself by another number. */
+static void translate_pid(const struct server *s, uint8_t *p)
+{
+	uint32_t pid = wire_u32(p);
+
+	for (const struct server *other = s->all->first; other; other = other->next_all)
+		if (other->pid == pid && other->node == s->node && other->phase == LENT && other->borrower) {
+			struct put o = { .base = p, .cap = 4 };
+			put_u32(&o, other->borrower->ops->pid(other->borrower));
+			return;
+		}
+}
+
 /* Takes one message that must be seen whole from p; returns how far it got, or NULL when more
  * bytes are needed.  *from is the beginning of what is to be passed on. */
 static uint8_t *take_whole(struct server *s, uint8_t *p, uint8_t *end, uint8_t **from)
@@ -291,6 +305,8 @@ static uint8_t *take_whole(struct server *s, uint8_t *p, uint8_t *end, uint8_t *
 		return NULL;
 	if (there > size)
 		there = size;
+	if (type == 'A' && there > WIRE_HEADER + 4)
+		translate_pid(s, p + WIRE_HEADER);
 	if (!r || (sorts[*p] == ASYNC && !r->ops->bytes)) {
 		unasked(s, p, there);
 		*from = p + there;

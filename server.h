@@ -89,6 +89,8 @@ struct borrower_ops {
 	void (*lost)(struct borrower *b, struct server *s, const uint8_t *farewell, size_t len);
 	/* Whole messages that belong to no request: NotificationResponse, notices, ParameterStatus. */
 	void (*async)(struct borrower *b, struct server *s, const uint8_t *p, size_t n);
+	/* The process id that its client knows: notifications name it instead of the server's. */
+	uint32_t (*pid)(struct borrower *b);
 	/* The server took what was put; or its FIFO ran empty. */
 	void (*eased)(struct borrower *b, struct server *s);
 };
