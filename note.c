@@ -133,13 +133,23 @@ static int send_prepare(struct server *s, const char *name, struct stmt *st)
 	return names_set(s->all->stmts, &s->names, name, st);
 }
 
+/* Will a request that is on its way settle what the name is? */
+static bool under_way(const struct server *s, const char *name)
+{
+	for (const struct request *r = s->head; r; r = r->next)
+		for (uint32_t i = r->answered; i < r->nexpect; i++)
+			if (r->expect[i].name && !strcmp(r->expect[i].name, name))
+				return true;
+	return false;
+}
+
 /* Makes the server's idea of a name that of the client. */
 static int agree_on(struct client *c, struct server *s, const char *name)
 {
 	struct stmt *ours = names_find(&c->prepared, name), *its = names_find(&s->names, name);
 	char sql[256];
 
-	if (ours == its || s->status == 'E')
+	if (ours == its || s->status == 'E' || under_way(s, name))
 		return 0;
 	if (its) {
 		quote(sql, sizeof sql, "DEALLOCATE ", name);
@@ -241,6 +251,7 @@ static int note_statement(struct client *c, struct request *r, const struct sql_
                           const char *text, size_t len)
 {
 	r->executes++;
+	r->alone |= f->kind == SQL_COPY_FROM;
 	r->resets |= f->kind == SQL_RESET || f->kind == SQL_DISCARD
 	             || (f->kind == SQL_SET && (f->flags & SQL_DEFAULT));
 	if (is_write(c, f, text))

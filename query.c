@@ -148,7 +148,7 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 		return out_of_memory(c);
 	r->open = !pl->whole;
 	r->simple = pl->simple;
-	r->only_sync = pl->only_sync;
+	r->alone = pl->alone;
 	r->owed = pl->simple || r->open ? pl->owed : 0;
 	server_send(s, r);
 	c->inflight++;
@@ -229,6 +229,8 @@ static struct server *choose_server(struct client *c, const struct plan *pl)
 
 	if (c->inflight) {
 		struct server *s = c->last->server;
+		if (c->last->alone)
+			return NULL;
 		bool same = s->node == n || (is_primary(s) && pl->reads && !pl->other && !pl->must);
 		return same && server_takes(s) && retry_bytes(c) < RETRY_BYTES ? s : NULL;
 	}
@@ -253,7 +255,7 @@ static bool answer_here(struct client *c, const struct plan *pl)
 {
 	if (pl->only_sync)
 		say_ready(c);
-	else if (pl->simple && pl->text && (begin_here(c, pl) || end_here(c, pl)))
+	else if (pl->simple && !pl->owed && pl->text && (begin_here(c, pl) || end_here(c, pl)))
 		log_local(c, pl);
 	else
 		return false;
@@ -284,25 +286,38 @@ static size_t needed(char type, size_t size)
 	return size < some ? size : some;
 }
 
+/* What an appended message means; nothing, once PostgreSQL ignores it. */
+static int note_appended(struct client *c, struct request *r, struct msg *m, const uint8_t *p,
+                         size_t there, bool whole)
+{
+	struct plan one = { .len = there };
+	struct bound b = { 0 };
+
+	if (r->deaf) {
+		r->open = m->type != 'S';
+		return 0;
+	}
+	if ((whole && agree_on_names(c, r->server, p, &one) < 0) || note_message(c, r, m, whole, &b) < 0)
+		return -1;
+	r->open = m->type != 'S' && m->type != 'Q' && m->type != 'F';
+	r->owed += m->type && strchr("PBDEC", m->type) != NULL;
+	r->alone |= r->simple && r->owed;
+	return 0;
+}
+
 /* Appends one message, or the beginning of a long one, to the open request. */
 static long append_message(struct client *c, const uint8_t *p, size_t n)
 {
 	struct request *r = c->last;
 	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
 	struct msg m = { .type = (char)*p, .at = p + WIRE_HEADER, .end = p + there };
-	struct plan one = { .len = there };
-	struct bound b = { 0 };
 
 	if (r->nexpect - r->answered > EXPECTS_MAX || !server_takes(r->server))
 		return BLOCKED;
 	if (n < needed(m.type, size))
 		return MORE;
-	if (there == size && agree_on_names(c, r->server, p, &one) < 0)
+	if (note_appended(c, r, &m, p, there, there == size) < 0)
 		return out_of_memory(c);
-	if (note_message(c, r, &m, there == size, &b) < 0)
-		return out_of_memory(c);
-	r->open = m.type != 'S' && m.type != 'Q' && m.type != 'F';
-	r->owed += m.type && strchr("PBDEC", m.type) != NULL;
 	c->left = (uint32_t)(size - there);
 	conn_put(c->all->net, &r->server->conn, p, there);
 	return (long)there;
@@ -321,7 +336,7 @@ static long copy_message(struct client *c, const uint8_t *p, size_t n)
 	c->left = (uint32_t)(size - there);
 	if (c->inflight) {
 		if (*p != 'd' && !c->copying)
-			c->last->copy_ends++;
+			c->last->late_ends++;
 		else if (*p == 'c' || *p == 'f')
 			c->copying = false;
 		conn_put(c->all->net, &c->last->server->conn, p, there);

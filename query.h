@@ -45,6 +45,7 @@ struct plan {
 	uint32_t owed;          /* extended messages: each has one answer */
 	bool ends;              /* COMMIT or ROLLBACK: goes where the transaction is */
 	bool notes;             /* needs the second walk */
+	bool alone;             /* see struct request */
 	struct server *must;    /* has the portal or the unnamed statement; maybe no longer ours */
 	struct sql_facts facts; /* of a simple query; text is NULL for any other request */
 	const char *text;

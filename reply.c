@@ -161,53 +161,31 @@ static void on_error(struct client *c, struct request *r, const uint8_t *body, s
 	c->copying = false;
 }
 
-/* Removes a request that will get no answer of its own. */
-static void drop_next(struct client *c, struct request *r)
-{
-	struct request *next = r->next;
-
-	r->next = next->next;
-	if (r->server->tail == next)
-		r->server->tail = r;
-	if (c->last == next)
-		c->last = r;
-	c->inflight--;
-	request_free(c->all->servers, next);
-}
-
 /* PostgreSQL did not hear the end of the request - a Sync while it reads COPY data, a Query after
- * an error in the extended protocol - and goes on to the next Sync: what was sent since is part
- * of this request, and what will be sent. */
+ * an error in the extended protocol - and goes on to the next Sync: what will be sent is part
+ * of this request.  Nothing was sent behind it, since it is `alone`. */
 static void reopen(struct client *c, struct request *r)
 {
+	if (c->last != r)
+		return;
 	r->open = true;
 	r->simple = false;
-	while (r->open && r->next && r->next->owner == c) {
-		r->open = r->next->open || r->next->simple;
-		drop_next(c, r);
-	}
 	client_resume(c);
 }
 
-/* G: data is awaited, unless it was sent already.  In a simple query a Sync is ignored meanwhile,
- * and a Query, sent too early, ends COPY with an error. */
+/* G: data is awaited, unless it was sent already. */
 static bool on_copy_in(struct client *c, struct request *r)
 {
 	if (r->copy_ends) {
 		r->copy_ends--;
 		return true;
 	}
-	c->copying = true;
-	if (!r->simple && !r->open) {
+	if (!r->simple && !r->open)
 		reopen(c, r);
-		c->copying = r->open;
-	}
-	while (r->simple && r->next && r->next->owner == c && (r->next->only_sync || r->next->simple)) {
-		bool query = r->next->simple;
-		drop_next(c, r);
-		if (query)
-			break;
-	}
+	if (r->late_ends)
+		r->late_ends--;
+	else
+		c->copying = true;
 	client_resume(c);
 	return true;
 }
@@ -225,7 +203,8 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 			return false;
 		}
 		on_error(c, r, body, len);
-		if (r->owed && r->simple)
+		r->deaf = !r->simple || r->owed;
+		if (r->deaf && r->simple)
 			reopen(c, r);
 		return true;
 	case 'C':

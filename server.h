@@ -173,11 +173,14 @@ struct request {
 	uint32_t copy_len, held_len;
 	bool simple;                            /* a Query or FunctionCall ends it, not a Sync */
 	bool open;                              /* its end has not been sent */
+	bool deaf;                              /* after an error PostgreSQL ignores it up to a Sync */
 	bool hidden_end;                        /* its ReadyForQuery is not the client's */
 	bool retry;                             /* may be run again elsewhere */
 	bool resets;                            /* it takes settings back: see reapply() */
-	bool only_sync;
-	uint32_t copy_ends;                     /* CopyDone and CopyFail sent before they were asked for */
+	bool alone;                             /* nothing is sent behind it before its end: COPY FROM, or
+	                                         * a Query that PostgreSQL may not hear */
+	uint32_t copy_ends, late_ends;          /* CopyDone and CopyFail sent before they were asked for: in
+	                                         * the request, behind its end */
 };
 
 /* A request, zeroed; NULL without memory.  request_free() returns it, with all it owns. */

@@ -458,13 +458,13 @@ def test_the_primary_s_server_that_dies_in_a_transaction(proxy, primary):
 
 
 def test_many_short_sessions_leak_nothing(proxy):
-    p = proxy()
+    p = proxy(num_init_children=4, max_pool=1)
     used_once(p)
     used_once(p, READER)
     before, memory = p.descriptors(), p.rss()
     for _ in range(300):
         used_once(p)
-    assert p.descriptors() <= before + 4
+    assert p.descriptors() <= before + 8            # further servers while one is being cleaned
     assert p.rss() < memory + 2_000_000
 
 

@@ -1,0 +1,197 @@
+/* script_test.c - what stays of a session's settings, and what goes with its transaction. */
+#include "../script.c"
+
+#include <stdio.h>
+
+#include "t.h"
+
+static int add(struct script *s, enum sql_kind kind, uint32_t flags, const char *name,
+               const char *text)
+{
+	struct sql_facts f = { .kind = (uint8_t)kind, .inner = (uint8_t)kind, .flags = flags };
+
+	return script_add(s, &f, name, text, strlen(text));
+}
+
+/* The lines' texts, joined by "; ". */
+static const char *texts(const struct script *s)
+{
+	static char out[4096];
+	size_t n = 0;
+
+	*out = 0;
+	for (uint32_t i = 0; i < s->n && n < sizeof out; i++)
+		n += (size_t)snprintf(out + n, sizeof out - n, "%s%s", i ? "; " : "", s->line[i].text);
+	return out;
+}
+
+#define IS(s, want) say(!strcmp(texts(s), want), "\"%s\" is \"%s\"", texts(s), want)
+
+static void test_add(void)
+{
+	struct script s = { 0 };
+	struct sql_facts f = { .kind = SQL_SET, .flags = SQL_LOCAL };
+
+	script_commit(&s);
+	script_rollback(&s);
+	say(s.n == 0 && !s.full && !script_begin(&s), "an empty script has nothing");
+	say(script_add(&s, &f, "a", "SET LOCAL a = 1; more", 15) == 0, "added");
+	IS(&s, "SET LOCAL a = 1");
+	say(s.line[0].serial == 1 && s.serial == 1 && !strcmp(s.line[0].name, "a"), "its serial and name");
+	say(s.line[0].kind == SQL_SET && s.line[0].flags == SQL_LOCAL, "its kind and flags");
+	add(&s, SQL_SET, 0, "b", "SET b = 1");
+	say(s.line[1].serial == 2, "serials rise");
+	script_rollback(&s);
+	add(&s, SQL_SET, 0, "b", "SET b = 2");
+	say(s.n == 1 && s.line[0].serial == 3, "and are never given out again");
+	script_free(&s);
+	say(!s.line && !s.n && !s.serial, "freed");
+}
+
+static void test_commit(void)
+{
+	struct script s = { 0 };
+
+	add(&s, SQL_BEGIN, 0, "", "BEGIN");
+	add(&s, SQL_SET, 0, "a", "SET a = 1");
+	add(&s, SQL_SET, SQL_LOCAL, "b", "SET LOCAL b = 1");
+	add(&s, SQL_SAVEPOINT, 0, "p", "SAVEPOINT p");
+	add(&s, SQL_SET_TRANSACTION, 0, "", "SET TRANSACTION READ ONLY");
+	add(&s, SQL_SET, 0, "c", "SET c = 1");
+	add(&s, SQL_RESET, 0, "d", "RESET d");
+	script_commit(&s);
+	IS(&s, "SET a = 1; SET c = 1; RESET d");
+	say(s.transaction == s.n && !script_begin(&s), "no transaction is open");
+	say(s.line[0].serial == 2 && s.line[2].serial == 7 && s.serial == 7, "serials stay");
+	script_rollback(&s);
+	IS(&s, "SET a = 1; SET c = 1; RESET d");
+	script_free(&s);
+}
+
+static void test_rollback(void)
+{
+	struct script s = { 0 };
+
+	add(&s, SQL_SET, 0, "a", "SET a = 1");
+	script_commit(&s);
+	add(&s, SQL_BEGIN, 0, "", "BEGIN");
+	add(&s, SQL_SET, 0, "a", "SET a = 2");
+	add(&s, SQL_RESET, SQL_ALL, "", "RESET ALL");
+	script_rollback(&s);
+	IS(&s, "SET a = 1");
+	say(s.transaction == 1, "older than any transaction to come");
+	script_free(&s);
+}
+
+static void test_overrule(void)
+{
+	struct script s = { 0 };
+
+	add(&s, SQL_SET, 0, "a", "SET a = 1");
+	add(&s, SQL_SET, 0, "b", "SET b = 1");
+	add(&s, SQL_SET, 0, "a", "SET a = 2");
+	script_commit(&s);
+	IS(&s, "SET b = 1; SET a = 2");
+	add(&s, SQL_RESET, 0, "b", "RESET b");
+	script_commit(&s);
+	IS(&s, "SET a = 2; RESET b");
+	add(&s, SQL_SET, SQL_LOCAL, "a", "SET LOCAL a = 3");
+	script_commit(&s);
+	IS(&s, "SET a = 2; RESET b");
+	add(&s, SQL_SET, 0, "", "SET something");
+	add(&s, SQL_SET, 0, "", "SET otherwise");
+	script_commit(&s);
+	IS(&s, "SET a = 2; RESET b; SET something; SET otherwise");
+	add(&s, SQL_DISCARD, 0, "plans", "DISCARD PLANS");
+	script_commit(&s);
+	say(s.n == 5, "DISCARD of something else overrules nothing");
+	add(&s, SQL_DISCARD, SQL_ALL, "all", "DISCARD ALL");
+	add(&s, SQL_SET, 0, "c", "SET c = 1");
+	script_commit(&s);
+	IS(&s, "DISCARD ALL; SET c = 1");
+	script_free(&s);
+}
+
+/* Two settings of one parameter in a transaction stay apart until it is committed: a savepoint
+ * between them may bring the first one back. */
+static void test_rollback_to(void)
+{
+	struct script s = { 0 };
+
+	say(script_rollback_to(&s, "p") == 0, "no savepoint in nothing");
+	add(&s, SQL_SAVEPOINT, 0, "p", "SAVEPOINT old");
+	s.transaction = s.n;
+	add(&s, SQL_BEGIN, 0, "", "BEGIN");
+	say(script_rollback_to(&s, "p") == 2 && s.n == 2, "none of before the transaction");
+	add(&s, SQL_SET, 0, "a", "SET a = 1");
+	add(&s, SQL_SAVEPOINT, 0, "p", "SAVEPOINT p");
+	add(&s, SQL_SET, 0, "a", "SET a = 2");
+	add(&s, SQL_SAVEPOINT, 0, "q", "SAVEPOINT q");
+	add(&s, SQL_SAVEPOINT, 0, "p", "SAVEPOINT p");
+	add(&s, SQL_SET, 0, "a", "SET a = 3");
+	say(script_rollback_to(&s, "x") == 8 && s.n == 8, "a savepoint that is not there");
+	say(script_rollback_to(&s, "p") == 7 && s.n == 7, "the newest of that name");
+	say(script_rollback_to(&s, "p") == 7 && s.n == 7, "stays, for the next time");
+	say(script_rollback_to(&s, "q") == 6 && s.n == 6, "an older one takes the newer ones along");
+	say(script_rollback_to(&s, "p") == 4 && s.n == 4, "so that the name means an older one");
+	say(s.serial == 8, "serials go on");
+	script_commit(&s);
+	IS(&s, "SET a = 1");
+	script_free(&s);
+}
+
+static void test_begin(void)
+{
+	struct script s = { 0 };
+
+	add(&s, SQL_SET, 0, "a", "SET a = 1");
+	script_commit(&s);
+	say(!script_begin(&s), "no BEGIN outside a transaction");
+	add(&s, SQL_BEGIN, SQL_READ_ONLY, "", "BEGIN READ ONLY");
+	add(&s, SQL_SET, SQL_LOCAL, "b", "SET LOCAL b = 1");
+	char *begin = script_begin(&s);
+	say(begin && !strcmp(begin, "BEGIN READ ONLY"), "the BEGIN of an open one");
+	script_rollback(&s);
+	say(begin && !strcmp(begin, "BEGIN READ ONLY") && !script_begin(&s), "is the caller's copy");
+	free(begin);
+	script_free(&s);
+}
+
+static void test_full(void)
+{
+	struct script s = { 0 };
+	int failed = 0;
+	char name[32];
+
+	for (int i = 0; i < SCRIPT_LINES; i++) {
+		snprintf(name, sizeof name, "a%d", i);
+		failed += add(&s, SQL_SET, 0, name, "SET it") != 0;
+	}
+	say(failed == 0 && s.n == SCRIPT_LINES && !s.full, "%d lines fit", SCRIPT_LINES);
+	say(add(&s, SQL_SET, 0, "b", "SET it") == -1 && s.full && s.n == SCRIPT_LINES, "one more is too many");
+	say(s.serial == SCRIPT_LINES, "and gets no serial");
+	script_commit(&s);
+	say(s.n == SCRIPT_LINES && s.full, "a commit does not make room if all lines count");
+	script_free(&s);
+	say(!s.full, "freed");
+
+	for (int i = 0; i < 10000; i++) {
+		failed += add(&s, SQL_SET, 0, "a", i % 2 ? "SET a = 1" : "SET a = 2") != 0;
+		script_commit(&s);
+	}
+	say(failed == 0 && s.n == 1 && s.serial == 10000, "one parameter can be set for ever");
+	IS(&s, "SET a = 1");
+	script_free(&s);
+}
+
+int main(void)
+{
+	test_add();
+	test_commit();
+	test_rollback();
+	test_overrule();
+	test_rollback_to();
+	test_begin();
+	test_full();
+	return done();
+}
