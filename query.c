@@ -293,6 +293,10 @@ static int note_appended(struct client *c, struct request *r, struct msg *m, con
 	struct plan one = { .len = there };
 	struct bound b = { 0 };
 
+	if (c->copying && !strchr("dcf", m->type)) {
+		c->copying = false;     /* an error, and then nothing up to the Sync */
+		r->deaf = true;
+	}
 	if (r->deaf) {
 		r->open = m->type != 'S';
 		return 0;
@@ -337,8 +341,8 @@ static long copy_message(struct client *c, const uint8_t *p, size_t n)
 	if (c->inflight) {
 		if (*p != 'd' && !c->copying)
 			c->last->late_ends++;
-		else if (*p == 'c' || *p == 'f')
-			c->copying = false;
+		else if (*p != 'd')
+			c->copying = false;     /* CopyDone, or what ends it with an error */
 		conn_put(c->all->net, &c->last->server->conn, p, there);
 	}
 	return (long)there;

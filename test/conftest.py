@@ -76,7 +76,7 @@ def own_pair(shop):
     pair = shop.pair()
     yield pair
     for cluster in reversed(pair):
-        cluster.stop()
+        cluster.remove()
 
 
 @pytest.fixture

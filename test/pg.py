@@ -35,6 +35,7 @@ from wire import wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PREFIX = "pgpool-test-"
+KEEP = os.environ.get("PGPOOL_TEST_KEEP")       # leave folders behind, to look into them
 LIBC = ctypes.CDLL(None)
 
 PRIMARY, REPLICA = 0, 1         # node numbers as the proxy's configuration gives them
@@ -204,7 +205,7 @@ class Workshop:
                 p.kill()
                 p.wait()
         self.running = []
-        if not os.environ.get("PGPOOL_TEST_KEEP"):
+        if not KEEP:
             shutil.rmtree(self.folder, ignore_errors=True)
         atexit.unregister(self.close)
 
@@ -213,7 +214,7 @@ def sweep():
     """Removes the folders of programs that were killed."""
     for path in glob.glob(f"/tmp/{PREFIX}*"):
         pid = re.match(r"(\d+)-", os.path.basename(path)[len(PREFIX):])
-        if pid and not alive(int(pid[1])) and not os.environ.get("PGPOOL_TEST_KEEP"):
+        if pid and not alive(int(pid[1])) and not KEEP:
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -336,6 +337,12 @@ class Cluster(Target):
         if self.process in self.shop.running:
             self.shop.running.remove(self.process)
         self.process = None
+
+    def remove(self):
+        """Stops it and deletes its files."""
+        self.stop(signal.SIGQUIT)
+        if not KEEP:
+            shutil.rmtree(self.data)
 
     def restart(self, how=signal.SIGINT):
         self.stop(how)

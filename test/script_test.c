@@ -21,7 +21,8 @@ static const char *texts(const struct script *s)
 
 	*out = 0;
 	for (uint32_t i = 0; i < s->n && n < sizeof out; i++)
-		n += (size_t)snprintf(out + n, sizeof out - n, "%s%s", i ? "; " : "", s->line[i].text);
+		n += (size_t)snprintf(out + n, sizeof out - n, "%s%s", i ? "; " : "",
+		    s->line[i].text);
 	return out;
 }
 
@@ -37,7 +38,8 @@ static void test_add(void)
 	say(s.n == 0 && !s.full && !script_begin(&s), "an empty script has nothing");
 	say(script_add(&s, &f, "a", "SET LOCAL a = 1; more", 15) == 0, "added");
 	IS(&s, "SET LOCAL a = 1");
-	say(s.line[0].serial == 1 && s.serial == 1 && !strcmp(s.line[0].name, "a"), "its serial and name");
+	say(s.line[0].serial == 1 && s.serial == 1 && !strcmp(s.line[0].name, "a"),
+	    "its serial and name");
 	say(s.line[0].kind == SQL_SET && s.line[0].flags == SQL_LOCAL, "its kind and flags");
 	add(&s, SQL_SET, 0, "b", "SET b = 1");
 	say(s.line[1].serial == 2, "serials rise");
@@ -132,7 +134,8 @@ static void test_rollback_to(void)
 	say(script_rollback_to(&s, "x") == 8 && s.n == 8, "a savepoint that is not there");
 	say(script_rollback_to(&s, "p") == 7 && s.n == 7, "the newest of that name");
 	say(script_rollback_to(&s, "p") == 7 && s.n == 7, "stays, for the next time");
-	say(script_rollback_to(&s, "q") == 6 && s.n == 6, "an older one takes the newer ones along");
+	say(script_rollback_to(&s, "q") == 6 && s.n == 6,
+	    "an older one takes the newer ones along");
 	say(script_rollback_to(&s, "p") == 4 && s.n == 4, "so that the name means an older one");
 	say(s.serial == 8, "serials go on");
 	script_commit(&s);
@@ -152,7 +155,8 @@ static void test_begin(void)
 	char *begin = script_begin(&s);
 	say(begin && !strcmp(begin, "BEGIN READ ONLY"), "the BEGIN of an open one");
 	script_rollback(&s);
-	say(begin && !strcmp(begin, "BEGIN READ ONLY") && !script_begin(&s), "is the caller's copy");
+	say(begin && !strcmp(begin, "BEGIN READ ONLY") && !script_begin(&s),
+	    "is the caller's copy");
 	free(begin);
 	script_free(&s);
 }
@@ -168,7 +172,8 @@ static void test_full(void)
 		failed += add(&s, SQL_SET, 0, name, "SET it") != 0;
 	}
 	say(failed == 0 && s.n == SCRIPT_LINES && !s.full, "%d lines fit", SCRIPT_LINES);
-	say(add(&s, SQL_SET, 0, "b", "SET it") == -1 && s.full && s.n == SCRIPT_LINES, "one more is too many");
+	say(add(&s, SQL_SET, 0, "b", "SET it") == -1 && s.full && s.n == SCRIPT_LINES,
+	    "one more is too many");
 	say(s.serial == SCRIPT_LINES, "and gets no serial");
 	script_commit(&s);
 	say(s.n == SCRIPT_LINES && s.full, "a commit does not make room if all lines count");

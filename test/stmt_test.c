@@ -23,7 +23,8 @@ static void test_sharing(void)
 
 	say(a && a == b && a != c, "equal texts are one object");
 	say(a->refs == 2 && c->refs == 1 && all->count == 2, "counted for each who asked");
-	say(a->len == 8 && !strcmp(a->text, "SELECT 1") && a->facts.kind == SQL_SELECT, "what it holds");
+	say(a->len == 8 && !strcmp(a->text, "SELECT 1") && a->facts.kind == SQL_SELECT,
+	    "what it holds");
 	say(stmt_hold(c) == c && c->refs == 2, "held");
 	struct stmt *d = stmt_get(all, true, "SELECT 1", 8, &facts);
 	say(d != a && d->sql && !a->sql, "a PREPARE and a Parse of one text are two");
@@ -109,7 +110,8 @@ static void test_hash(void)
 	uint8_t *exact = malloc(37);
 	memset(exact, 'x', 37);
 	for (size_t n = 0; n <= 37; n++)
-		say(stmt_hash(all, exact + 37 - n, n) == stmt_hash(all, exact, n), "%zu bytes, no more", n);
+		say(stmt_hash(all, exact + 37 - n, n) == stmt_hash(all, exact, n),
+		    "%zu bytes, no more", n);
 	free(exact);
 	stmts_free(all);
 	stmts_free(other);
@@ -126,8 +128,10 @@ static void test_names(void)
 	say(!names_find(&m, "x") && !names_remove(all, &m, "x"), "an empty map");
 	names_clear(all, &m);
 	say(names_set(all, &m, "x", a) == 0 && names_find(&m, "x") == a && a->refs == 2, "set");
-	say(names_set(all, &m, "x", a) == 0 && m.used == 1 && a->refs == 2, "set again to the same");
-	say(names_set(all, &m, "x", b) == 0 && names_find(&m, "x") == b && m.used == 1, "set to another");
+	say(names_set(all, &m, "x", a) == 0 && m.used == 1 && a->refs == 2,
+	    "set again to the same");
+	say(names_set(all, &m, "x", b) == 0 && names_find(&m, "x") == b && m.used == 1,
+	    "set to another");
 	say(a->refs == 1 && b->refs == 2, "which takes it from the first");
 	say(names_set(all, &m, "y", b) == 0 && b->refs == 3, "two names for one");
 	say(!names_find(&m, "X") && !names_find(&m, "xx"), "names are exact");

@@ -50,7 +50,7 @@ def nodes(shop):
         node.reload()
     yield pair
     for node in reversed(pair):
-        node.stop()
+        node.remove()
 
 
 @pytest.fixture

@@ -57,6 +57,7 @@ def victim(proxy):
     assert wire.value(w.query("SELECT a FROM mine")) == "42"
     assert w.query("COMMIT")[-1].body == b"I"
     assert p.psql("SELECT 1") == "1"
+    assert not [line for line in p.log if "is down" in line], "PostgreSQL's answer to one client"
     assert p.sanitized or p.rss() < before + 4_000_000
 
 

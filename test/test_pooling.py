@@ -64,14 +64,16 @@ def test_without_connection_cache_each_session_has_its_own(proxy, primary):
     wait_until(lambda: not primary.backends("usename = 'app'"), "servers to be closed")
 
 
-def test_the_most_recently_used_server_comes_first(proxy):
+def test_the_most_recently_used_server_comes_first(proxy, primary):
     p = proxy()
     a, b = p.raw(), p.raw()
-    first, second = pid(a), pid(b)
-    assert first != second
-    a.bye()
-    b.bye()
-    wait_until(lambda: used_once(p) == second, "the last one")
+    seen = [pid(a), pid(b)]
+    for w, number in zip((a, b), seen):
+        w.bye()
+        wait_until(lambda n=number: primary.backends(
+            f"pid = {n} AND state = 'idle' AND query NOT LIKE '%pg_backend_pid%'"), "its cleaning")
+    assert seen[0] != seen[1]
+    assert used_once(p) == seen[1]
 
 
 def test_a_session_that_only_writes_opens_nothing_on_the_replica(proxy, replica):
@@ -455,6 +457,17 @@ def test_the_primary_s_server_that_dies_in_a_transaction(proxy, primary):
     out = w.until("EZ")
     assert out[-1].type == "E" and out[-1].code[:2] in ("57", "08")
     used_once(p)
+
+
+def test_a_session_that_ends_its_own_server_harms_nobody(proxy):
+    """PostgreSQL closed one connection with a reason; the node is well."""
+    p = proxy(node_probe_period=60000, primary_wait_timeout=0)
+    for _ in range(3):
+        w = p.raw(user="postgres")
+        w.send(query("SELECT pg_terminate_backend(pg_backend_pid())"))
+        assert w.eof()[-1].code == "57P01"
+        p.psql("CREATE TEMP TABLE t (a int); SELECT 1")
+    assert not [line for line in p.log if "is down" in line]
 
 
 def test_many_short_sessions_leak_nothing(proxy):

@@ -470,6 +470,7 @@ PIECES = [
     execute(), execute("p", 2), execute("p"), close("S", "a"), close("P", "p"), close("S"),
     flush(), sync(), sync(), sync(), sync(), function_call(1397, [-5]), extended("SELECT 5") + sync(),
     extended("SELECT a FROM p.num WHERE a = $1", [3]) + sync(), copy_data(b"1\n"), copy_done(),
+    query("COPY t FROM STDIN"), extended("COPY t FROM STDIN"), copy_fail("no"),
 ]
 
 

@@ -1,0 +1,232 @@
+/* account_test.c - accounts and profiles: sharing, counting, welcomes, and the way between two. */
+#include "../account.c"
+#include "../scram.c"
+#include "../wire.c"
+
+#include <stdio.h>
+
+#include "t.h"
+
+/* Pairs as they stand in a startup packet: the text's own zero is the last value's. */
+#define GET(a, pairs) profile_get(a, pairs, sizeof (pairs))
+
+static void test_accounts(void)
+{
+	struct accounts *all = accounts_new();
+	struct account *a = account_get(all, "ann", "shop"), *b = account_get(all, "ann", "shop");
+	struct account *c = account_get(all, "anns", "hop"), *d = account_get(all, "shop", "ann");
+
+	say(a == b && a->refs == 2, "equal accounts are one object");
+	say(a != c && a != d && c != d, "others are others");
+	say(!strcmp(a->user, "ann") && !strcmp(a->database, "shop"), "who and where");
+	say(!account_knows(a, "") && !account_knows(a, "pw"), "no password is known at first");
+	account_set_password(a, "pw");
+	say(account_knows(a, "pw") && account_knows(b, "pw"), "the right password");
+	say(!account_knows(a, "pW") && !account_knows(a, "p") && !account_knows(a, "pwd")
+	    && !account_knows(a, ""), "wrong ones");
+	account_set_password(a, "other");
+	say(account_knows(a, "other") && !account_knows(a, "pw"), "a new one");
+	a->have_keys = a->have_verifier = true;
+	a->demand = DEMAND_SCRAM;
+	account_set_password(c, "c");
+	accounts_forget_secrets(all);
+	say(!a->password && !a->have_keys && !a->have_verifier && a->demand == DEMAND_UNKNOWN
+	    && !c->password, "all is forgotten");
+	account_set_password(a, "pw");
+	account_set_password(a, NULL);
+	say(!account_knows(a, "pw"), "as is one");
+	account_drop(a);
+	say(account_get(all, "ann", "shop") == a && a->refs == 2, "one of two drops leaves it");
+	for (int i = 0; i < 3; i++)
+		account_drop(i ? a : d);
+	say(account_get(all, "shop", "ann")->refs == 1, "the last one does not");
+	for (int i = 0; i < 1000; i++) {
+		char name[32];
+		snprintf(name, sizeof name, "user%d", i);
+		account_get(all, name, name);
+	}
+	say(account_get(all, "user77", "user77")->refs == 2, "found among a thousand");
+	accounts_free(all);
+}
+
+static void test_profiles(void)
+{
+	struct accounts *all = accounts_new();
+	struct account *a = account_get(all, "ann", "shop"), *b = account_get(all, "bob", "shop");
+	struct profile *p = GET(a, "DateStyle\0ISO\0application_name\0till");
+
+	say(p && p->refs == 1 && a->refs == 2, "a profile holds its account");
+	say(GET(a, "application_name\0till\0DateStyle\0ISO") == p, "in any order");
+	say(GET(a, "datestyle\0ISO\0APPLICATION_NAME\0till") == p && p->refs == 3, "in any case");
+	say(GET(a, "datestyle\0iso\0application_name\0till") != p, "but for values");
+	say(GET(a, "application_name\0x\0datestyle\0ISO\0application_name\0till") == p,
+	    "the last one counts");
+	say(GET(b, "DateStyle\0ISO\0application_name\0till") != p, "of this account");
+	say(!strcmp(profile_value(p, "datestyle"), "ISO") && !profile_value(p, "till")
+	    && !profile_value(p, "ISO"), "values by name");
+	say(!strcmp(p->application_name, "till") && !p->replication, "the application");
+	struct profile *none = profile_get(a, "", 0);
+	say(none && !none->len && !*none->application_name && profile_get(a, NULL, 0) == none,
+	    "nothing set");
+	say(profile_get(a, "x\0y", 2) == none && GET(a, "") == none, "half a pair is none");
+	struct profile *walsender = GET(a, "replication\0database"), *blank = GET(a, "options\0");
+	say(walsender->replication && !strcmp(profile_value(blank, "options"), ""),
+	    "replication; no value");
+	say(profile_hold(p) == p && p->refs == 5, "held");
+	accounts_free(all);
+}
+
+static void test_too_many(void)
+{
+	struct accounts *all = accounts_new();
+	struct account *a = account_get(all, "ann", "shop");
+	char pairs[PAIRS_MAX * 8 + 16], *end = pairs;
+
+	for (int i = 0; i < PAIRS_MAX; i++)
+		end += snprintf(end, 8, "p%03d", i) + 1, *end++ = 'v', *end++ = 0;
+	struct profile *p = profile_get(a, pairs, (size_t)(end - pairs));
+	say(p && profile_value(p, "p000") && profile_value(p, "p127"), "%d pairs", PAIRS_MAX);
+	memcpy(end, "q\0v", 4);
+	say(!profile_get(a, pairs, (size_t)(end - pairs) + 4), "one more");
+	accounts_free(all);
+}
+
+/* Those that are used are kept; of those that nobody uses, a number with welcomes. */
+static void test_spare(void)
+{
+	struct accounts *all = accounts_new();
+	struct account *a = account_get(all, "ann", "shop");
+	struct profile *p = GET(a, "a\0001");
+
+	profile_drop(NULL);
+	profile_drop(p);
+	say(!a->profiles && a->refs == 1, "dropped without a welcome");
+	for (int i = 0; i < SPARE_PROFILES + 5; i++) {
+		char pair[16] = "n";
+		snprintf(pair + 2, sizeof pair - 2, "%d", i);
+		p = profile_get(a, pair, 2 + strlen(pair + 2) + 1);
+		profile_report(p, "n", pair + 2);
+		p->welcomed = true;
+		profile_drop(p);
+	}
+	say(all->spare == SPARE_PROFILES && a->refs == SPARE_PROFILES + 1, "so many are kept");
+	p = GET(a, "n\0007");
+	say(p->welcome && p->refs == 1 && all->spare == SPARE_PROFILES - 1, "and used again");
+	profile_drop(profile_hold(p));
+	say(p->refs == 1, "counted anew");
+	profile_drop(p);
+	account_drop(a);
+	say(all->spare == SPARE_PROFILES && account_get(all, "ann", "shop") == a,
+	    "they hold the account");
+	accounts_free(all);
+}
+
+static bool welcome_is(const struct profile *p, const char *want, size_t n)
+{
+	return p->welcome_len == n && !memcmp(p->welcome, want, n);
+}
+
+static void test_welcome(void)
+{
+	struct accounts *all = accounts_new();
+	struct account *a = account_get(all, "ann", "shop");
+	struct profile *p = GET(a, "a\0001"), *q = GET(a, "a\0002");
+	static const char one[] = "S\0\0\0\x9TZ\0u\0",
+	    two[] = "S\0\0\0\x9TZ\0u\0S\0\0\0\x8" "b\0x\0";
+	static const char last[] = "S\0\0\0\x0c" "tz\0Rome\0S\0\0\0\x8" "b\0x\0";
+
+	say(profile_copy_welcome(q, p) == -1 && !q->welcome, "no welcome to copy");
+	say(profile_report(p, "TZ", "u") == 0 && welcome_is(p, one, sizeof one - 1),
+	    "a first report");
+	profile_report(p, "b", "x");
+	say(welcome_is(p, two, sizeof two - 1), "goes before the second");
+	profile_report(p, "tz", "Rome");
+	say(welcome_is(p, last, sizeof last - 1), "is replaced in its place");
+	profile_report(p, "b", "");
+	profile_report(p, "b", "x");
+	say(welcome_is(p, last, sizeof last - 1), "at the end, too");
+	profile_report(q, "c", "old");
+	say(profile_copy_welcome(q, p) == 0 && welcome_is(q, last, sizeof last - 1)
+	    && q->welcome != p->welcome, "copied over another");
+	accounts_free(all);
+}
+
+/* --- differences --- */
+
+static const char *difference(const struct profile *from, const struct profile *to)
+{
+	static char sql[512];
+
+	return profile_difference(from, to, sql, sizeof sql) ? sql : "impossible";
+}
+
+#define SET(name, value) "pg_catalog.set_config( E'" name "', E'" value "', false)"
+#define WAY(from, to, want) do { const char *d_ = difference(from, to); \
+	say(!strcmp(d_, want), "%s", d_); } while (0)
+
+static void test_difference(void)
+{
+	struct accounts *all = accounts_new();
+	struct account *a = account_get(all, "ann", "shop");
+	struct profile *none = profile_get(a, NULL, 0), *x = GET(a, "a\0x"), *y = GET(a, "a\0y");
+	struct profile *two = GET(a, "a\0x\0b\0it's"), *back = GET(a, "a\0\\'\\\\''");
+	struct profile *options = GET(a, "a\0x\0options\0-c b=1"), *name = GET(a, "it's \\\0x");
+
+	WAY(x, x, "");
+	WAY(none, none, "");
+	WAY(none, x, "SELECT " SET("a", "x"));
+	WAY(x, y, "SELECT " SET("a", "y"));
+	WAY(x, two, "SELECT " SET("b", "it''s"));
+	WAY(none, two, "SELECT " SET("a", "x") ", " SET("b", "it''s"));
+	WAY(none, back, "SELECT " SET("a", "\\\\''\\\\\\\\''''"));
+	WAY(none, name, "SELECT " SET("it''s \\\\", "x"));
+	WAY(x, none, "impossible");
+	WAY(x, options, "impossible");
+	WAY(options, x, "impossible");
+	WAY(options, options, "");
+
+	profile_report(none, "A", "dflt");
+	WAY(x, none, "impossible");             /* not all of its reports are there yet */
+	none->welcomed = true;
+	WAY(x, none, "SELECT " SET("a", "dflt"));
+	WAY(GET(a, "A\0dflt"), none, "");
+	WAY(two, none, "impossible");           /* b was never reported */
+	WAY(two, y, "impossible");
+	profile_report(x, "b", "bee's");
+	x->welcomed = true;
+	WAY(two, none, "SELECT " SET("a", "dflt") ", " SET("b", "bee''s"));
+	WAY(two, y, "SELECT " SET("a", "y") ", " SET("b", "bee''s"));
+	profile_report(options, "c", "of options");
+	options->welcomed = true;
+	WAY(GET(a, "c\0x"), none, "impossible");        /* options may have set it */
+	accounts_free(all);
+}
+
+static void test_room(void)
+{
+	struct accounts *all = accounts_new();
+	struct account *a = account_get(all, "ann", "shop");
+	struct profile *none = profile_get(a, NULL, 0), *p = GET(a, "a\0it's");
+	size_t need = strlen(difference(none, p)) + 1;
+	bool ok = true;
+
+	for (size_t n = 0; n <= need; n++) {
+		char *sql = malloc(n ? n : 1);
+		ok &= profile_difference(none, p, sql, n) == (n == need);
+		free(sql);
+	}
+	say(ok, "it takes %zu bytes, no less", need);
+	accounts_free(all);
+}
+
+int main(void)
+{
+	test_accounts();
+	test_profiles();
+	test_too_many();
+	test_spare();
+	test_welcome();
+	test_difference();
+	test_room();
+	return done();
+}

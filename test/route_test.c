@@ -1,0 +1,320 @@
+/* route_test.c - what may be balanced after what, and which node takes it. */
+#include "../sql_lex.c"
+#include "../sql_query.c"
+#include "../sql.c"
+
+/* The configuration's scanner and the classifier use some of the same words. */
+#undef WORDS
+#define scan conf_scan
+#define token conf_token
+#define number conf_number
+#define letter conf_letter
+#define string conf_string
+#define digits conf_digits
+#define word conf_word_
+#include "../conf_scan.c"
+#include "../conf_value.c"
+#include "../conf.c"
+#undef scan
+#undef token
+#undef number
+#undef letter
+#undef string
+#undef digits
+#undef word
+
+#include "../node.c"
+#include "../route.c"
+
+#include "t.h"
+
+static struct nodes *nodes;
+static struct route rt;
+
+/* The loop and the log below the nodes: nobody waits here. */
+int64_t loop_now(const struct loop *l) { (void)l; return 0; }
+int timer_set(struct loop *l, struct timer *t, int64_t ms) { (void)l; t->at = ms; return 0; }
+void timer_stop(struct loop *l, struct timer *t) { (void)l; t->at = 0; }
+int loop_job(struct loop *l, enum lane lane,
+    struct job *j) { (void)l; (void)lane; (void)j; return -1; }
+
+void log_write(struct log *l, struct log_who *who, enum level v, const char *detail,
+	const char *hint, const char *fmt, ...)
+{
+	(void)l, (void)who, (void)v, (void)detail, (void)hint, (void)fmt;
+}
+
+static void shout(void *ctx, enum level v, const char *file, int line, const char *text)
+{
+	(void)ctx;
+	if (v >= LEVEL_WARNING)
+		printf("# %s:%d: %s\n", file ? file : "-", line, text);
+}
+
+static void on_change(void *ctx, struct node *n)
+{
+	(void)ctx;
+	(void)n;
+}
+
+/* Three nodes, 1 the primary, of weights 1, 2 and 1; and these lines. */
+static void begin(const char *lines)
+{
+	static const char base[] = "backend_port0 = 5432\nbackend_weight0 = 1\n"
+		"backend_port1 = 5433\nbackend_weight1 = 2\nbackend_flag1 = 'ALWAYS_PRIMARY'\n"
+		"backend_port2 = 5434\nbackend_weight2 = 1\n";
+	const struct conf_messages messages = { shout, NULL };
+	char path[] = "/tmp/route_test.XXXXXX";
+	int fd = mkstemp(path);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+
+	if (!f || fprintf(f, "%s%s\n", base, lines) < 0 || fclose(f))
+		exit(1);
+	const struct conf *conf = conf_load(path, NULL, &messages);
+	unlink(path);
+	nodes = conf ? nodes_new(conf, NULL, NULL) : NULL;
+	if (!nodes || route_init(&rt, conf, nodes) < 0)
+		exit(1);
+	nodes->changed = on_change;
+	nodes->random = 88172645463325252;
+}
+
+static void end(void)
+{
+	route_free(&rt);
+	conf_free((struct conf *)(uintptr_t)rt.conf);
+	nodes_free(nodes);
+}
+
+static bool gate(const char *text)
+{
+	struct sql_facts f;
+
+	sql_classify(&f, text, strlen(text), &rt.rules);
+	return route_gate(&rt, &f);
+}
+
+static bool reads(const struct session *s, const char *text)
+{
+	return route_reads(&rt, s, text, strlen(text));
+}
+
+static void wrote(struct session *s, const char *text)
+{
+	session_wrote(s, &rt, text, strlen(text));
+}
+
+/* --- the gate --- */
+
+static void test_gate(void)
+{
+	begin("write_function_list = 'w.*'\nprimary_routing_query_pattern_list = '.*secret.*'");
+	say(gate("SELECT 1") && gate("(VALUES (1))") && gate("SHOW a") && gate(""), "reads");
+	say(!gate("INSERT INTO t VALUES (1)") && !gate("VALUES (1)") && !gate("SELECT 1 FOR UPDATE") && !gate("BEGIN"), "not reads");
+	say(gate("SELECT f()") && !gate("SELECT wipe()"), "functions that write");
+	say(!gate("SELECT * FROM Secrets"), "patterns");
+	say(!gate("/* x */ SELECT 1") && gate("/* x */ SHOW a"), "a comment in front of a SELECT");
+	say(gate("  SELECT 1"), "blanks in front");
+	end();
+	begin("allow_sql_comments = on\nread_only_function_list = 'f'");
+	say(gate("/* x */ SELECT 1"), "comments allowed");
+	say(gate("SELECT f()") && !gate("SELECT g()"), "functions that only read");
+	end();
+	begin("ignore_leading_white_space = off");
+	say(!gate(" SELECT 1") && gate("SELECT 1") && gate(" SHOW a"), "blanks not allowed");
+	end();
+}
+
+static void test_writes(void)
+{
+	static const char *const yes[] = { "INSERT INTO t VALUES (1)", "CREATE TABLE t ()",
+	    "SET a = 1",
+		"SELECT f() FOR UPDATE", "EXPLAIN ANALYZE DELETE FROM t", "gibberish",
+		"SET TRANSACTION READ WRITE" };
+	static const char *const no[] = { "BEGIN", "COMMIT", "ROLLBACK", "EXECUTE p",
+	    "DEALLOCATE p", "",
+		"EXPLAIN SELECT 1", "EXPLAIN DELETE FROM t", "SET TRANSACTION READ ONLY" };
+	struct sql_facts f;
+
+	for (size_t i = 0; i < sizeof yes / sizeof *yes; i++) {
+		sql_classify(&f, yes[i], strlen(yes[i]), NULL);
+		say(route_writes(&f), "a write: %s", yes[i]);
+	}
+	for (size_t i = 0; i < sizeof no / sizeof *no; i++) {
+		sql_classify(&f, no[i], strlen(no[i]), NULL);
+		say(!route_writes(&f), "no write: %s", no[i]);
+	}
+}
+
+/* --- reads after a write --- */
+
+/* May each be balanced: "SELECT * FROM t" in the transaction after UPDATE t, "SELECT * FROM u" there;
+ * outside afterwards; in the next transaction? */
+static void test_modes(void)
+{
+	static const struct { const char *mode, *want; } modes[] = {
+		{ "off", "yyyy" },
+		{ "transaction", "nnyy" },
+		{ "trans_transaction", "nnyn" },
+		{ "always", "nnnn" },
+		{ "dml_adaptive", "nyyy" },
+	};
+
+	for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+		struct session s = { .in_transaction = true };
+		char lines[80], got[5] = "";
+
+		snprintf(lines, sizeof lines, "disable_load_balance_on_write = '%s'",
+		    modes[i].mode);
+		begin(lines);
+		say(reads(&s, "SELECT * FROM t"), "%s: before it", modes[i].mode);
+		wrote(&s, "UPDATE t SET a = 1");
+		got[0] = "ny"[reads(&s, "SELECT * FROM t")];
+		got[1] = "ny"[reads(&s, "SELECT * FROM u")];
+		session_ended_transaction(&s);
+		got[2] = "ny"[reads(&s, "SELECT * FROM t")];
+		s.in_transaction = true;
+		got[3] = "ny"[reads(&s, "SELECT * FROM t")];
+		say(!strcmp(got, modes[i].want), "%s: %s", modes[i].mode, got);
+		session_free(&s);
+		end();
+	}
+}
+
+static void test_relations(void)
+{
+	struct session s = { .in_transaction = true };
+
+	begin("disable_load_balance_on_write = 'dml_adaptive'\n"
+	      "dml_adaptive_object_relationship_list = 't:v,f():w,t:g()'");
+	wrote(&s, "INSERT INTO T VALUES (1)");
+	say(!reads(&s, "SELECT * FROM v") && !reads(&s, "SELECT g()"), "what hangs on the table");
+	say(reads(&s, "SELECT g FROM x") && reads(&s, "SELECT * FROM w"), "and no more");
+	wrote(&s, "SELECT f()");
+	say(!reads(&s, "SELECT * FROM w"), "what hangs on a function");
+	say(!reads(&s, "SELECT 'open"), "what cannot be read may be anything");
+	unsigned n = s.written.n;
+	wrote(&s, "INSERT INTO t VALUES (1)");
+	say(s.written.n == n, "each is noted once");
+	session_ended_transaction(&s);
+	say(!s.written.n && reads(&s, "SELECT * FROM v"), "forgotten with the transaction");
+	end();
+}
+
+static void test_session(void)
+{
+	struct session s = { .in_transaction = true, .serializable = true };
+
+	begin("");
+	say(!reads(&s, "SELECT 1"), "a serializable transaction");
+	s = (struct session){ .in_transaction = true, .no_replica = true };
+	say(!reads(&s, "SELECT 1"), "one that the replica left");
+	session_ended_transaction(&s);
+	say(reads(&s, "SELECT 1"), "until its end");
+	s = (struct session){ .serializable_always = true };
+	say(!reads(&s, "SELECT 1"), "serializable by default");
+	s = (struct session){ 0 };
+	session_made_temporary(&s, "tmp");
+	session_made_temporary(&s, "tmp");
+	say(s.temporary.n == 1 && !reads(&s, "SELECT * FROM Tmp"), "a temporary table");
+	session_ended_transaction(&s);
+	say(!reads(&s, "SELECT * FROM tmp") && reads(&s, "SELECT * FROM t"), "for the session");
+	session_free(&s);
+	end();
+}
+
+/* --- which node? --- */
+
+/* Out of 1000 new sessions, how many hundreds go to each node. */
+static const char *shares(const char *user, const char *database, const char *application)
+{
+	static char out[32];
+	int n[3] = { 0 };
+
+	for (int i = 0; i < 1000; i++) {
+		struct session s = { 0 };
+		n[route_node(&rt, &s, user, database, application)->id]++;
+	}
+	snprintf(out, sizeof out, "%d %d %d", (n[0] + 50) / 100, (n[1] + 50) / 100,
+	    (n[2] + 50) / 100);
+	return out;
+}
+
+#define GOES(u, d, a, ...) do { const char *is_ = shares(u, d, a); bool ok_is = false; \
+	const char *const want_[] = { __VA_ARGS__ }; \
+	for (size_t i_ = 0; i_ < sizeof want_ / sizeof *want_; i_++) ok_is |= !strcmp(is_, want_[i_]); \
+	say(ok_is, "%s, %s, %s: %s", u, d, a, is_); } while (0)
+
+static void test_weights(void)
+{
+	begin("");
+	GOES("u", "d", "a", "2 5 3", "3 5 2", "3 5 3", "2 5 2");
+	node_failed(&nodes->node[1], "test");
+	GOES("u", "d", "a", "5 0 5");
+	node_failed(&nodes->node[2], "test");
+	GOES("u", "d", "a", "10 0 0");
+	node_failed(&nodes->node[0], "test");
+	GOES("u", "d", "a", "0 10 0");          /* the primary, if there is nothing better */
+	node_worked(&nodes->node[2]);
+	GOES("u", "d", "a", "0 0 10");
+	say(nodes_draw(nodes, true) == &nodes->node[2] && nodes_balance(nodes), "a standby");
+	end();
+}
+
+static void test_redirects(void)
+{
+	begin("user_redirect_preference_list = 'ann:primary,bob:2,eve:standby,sue:0(0.5),joe:7'\n"
+	      "database_redirect_preference_list = 'shop:0'\n"
+	      "app_name_redirect_preference_list = 'psql:2,top:primary(0.0)'");
+	GOES("ann", "d", "a", "0 10 0");
+	GOES("bob", "d", "a", "0 0 10");
+	GOES("eve", "d", "a", "5 0 5");
+	GOES("joe", "d", "a", "2 5 3", "3 5 2", "3 5 3", "2 5 2");      /* there is no node 7 */
+	GOES("bob", "shop", "a", "10 0 0");
+	GOES("ann", "shop", "psql", "0 0 10");
+	GOES("ann", "d", "top",
+	    "5 0 5");                               /* never the primary, then */
+	GOES("sue", "d", "a", "6 3 1", "6 2 1", "6 3 2", "7 2 1");
+	node_failed(&nodes->node[2], "test");
+	GOES("bob", "d", "a", "3 7 0");
+	GOES("eve", "d", "a", "10 0 0");
+	end();
+}
+
+static void test_sessions_node(void)
+{
+	struct session s = { 0 };
+	bool same = true, others = false;
+
+	begin("");
+	struct node *n = route_node(&rt, &s, "u", "d", "a");
+	for (int i = 0; i < 50; i++)
+		same &= route_node(&rt, &s, "u", "d", "a") == n;
+	say(same && s.node == n, "a session keeps its node");
+	node_failed(n, "test");
+	for (int i = 0; i < 50; i++)
+		others |= route_node(&rt, &s, "u", "d", "a") == n;
+	say(!others && s.node == n, "others serve while it is down");
+	node_worked(n);
+	say(route_node(&rt, &s, "u", "d", "a") == n, "and it again afterwards");
+	end();
+	begin("statement_level_load_balance = on");
+	s.node = n = &nodes->node[0];
+	for (int i = 0; i < 50; i++)
+		others |= route_node(&rt, &s, "u", "d", "a") != n;
+	say(others, "or each statement is drawn");
+	end();
+}
+
+int main(void)
+{
+	test_gate();
+	test_writes();
+	test_modes();
+	test_relations();
+	test_session();
+	test_weights();
+	test_redirects();
+	test_sessions_node();
+	return done();
+}
