@@ -157,8 +157,22 @@ static int split(const char *pairs, size_t len, struct pair *out)
 	return n;
 }
 
-/* Sorted, names in lower case, so that equal settings are equal bytes.  qsort() would not keep
- * the order of equal names, of which the last one counts: take that one only. */
+/* Of equal names the last one counts. */
+static int drop_overruled(struct pair *list, int n)
+{
+	int kept = 0;
+
+	for (int i = 0; i < n; i++) {
+		bool again = false;
+		for (int k = i + 1; k < n && !again; k++)
+			again = !strcasecmp(list[i].name, list[k].name);
+		if (!again)
+			list[kept++] = list[i];
+	}
+	return kept;
+}
+
+/* Sorted, names in lower case, so that equal settings are equal bytes. */
 static size_t pack(const char *pairs, size_t len, char *out)
 {
 	struct pair list[PAIRS_MAX];
@@ -167,12 +181,7 @@ static size_t pack(const char *pairs, size_t len, char *out)
 
 	if (n < 0)
 		return SIZE_MAX;
-	for (int i = 0; i < n; i++)
-		for (int k = i + 1; k < n; k++)
-			if (list[i].name && !strcasecmp(list[i].name, list[k].name)) {
-				list[i--] = list[--n];
-				break;
-			}
+	n = drop_overruled(list, n);
 	qsort(list, (size_t)n, sizeof *list, by_name);
 	for (int i = 0; i < n; i++) {
 		for (const char *c = list[i].name; ; c++) {

@@ -150,7 +150,7 @@ int conn_keep(struct conn *c, const uint8_t *p, size_t len)
 
 int conn_unread(struct conn *c, size_t at, const uint8_t *p, size_t len)
 {
-	if (kept_add(&c->in, p, len) < 0)
+	if (kept_len(c->in) + len > NET_KEEP + NET_RECV / 2 || kept_add(&c->in, p, len) < 0)
 		return -1;
 	uint8_t *from = c->in->data + c->in->r + at;
 	memmove(from + len, from, kept_len(c->in) - at - len);

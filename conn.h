@@ -68,7 +68,7 @@ long conn_refill(struct net *n, struct conn *c, uint8_t **p);
 /* Keeps these bytes for the next fill.  -1: too many, or no memory. */
 int conn_keep(struct conn *c, const uint8_t *p, size_t len);
 
-/* Puts bytes back, behind the first `at` of those that are kept.  -1: no memory. */
+/* Puts bytes back, behind the first `at` of those that are kept.  -1: too many, or no memory. */
 int conn_unread(struct conn *c, size_t at, const uint8_t *p, size_t len);
 size_t conn_kept(const struct conn *c);
 

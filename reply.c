@@ -334,9 +334,10 @@ static void apply_set(struct client *c, struct server *s, const struct effect *e
 	sql_parameter(name, e->text, &e->facts);
 	if (e->facts.flags & SQL_LOCAL && !c->session.in_transaction)
 		return;
-	if ((e->facts.flags & SQL_ALL) || !strcmp(name, "default_transaction_isolation")
-	    || !strcmp(name, "session characteristics"))
+	if ((e->facts.flags & SQL_ALL) || !strcmp(name, "default_transaction_isolation"))
 		c->session.serializable_always = (e->facts.flags & SQL_SERIALIZABLE) != 0;
+	else if (!strcmp(name, "session characteristics"))
+		c->session.serializable_always |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
 	if (!strcmp(name, "transaction_isolation"))
 		c->session.serializable |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
 	script_note(c, s, e, &e->facts, name);

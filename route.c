@@ -222,7 +222,7 @@ struct node *route_node(const struct route *rt, struct session *s, const char *u
 	const struct conf_redirect *r = NULL, *more;
 	struct node *n = NULL;
 
-	bool keep = s->node && !conf->statement_level_load_balance;
+	bool keep = s->node && conf->node[s->node->id].used && !conf->statement_level_load_balance;
 	if (keep && s->node->state != NODE_DOWN)
 		return s->node;
 	if ((more = conf_redirect(&conf->user_redirect_preference_list, user)))

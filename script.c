@@ -21,18 +21,27 @@ static bool for_good(const struct script_line *l)
 	       || l->kind == SQL_DISCARD;
 }
 
-static bool resets_all(const struct script_line *l)
+/* RESET ALL leaves who the session is; DISCARD ALL does not. */
+static bool resets(const struct script_line *l, const struct script_line *earlier)
 {
-	return (l->flags & SQL_ALL) && (l->kind == SQL_RESET || l->kind == SQL_DISCARD);
+	if (!(l->flags & SQL_ALL))
+		return false;
+	return l->kind == SQL_DISCARD || (l->kind == SQL_RESET && strcmp(earlier->name, "role")
+	                                  && strcmp(earlier->name, "session_authorization"));
+}
+
+/* SESSION CHARACTERISTICS is several parameters by one name. */
+static bool same_parameter(const struct script_line *a, const struct script_line *b)
+{
+	return for_good(b) && *a->name && !strcmp(a->name, b->name)
+	       && strcmp(a->name, "session characteristics");
 }
 
 /* Is the line made pointless by a later one? */
 static bool overruled(const struct script *s, uint32_t i)
 {
 	for (uint32_t k = i + 1; k < s->n; k++)
-		if (resets_all(&s->line[k])
-		    || (for_good(&s->line[k]) && *s->line[i].name
-		        && !strcmp(s->line[k].name, s->line[i].name)))
+		if (resets(&s->line[k], &s->line[i]) || same_parameter(&s->line[i], &s->line[k]))
 			return true;
 	return false;
 }

@@ -133,9 +133,10 @@ void stmt_drop(struct stmts *all, struct stmt *s)
 
 static char gone[] = "";        /* the mark of a name that was removed */
 
-static uint32_t name_hash(const char *name)
+/* Keyed, as clients choose the names. */
+static uint32_t name_hash(const struct names *m, const char *name)
 {
-	uint32_t h = 2166136261u;
+	uint32_t h = m->seed;
 
 	for (; *name; name++)
 		h = (h ^ (uint8_t)*name) * 16777619u;
@@ -156,7 +157,7 @@ struct stmt *names_find(const struct names *m, const char *name)
 {
 	if (!m->used)
 		return NULL;
-	const struct name *n = find(m, name, name_hash(name));
+	const struct name *n = find(m, name, name_hash(m, name));
 	return n ? n->stmt : NULL;
 }
 
@@ -175,7 +176,7 @@ static int make_room(struct names *m)
 {
 	if (m->cap && (m->used + m->marks + 1) * 4 <= m->cap * 3)
 		return 0;
-	struct names bigger = { .cap = FIRST_SLOTS };
+	struct names bigger = { .cap = FIRST_SLOTS, .seed = m->seed };
 	while (bigger.cap < (m->used + 1) * 2)
 		bigger.cap *= 2;
 	bigger.slot = calloc(bigger.cap, sizeof *bigger.slot);
@@ -191,7 +192,9 @@ static int make_room(struct names *m)
 
 int names_set(struct stmts *all, struct names *m, const char *name, struct stmt *s)
 {
-	uint32_t hash = name_hash(name);
+	if (!m->cap)
+		m->seed = (uint32_t)all->seed[0];
+	uint32_t hash = name_hash(m, name);
 	struct name *n = find(m, name, hash);
 
 	if (n) {
@@ -211,7 +214,7 @@ int names_set(struct stmts *all, struct names *m, const char *name, struct stmt 
 
 bool names_remove(struct stmts *all, struct names *m, const char *name)
 {
-	struct name *n = find(m, name, name_hash(name));
+	struct name *n = find(m, name, name_hash(m, name));
 
 	if (!n)
 		return false;

@@ -45,7 +45,7 @@ struct names {
 		struct stmt *stmt;
 		uint32_t hash;
 	} *slot;
-	uint32_t cap, used, marks;
+	uint32_t cap, used, marks, seed;
 };
 
 struct stmt *names_find(const struct names *m, const char *name);

@@ -110,7 +110,8 @@ static void test_gate(void)
 {
 	begin("write_function_list = 'w.*'\nprimary_routing_query_pattern_list = '.*secret.*'");
 	say(gate("SELECT 1") && gate("(VALUES (1))") && gate("SHOW a") && gate(""), "reads");
-	say(!gate("INSERT INTO t VALUES (1)") && !gate("VALUES (1)") && !gate("SELECT 1 FOR UPDATE") && !gate("BEGIN"), "not reads");
+	say(!gate("INSERT INTO t VALUES (1)") && !gate("VALUES (1)") && !gate("SELECT 1 FOR UPDATE")
+	    && !gate("BEGIN"), "not reads");
 	say(gate("SELECT f()") && !gate("SELECT wipe()"), "functions that write");
 	say(!gate("SELECT * FROM Secrets"), "patterns");
 	say(!gate("/* x */ SELECT 1") && gate("/* x */ SHOW a"), "a comment in front of a SELECT");
@@ -148,7 +149,8 @@ static void test_writes(void)
 
 /* --- reads after a write --- */
 
-/* May each be balanced: "SELECT * FROM t" in the transaction after UPDATE t, "SELECT * FROM u" there;
+/* May each be balanced: "SELECT * FROM t" in the transaction after UPDATE t,
+ * "SELECT * FROM u" there;
  * outside afterwards; in the next transaction? */
 static void test_modes(void)
 {
@@ -242,7 +244,8 @@ static const char *shares(const char *user, const char *database, const char *ap
 
 #define GOES(u, d, a, ...) do { const char *is_ = shares(u, d, a); bool ok_is = false; \
 	const char *const want_[] = { __VA_ARGS__ }; \
-	for (size_t i_ = 0; i_ < sizeof want_ / sizeof *want_; i_++) ok_is |= !strcmp(is_, want_[i_]); \
+	for (size_t i_ = 0; i_ < sizeof want_ / sizeof *want_; i_++) \
+		ok_is |= !strcmp(is_, want_[i_]); \
 	say(ok_is, "%s, %s, %s: %s", u, d, a, is_); } while (0)
 
 static void test_weights(void)

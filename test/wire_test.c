@@ -109,7 +109,7 @@ static void test_broken(void)
 
 static void test_field(void)
 {
-	static const char body[] = "SERROR\0VERROR\0C42P01\0Mno such table\0D\0";    /* and its zero */
+	static const char body[] = "SERROR\0VERROR\0C42P01\0Mno such table\0D\0";
 	size_t n = sizeof body;
 	const uint8_t *p = (const uint8_t *)body;
 	const char *f;
