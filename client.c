@@ -57,10 +57,8 @@ void client_cancel(struct clients *all, uint32_t pid, const uint8_t *key, size_t
 		return;
 	if (c->waiting) {
 		server_unborrow(&c->borrower);
-		struct refusal r = { .kind = REFUSED_FULL, .report = { "ERROR", "57014",
-			"canceling statement due to user request", NULL, NULL } };
-		c->wanted = nodes_primary(all->servers->nodes);
-		query_refused(c, &r);
+		c->canceled = true;
+		client_resume(c);
 	} else if (c->inflight && c->last->server->head->owner == c) {
 		server_cancel(c->last->server);
 	}
@@ -177,11 +175,7 @@ int client_relay(struct client *c, const uint8_t *body, size_t len)
 
 	if (c->phase == AT_GONE)
 		return -1;
-	if (len + WIRE_HEADER > NET_BUILD)
-		return client_refuse(c, "08006", "PostgreSQL ended the session", NULL, NULL);
-	struct put o = net_build(c->all->net, len + WIRE_HEADER);
-	put_message(&o, 'E', body, len);
-	client_say(c, &o);
+	conn_put_message(c->all->net, &c->conn, 'E', body, len);
 	log_write(c->all->log, &c->who, LEVEL_FATAL, NULL, NULL, "%s", text ? text : "session ended");
 	client_leave(c);
 	return -1;
@@ -218,6 +212,14 @@ static void go_on(struct task *t)
 
 	if (c->phase == AT_GONE) {
 		finish(c);
+		return;
+	}
+	if (c->canceled) {
+		c->canceled = false;
+		c->wanted = nodes_primary(c->all->servers->nodes);
+		query_refused(c, &(struct refusal){ REFUSED_FULL, { "ERROR", "57014",
+			"canceling statement due to user request", NULL, NULL }, NULL, 0 });
+		net_flush(net);
 		return;
 	}
 	long n = conn_refill(net, &c->conn, &p);
@@ -262,6 +264,8 @@ static void readable(struct watch *w, short revents)
 			loop_defer(c->all->loop, &c->task);
 		else if (c->paused)
 			unpause(c);
+		if (c->phase == AT_READY && (conn_kept(&c->conn) || c->ended))
+			client_resume(c);
 	}
 	if (!(revents & ~POLLOUT))
 		return;
@@ -354,8 +358,8 @@ static void lost(struct borrower *b, struct server *s, const uint8_t *farewell, 
 	bool primary = is_primary(s), in_transaction = s->status != 'I';
 
 	if (c->phase == AT_LOGIN) {
-		login_refused(c, &(struct refusal){ .kind = REFUSED_NODE, .report = { "FATAL", "08006",
-			"the server closed the connection", NULL, NULL } });
+		login_refused(c, &(struct refusal){ REFUSED_BACKEND, { "FATAL", "08006",
+			"the server closed the connection", NULL, NULL }, farewell, len });
 		return;
 	}
 	remove_lent(c, s);
@@ -367,7 +371,7 @@ static void lost(struct borrower *b, struct server *s, const uint8_t *farewell, 
 	c->primary_once |= !primary;    /* or a replica that breaks at once would be tried for ever */
 	if (c->told_fatal)
 		client_leave(c);
-	else if (c->lost_request || (primary && (in_transaction || c->pins)))
+	else if (c->lost_request || (primary && (in_transaction || c->pins || c->script.full)))
 		farewell ? client_relay(c, farewell, len)
 		         : client_refuse(c, "08006", "server closed the connection unexpectedly",
 		                         "The connection to PostgreSQL broke while it was in use.",

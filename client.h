@@ -88,6 +88,8 @@ struct client {
 	bool ended;                             /* it will send no more, but wants its answers */
 	bool skip;                              /* an error was answered: ignore up to Sync */
 	bool waiting;                           /* for a server */
+	bool canceled;                          /* while it waited */
+	uint8_t hellos;                         /* SSLRequest and GSSENCRequest packets so far */
 	bool primary_once;                      /* the next request goes to the primary */
 	bool copying;                           /* COPY FROM STDIN: the last request takes data */
 	bool paused;                            /* its servers are not read: it is slow */

@@ -150,7 +150,7 @@ int conn_keep(struct conn *c, const uint8_t *p, size_t len)
 
 int conn_unread(struct conn *c, size_t at, const uint8_t *p, size_t len)
 {
-	if (kept_len(c->in) + len > NET_KEEP + NET_RECV / 2 || kept_add(&c->in, p, len) < 0)
+	if (kept_len(c->in) + len > NET_KEEP || kept_add(&c->in, p, len) < 0)
 		return -1;
 	uint8_t *from = c->in->data + c->in->r + at;
 	memmove(from + len, from, kept_len(c->in) - at - len);
@@ -175,6 +175,8 @@ size_t conn_pending(const struct conn *c)
 
 struct put net_build(struct net *n, size_t want)
 {
+	if (want > NET_BUILD)
+		want = NET_BUILD;       /* what does not fit marks itself full */
 	if (NET_BUILD - n->built < want)
 		net_flush(n);
 	struct put o = { .base = n->build + n->built, .cap = want };
@@ -195,6 +197,23 @@ void conn_put(struct net *n, struct conn *c, const void *p, size_t len)
 	if (n->nsegments == SEGMENTS)
 		net_flush(n);
 	n->segments[n->nsegments++] = (struct segment){ c, p, len };
+}
+
+int conn_put_message(struct net *n, struct conn *c, char type, const void *body, size_t len)
+{
+	bool fits = len + WIRE_HEADER <= NET_BUILD;
+	uint8_t *block = fits ? NULL : malloc(len + WIRE_HEADER);
+	struct put o = fits ? net_build(n, len + WIRE_HEADER)
+	                    : (struct put){ .base = block, .cap = len + WIRE_HEADER };
+
+	if (!fits && !block)
+		return -1;
+	put_message(&o, type, body, len);
+	conn_put(n, c, o.base, o.len);
+	if (!fits)
+		net_flush(n);
+	free(block);
+	return 0;
 }
 
 static void broke(struct conn *c)

@@ -25,7 +25,7 @@
 
 enum {
 	NET_RECV = 64 * 1024,                   /* received at once */
-	NET_KEEP = 136 * 1024,                  /* the most that conn_keep() takes */
+	NET_KEEP = 208 * 1024,                  /* the most that conn_keep() takes */
 	NET_BUILD = 64 * 1024,
 };
 
@@ -78,6 +78,9 @@ void conn_put(struct net *n, struct conn *c, const void *p, size_t len);
 
 /* Whether the peer's bytes are wanted.  While not, only its end is noticed. */
 void conn_reading(struct net *n, struct conn *c, bool on);
+
+/* Sends a message of any length: the body is copied.  -1 without memory. */
+int conn_put_message(struct net *n, struct conn *c, char type, const void *body, size_t len);
 
 /* Bytes that the peer has not taken.  Whoever produces them stops while there
  * are any; conn_drain() is called when the socket is writable, and returns

@@ -31,6 +31,7 @@ struct dial {
 	enum node_role role;
 	struct scram_keys keys;
 	bool have_keys;
+	bool doubtful;                          /* SCRAM began, and the server has not proved itself yet */
 	struct derivation *waits;               /* for keys */
 	struct scram_client scram;
 };
@@ -104,6 +105,10 @@ static void backend_says_no(struct server *s, const uint8_t *body, size_t len)
 		node_trouble(s, why);
 		return;
 	}
+	if (code && !strcmp(code, "28P01") && !s->dial->secret) {
+		account_set_password(s->account, NULL);         /* what was proved once is no longer true */
+		s->account->have_keys = false;
+	}
 	server_refused(s, &(struct refusal){ REFUSED_BACKEND,
 		{ "FATAL", code ? code : "08006", text ? text : "login refused", NULL, NULL }, body, len });
 }
@@ -135,10 +140,7 @@ static const char *clear_password(const struct server *s)
 
 static void say(struct server *s, char type, const void *body, size_t len)
 {
-	struct put o = net_build(s->all->net, len + WIRE_HEADER);
-
-	put_message(&o, type, body, len);
-	conn_put(s->all->net, &s->conn, o.base, o.len);
+	conn_put_message(s->all->net, &s->conn, type, body, len);
 }
 
 static void answer_clear(struct server *s)
@@ -193,6 +195,7 @@ static void scram_begin(struct server *s, struct msg *m)
 		no_secret(s, "SCRAM");
 		return;
 	}
+	s->dial->doubtful = true;
 	s->dial->scram = (struct scram_client){ 0 };
 	int n = getrandom(nonce, sizeof nonce, 0) == sizeof nonce
 	        ? scram_client_first(&s->dial->scram, first, sizeof first, nonce, NULL, 0, false) : -1;
@@ -329,6 +332,8 @@ static void scram_end(struct server *s, struct msg *m)
 	if (!s->dial->have_keys || scram_client_verify(&s->dial->scram, (const char *)m->at,
 	                                               (size_t)(m->end - m->at), &s->dial->keys, &why) < 0)
 		node_trouble(s, "it could not prove that it knows the password");
+	else
+		s->dial->doubtful = false;
 }
 
 /* --- login ---------------------------------------------------------------------------- */
@@ -336,8 +341,8 @@ static void scram_end(struct server *s, struct msg *m)
 static void learn(struct server *s, enum demand demand)
 {
 	s->demand = demand;
-	if (s->account->demand == DEMAND_UNKNOWN || s->node == nodes_primary(s->all->nodes))
-		s->account->demand = demand;
+	if (s->node == nodes_primary(s->all->nodes))
+		s->account->demand = demand;    /* a replica may trust where the primary asks */
 }
 
 static void authentication(struct server *s, struct msg *m)
@@ -350,6 +355,10 @@ static void authentication(struct server *s, struct msg *m)
 	}
 	switch (get_u32(m)) {
 	case 0:
+		if (s->dial->doubtful) {
+			node_trouble(s, "it did not prove that it knows the password");
+			return;
+		}
 		if (s->demand == DEMAND_UNKNOWN)
 			learn(s, DEMAND_NOTHING);
 		break;
@@ -404,7 +413,7 @@ static void logged_in(struct server *s)
 	struct dial *d = s->dial;
 
 	timer_stop(s->all->loop, &s->timer);
-	if (d->secret) {
+	if (d->secret && s->demand != DEMAND_NOTHING) {
 		account_set_password(s->account, d->secret);
 		if (d->have_keys)
 			remember_keys(s->account, &d->scram, &d->keys);

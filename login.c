@@ -393,7 +393,7 @@ static int clear_answered(struct client *c, struct msg *m)
 		return bad_packet(c, "malformed PasswordMessage");
 	if (!*password)
 		return client_refuse(c, "28P01", "empty password returned by client", NULL, NULL);
-	bool checked = e && (e->kind == PASSWD_CLEAR || e->kind == PASSWD_MD5);
+	bool checked = e && (e->kind == PASSWD_CLEAR || e->kind == PASSWD_MD5 || e->kind == PASSWD_SCRAM);
 	if (checked && !passwd_check_clear(e, password, strlen(password)))
 		return wrong_password(c);
 	if (checked && e->kind == PASSWD_CLEAR)
@@ -605,7 +605,7 @@ static void hello(struct client *c, struct msg *m)
 	struct put o = net_build(c->all->net, 8);
 	char text[96];
 
-	if ((code == WIRE_SSL || code == WIRE_GSSENC) && m->at == m->end) {
+	if ((code == WIRE_SSL || code == WIRE_GSSENC) && m->at == m->end && c->hellos++ < 2) {
 		put_byte(&o, 'N');
 		client_say(c, &o);
 	} else if (code == WIRE_CANCEL) {

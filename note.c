@@ -76,15 +76,33 @@ static int run_line(struct server *s, const struct script_line *l)
 	return server_own(s, l->text, must_work, NULL);
 }
 
+/* What a RESET among them brought back is what the server started with, not the session. */
+static int restart_values(struct server *s)
+{
+	char sql[WIRE_STARTUP_MAX];
+
+	if (s->start == s->profile || !profile_difference(s->start, s->profile, sql, sizeof sql) || !*sql)
+		return 0;
+	return server_own(s, sql, must_work, NULL);
+}
+
 int catch_up(struct client *c, struct server *s)
 {
 	if (s->script == c->script.serial)
 		return 0;
-	for (uint32_t i = 0; i < c->script.n; i++)
-		if (c->script.line[i].serial > s->script && run_line(s, &c->script.line[i]) < 0)
+	bool reset = false;
+	for (uint32_t i = 0; i < c->script.n; i++) {
+		const struct script_line *l = &c->script.line[i];
+		if (l->serial <= s->script)
+			continue;
+		if (run_line(s, l) < 0)
 			return -1;
+		reset |= l->kind == SQL_RESET || l->kind == SQL_DISCARD || (l->flags & SQL_DEFAULT);
+		if (l->kind == SQL_DISCARD && s->tail)
+			s->tail->deallocates = true;
+	}
 	s->script = c->script.serial;
-	return 0;
+	return reset ? restart_values(s) : 0;
 }
 
 static void quote(char *out, size_t size, const char *prefix, const char *name)
@@ -100,35 +118,82 @@ static void quote(char *out, size_t size, const char *prefix, const char *name)
 	out[at] = 0;
 }
 
-/* Statements are re-created by a request of our own in front of the client's: Parse, Sync. */
-static int send_parse(struct server *s, const char *name, struct stmt *st)
+static int note_effect(struct request *r, const struct sql_facts *f, const char *text, size_t len)
 {
-	struct net *net = s->all->net;
-	size_t size = strlen(name) + 1 + st->len;
-	uint8_t *block = malloc(size + WIRE_HEADER * 2);
+	struct effect *e = malloc(sizeof *e + len + 1), **at = &r->effects;
 
-	if (!block)
+	if (!e)
 		return -1;
-	struct put o = { .base = block, .cap = size + WIRE_HEADER * 2 };
+	*e = (struct effect){ .command = r->executes, .facts = *f, .len = (uint32_t)len };
+	memcpy(e->text, text, len);
+	e->text[len] = 0;
+	while (*at)
+		at = &(*at)->next;
+	*at = e;
+	return 0;
+}
+
+/* Statements are re-created by a request of our own in front of the client's: Parse, Sync.  In an
+ * open request they go in between, and the answer is hidden. */
+static int send_parse(struct server *s, struct request *r, const char *name, struct stmt *st)
+{
+	struct expect e = { '1', false, r != NULL, *name ? (char *)(uintptr_t)name : NULL, st };
+	struct net *net = s->all->net;
+	size_t size = strlen(name) + 1 + st->len + WIRE_HEADER * 2;
+	uint8_t *block = malloc(size);
+	struct put o = { .base = block, .cap = size };
+
+	struct request *to = r ? r : block ? server_own_request(s, NULL, NULL) : NULL;
+	if (!block || !to || request_expect(s->all, to, e) < 0) {
+		free(block);
+		return -1;
+	}
 	put_begin(&o, 'P');
 	put_text(&o, name);
 	put_bytes(&o, st->text, st->len);
 	put_end(&o);
-	put_message(&o, 'S', NULL, 0);
-	struct request *r = server_own_request(s, NULL, NULL);
-	if (r && request_expect(s->all, r, (struct expect){ '1', false, *name ? (char *)(uintptr_t)name : NULL, st }) == 0) {
-		conn_put(net, &s->conn, o.base, o.len);
-		net_flush(net);
-	}
+	if (r)
+		r->owed++;
+	else
+		put_message(&o, 'S', NULL, 0);
+	conn_put(net, &s->conn, o.base, o.len);
+	net_flush(net);
 	free(block);
-	return r ? 0 : -1;
+	return 0;
 }
 
-static int send_prepare(struct server *s, const char *name, struct stmt *st)
+static int send_close(struct server *s, struct request *r, const char *name)
 {
+	struct expect e = { '3', false, true, (char *)(uintptr_t)name, NULL };
+	struct put o = net_build(s->all->net, strlen(name) + 8);
+
+	put_begin(&o, 'C');
+	put_byte(&o, 'S');
+	put_text(&o, name);
+	put_end(&o);
+	if (o.full || request_expect(s->all, r, e) < 0)
+		return -1;
+	r->owed++;
+	conn_put(s->all->net, &s->conn, o.base, o.len);
+	return 0;
+}
+
+static void prepared(struct request *r, bool ok)
+{
+	if (!ok && r->effects)
+		names_remove(r->server->all->stmts, &r->server->names, r->effects->text);
+}
+
+static int send_prepare(struct server *s, struct request *r, const char *name, struct stmt *st)
+{
+	static const struct sql_facts none;
+
 	if (!st->sql)
-		return send_parse(s, name, st);
-	if (server_own(s, st->text, NULL, NULL) < 0)
+		return send_parse(s, r, name, st);
+	if (r)
+		return 0;       /* no place for a Query: PostgreSQL says that it does not exist */
+	if (server_own(s, st->text, prepared, NULL) < 0
+	    || note_effect(s->tail, &none, name, strlen(name)) < 0)
 		return -1;
 	return names_set(s->all->stmts, &s->names, name, st);
 }
@@ -144,28 +209,31 @@ static bool under_way(const struct server *s, const char *name)
 }
 
 /* Makes the server's idea of a name that of the client. */
-static int agree_on(struct client *c, struct server *s, const char *name)
+static int agree_on(struct client *c, struct server *s, struct request *r, const char *name)
 {
 	struct stmt *ours = names_find(&c->prepared, name), *its = names_find(&s->names, name);
 	char sql[256];
 
 	if (ours == its || s->status == 'E' || under_way(s, name))
 		return 0;
-	if (its) {
+	if (its && r) {
+		if (send_close(s, r, name) < 0)
+			return -1;
+	} else if (its) {
 		quote(sql, sizeof sql, "DEALLOCATE ", name);
 		if (server_own(s, sql, NULL, NULL) < 0)
 			return -1;
 		names_remove(s->all->stmts, &s->names, name);
 	}
-	return ours ? send_prepare(s, name, ours) : 0;
+	return ours ? send_prepare(s, r, name, ours) : 0;
 }
 
-static int agree_on_unnamed(struct client *c, struct server *s)
+static int agree_on_unnamed(struct client *c, struct server *s, struct request *r)
 {
 	if (!c->unnamed || c->unnamed_on == s)
 		return 0;
 	c->unnamed_on = s;
-	return send_parse(s, "", c->unnamed);
+	return send_parse(s, r, "", c->unnamed);
 }
 
 /* PREPARE, EXECUTE, DEALLOCATE: the name in the text. */
@@ -182,7 +250,8 @@ static bool sql_names_statement(struct client *c, const char *text, char name[st
 
 /* The names that a request uses, as the client means them.  Those that it defines itself are right
  * from then on. */
-int agree_on_names(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl)
+int agree_on_names(struct client *c, struct server *s, struct request *r, const uint8_t *p,
+                   const struct plan *pl)
 {
 	bool parsed = false;
 	struct msg m;
@@ -196,7 +265,7 @@ int agree_on_names(struct client *c, struct server *s, const uint8_t *p, const s
 			name = get_text(&m);
 			parsed |= !*name;
 			if (sql_names_statement(c, get_text(&m), sql))
-				bad = agree_on(c, s, sql);
+				bad = agree_on(c, s, r, sql);
 		} else if (m.type == 'B') {
 			get_text(&m);
 			name = get_text(&m);
@@ -206,29 +275,14 @@ int agree_on_names(struct client *c, struct server *s, const uint8_t *p, const s
 			name = sql;
 		}
 		if (name && *name && !bad)
-			bad = agree_on(c, s, name);
+			bad = agree_on(c, s, r, name);
 		else if (name && !parsed && m.type != 'C')
-			bad = agree_on_unnamed(c, s);
+			bad = agree_on_unnamed(c, s, r);
 	}
 	return bad;
 }
 
 /* --- noting what a request will change ------------------------------------------------------------ */
-
-static int note_effect(struct request *r, const struct sql_facts *f, const char *text, size_t len)
-{
-	struct effect *e = malloc(sizeof *e + len + 1), **at = &r->effects;
-
-	if (!e)
-		return -1;
-	*e = (struct effect){ .command = r->executes, .facts = *f, .len = (uint32_t)len };
-	memcpy(e->text, text, len);
-	e->text[len] = 0;
-	while (*at)
-		at = &(*at)->next;
-	*at = e;
-	return 0;
-}
 
 /* DEALLOCATE, like Close, counts from here: what follows in the pipeline may use the name anew. */
 static void forget_names(struct client *c, const struct sql_facts *f, const char *text)
@@ -301,7 +355,7 @@ static int note_parse(struct client *c, struct request *r, struct msg *m, struct
 		c->unnamed = stmt_hold(st);
 		c->unnamed_on = r->server;
 	}
-	int bad = request_expect(c->all->servers, r, (struct expect){ '1', fresh,
+	int bad = request_expect(c->all->servers, r, (struct expect){ '1', fresh, false,
 	                         *name ? (char *)(uintptr_t)name : NULL, st });
 	stmt_drop(stmts, st);
 	return bad;
@@ -353,7 +407,7 @@ static int note_close(struct client *c, struct request *r, struct msg *m)
 	struct stmt *st = statement ? names_find(&c->prepared, name) : NULL;
 
 	log_to(c, r->server, "C message", "", 0);
-	if (request_expect(c->all->servers, r, (struct expect){ '3', false,
+	if (request_expect(c->all->servers, r, (struct expect){ '3', false, false,
 	                               statement ? (char *)(uintptr_t)name : NULL, st }) < 0)
 		return -1;
 	if (st)

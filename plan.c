@@ -117,6 +117,7 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 		reads = route_reads(rt, &c->session, text, len) && !(f->kind == SQL_SHOW && asks_for_role(text, f));
 	pl->notes |= has_effect(f) || touches_name(f);
 	pl->alone |= f->kind == SQL_COPY_FROM;
+	pl->rolls_back_to |= f->kind == SQL_ROLLBACK_TO;
 	if (f->kind == SQL_BEGIN && !(f->flags & (SQL_READ_WRITE | SQL_SERIALIZABLE)))
 		return;
 	if (f->kind == SQL_COMMIT || f->kind == SQL_ROLLBACK) {
@@ -292,6 +293,8 @@ int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n)
 	/* A statement that is prepared now and executed later is worth remembering. */
 	pl->notes |= b.unnamed && !pl->executes;
 	pl->alone |= pl->simple && pl->owed;
+	pl->unnamed = b.unnamed;
+	pl->portal = b.portal;
 	pl->whole = end > 0 && (m.type == 'Q' || m.type == 'F' || m.type == 'S');
 	if (end == MORE && n > REQUEST_KEEP) {
 		pl->writes = true;      /* what it is cannot be known */

@@ -108,10 +108,13 @@ static void note_plain(struct client *c, const struct plan *pl, struct server *s
 {
 	if (pl->writes)
 		session_wrote(&c->session, c->all->route, "", 0);
+	if (pl->simple || pl->portal)
+		c->portal_on = pl->simple ? NULL : s;
+	if (!pl->simple && !pl->unnamed)
+		return;
 	stmt_drop(c->all->servers->stmts, c->unnamed);
 	c->unnamed = NULL;
 	c->unnamed_on = pl->simple ? NULL : s;  /* a simple query destroys it */
-	c->portal_on = c->unnamed_on;
 }
 
 static int note_request(struct client *c, struct request *r, const uint8_t *p, const struct plan *pl)
@@ -139,7 +142,7 @@ static void keep_copy(struct request *r, const uint8_t *p, size_t len)
 
 static int send_request(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl)
 {
-	if (catch_up(c, s) < 0 || (pl->notes && agree_on_names(c, s, p, pl) < 0))
+	if (catch_up(c, s) < 0 || (pl->notes && agree_on_names(c, s, NULL, p, pl) < 0))
 		return out_of_memory(c);
 	if (s->phase != LENT)
 		return BLOCKED;
@@ -191,11 +194,22 @@ static bool still_lent(const struct client *c, const struct server *which)
 	return false;
 }
 
+/* Where the transaction has failed: that node knows it, the others do not. */
+static struct node *failed_node(const struct client *c)
+{
+	for (const struct server *s = c->lent; c->status == 'E' && s; s = s->next_lent)
+		if (s->status == 'E')
+			return s->node;
+	return NULL;
+}
+
 /* A transaction ends where it was begun: on the primary if it is there, else on the replica. */
 static struct node *ending_node(const struct client *c, struct node *primary)
 {
 	const struct server *s = server_on(c, primary);
 
+	if (failed_node(c))
+		return failed_node(c);
 	if (s && s->status != 'I')
 		return primary;
 	for (s = c->lent; s; s = s->next_lent)
@@ -209,6 +223,8 @@ static struct node *choose_node(struct client *c, const struct plan *pl)
 	struct node *primary = nodes_primary(c->all->servers->nodes);
 	const struct account *a = c->borrower.profile->account;
 
+	if (failed_node(c) && !pl->rolls_back_to)
+		return failed_node(c);
 	if (pl->must && still_lent(c, pl->must) && !pl->other && !c->force)
 		return pl->must->node;
 	if (pl->ends && !pl->other)
@@ -219,7 +235,7 @@ static struct node *choose_node(struct client *c, const struct plan *pl)
 		return primary;
 	struct node *n = route_node(c->all->route, &c->session, a->user, a->database,
 		c->borrower.profile->application_name);
-	return n->state == NODE_DOWN ? primary : n;
+	return n->state == NODE_DOWN || pl->len > RETRY_BYTES ? primary : n;
 }
 
 /* The server for a planned request; NULL: it has to wait. */
@@ -232,7 +248,9 @@ static struct server *choose_server(struct client *c, const struct plan *pl)
 		if (c->last->alone)
 			return NULL;
 		bool same = s->node == n || (is_primary(s) && pl->reads && !pl->other && !pl->must);
-		return same && server_takes(s) && retry_bytes(c) < RETRY_BYTES ? s : NULL;
+		if (!is_primary(s) && (!pl->whole || retry_bytes(c) + pl->len > RETRY_BYTES))
+			return NULL;
+		return same && server_takes(s) ? s : NULL;
 	}
 	struct server *s = server_on(c, n);
 	if (s)
@@ -301,7 +319,7 @@ static int note_appended(struct client *c, struct request *r, struct msg *m, con
 		r->open = m->type != 'S';
 		return 0;
 	}
-	if ((whole && agree_on_names(c, r->server, p, &one) < 0) || note_message(c, r, m, whole, &b) < 0)
+	if ((whole && agree_on_names(c, r->server, r, p, &one) < 0) || note_message(c, r, m, whole, &b) < 0)
 		return -1;
 	r->open = m->type != 'S' && m->type != 'Q' && m->type != 'F';
 	r->owed += m->type && strchr("PBDEC", m->type) != NULL;
@@ -422,7 +440,7 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 
 	while (n && c->phase == AT_READY) {
 		struct request *before = c->last;
-		used = c->waiting ? BLOCKED : c->left ? stream(c, p, n) : step(c, p, n);
+		used = c->waiting || conn_pending(&c->conn) ? BLOCKED : c->left ? stream(c, p, n) : step(c, p, n);
 		if (used == 0 && c->last != before)
 			continue;       /* a long request was opened: what is there is appended to it */
 		if (used <= 0)

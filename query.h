@@ -46,6 +46,8 @@ struct plan {
 	bool ends;              /* COMMIT or ROLLBACK: goes where the transaction is */
 	bool notes;             /* needs the second walk */
 	bool alone;             /* see struct request */
+	bool rolls_back_to;     /* ROLLBACK TO: only the primary knows the savepoint */
+	bool unnamed, portal;   /* it makes the unnamed statement, the unnamed portal */
 	struct server *must;    /* has the portal or the unnamed statement; maybe no longer ours */
 	struct sql_facts facts; /* of a simple query; text is NULL for any other request */
 	const char *text;
@@ -86,7 +88,10 @@ int out_of_memory(struct client *c);
 
 /* note.c: -1 without memory. */
 int catch_up(struct client *c, struct server *s);
-int agree_on_names(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl);
+
+/* r: the open request that the messages are appended to, or NULL before a new one. */
+int agree_on_names(struct client *c, struct server *s, struct request *r, const uint8_t *p,
+                   const struct plan *pl);
 int note_message(struct client *c, struct request *r, struct msg *m, bool whole, struct bound *b);
 void must_work(struct request *r, bool ok);
 bool logs(const struct client *c);

@@ -43,7 +43,7 @@ static void on_bytes(struct request *r, const uint8_t *p, size_t n)
 		r->held_len = 0;
 	}
 	conn_put(c->all->net, &c->conn, p, n);
-	if (conn_pending(&c->conn) && !c->paused)
+	if (conn_pending(&c->conn))
 		pause_servers(c);
 }
 
@@ -80,7 +80,7 @@ static void undo_names(struct client *c, struct request *r, uint32_t from)
 {
 	struct stmts *stmts = c->all->servers->stmts;
 
-	for (uint32_t i = from; i < r->nexpect; i++) {
+	for (uint32_t i = r->nexpect; i-- > from; ) {
 		const struct expect *e = &r->expect[i];
 		if (e->type == '1' && e->fresh)
 			names_remove(stmts, &c->prepared, e->name);
@@ -155,6 +155,8 @@ static void on_error(struct client *c, struct request *r, const uint8_t *body, s
 	const char *severity = wire_field(body, len, 'V');
 
 	r->progress = true;
+	if (conn_kept(&c->conn))
+		client_resume(c);
 	if (severity && !strcmp(severity, "FATAL"))
 		c->told_fatal = true;
 	undo_names(c, r, r->answered);
@@ -286,7 +288,7 @@ static void forget_beyond(struct client *c, const struct server *authority, uint
 {
 	for (struct server *s = c->lent, *next; s; s = next) {
 		next = s->next_lent;
-		if (s == authority || s->script <= serial || s->status == 'I')
+		if (s == authority || (s->script <= serial && s->status != 'E') || s->status == 'I')
 			continue;
 		remove_lent(c, s);
 		server_return(s);
@@ -319,7 +321,11 @@ static void apply_set_config(struct client *c, struct server *s, const struct ef
 		return;
 	set.facts.kind = SQL_SET;
 	set.facts.flags |= local ? SQL_LOCAL : 0;
-	if (e->facts.kind == SQL_SELECT && !strchr(e->text, '$'))
+	/* Arguments that are no literals may give another value elsewhere. */
+	const char *call = strchr(e->text, '(');
+	bool literal = call && !strchr(call + 1, '(') && !strchr(e->text, '$')
+	               && !strcasestr(e->text, " from ");
+	if (e->facts.kind == SQL_SELECT && literal)
 		script_note(c, s, e, &set.facts, "");
 	else if (local)
 		c->session.no_replica = true;
@@ -488,9 +494,8 @@ static bool after_message(struct request *r, char type, const uint8_t *body, siz
 static void after_done(struct request *r, char status)
 {
 	struct client *c = r->owner;
-	struct put o = net_build(c->all->net, 8);
-
 	on_done(r, status);
+	struct put o = net_build(c->all->net, 8);
 	put_ready(&o, status);
 	client_say(c, &o);
 }

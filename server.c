@@ -24,6 +24,7 @@ static void serve_queue(struct servers *all, struct node *n);
 static void available(struct server *s);
 static void clean(struct server *s);
 static void expired(struct timer *t);
+static void farewell(struct server *s, const uint8_t *body, size_t len);
 static void readable(struct watch *w, short revents);
 static const struct request_ops own_ops, move_ops, orphan_ops;
 
@@ -116,16 +117,11 @@ struct request *server_own_request(struct server *s, void (*then)(struct request
 
 int server_own(struct server *s, const char *sql, void (*then)(struct request *, bool), void *owner)
 {
-	size_t len = strlen(sql) + 1;
-
 	if (!server_own_request(s, then, owner))
 		return -1;
-	struct put o = net_build(s->all->net, len + WIRE_HEADER);
-	put_message(&o, 'Q', sql, len);
-	conn_put(s->all->net, &s->conn, o.base, o.len);
-	if (o.full)
-		server_close(s, "a statement of the proxy's own is too long");
-	return 0;
+	if (conn_put_message(s->all->net, &s->conn, 'Q', sql, strlen(sql) + 1) < 0)
+		s->conn.broken = true;  /* its FIFO cannot go on */
+	return s->conn.broken ? -1 : 0;
 }
 
 void request_orphan(struct request *r)
@@ -153,6 +149,8 @@ static bool note_status(struct request *r, char type, const uint8_t *body, size_
 		const char *name = get_text(&m), *value = get_text(&m);
 		if (!m.broken)
 			profile_report(r->server->profile, name, value);
+	} else if (type == 'E') {
+		farewell(r->server, body, len);
 	}
 	return note_failure(r, type, body, len);
 }
@@ -218,6 +216,7 @@ static void farewell(struct server *s, const uint8_t *body, size_t len)
 /* Nothing was asked.  PostgreSQL says goodbye, or tells news. */
 static void unasked(struct server *s, const uint8_t *p, size_t size)
 {
+	s->proven = true;
 	if (*p == 'E')
 		farewell(s, p + WIRE_HEADER, size - WIRE_HEADER);
 	else if (s->borrower)
@@ -225,15 +224,16 @@ static void unasked(struct server *s, const uint8_t *p, size_t size)
 }
 
 /* ParseComplete and CloseComplete: what the server holds changes now, not when it was asked. */
-static void answered(struct server *s, struct request *r, char type)
+static bool answered(struct server *s, struct request *r, char type)
 {
 	if (r->answered >= r->nexpect || r->expect[r->answered].type != type)
-		return;
+		return true;
 	const struct expect *e = &r->expect[r->answered++];
 	if (e->name && type == '3')
 		names_remove(s->all->stmts, &s->names, e->name);
 	else if (e->name && e->stmt && names_set(s->all->stmts, &s->names, e->name, e->stmt) < 0)
 		s->stale = true;
+	return !e->hidden;
 }
 
 static void finished(struct server *s, struct request *r, char status)
@@ -259,8 +259,8 @@ static void finished(struct server *s, struct request *r, char status)
 static bool whole(struct server *s, struct request *r, char type, const uint8_t *body, size_t len)
 {
 	if (type == '1' || type == '3') {
-		answered(s, r, type);
-		return r->ops->message(r, type, body, len);
+		bool shown = answered(s, r, type);
+		return r->ops->message(r, type, body, len) && shown;
 	}
 	r->failed |= type == 'E';
 	if (type == 'C' || type == 'I' || type == 's')
@@ -362,7 +362,7 @@ void server_replies(struct server *s, uint8_t *p, size_t n)
 			return;
 		}
 		if (r) {
-			r->started = true;
+			r->started = s->proven = true;
 			if (r->owed && strchr("12Tn3CIs", *p))
 				r->owed--;
 		}
@@ -541,6 +541,13 @@ static bool fits(const struct server *s, const struct profile *p, char *sql, siz
 	       && profile_difference(s->profile, p, sql, size);
 }
 
+/* PostgreSQL refuses a value of the startup packet: its error ends the session. */
+static void moved(struct request *r, bool ok)
+{
+	if (!ok)
+		server_close(r->server, "the settings of its session were refused");
+}
+
 /* Hands it over, with its settings made those of the borrower. */
 static bool lend(struct server *s, struct borrower *b, const char *sql)
 {
@@ -550,7 +557,7 @@ static bool lend(struct server *s, struct borrower *b, const char *sql)
 		profile_drop(s->profile);
 		s->profile = profile_hold(b->profile);
 		if (*sql) {
-			if (server_own(s, sql, NULL, NULL) < 0)
+			if (server_own(s, sql, moved, NULL) < 0)
 				return false;
 			s->tail->ops = &move_ops;
 		}

@@ -136,6 +136,7 @@ struct request_ops {
 struct expect {
 	char type;                              /* '1' ParseComplete, '3' CloseComplete */
 	bool fresh;                             /* the client did not have it before */
+	bool hidden;                            /* we sent the message */
 	char *name;                             /* of the statement; NULL: unnamed or a portal */
 	struct stmt *stmt;                      /* that is parsed, or was closed; may be NULL */
 };
