@@ -445,8 +445,8 @@ int note_message(struct client *c, struct request *r, struct msg *m, bool whole,
 	case 'c': case 'f':
 		if (c->copying)
 			c->copying = false;
-		else
-			r->copy_ends++;         /* before PostgreSQL asked for it */
+		else if (r->alone)
+			r->copy_ends++;         /* of a COPY, before PostgreSQL asked for it */
 		return 0;
 	}
 	return 0;

@@ -358,7 +358,7 @@ static long copy_message(struct client *c, const uint8_t *p, size_t n)
 	c->left = (uint32_t)(size - there);
 	if (c->inflight) {
 		if (*p != 'd' && !c->copying)
-			c->last->late_ends++;
+			c->last->late_ends += c->last->alone;
 		else if (*p != 'd')
 			c->copying = false;     /* CopyDone, or what ends it with an error */
 		conn_put(c->all->net, &c->last->server->conn, p, there);

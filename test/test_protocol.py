@@ -164,8 +164,6 @@ SCRIPTS = {
               (execute() + flush(), "C"), (close("P") + flush(), "3"), sync()],
     "flush after an error": [(parse("", "SELEC") + flush(), "E"), (flush() + bind() + flush(), NONE),
                              sync()],
-    "an error needs no flush": [(parse("", "SELEC"), "E"), sync(), (bind("", "nope"), "E"), sync(),
-                                (extended("SELECT 1/0"), "E"), sync(), query("SELECT 1")],
     "flush alone": [(flush(), NONE), sync(), (flush(), NONE), query("SELECT 1")],
     "flush of a named statement": [
         (parse("s", "SELECT 1") + flush(), "1"), (bind("", "s") + execute() + flush(), "C"), sync(),
