@@ -160,7 +160,7 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 		note_plain(c, pl, s);
 	if ((pl->notes || r->open || logs(c)) && note_request(c, r, p, pl) < 0)
 		return out_of_memory(c);
-	if (!is_primary(s) && pl->whole)
+	if (!is_primary(s) && pl->whole && c->status != 'E')
 		keep_copy(r, p, pl->len);
 	conn_put(c->all->net, &s->conn, p, pl->len);
 	return r->resets && pl->whole && reapply(c, s) < 0 ? out_of_memory(c) : 1;

@@ -21,7 +21,7 @@ enum {
 #define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 static void serve_queue(struct servers *all, struct node *n);
-static void available(struct server *s);
+static void available(struct server *s, const struct borrower *opener);
 static void clean(struct server *s);
 static void expired(struct timer *t);
 static void farewell(struct server *s, const uint8_t *body, size_t len);
@@ -738,7 +738,7 @@ void server_ready(struct server *s)
 	server_enter(s, RESET);
 	s->conn.watch.ready = readable;
 	node_worked(s->node);
-	available(s);
+	available(s, opener);
 }
 
 void server_refused(struct server *s, const struct refusal *r)
@@ -792,8 +792,9 @@ static bool keeps(const struct server *s)
 	return !conf->child_max_connections || s->sessions < conf->child_max_connections;
 }
 
-/* Clean and free: to the first who waits and can use it, else to the pool. */
-static void available(struct server *s)
+/* Clean and free: to the first who waits and can use it, else to the pool.  opener's password was
+ * proved by its login. */
+static void available(struct server *s, const struct borrower *opener)
 {
 	struct node *n = s->node;
 	char sql[WIRE_STARTUP_MAX * 3];
@@ -805,7 +806,7 @@ static void available(struct server *s)
 	for (struct borrower *b = n->queue; b; b = b->next) {
 		if (b->profile->account != s->account || !fits(s, b->profile, sql, sizeof sql))
 			continue;
-		if (b->secret && !account_knows(s->account, b->secret))
+		if (b->secret && b != opener && !account_knows(s->account, b->secret))
 			continue;
 		server_unborrow(b);
 		if (!lend(s, b, sql))
@@ -846,7 +847,7 @@ static void reset_done(struct request *r, bool ok)
 		return;
 	s->stale |= s->status != 'I';
 	if (!s->stale) {
-		available(s);
+		available(s, NULL);
 		return;
 	}
 	server_enter(s, LENT);
@@ -879,7 +880,7 @@ static void clean(struct server *s)
 		return;
 	}
 	if (!s->used && s->status == 'I') {
-		available(s);
+		available(s, NULL);
 		return;
 	}
 	for (size_t i = 0; i < list->n; i++) {

@@ -68,7 +68,7 @@ host replication all 127.0.0.1/32 trust
 def newest_postgres():
     found = glob.glob("/usr/lib/postgresql/*/bin/postgres")
     if not found:
-        raise SystemExit("no PostgreSQL server below /usr/lib/postgresql (apt-get install postgresql)")
+        raise SystemExit("no PostgreSQL server below /usr/lib/postgresql")
     return os.path.dirname(max(found, key=lambda p: int(p.split("/")[4])))
 
 

@@ -169,7 +169,8 @@ def hba_opens(client, kind, backend):
 @pytest.mark.parametrize("client", HBA_METHODS)
 def test_with_pool_hba(auth, client, kind, backend):
     user = USERS[backend]
-    p = auth(enable_pool_hba=True, passwd=entry(kind, user), hba=f"host all all 127.0.0.1/32 {client}\n")
+    p = auth(enable_pool_hba=True, passwd=entry(kind, user),
+             hba=f"host all all 127.0.0.1/32 {client}\n")
     if hba_opens(client, kind, backend):
         for _ in range(2):
             w = p.raw(user=user, password=SECRET)
@@ -302,7 +303,8 @@ def test_psql_says_what_is_wrong(auth):
 
 
 def test_a_pooled_server_is_not_lent_to_a_wrong_password(auth):
-    for how in (dict(passwd=entry("text", "scram_user")), dict(allow_clear_text_frontend_auth=True)):
+    for how in (dict(passwd=entry("text", "scram_user")),
+                dict(allow_clear_text_frontend_auth=True)):
         p = auth(**how)
         p.raw(user="scram_user", password=SECRET).bye()
         refused(p, user="scram_user", password=WRONG)

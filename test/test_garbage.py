@@ -145,8 +145,9 @@ def test_bind_counts_that_lie(victim):
 def test_statements_of_noise(victim, seed):
     """The classifier meets any text."""
     rng = random.Random(seed)
-    words = ["select", "'", '"', "$$", "$a$", "(", ")", ";", "/*", "*/", "--", "\n", "begin", "with",
-             "insert", "E'", "U&\"", "\\", "as", "$1", "::", "for update", "copy", "prepare x as",
+    words = ["select", "'", '"', "$$", "$a$", "(", ")", ";", "/*", "*/", "--", "\n", "begin",
+             "with", "insert", "E'", "U&\"", "\\", "as", "$1", "::", "for update", "copy",
+             "prepare x as",
              "\xff", "explain", "1e", "0x", ".", ",", "from", "commit", "set", "to", "default"]
     w = victim.raw()
     for _ in range(400):

@@ -166,8 +166,8 @@ def test_the_format_of_log_lines(proxy):
     w.query("SELECT 'x'")
     p.wait_log(rf"^{STAMP}me pid \d+: LOG:  statement: SELECT 'x'$")
     p.wait_log(rf"^{STAMP}main pid {p.pid}: LOG:  pgpool-II successfully started\. version ")
-    pattern = re.compile(STAMP + r"\S+ pid \d+: (DEBUG\d?|INFO|LOG|NOTICE|WARNING|ERROR|FATAL|PANIC|"
-                         r"DETAIL|HINT|CONTEXT|LOCATION): ")
+    pattern = re.compile(STAMP + r"\S+ pid \d+: (DEBUG\d?|INFO|LOG|NOTICE|WARNING|ERROR|FATAL|"
+                         r"PANIC|DETAIL|HINT|CONTEXT|LOCATION): ")
     odd = [line for line in p.log if not pattern.match(line) and not line.startswith("\t")]
     assert odd == []
 
@@ -224,7 +224,8 @@ def test_log_min_messages(proxy):
 
 WRONG = [
     ("port = 99999", "port"), ("port = 80", "1024"), ("num_init_children = 0", "num_init_children"),
-    ("load_balance_mode = maybe", "load_balance_mode"), ("connection_cache = ''", "connection_cache"),
+    ("load_balance_mode = maybe", "load_balance_mode"),
+    ("connection_cache = ''", "connection_cache"),
     ("backend_port = 5432", "backend_port"), ("backend_port0 = 5432x", "backend_port0"),
     ("backend_weight0 = -1", "backend_weight0"), ("backend_flag0 = 'WRONG'", "WRONG"),
     ("child_life_time = '5 parsecs'", "child_life_time"), ("port = 'abc", ""), ("port =", ""),
@@ -305,7 +306,8 @@ def test_a_bad_environment_variable_is_named(proxy):
 
 
 @pytest.mark.parametrize("args, status", [(["--version"], 0), (["-v"], 0), (["--help"], 0),
-                                          (["-h"], 0), (["--no-such-option"], 1), (["-n", "word"], 1)])
+                                          (["-h"], 0), (["--no-such-option"], 1),
+                                          (["-n", "word"], 1)])
 def test_the_command_line(proxy, args, status):
     done = subprocess.run([proxy(start=False).binary, *args], capture_output=True, text=True,
                           timeout=10)

@@ -75,8 +75,8 @@ SCRIPTS = {
 
     # transactions
     "transaction status": q("BEGIN", "SELECT 1", "SELECT 1/0", "SELECT 2", "COMMIT", "SELECT 3"),
-    "failed transaction refuses": q("BEGIN", "SELECT * FROM nowhere", "SELECT 1", "SET work_mem = 1",
-                                    "SHOW work_mem", "ROLLBACK", "SELECT 1"),
+    "failed transaction refuses": q("BEGIN", "SELECT * FROM nowhere", "SELECT 1",
+                                    "SET work_mem = 1", "SHOW work_mem", "ROLLBACK", "SELECT 1"),
     "failed transaction refuses extended": [
         query("BEGIN"), extended("SELECT 1/0") + sync(), extended("SELECT 1") + sync(),
         parse("s", "SELECT 2") + sync(), describe("S", "s") + sync(), query("ROLLBACK"),
@@ -162,8 +162,8 @@ SCRIPTS = {
     "flush": [(parse("", "SELECT $1::int") + flush(), "1"), (describe("S") + flush(), "T"),
               (bind("", "", [1]) + flush(), "2"), (describe("P") + flush(), "T"),
               (execute() + flush(), "C"), (close("P") + flush(), "3"), sync()],
-    "flush after an error": [(parse("", "SELEC") + flush(), "E"), (flush() + bind() + flush(), NONE),
-                             sync()],
+    "flush after an error": [(parse("", "SELEC") + flush(), "E"),
+                             (flush() + bind() + flush(), NONE), sync()],
     "flush alone": [(flush(), NONE), sync(), (flush(), NONE), query("SELECT 1")],
     "flush of a named statement": [
         (parse("s", "SELECT 1") + flush(), "1"), (bind("", "s") + execute() + flush(), "C"), sync(),
@@ -265,7 +265,8 @@ SCRIPTS = {
         parse("s", "SELECT $1::int") + sync(), query("EXECUTE s(1)"), query("DEALLOCATE s"),
         bind("", "s", [1]) + execute() + sync()],
     "deallocate all forgets names": [
-        parse("s", "SELECT 1") + sync(), query("DEALLOCATE ALL"), bind("", "s") + execute() + sync(),
+        parse("s", "SELECT 1") + sync(), query("DEALLOCATE ALL"),
+        bind("", "s") + execute() + sync(),
         parse("s", "SELECT 2") + bind("", "s") + execute() + sync()],
     "deallocate all and parse in one batch": [
         parse("s", "SELECT 1") + sync(),
@@ -468,15 +469,17 @@ PIECES = [
     bind("", "", ["x"]), bind("p", "a"), bind("", "a"), bind("", "b"), bind("", "q"),
     describe("S", "a"), describe("S"), describe("P", "p"), describe("P"),
     execute(), execute("p", 2), execute("p"), close("S", "a"), close("P", "p"), close("S"),
-    flush(), sync(), sync(), sync(), sync(), function_call(1397, [-5]), extended("SELECT 5") + sync(),
-    extended("SELECT a FROM p.num WHERE a = $1", [3]) + sync(), copy_data(b"1\n"), copy_done(),
+    flush(), sync(), sync(), sync(), sync(), function_call(1397, [-5]),
+    extended("SELECT 5") + sync(), extended("SELECT a FROM p.num WHERE a = $1", [3]) + sync(),
+    copy_data(b"1\n"), copy_done(),
     query("COPY t FROM STDIN"), extended("COPY t FROM STDIN"), copy_fail("no"),
 ]
 
 
 def told(pieces):
     """Pieces as they are easiest to read in a report."""
-    return " ".join(f"{chr(p[0])}:{p[5:].decode('latin-1').replace(chr(0), '|')[:50]}" for p in pieces)
+    return " ".join(chr(p[0]) + ":" + p[5:].decode("latin-1").replace("\0", "|")[:50]
+                    for p in pieces)
 
 
 def smallest(pieces, fails, seconds=10):

@@ -139,14 +139,16 @@ READS = [
     "SELECT CASE WHEN a > 1 THEN 'x' ELSE 'y' END FROM r.t", "SELECT ROW(1, 2), ARRAY[1], NULL",
     "SELECT '2020-01-01'::date, CAST(1 AS text), 1::numeric(10, 2)", "SELECT -1 + 2 * (3)",
     "SELECT * FROM generate_series(1, 3) AS g(i)", "SELECT * FROM (VALUES (1), (2)) AS x(a)",
-    "SELECT * FROM unnest(ARRAY[1, 2]) WITH ORDINALITY", "SELECT * FROM r.t TABLESAMPLE SYSTEM (50)",
+    "SELECT * FROM unnest(ARRAY[1, 2]) WITH ORDINALITY",
+    "SELECT * FROM r.t TABLESAMPLE SYSTEM (50)",
     "SELECT grouping(a), count(*) FROM r.u GROUP BY GROUPING SETS ((a), ())",
     "SELECT * FROM r.t, LATERAL (SELECT t.a + 1) AS x",
     "SELECT * FROM ROWS FROM (generate_series(1, 2), generate_series(1, 3))",
     "SELECT string_agg(b, ',' ORDER BY a) FROM r.t",
     "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY a) FROM r.t",
     # functions that do not write
-    "SELECT now()", "SELECT version()", "SELECT current_timestamp", "SELECT lower('A'), length('b')",
+    "SELECT now()", "SELECT version()", "SELECT current_timestamp",
+    "SELECT lower('A'), length('b')",
     "SELECT pg_catalog.lower('A')", "SELECT current_setting('port')", "SELECT inet_server_port()",
     "SELECT current_database(), current_user, session_user", "SELECT coalesce(NULL, 1)",
     "SELECT to_char(now(), 'YYYY')", "SELECT json_build_object('a', 1)", "SELECT pg_backend_pid()",
@@ -306,7 +308,8 @@ def test_parameter_changes_the_rules(session, params, steps, way):
 
 
 def test_redirect_by_application_name_wins_over_the_database(session):
-    s = session(login=dict(application_name="mine"), database_redirect_preference_list="app:standby",
+    s = session(login=dict(application_name="mine"),
+                database_redirect_preference_list="app:standby",
                 app_name_redirect_preference_list="mi.*:primary,psql:1")
     s.script([("SELECT 1", P), ("SET application_name = 'psql'", ANY), ("SELECT 2", P)])
 
@@ -625,8 +628,8 @@ SETTINGS = [
     (["BEGIN", "SET LOCAL work_mem = '7MB'", "COMMIT"], "current_setting('work_mem')", "4MB"),
     (["BEGIN", "SET work_mem = '7MB'", "SAVEPOINT s", "SET work_mem = '8MB'", "ROLLBACK TO s",
       "COMMIT"], "current_setting('work_mem')", "7MB"),
-    (["SET work_mem = '6MB'", "BEGIN", "SAVEPOINT s", "SET work_mem = '7MB'", "RELEASE s", "COMMIT"],
-     "current_setting('work_mem')", "7MB"),
+    (["SET work_mem = '6MB'", "BEGIN", "SAVEPOINT s", "SET work_mem = '7MB'", "RELEASE s",
+      "COMMIT"], "current_setting('work_mem')", "7MB"),
     (["SELECT 1", "SET work_mem = '7MB'", "SELECT 1", "SET work_mem = '8MB'"],
      "current_setting('work_mem')", "8MB"),
     (["SELECT set_config('work_mem', '7MB', false)"], "current_setting('work_mem')", "7MB"),

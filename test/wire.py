@@ -1,8 +1,8 @@
 """A small raw client of PostgreSQL's protocol 3: it sends exactly the bytes that a test wants.
 
 Building:  query(), parse(), bind() ... return the bytes of one message; messages are joined with +.
-Talking:   Wire(address).login() or .startup(); .send(bytes); .read() one Message; .reply() all up to
-           and including ReadyForQuery; .until("1") up to a type; .eof() that the peer closed.
+Talking:   Wire(address).login() or .startup(); .send(bytes); .read() one Message; .reply() all up
+           to and including ReadyForQuery; .until("1") up to a type; .eof() that the peer closed.
 Reading:   Message(type, body) with .fields (errors and notices), .row, .tag, .status, .text.
 
 Nothing is retried or hidden: a time-out is an error of the test (socket.timeout).
