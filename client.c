@@ -445,8 +445,14 @@ static void greet(struct client *c)
 		client_refuse(c, "57P03", "the database system is shutting down", NULL, NULL);
 	else if (too_many(all))
 		client_refuse(c, "53300", "Sorry, too many clients already", NULL, NULL);
-	else if (take_slot(all, c) < 0)
-		out_of_memory(c);
+}
+
+/* Who only looks whether the port is open is no client yet. */
+int client_admit(struct client *c)
+{
+	if (too_many(c->all))
+		return client_refuse(c, "53300", "Sorry, too many clients already", NULL, NULL);
+	return take_slot(c->all, c) < 0 ? out_of_memory(c) : 0;
 }
 
 void client_accept(struct clients *all, int fd, const struct sockaddr_storage *peer)

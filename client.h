@@ -130,6 +130,9 @@ void clients_free(struct clients *all);
 /* A connection was accepted; takes over the descriptor. */
 void client_accept(struct clients *all, int fd, const struct sockaddr_storage *peer);
 
+/* Counts it as a session, from its startup packet on; -1: there are too many. */
+int client_admit(struct client *c);
+
 /* Asks for the end of what the client with this key runs, if there is one. */
 void client_cancel(struct clients *all, uint32_t pid, const uint8_t *key, size_t len);
 

@@ -580,7 +580,7 @@ static int start_session(struct client *c, struct msg *m, uint32_t version)
 	c->phase = AT_LOGIN;
 	c->key_len = (version & 0xffff) >= 2 ? KEY_3_2 : KEY_3_0;
 	negotiate(c, &s, version);
-	if (identify(c, &s) < 0)
+	if (client_admit(c) < 0 || identify(c, &s) < 0)
 		return -1;
 	return c->all->conf->enable_pool_hba ? by_rule(c) : by_demand(c);
 }
