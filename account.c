@@ -82,7 +82,7 @@ void accounts_free(struct accounts *all)
 	free(all);
 }
 
-/* --- accounts ------------------------------------------------------------------ */
+/* --- accounts ------------------------------------------------------------ */
 
 static uint32_t hash_names(const char *user, const char *database)
 {
@@ -131,7 +131,7 @@ void account_drop(struct account *a)
 	free_account(a);
 }
 
-/* --- profiles -------------------------------------------------------------------- */
+/* --- profiles ------------------------------------------------------------ */
 
 struct pair { const char *name, *value; };
 
@@ -265,7 +265,7 @@ void profile_drop(struct profile *p)
 	account_drop(a);
 }
 
-/* --- welcomes --------------------------------------------------------------------- */
+/* --- welcomes ------------------------------------------------------------ */
 
 /* Finds a ParameterStatus; its value, and where the message begins and ends. */
 static const char *status_find(const uint8_t *at, size_t len, const char *name,
@@ -339,7 +339,7 @@ static const char *default_of(const struct account *a, const char *name)
 	return NULL;
 }
 
-/* --- differences ---------------------------------------------------------------------- */
+/* --- differences --------------------------------------------------------- */
 
 static void put_quoted(struct put *o, const char *s)
 {

@@ -17,7 +17,7 @@ enum { LAST_WORDS = 5000 };                     /* ms for a client to take its e
 
 static const struct borrower_ops borrower_ops;
 
-/* --- slots: what cancel requests name ---------------------------------------------------- */
+/* --- slots: what cancel requests name ------------------------------------ */
 
 static int take_slot(struct clients *all, struct client *c)
 {
@@ -64,7 +64,7 @@ void client_cancel(struct clients *all, uint32_t pid, const uint8_t *key, size_t
 	}
 }
 
-/* --- saying something ----------------------------------------------------------------------- */
+/* --- saying something ---------------------------------------------------- */
 
 void client_say(struct client *c, const struct put *o)
 {
@@ -88,7 +88,7 @@ void client_peer(const struct client *c, char *host, size_t size, char *port, si
 	*port = 0;
 }
 
-/* --- the end ---------------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------- */
 
 static void log_goodbye(struct client *c)
 {
@@ -194,7 +194,7 @@ void clients_end(struct clients *all, const char *sqlstate, const char *message)
 	net_flush(all->net);
 }
 
-/* --- events --------------------------------------------------------------------------------------- */
+/* --- events -------------------------------------------------------------- */
 
 static void use_input(struct client *c, uint8_t *p, size_t n)
 {
@@ -324,7 +324,7 @@ static void due(struct timer *t)
 	net_flush(net);
 }
 
-/* --- what servers tell ------------------------------------------------------------------------------ */
+/* --- what servers tell --------------------------------------------------- */
 
 static void lent(struct borrower *b, struct server *s)
 {
@@ -406,7 +406,7 @@ static void eased(struct borrower *b, struct server *s)
 
 static const struct borrower_ops borrower_ops = { lent, refused, lost, async, pid, eased };
 
-/* --- the beginning ------------------------------------------------------------------------------------ */
+/* --- the beginning ------------------------------------------------------- */
 
 static void note_peer(struct client *c, const struct sockaddr_storage *peer)
 {

@@ -122,7 +122,7 @@ struct client {
 	uint16_t family;
 };
 
-/* --- client.c ----------------------------------------------------------------------- */
+/* --- client.c ------------------------------------------------------------ */
 
 int clients_init(struct clients *all);          /* -1 without memory */
 void clients_free(struct clients *all);
@@ -160,7 +160,7 @@ void client_resume(struct client *c);
 /* "127.0.0.1" and "5432"; "[local]" and "" for a Unix socket. */
 void client_peer(const struct client *c, char *host, size_t size, char *port, size_t port_size);
 
-/* --- login.c ------------------------------------------------------------------------ */
+/* --- login.c ------------------------------------------------------------- */
 
 /* Uses what it can of the bytes; the rest is kept. */
 void login_input(struct client *c, uint8_t *p, size_t n);
@@ -169,7 +169,7 @@ void login_refused(struct client *c, const struct refusal *r);
 void login_settled(struct client *c);
 void login_free(struct client *c);
 
-/* --- query.c ------------------------------------------------------------------------ */
+/* --- query.c ------------------------------------------------------------- */
 
 void query_input(struct client *c, uint8_t *p, size_t n);
 void query_refused(struct client *c, const struct refusal *r);

@@ -107,7 +107,7 @@ static void tell(struct loader *l, enum level v, const char *fmt, ...)
 	va_end(args);
 }
 
-/* --- the tables, as rows --- */
+/* --- the tables, as rows ------------------------------------------------- */
 
 #define UNIT_NONE .unit = ""
 #define UNIT_OCTAL .unit = "", .octal = true
@@ -160,7 +160,7 @@ enum {
 
 _Static_assert(COUNT(rows) - NODE_ROWS <= 32, "struct conf_node has one bit for each row");
 
-/* --- looking parameters up --- */
+/* --- looking parameters up ----------------------------------------------- */
 
 static const char digits[] = "0123456789";
 
@@ -216,7 +216,7 @@ static void tell_unused(struct loader *l, const char *name)
 	tell(l, LEVEL_WARNING, "unknown parameter \"%.*s\"", CONF_QUOTED, name);
 }
 
-/* --- assigning --- */
+/* --- assigning ----------------------------------------------------------- */
 
 /* Replaces a field, or leaves it as it was and tells why. */
 static void assign(struct loader *l, const struct conf_row *row, void *base, const char *value)
@@ -271,7 +271,7 @@ static void set_defaults(struct loader *l)
 	}
 }
 
-/* --- the file --- */
+/* --- the file ------------------------------------------------------------ */
 
 static bool read_file(struct loader *l, const char *path);
 
@@ -418,7 +418,7 @@ static bool read_file(struct loader *l, const char *path)
 	return true;
 }
 
-/* --- the environment --- */
+/* --- the environment ----------------------------------------------------- */
 
 static const char *first_variable(char *const *environ_)
 {
@@ -487,7 +487,7 @@ static void read_environment(struct loader *l, char *const *environ_)
 	}
 }
 
-/* --- the whole --- */
+/* --- the whole ----------------------------------------------------------- */
 
 /* Gives a node what it does not say itself. */
 static void complete_node(struct loader *l, struct conf_node *node)

@@ -48,7 +48,7 @@ char *conf_copy(struct conf_report *r, const char *text, size_t n)
 	return s;
 }
 
-/* --- words, numbers --- */
+/* --- words, numbers ------------------------------------------------------ */
 
 #define WORD_ROW(constant, word) { word, constant, PLAIN },
 #define ALIAS_ROW(constant, word) { word, constant, SECOND },
@@ -175,7 +175,7 @@ static bool refuse_value(struct conf_report *r, const struct conf_row *row, cons
 	return refuse(r, known ? "unsupported" : "invalid", value, allowed);
 }
 
-/* --- scalar kinds --- */
+/* --- scalar kinds -------------------------------------------------------- */
 
 /* Unique prefixes count, as in PostgreSQL: "t", "of", but not "o". */
 static bool parse_bool(struct conf_report *r, const struct conf_row *row, const char *value,
@@ -360,7 +360,7 @@ static void release_nothing(void *field)
 	(void)field;
 }
 
-/* --- kinds that keep their text --- */
+/* --- kinds that keep their text ------------------------------------------ */
 
 static bool parse_text(struct conf_report *r, const struct conf_row *row, const char *value,
 	void *field)
@@ -556,7 +556,7 @@ static bool parse_relation(struct conf_report *r, char *item, void *slot)
 		|| refuse(r, "invalid", item, "object:object");
 }
 
-/* --- the kinds --- */
+/* --- the kinds ----------------------------------------------------------- */
 
 _Static_assert(sizeof(enum level) == sizeof(unsigned), "an ENUM field is written as unsigned");
 

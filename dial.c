@@ -82,7 +82,7 @@ void dial_free(struct server *s)
 	s->dial = NULL;
 }
 
-/* --- ways to fail ---------------------------------------------------------------- */
+/* --- ways to fail -------------------------------------------------------- */
 
 static void node_trouble(struct server *s, const char *why)
 {
@@ -124,7 +124,7 @@ static void no_secret(struct server *s, const char *method)
 		{ "FATAL", "28P01", message, "valid password not found", hint }, NULL, 0 });
 }
 
-/* --- passwords --------------------------------------------------------------------- */
+/* --- passwords ----------------------------------------------------------- */
 
 static const char *clear_password(const struct server *s)
 {
@@ -176,7 +176,7 @@ static void answer_md5(struct server *s, struct msg *m)
 	explicit_bzero(stored, sizeof stored);
 }
 
-/* --- SCRAM ---------------------------------------------------------------------------- */
+/* --- SCRAM --------------------------------------------------------------- */
 
 static void scram_begin(struct server *s, struct msg *m)
 {
@@ -336,7 +336,7 @@ static void scram_end(struct server *s, struct msg *m)
 		s->dial->doubtful = false;
 }
 
-/* --- login ---------------------------------------------------------------------------- */
+/* --- login --------------------------------------------------------------- */
 
 static void learn(struct server *s, enum demand demand)
 {
@@ -510,7 +510,7 @@ static void send_startup(struct server *s)
 	conn_put(s->all->net, &s->conn, o.base, o.len);
 }
 
-/* --- connecting ------------------------------------------------------------------------- */
+/* --- connecting ---------------------------------------------------------- */
 
 static void next_address(struct server *s, int error)
 {
@@ -610,7 +610,7 @@ void dial_start(struct server *s, const char *secret)
 	try_address(s);
 }
 
-/* --- cancels ------------------------------------------------------------------------------ */
+/* --- cancels ------------------------------------------------------------- */
 
 struct cancel {
 	struct conn conn;

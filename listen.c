@@ -24,7 +24,7 @@ struct listener {
 	char path[sizeof ((struct sockaddr_un *)0)->sun_path];  /* "" for TCP */
 };
 
-/* --- accepting --------------------------------------------------------------------- */
+/* --- accepting ----------------------------------------------------------- */
 
 /* No descriptor is left: gives up the reserve, says so to one client, takes the reserve again. */
 static void refuse_one(struct listeners *all, int fd)
@@ -75,7 +75,7 @@ static void acceptable(struct watch *w, short revents)
 	net_flush(clients->net);
 }
 
-/* --- opening ------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------- */
 
 static int backlog(const struct conf *conf)
 {

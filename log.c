@@ -36,7 +36,7 @@ static bool is_control(char c)
 	return (unsigned char)c < ' ' || c == 127;
 }
 
-/* --- prefix --- */
+/* --- prefix -------------------------------------------------------------- */
 
 /* "2026-11-22 14:06:52", made once a second. */
 static void set_clock(struct log *l, const struct timespec *now)
@@ -144,7 +144,7 @@ static void put_prefix(struct record *r, struct log *l, const struct log_who *wh
 		r->n = end;
 }
 
-/* --- texts --- */
+/* --- texts --------------------------------------------------------------- */
 
 /* How much of a text is at most max bytes long when printed, without a piece of a character. */
 static size_t fitting(const char *text, size_t max)
@@ -216,7 +216,7 @@ bool log_wants(const struct log *l, enum level v)
 	return v >= l->min;
 }
 
-/* --- writing --- */
+/* --- writing ------------------------------------------------------------- */
 
 /* Opening the descriptor's own name gives a new open file, whose mode is ours alone; for what
  * cannot be opened so (a socket, no /proc) the mode of the shared one is changed.  A terminal or a

@@ -71,7 +71,7 @@ static const struct passwd_entry *entry(const struct client *c)
 	return passwd_find(c->all->servers->passwd, account(c)->user);
 }
 
-/* --- what is said ----------------------------------------------------------------------------- */
+/* --- what is said -------------------------------------------------------- */
 
 static int ask(struct client *c, enum step step, uint32_t code, const void *data, size_t n)
 {
@@ -112,7 +112,7 @@ static int bad_packet(struct client *c, const char *why)
 	return client_refuse(c, "08P01", why, NULL, NULL);
 }
 
-/* --- the end: ready --------------------------------------------------------------------------- */
+/* --- the end: ready ------------------------------------------------------ */
 
 static void key_data(struct client *c, struct put *o)
 {
@@ -156,7 +156,7 @@ static int ready(struct client *c)
 	return 0;
 }
 
-/* --- with PostgreSQL's help ---------------------------------------------------------------------- */
+/* --- with PostgreSQL's help ---------------------------------------------- */
 
 static int borrow(struct client *c, enum step step)
 {
@@ -222,7 +222,7 @@ void login_refused(struct client *c, const struct refusal *r)
 		client_refused(c, r);
 }
 
-/* --- SCRAM ------------------------------------------------------------------------------------------ */
+/* --- SCRAM --------------------------------------------------------------- */
 
 static int begin_sasl(struct client *c)
 {
@@ -361,7 +361,7 @@ static int sasl_final(struct client *c, struct msg *m)
 	return welcome(c);
 }
 
-/* --- clear text and md5 ---------------------------------------------------------------------------------- */
+/* --- clear text and md5 -------------------------------------------------- */
 
 static int start_md5(struct client *c)
 {
@@ -422,7 +422,7 @@ static int password_message(struct client *c, struct msg *m)
 	}
 }
 
-/* --- which exchange ----------------------------------------------------------------------------------------- */
+/* --- which exchange ------------------------------------------------------ */
 
 /* Without pool_hba.conf: as PostgreSQL asks us, we ask the client. */
 static int by_demand(struct client *c)
@@ -498,7 +498,7 @@ static int by_rule(struct client *c)
 	}
 }
 
-/* --- the startup packet ------------------------------------------------------------------------------------------ */
+/* --- the startup packet -------------------------------------------------- */
 
 struct startup {
 	const char *user, *database;
@@ -619,7 +619,7 @@ static void hello(struct client *c, struct msg *m)
 	}
 }
 
-/* --- input ------------------------------------------------------------------------------------------------------------ */
+/* --- input --------------------------------------------------------------- */
 
 /* One packet: untyped before login, 'p' during it.  Returns its length, 0 for more, -1. */
 static long packet(struct client *c, uint8_t *p, size_t n)

@@ -50,7 +50,7 @@ struct loop {
 
 #define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
-/* --- watches ------------------------------------------------------------ */
+/* --- watches ------------------------------------------------------------- */
 
 static int room_for_watch(struct loop *l)
 {
@@ -205,7 +205,7 @@ static void serve_array(struct loop *l, int ready)
 	}
 }
 
-/* --- timers: a binary heap ------------------------------------------------ */
+/* --- timers: a binary heap ----------------------------------------------- */
 
 static void place(struct loop *l, uint32_t i, struct timer *t)
 {
@@ -280,7 +280,7 @@ static int timeout(const struct loop *l)
 	return ms < 0 ? 0 : ms > 60000 ? 60000 : (int)ms;
 }
 
-/* --- tasks ---------------------------------------------------------------- */
+/* --- tasks --------------------------------------------------------------- */
 
 void loop_defer(struct loop *l, struct task *t)
 {
@@ -309,7 +309,7 @@ void loop_finish(struct loop *l)
 	serve_tasks(l);
 }
 
-/* --- helper threads --------------------------------------------------------- */
+/* --- helper threads ------------------------------------------------------ */
 
 static void *help(void *arg)
 {
@@ -377,7 +377,7 @@ static void serve_done(struct watch *w, short revents)
 	}
 }
 
-/* --- the loop ---------------------------------------------------------------- */
+/* --- the loop ------------------------------------------------------------ */
 
 static void read_clock(struct loop *l)
 {

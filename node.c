@@ -23,7 +23,7 @@ struct look_up {
 	int n;
 };
 
-/* --- addresses --------------------------------------------------------------- */
+/* --- addresses ----------------------------------------------------------- */
 
 static int take_answer(const struct addrinfo *list, struct address *to)
 {
@@ -124,7 +124,7 @@ const struct address *node_address(struct node *n)
 	return &n->address[n->next_address++ % n->naddresses];
 }
 
-/* --- state ------------------------------------------------------------------- */
+/* --- state --------------------------------------------------------------- */
 
 static void choose_primary(struct nodes *all)
 {
@@ -198,7 +198,7 @@ void node_is(struct node *n, enum node_role role)
 			"find_primary_node: primary node is %d", all->primary);
 }
 
-/* --- the draw ---------------------------------------------------------------- */
+/* --- the draw ------------------------------------------------------------ */
 
 /* xorshift64*: for dice, not for secrets. */
 double nodes_random(struct nodes *all)
@@ -253,7 +253,7 @@ bool nodes_balance(const struct nodes *all)
 	return false;
 }
 
-/* --- all of them ------------------------------------------------------------- */
+/* --- all of them --------------------------------------------------------- */
 
 static void init_node(struct nodes *all, int i)
 {

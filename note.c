@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* --- logging ------------------------------------------------------------------------------------ */
+/* --- logging ------------------------------------------------------------- */
 
 static void log_to(struct client *c, const struct server *s, const char *what,
                    const char *text, size_t len)
@@ -55,7 +55,7 @@ void log_message(struct client *c, char type, const char *detail)
 			names[type & 127]);
 }
 
-/* --- what a server lacks -------------------------------------------------------------------------- */
+/* --- what a server lacks ------------------------------------------------- */
 
 /* It failed on a server that must not differ from the session: away with it. */
 void must_work(struct request *r, bool ok)
@@ -69,7 +69,8 @@ static int run_line(struct server *s, const struct script_line *l)
 {
 	bool standby = !is_primary(s);
 
-	if (l->kind == SQL_SAVEPOINT || (standby && l->kind != SQL_BEGIN && (l->flags & SQL_READ_WRITE)))
+	if (l->kind == SQL_SAVEPOINT
+	    || (standby && l->kind != SQL_BEGIN && (l->flags & SQL_READ_WRITE)))
 		return 0;
 	if (standby && l->kind == SQL_BEGIN && (l->flags & SQL_READ_WRITE))
 		return server_own(s, "BEGIN", must_work, NULL);
@@ -81,7 +82,8 @@ static int restart_values(struct server *s)
 {
 	char sql[WIRE_STARTUP_MAX];
 
-	if (s->start == s->profile || !profile_difference(s->start, s->profile, sql, sizeof sql) || !*sql)
+	if (s->start == s->profile
+	    || !profile_difference(s->start, s->profile, sql, sizeof sql) || !*sql)
 		return 0;
 	return server_own(s, sql, must_work, NULL);
 }
@@ -282,7 +284,7 @@ int agree_on_names(struct client *c, struct server *s, struct request *r, const 
 	return bad;
 }
 
-/* --- noting what a request will change ------------------------------------------------------------ */
+/* --- noting what a request will change ----------------------------------- */
 
 /* DEALLOCATE, like Close, counts from here: what follows in the pipeline may use the name anew. */
 static void forget_names(struct client *c, const struct sql_facts *f, const char *text)

@@ -48,7 +48,7 @@ struct pgpool {
 	bool over;
 };
 
-/* --- configuration ------------------------------------------------------------------- */
+/* --- configuration ------------------------------------------------------- */
 
 struct telling {
 	struct pgpool *pg;
@@ -171,7 +171,7 @@ static void reload(struct pgpool *pg)
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "reload config files.");
 }
 
-/* --- signals -------------------------------------------------------------------------------- */
+/* --- signals ------------------------------------------------------------- */
 
 static void end(struct timer *t)
 {
@@ -227,7 +227,7 @@ static int watch_signals(struct pgpool *pg)
 	return fd < 0 ? -1 : watch_start(pg->loop, &pg->signals, fd, POLLIN);
 }
 
-/* --- start ------------------------------------------------------------------------------------ */
+/* --- start --------------------------------------------------------------- */
 
 static void usage(FILE *to)
 {

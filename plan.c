@@ -7,7 +7,7 @@ enum {
 	RECENT_TEXT = 16 * 1024,                /* the facts of longer ones are not remembered */
 };
 
-/* --- facts ----------------------------------------------------------------------------- */
+/* --- facts --------------------------------------------------------------- */
 
 static bool known_writer(const struct clients *all, uint64_t hash)
 {
@@ -67,7 +67,7 @@ bool has_effect(const struct sql_facts *f)
 	return f->flags & (SQL_TEMP | SQL_FUNCTION | SQL_SET_CONFIG | SQL_ADVISORY);
 }
 
-/* --- planning ----------------------------------------------------------------------------- */
+/* --- planning ------------------------------------------------------------ */
 
 bool touches_name(const struct sql_facts *f)
 {
@@ -100,7 +100,9 @@ bool is_write(const struct client *c, const struct sql_facts *f, const char *tex
 {
 	const struct stmt *s = executed_statement(c, f, text);
 
-	return s ? !route_gate(c->all->route, &s->facts) : !route_gate(c->all->route, f) && route_writes(f);
+	if (s)
+		return !route_gate(c->all->route, &s->facts);
+	return !route_gate(c->all->route, f) && route_writes(f);
 }
 
 /* What one statement asks of the request's place. */
@@ -114,7 +116,8 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	if (executed)
 		reads = reads && route_reads(rt, &c->session, executed->text, strlen(executed->text));
 	else if (reads)
-		reads = route_reads(rt, &c->session, text, len) && !(f->kind == SQL_SHOW && asks_for_role(text, f));
+		reads = route_reads(rt, &c->session, text, len)
+		        && !(f->kind == SQL_SHOW && asks_for_role(text, f));
 	pl->notes |= has_effect(f) || touches_name(f);
 	pl->alone |= f->kind == SQL_COPY_FROM;
 	pl->rolls_back_to |= f->kind == SQL_ROLLBACK_TO;

@@ -10,7 +10,7 @@ enum {
 	EXPECTS_MAX = 16384,                    /* PostgreSQL flushes long before it owes so many */
 };
 
-/* --- what the client is told without a server ------------------------------------------------ */
+/* --- what the client is told without a server ---------------------------- */
 
 static void say_ready(struct client *c)
 {
@@ -96,7 +96,7 @@ static bool end_here(struct client *c, const struct plan *pl)
 	return true;
 }
 
-/* --- sending ------------------------------------------------------------------------------ */
+/* --- sending ------------------------------------------------------------- */
 
 int out_of_memory(struct client *c)
 {
@@ -176,7 +176,7 @@ static size_t retry_bytes(const struct client *c)
 	return n;
 }
 
-/* --- where to ----------------------------------------------------------------------------------------- */
+/* --- where to ------------------------------------------------------------ */
 
 static struct server *server_on(const struct client *c, const struct node *n)
 {
@@ -266,7 +266,7 @@ static struct server *choose_server(struct client *c, const struct plan *pl)
 	return s;
 }
 
-/* --- cutting ------------------------------------------------------------------------------ */
+/* --- cutting ------------------------------------------------------------- */
 
 /* What the proxy can answer itself, with nothing in flight. */
 static bool answer_here(struct client *c, const struct plan *pl)
@@ -319,7 +319,8 @@ static int note_appended(struct client *c, struct request *r, struct msg *m, con
 		r->open = m->type != 'S';
 		return 0;
 	}
-	if ((whole && agree_on_names(c, r->server, r, p, &one) < 0) || note_message(c, r, m, whole, &b) < 0)
+	if ((whole && agree_on_names(c, r->server, r, p, &one) < 0)
+	    || note_message(c, r, m, whole, &b) < 0)
 		return -1;
 	r->open = m->type != 'S' && m->type != 'Q' && m->type != 'F';
 	r->owed += m->type && strchr("PBDEC", m->type) != NULL;
@@ -440,7 +441,10 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 
 	while (n && c->phase == AT_READY) {
 		struct request *before = c->last;
-		used = c->waiting || conn_pending(&c->conn) ? BLOCKED : c->left ? stream(c, p, n) : step(c, p, n);
+		if (c->waiting || conn_pending(&c->conn))
+			used = BLOCKED;
+		else
+			used = c->left ? stream(c, p, n) : step(c, p, n);
 		if (used == 0 && c->last != before)
 			continue;       /* a long request was opened: what is there is appended to it */
 		if (used <= 0)
@@ -460,7 +464,7 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 		conn_reading(c->all->net, &c->conn, more && !c->ended);
 }
 
-/* --- no server ---------------------------------------------------------------------------------------------------- */
+/* --- no server ----------------------------------------------------------- */
 
 /* The waiting request is answered with an error.  A session outside a transaction can go on. */
 static void answer_error(struct client *c, const struct report *r)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- replies ---------------------------------------------------------------------------------------------- */
+/* --- replies ------------------------------------------------------------- */
 
 static void pause_servers(struct client *c)
 {
@@ -231,7 +231,7 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 	return true;
 }
 
-/* --- effects -------------------------------------------------------------------------------------------------- */
+/* --- effects ------------------------------------------------------------- */
 
 static void script_note(struct client *c, struct server *s, const struct effect *e,
                         const struct sql_facts *f, const char *name)
@@ -370,7 +370,8 @@ static void apply(struct client *c, struct server *s, const struct effect *e)
 		apply_set(c, s, e);
 		return;
 	case SQL_SET_TRANSACTION:
-		c->session.serializable |= (e->facts.flags & SQL_SERIALIZABLE) && c->session.in_transaction;
+		c->session.serializable |= c->session.in_transaction
+		                           && (e->facts.flags & SQL_SERIALIZABLE);
 		script_note(c, s, e, &e->facts, "");
 		return;
 	case SQL_DISCARD:
@@ -480,7 +481,7 @@ static void on_lost(struct request *r)
 const struct request_ops request_ops = { on_bytes, on_message, on_done, on_lost };
 
 
-/* --- after RESET ------------------------------------------------------------------------ */
+/* --- after RESET --------------------------------------------------------- */
 
 static bool after_message(struct request *r, char type, const uint8_t *body, size_t len)
 {
@@ -508,7 +509,8 @@ int reapply(struct client *c, struct server *s)
 {
 	char sql[WIRE_STARTUP_MAX];
 
-	if (s->start == s->profile || !profile_difference(s->start, s->profile, sql, sizeof sql) || !*sql)
+	if (s->start == s->profile
+	    || !profile_difference(s->start, s->profile, sql, sizeof sql) || !*sql)
 		return 0;
 	if (server_own(s, sql, NULL, NULL) < 0)
 		return -1;

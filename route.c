@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* --- rules ------------------------------------------------------------------------ */
+/* --- rules --------------------------------------------------------------- */
 
 /* The classifier takes plain arrays.  The copies share what regcomp() allocated, which
  * belongs to the configuration: they are never regfree()d. */
@@ -45,7 +45,7 @@ void route_free(struct route *rt)
 	rt->rules = (struct sql_rules){ 0 };
 }
 
-/* --- may it be balanced? ------------------------------------------------------------ */
+/* --- may it be balanced? ------------------------------------------------- */
 
 /* Pgpool-II looks at the first letter: a comment before a SELECT is how applications ask for the
  * primary. */
@@ -101,7 +101,7 @@ bool route_writes(const struct sql_facts *f)
 	return true;
 }
 
-/* --- what the session remembers -------------------------------------------------------- */
+/* --- what the session remembers ------------------------------------------ */
 
 static void list_add(struct name_list *l, const char *name, bool function)
 {
@@ -187,7 +187,7 @@ void session_free(struct session *s)
 	list_clear(&s->written);
 }
 
-/* --- which node? -------------------------------------------------------------------------- */
+/* --- which node? --------------------------------------------------------- */
 
 static struct node *redirected(const struct route *rt, const struct conf_redirect *r)
 {

@@ -63,14 +63,14 @@ void servers_free(struct servers *all);         /* closes all, too */
 void servers_reload(struct servers *all);       /* conf or passwd was exchanged */
 void servers_close_idle(struct servers *all);
 
-/* --- borrowing ------------------------------------------------------------------ */
+/* --- borrowing ----------------------------------------------------------- */
 
 /* Why no server could be had. */
 enum refusal_kind {
 	REFUSED_NODE,           /* the node cannot be reached, or is starting or stopping */
 	REFUSED_FULL,           /* no connection became free in time */
 	REFUSED_BACKEND,        /* PostgreSQL refused the login: raw is its ErrorResponse body */
-	REFUSED_SECRET,         /* PostgreSQL wants a password and none is known; account->demand is set */
+	REFUSED_SECRET,         /* PostgreSQL wants a password and none is known */
 };
 
 struct refusal {
@@ -119,7 +119,7 @@ void server_unborrow(struct borrower *b);       /* no longer waits */
 /* Gives it back.  Requests still in its FIFO are finished, their replies dropped. */
 void server_return(struct server *s);
 
-/* --- requests -------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------ */
 
 struct request_ops {
 	/* Part of the reply, in order; need not be whole messages. */
@@ -157,15 +157,15 @@ struct request {
 	void *owner;
 	void (*then)(struct request *r, bool ok);       /* of the proxy's own requests, or NULL */
 
-	struct expect *expect;                  /* every Parse and Close of it, or none if none matters */
+	struct expect *expect;                  /* every Parse and Close of it; or none */
 	uint32_t nexpect, expect_cap, answered;
 	uint32_t commands;                      /* CommandCompletes so far */
-	uint32_t owed;                          /* answers to extended messages before its Query: see reopen() */
+	uint32_t owed;                          /* answers to extended messages before its Query */
 
 	bool started;                           /* a byte of the reply came */
-	bool progress;                          /* something came that cannot be taken back: a row, an end */
+	bool progress;                          /* a row or an end came: no way back */
 	bool failed;                            /* an ErrorResponse came */
-	bool deallocates;                       /* DEALLOCATE ALL or DISCARD ALL: statements are gone at its end */
+	bool deallocates;                       /* at its end all statements are gone */
 
 	/* query.c's. */
 	struct effect *effects;
@@ -203,7 +203,7 @@ int server_own(struct server *s, const char *sql, void (*then)(struct request *,
 /* From now on nobody wants the replies of this request. */
 void request_orphan(struct request *r);
 
-/* --- a server ----------------------------------------------------------------------- */
+/* --- a server ------------------------------------------------------------ */
 
 struct server {
 	struct conn conn;
@@ -264,7 +264,13 @@ void server_cancel(struct server *s);           /* dial.c */
 /* Whether more may be sent to it now. */
 static inline bool server_takes(const struct server *s) { return !conn_pending(&s->conn); }
 
-/* --- between server.c and dial.c ---------------------------------------------------- */
+/* --- between server.c, request.c and dial.c ------------------------------ */
+
+/* Settings that make the session another profile's: what they report becomes its welcome. */
+int server_move(struct server *s, const char *sql, void (*then)(struct request *, bool));
+bool request_is_own(const struct request *r);
+void server_readable(struct watch *w, short revents);
+void server_settled(struct server *s);          /* its FIFO ran empty */
 
 /* Connects and logs in; ends in server_ready() or dial_failed -> server_refused(). */
 void dial_start(struct server *s, const char *secret);

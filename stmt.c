@@ -12,7 +12,7 @@ struct stmts {
 	uint32_t nbuckets, count;
 };
 
-/* --- the hash: multiply and fold, eight bytes at a time --------------------- */
+/* --- the hash: multiply and fold, eight bytes at a time ------------------ */
 
 static uint64_t fold(uint64_t a, uint64_t b)
 {
@@ -40,7 +40,7 @@ uint64_t stmt_hash(const struct stmts *all, const void *at, size_t n)
 	return fold(fold(a ^ all->seed[1], b ^ h), all->seed[0] | 1);
 }
 
-/* --- texts ---------------------------------------------------------------------- */
+/* --- texts --------------------------------------------------------------- */
 
 struct stmts *stmts_new(void)
 {
@@ -129,7 +129,7 @@ void stmt_drop(struct stmts *all, struct stmt *s)
 	free(s);
 }
 
-/* --- names ------------------------------------------------------------------------ */
+/* --- names --------------------------------------------------------------- */
 
 static char gone[] = "";        /* the mark of a name that was removed */
 
