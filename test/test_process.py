@@ -317,7 +317,8 @@ def test_the_command_line(proxy, args, status):
 
 def test_pid_file(proxy, tmp_path):
     p = proxy(pid_file_name=f"{tmp_path}/pgpool.pid")
-    assert open(f"{tmp_path}/pgpool.pid").read().strip("\0\n") == str(p.pid)
+    wait_until(lambda: os.path.exists(f"{tmp_path}/pgpool.pid")
+               and open(f"{tmp_path}/pgpool.pid").read().strip("\0\n") == str(p.pid), "the pid file")
     p.stop()
     assert not os.path.exists(f"{tmp_path}/pgpool.pid")
 
