@@ -18,6 +18,7 @@ writes other rules.  Superuser: postgres; the tests' own role and database: app.
 import atexit
 import ctypes
 import glob
+import itertools
 import os
 import pwd
 import random
@@ -92,22 +93,37 @@ def settings_text(settings):
     return "".join(f"{k} = {setting(v)}\n" for k, v in settings.items() if v is not None)
 
 
-_given = set()
+def claim_ports():
+    """A block of ports below those that the kernel gives to outgoing connections, ours for as long
+    as this program lives: an abstract socket keeps other runs off it."""
+    blocks = list(range(15000, 32000, 1000))
+    random.SystemRandom().shuffle(blocks)
+    for first in blocks:
+        lock = socket.socket(socket.AF_UNIX)
+        try:
+            lock.bind(f"\0{PREFIX}ports-{first}")
+        except OSError:
+            lock.close()
+            continue
+        return lock, itertools.cycle(range(first, first + 1000))
+    raise SystemExit("too many runs at once: no block of ports is left")
+
+
+_lock, _ports = None, None
 
 
 def free_port():
-    """A port below the range that the kernel gives to outgoing connections, free right now."""
-    while True:
-        port = random.SystemRandom().randrange(15000, 32000)
-        if port in _given:
-            continue
+    """The next port of our block that is free right now."""
+    global _lock, _ports
+    if not _lock:
+        _lock, _ports = claim_ports()
+    for port in _ports:
         with socket.socket() as s:
             try:
                 s.bind(("127.0.0.1", port))
+                return port
             except OSError:
                 continue
-        _given.add(port)
-        return port
 
 
 def alive(pid):
