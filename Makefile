@@ -12,6 +12,7 @@
 
 CC      = musl-gcc
 CFLAGS  = -O2 -g
+LTO     = -flto=auto
 LDFLAGS = -static -Wl,-z,relro,-z,now
 STD     = -std=c11 -D_GNU_SOURCE
 WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
@@ -41,10 +42,10 @@ FUZZ_SECONDS   = 60
 all: pgpool
 
 pgpool: $(OBJECTS)
-	$(CC) $(LDFLAGS) -o $@ $(OBJECTS) $(BEARSSL) $(CHECKED)
+	$(CC) $(CFLAGS) $(LTO) $(LDFLAGS) -o $@ $(OBJECTS) $(BEARSSL) $(CHECKED)
 
 build/%.o: %.c | build
-	$(CC) $(STD) $(INCLUDE) $(WARN) -MMD -MP $(CFLAGS) -c -o $@ $<
+	$(CC) $(STD) $(INCLUDE) $(WARN) -MMD -MP $(CFLAGS) $(LTO) -c -o $@ $<
 
 build build/debug:
 	mkdir -p $@

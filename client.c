@@ -229,6 +229,7 @@ static void go_on(struct task *t)
 
 void client_resume(struct client *c)
 {
+	conn_doze(c->all->net, &c->conn, false);
 	loop_defer(c->all->loop, &c->task);
 }
 
@@ -378,6 +379,8 @@ static void lost(struct borrower *b, struct server *s, const uint8_t *farewell, 
 		                         "Connect again; the outcome of the last statement is not known.");
 	else if (in_transaction)
 		c->session.no_replica = true;
+	if (c->phase == AT_READY && conn_kept(&c->conn))
+		client_resume(c);       /* it was about to ask */
 }
 
 static void async(struct borrower *b, struct server *s, const uint8_t *p, size_t n)
@@ -386,6 +389,8 @@ static void async(struct borrower *b, struct server *s, const uint8_t *p, size_t
 
 	if (c->phase == AT_READY && is_primary(s))
 		conn_put(c->all->net, &c->conn, p, n);
+	if (conn_kept(&c->conn))
+		client_resume(c);       /* that was all that woke it */
 }
 
 static uint32_t pid(struct borrower *b)
@@ -397,11 +402,12 @@ static void eased(struct borrower *b, struct server *s)
 {
 	struct client *c = OWNER(b, struct client, borrower);
 
-	(void)s;
 	if (c->phase == AT_LOGIN)
 		login_settled(c);
 	else if (conn_kept(&c->conn) || c->ended)
 		client_resume(c);
+	else if (!s->head && s->status == 'I' && !c->pins && server_takes(s))
+		server_doze(s);
 }
 
 static const struct borrower_ops borrower_ops = { lent, refused, lost, async, pid, eased };

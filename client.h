@@ -42,7 +42,7 @@ struct clients {
 	uint8_t mock[32];                       /* what unknown users' salts are made from */
 	bool draining;                          /* no new sessions */
 	struct recent *recent;                  /* RECENT_STATEMENTS of them */
-	uint64_t writers[64];                   /* hashes of statements that a replica refused: 25006 */
+	uint64_t writers[64];                   /* keys of statements that a replica refused: 25006 */
 	unsigned nwriters;
 };
 
@@ -62,11 +62,11 @@ enum {
 	PIN_OTHER = 16,                         /* LOAD, and what was not understood */
 };
 
-/* The facts of statements that were seen lately, by the hash of their text. */
+/* The facts of statements that were seen lately, by the hash of their shape. */
 enum { RECENT_STATEMENTS = 512 };
 
 struct recent {
-	uint64_t hash;
+	uint64_t key;
 	struct sql_facts facts;
 };
 
@@ -93,6 +93,7 @@ struct client {
 	bool primary_once;                      /* the next request goes to the primary */
 	bool copying;                           /* COPY FROM STDIN: the last request takes data */
 	bool paused;                            /* its servers are not read: it is slow */
+	bool pipelines;                         /* it has sent a request before the answer of the last */
 	uint8_t pins;
 	bool lost_request;                      /* a server broke under a request that cannot run again */
 	bool told_fatal;                        /* PostgreSQL's own FATAL was forwarded */

@@ -168,6 +168,19 @@ void conn_reading(struct net *n, struct conn *c, bool on)
 	watch_want(n->loop, &c->watch, (short)((c->watch.events & POLLOUT) | (on ? POLLIN : 0)));
 }
 
+void conn_doze(struct net *n, struct conn *c, bool on)
+{
+	watch_doze(n->loop, &c->watch, on);
+}
+
+bool conn_stirs(const struct conn *c)
+{
+	char byte;
+
+	return recv(c->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0
+	       || (errno != EAGAIN && errno != EINTR);
+}
+
 size_t conn_pending(const struct conn *c)
 {
 	return kept_len(c->out);

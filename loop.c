@@ -6,12 +6,13 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
-	PARK_BATCH = 16,                        /* entries looked at in one turn */
-	PARK_AFTER = 1000,                      /* ms without an event */
+	QUIET = 1000,                           /* ms without an event: parked, or no longer dozing */
+	PARK_MAX = 256,                         /* parked in one turn */
 	FIRED_MAX = 64,                         /* parked descriptors served in one turn */
 };
 
@@ -30,7 +31,7 @@ struct loop {
 	struct watch **watches;
 	int64_t *active;                        /* when it last had an event */
 	uint32_t n, cap;
-	uint32_t sweep;                         /* the next entry to look at for parking */
+	struct timer sweep;                     /* looks for quiet ones */
 
 	int epoll;
 	struct watch parked;                    /* the epoll set's own descriptor */
@@ -39,6 +40,8 @@ struct loop {
 
 	struct timer **heap;                    /* heap[1] fires first */
 	uint32_t ntimers, timer_cap;
+	struct watch alarm;                     /* a timerfd: heap[1] is due, or was to be */
+	int64_t armed;                          /* when it goes off */
 
 	struct task *tasks, **tasks_tail;
 
@@ -81,6 +84,8 @@ static int enter_array(struct loop *l, struct watch *w)
 	l->fds[w->slot] = (struct pollfd){ .fd = w->fd, .events = w->events };
 	l->watches[w->slot] = w;
 	l->active[w->slot] = l->now;
+	if (!l->sweep.slot && l->n > 1)
+		timer_set(l, &l->sweep, QUIET);
 	return 0;
 }
 
@@ -137,8 +142,15 @@ void watch_want(struct loop *l, struct watch *w, short events)
 			return;
 	}
 	w->events = events;
-	l->fds[w->slot].events = events;
+	l->fds[w->slot] = (struct pollfd){ .fd = w->fd, .events = events };
 	l->active[w->slot] = l->now;
+}
+
+/* poll() passes over a descriptor below 0, at no cost. */
+void watch_doze(struct loop *l, struct watch *w, bool on)
+{
+	if (w->on && !w->parked)
+		l->fds[w->slot].fd = on ? ~w->fd : w->fd;
 }
 
 void watch_stop(struct loop *l, struct watch *w)
@@ -156,8 +168,8 @@ void watch_stop(struct loop *l, struct watch *w)
 	w->on = w->parked = false;
 }
 
-/* Parked descriptors that fired.  They are level-triggered news: what is not
- * served in this turn is told again in the next. */
+/* Parked descriptors that fired, and the loop's own, which stay in the set.  They are
+ * level-triggered news: what is not served in this turn is told again in the next. */
 static void serve_parked(struct watch *self, short revents)
 {
 	struct loop *l = OWNER(self, struct loop, parked);
@@ -166,7 +178,7 @@ static void serve_parked(struct watch *self, short revents)
 	l->nfired = epoll_wait(l->epoll, l->fired, FIRED_MAX, 0);
 	for (int i = 0; i < l->nfired; i++) {
 		struct watch *w = l->fired[i].data.ptr;
-		if (!w || !w->parked || unpark(l, w) < 0)
+		if (!w || !w->parked || (w->on && unpark(l, w) < 0))
 			continue;
 		uint32_t e = l->fired[i].events;
 		w->ready(w, (short)((e & EPOLLIN ? POLLIN : 0) | (e & EPOLLHUP ? POLLHUP : 0)
@@ -175,16 +187,34 @@ static void serve_parked(struct watch *self, short revents)
 	l->nfired = 0;
 }
 
-static void park_quiet(struct loop *l)
+/* One of the loop's own: news that are rare do not belong into the poll array. */
+static int start_own(struct loop *l, struct watch *w, int fd, void (*ready)(struct watch *, short))
 {
-	for (int i = 0; i < PARK_BATCH && l->n > 2; i++) {
-		if (l->sweep >= l->n)
-			l->sweep = 0;
-		struct watch *w = l->watches[l->sweep];
-		bool quiet = l->now - l->active[l->sweep] > PARK_AFTER;
-		if (w == &l->parked || w == &l->wake || w->events != POLLIN || !quiet || !park(l, w))
-			l->sweep++;
+	struct epoll_event e = { .events = EPOLLIN, .data.ptr = w };
+
+	*w = (struct watch){ .fd = fd, .parked = true, .ready = ready };
+	return fd < 0 ? -1 : epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e);
+}
+
+/* Once a second: who is quiet is parked; who dozes is looked at. */
+static void sweep(struct timer *t)
+{
+	struct loop *l = OWNER(t, struct loop, sweep);
+	int left = PARK_MAX;
+
+	for (uint32_t i = l->n; i-- > 0 && left > 0; ) {
+		struct watch *w = l->watches[i];
+		if (w == &l->parked || l->now - l->active[i] < QUIET)
+			continue;
+		if (l->fds[i].fd < 0) {
+			l->fds[i].fd = w->fd;
+			l->active[i] = l->now;
+		} else if (w->events == POLLIN && park(l, w)) {
+			left--;
+		}
 	}
+	if (l->n > 1)
+		timer_set(l, t, left ? QUIET : 1);
 }
 
 /* Serving may start and stop any watch.  The array is walked downwards: a stop
@@ -272,12 +302,30 @@ static void serve_timers(struct loop *l)
 	}
 }
 
-static int timeout(const struct loop *l)
+/* The timeout of the next poll(): a timerfd in the epoll set waits for the first deadline, which
+ * costs a system call only when that comes nearer.  A timeout would cost a kernel timer each turn. */
+static int wait_time(struct loop *l)
 {
-	if (!l->ntimers)
-		return -1;
-	int64_t ms = l->heap[1]->at - l->now;
-	return ms < 0 ? 0 : ms > 60000 ? 60000 : (int)ms;
+	int64_t at = l->ntimers ? l->heap[1]->at : INT64_MAX;
+
+	if (at <= l->now)
+		return 0;
+	if (at < l->armed) {
+		struct itimerspec t = { .it_value = { at / 1000, at % 1000 * 1000000 } };
+		timerfd_settime(l->alarm.fd, TFD_TIMER_ABSTIME, &t, NULL);
+		l->armed = at;
+	}
+	return -1;
+}
+
+static void serve_alarm(struct watch *w, short revents)
+{
+	struct loop *l = OWNER(w, struct loop, alarm);
+	uint64_t times;
+
+	(void)revents;
+	if (read(w->fd, &times, sizeof times) > 0)
+		l->armed = INT64_MAX;
 }
 
 /* --- tasks --------------------------------------------------------------- */
@@ -404,11 +452,14 @@ struct loop *loop_new(void)
 	}
 	read_clock(l);
 	l->parked.ready = serve_parked;
-	l->wake.ready = serve_done;
+	l->sweep.fire = sweep;
+	l->armed = INT64_MAX;
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (l->epoll < 0 || wake < 0 || watch_start(l, &l->parked, l->epoll, POLLIN) < 0
-	    || watch_start(l, &l->wake, wake, POLLIN) < 0) {
+	int alarm = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (l->epoll < 0 || watch_start(l, &l->parked, l->epoll, POLLIN) < 0
+	    || start_own(l, &l->wake, wake, serve_done) < 0
+	    || start_own(l, &l->alarm, alarm, serve_alarm) < 0) {
 		free(l);
 		return NULL;
 	}
@@ -420,6 +471,7 @@ struct loop *loop_new(void)
 void loop_free(struct loop *l)
 {
 	close(l->epoll);
+	close(l->alarm.fd);
 	free(l->fds);
 	free(l->watches);
 	free(l->active);
@@ -433,14 +485,13 @@ void loop_free(struct loop *l)
 
 void loop_turn(struct loop *l)
 {
-	int ready = poll(l->fds, l->n, timeout(l));
+	int ready = poll(l->fds, l->n, wait_time(l));
 
 	read_clock(l);
 	if (ready > 0)
 		serve_array(l, ready);
 	serve_timers(l);
 	serve_tasks(l);
-	park_quiet(l);
 }
 
 int64_t loop_now(const struct loop *l)

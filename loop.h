@@ -43,6 +43,10 @@ int watch_start(struct loop *l, struct watch *w, int fd, short events);
 void watch_want(struct loop *l, struct watch *w, short events);
 void watch_stop(struct loop *l, struct watch *w);
 
+/* Nothing is expected of it now: while it dozes it is not polled.  What comes all the same is told
+ * when it is woken, or within two seconds.  A change of what is wanted wakes it. */
+void watch_doze(struct loop *l, struct watch *w, bool on);
+
 struct timer {
 	int64_t at;                             /* loop_now() when it fires */
 	uint32_t slot;                          /* in the heap, from 1; 0 = not set */

@@ -284,6 +284,14 @@ int agree_on_names(struct client *c, struct server *s, struct request *r, const 
 	return bad;
 }
 
+/* The one name that the request uses: most often the server has it. */
+int agree_on_name(struct client *c, struct server *s, const struct plan *pl)
+{
+	if (!pl->name || names_find(&s->names, pl->name) == pl->named)
+		return 0;
+	return agree_on(c, s, NULL, pl->name);
+}
+
 /* --- noting what a request will change ----------------------------------- */
 
 /* DEALLOCATE, like Close, counts from here: what follows in the pipeline may use the name anew. */

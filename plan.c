@@ -9,47 +9,69 @@ enum {
 
 /* --- facts --------------------------------------------------------------- */
 
-static bool known_writer(const struct clients *all, uint64_t hash)
+static bool known_writer(const struct clients *all, uint64_t key)
 {
 	for (unsigned i = 0; i < all->nwriters; i++)
-		if (all->writers[i] == hash)
+		if (all->writers[i] == key)
 			return true;
 	return false;
+}
+
+/* What is known about a text goes by its shape, or else by itself. */
+static uint64_t key_of(const struct clients *all, const char *text, size_t len,
+                       struct sql_span *literals)
+{
+	char shape[RECENT_TEXT];
+	size_t n = len > RECENT_TEXT || all->route->rules.npatterns
+	           ? 0 : sql_shape(shape, text, len, literals);
+
+	if (n)
+		return stmt_hash(all->servers->stmts, shape, n);
+	literals->len = 0;
+	return len > RECENT_TEXT ? 0 : stmt_hash(all->servers->stmts, text, len) + 1;
 }
 
 void find_facts(struct client *c, const char *text, size_t len, struct sql_facts *f)
 {
 	struct clients *all = c->all;
-	uint64_t hash = len > RECENT_TEXT ? 0 : stmt_hash(all->servers->stmts, text, len);
-	struct recent *slot = &all->recent[hash % RECENT_STATEMENTS];
+	struct sql_span literals;
+	uint64_t key = key_of(all, text, len, &literals);
+	struct recent *slot = &all->recent[key % RECENT_STATEMENTS];
 
-	if (hash && slot->hash == hash) {
+	if (key && slot->key == key) {
 		*f = slot->facts;
+		if (literals.len) {
+			f->end += len - f->next;
+			f->next = len;
+		}
 		return;
 	}
 	sql_classify(f, text, len, &all->route->rules);
-	if (!hash)
+	if (!key)
 		return;
-	if (known_writer(all, hash))
+	if (known_writer(all, key))
 		f->flags |= SQL_MODIFIES;
-	slot->hash = hash;
-	slot->facts = *f;
+	if (sql_same_facts(f, len, literals)) {
+		slot->key = key;
+		slot->facts = *f;
+	}
 }
 
 /* A replica refused it because it writes: next time it goes to the primary at once. */
 void learn_writer(struct client *c, const char *text, size_t len)
 {
 	struct clients *all = c->all;
-	uint64_t hash = stmt_hash(all->servers->stmts, text, len);
+	struct sql_span literals;
+	uint64_t key = key_of(all, text, len, &literals);
 	const unsigned room = sizeof all->writers / sizeof all->writers[0];
 
-	if (len > RECENT_TEXT || known_writer(all, hash))
+	if (!key || known_writer(all, key))
 		return;
 	if (all->nwriters < room)
-		all->writers[all->nwriters++] = hash;
+		all->writers[all->nwriters++] = key;
 	else
-		all->writers[hash % room] = hash;
-	all->recent[hash % RECENT_STATEMENTS].hash = 0;
+		all->writers[key % room] = key;
+	all->recent[key % RECENT_STATEMENTS].key = 0;
 }
 
 /* Kinds that change what the session is. */
@@ -114,7 +136,7 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	bool reads = route_gate(rt, executed ? &executed->facts : f);
 
 	if (executed)
-		reads = reads && route_reads(rt, &c->session, executed->text, strlen(executed->text));
+		reads = reads && route_reads(rt, &c->session, executed->text, executed->query_len);
 	else if (reads)
 		reads = route_reads(rt, &c->session, text, len)
 		        && !(f->kind == SQL_SHOW && asks_for_role(text, f));
@@ -182,14 +204,17 @@ static bool parsed_here(const struct bound *b, const char *name)
 /* A statement is used; one that this request made was planned at its Parse. */
 static void plan_use(struct client *c, struct plan *pl, const char *name, const struct bound *b)
 {
-	const struct stmt *s = *name ? names_find(&c->prepared, name) : c->unnamed;
-
-	pl->notes |= *name != 0;
 	if (*name ? parsed_here(b, name) : b->unnamed)
 		return;
+	const struct stmt *s = *name ? names_find(&c->prepared, name) : c->unnamed;
+	if (*name) {
+		pl->notes |= pl->name && strcmp(pl->name, name);
+		pl->name = name;
+		pl->named = s;
+	}
 	if (s) {
-		pl->notes = true;
-		plan_statement(c, pl, &s->facts, s->text, strlen(s->text));
+		pl->notes |= !*name;
+		plan_statement(c, pl, &s->facts, s->text, s->query_len);
 	} else if (!*name && c->unnamed_on) {
 		pl->must = c->unnamed_on;
 	} else {
@@ -242,7 +267,7 @@ static void plan_text(struct client *c, struct plan *pl, const struct msg *m)
 /* One message.  MORE: the walk goes on. */
 static int plan_message(struct client *c, struct plan *pl, struct msg *m, struct bound *b, size_t len)
 {
-	pl->owed += m->type && strchr("PBDEC", m->type) != NULL;
+	pl->owed += is_extended(m->type);
 	switch (m->type) {
 	case 'Q':
 		pl->simple = true;

@@ -142,7 +142,8 @@ static void keep_copy(struct request *r, const uint8_t *p, size_t len)
 
 static int send_request(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl)
 {
-	if (catch_up(c, s) < 0 || (pl->notes && agree_on_names(c, s, NULL, p, pl) < 0))
+	if (catch_up(c, s) < 0 || (pl->notes ? agree_on_names(c, s, NULL, p, pl)
+	                                     : agree_on_name(c, s, pl)) < 0)
 		return out_of_memory(c);
 	if (s->phase != LENT)
 		return BLOCKED;
@@ -254,7 +255,7 @@ static struct server *choose_server(struct client *c, const struct plan *pl)
 	}
 	struct server *s = server_on(c, n);
 	if (s)
-		return server_takes(s) ? s : NULL;
+		return server_takes(s) && server_awake(s) ? s : NULL;
 	c->wanted = n;
 	s = server_borrow(c->all->servers, &c->borrower, n, n == nodes_primary(n->all));
 	if (!s) {
@@ -323,7 +324,7 @@ static int note_appended(struct client *c, struct request *r, struct msg *m, con
 	    || note_message(c, r, m, whole, &b) < 0)
 		return -1;
 	r->open = m->type != 'S' && m->type != 'Q' && m->type != 'F';
-	r->owed += m->type && strchr("PBDEC", m->type) != NULL;
+	r->owed += is_extended(m->type);
 	r->alone |= r->simple && r->owed;
 	return 0;
 }
@@ -462,6 +463,10 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 		end_input(c);
 	else
 		conn_reading(c->all->net, &c->conn, more && !c->ended);
+	/* Most clients ask, and wait for the answer. */
+	c->pipelines |= c->inflight > 1 || (c->inflight && n);
+	conn_doze(c->all->net, &c->conn,
+		c->inflight && !c->pipelines && !c->last->open && !c->left && !c->copying);
 }
 
 /* --- no server ----------------------------------------------------------- */

@@ -48,6 +48,8 @@ struct plan {
 	bool alone;             /* see struct request */
 	bool rolls_back_to;     /* ROLLBACK TO: only the primary knows the savepoint */
 	bool unnamed, portal;   /* it makes the unnamed statement, the unnamed portal */
+	const char *name;       /* of a prepared statement that it uses, the only one without notes ... */
+	const struct stmt *named;       /* ... and what that is; NULL: unknown */
 	struct server *must;    /* has the portal or the unnamed statement; maybe no longer ours */
 	struct sql_facts facts; /* of a simple query; text is NULL for any other request */
 	const char *text;
@@ -68,6 +70,12 @@ struct bound {
 static inline bool is_primary(const struct server *s)
 {
 	return s->node == nodes_primary(s->all->nodes);
+}
+
+/* Messages that PostgreSQL gives one answer each. */
+static inline bool is_extended(char type)
+{
+	return type == 'P' || type == 'B' || type == 'D' || type == 'E' || type == 'C';
 }
 
 /* plan.c: more than 0; MORE when the request may still be waited for; BLOCKED after
@@ -92,6 +100,7 @@ int catch_up(struct client *c, struct server *s);
 /* r: the open request that the messages are appended to, or NULL before a new one. */
 int agree_on_names(struct client *c, struct server *s, struct request *r, const uint8_t *p,
                    const struct plan *pl);
+int agree_on_name(struct client *c, struct server *s, const struct plan *pl);
 int note_message(struct client *c, struct request *r, struct msg *m, bool whole, struct bound *b);
 void must_work(struct request *r, bool ok);
 bool logs(const struct client *c);

@@ -120,8 +120,8 @@ static void learn_from(struct client *c, const struct request *r)
 	}
 }
 
-/* An error before the first row, on a replica: its requests go back into the input, marked
- * for the primary.  In a transaction the replica leaves it. */
+/* An error on a replica that the client has seen nothing of yet: its requests go back into the
+ * input, marked for the primary.  In a transaction the replica leaves it. */
 static void run_on_primary(struct client *c, struct request *r, const char *code)
 {
 	struct server *s = r->server;
@@ -141,7 +141,7 @@ static void run_on_primary(struct client *c, struct request *r, const char *code
 	client_resume(c);
 }
 
-/* Whatever a replica says before its first row may be its own trouble; but not that the statement
+/* Whatever a replica says instead of an answer may be its own trouble; but not that the statement
  * was canceled or took too long. */
 static bool may_run_again(const struct request *r, const uint8_t *body, size_t len)
 {
@@ -219,6 +219,7 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 		return on_copy_in(c, r);
 	case 'W':
 		c->copying = true;
+		client_resume(c);
 		return true;
 	case '1': case '3':
 		if (r->open && conn_kept(&c->conn))
@@ -446,8 +447,10 @@ static void on_done(struct request *r, char status)
 	bool was = c->session.in_transaction;
 
 	c->inflight--;
-	if (!c->inflight)
+	if (!c->inflight) {
 		c->last = NULL;
+		conn_doze(c->all->net, &c->conn, false);
+	}
 	c->status = status;
 	if (status == 'I')
 		forget_portals(c, NULL);

@@ -11,6 +11,7 @@ enum {
 	ORPHANED_MAX = 1 << 20,                 /* bytes of a lost client's replies worth reading */
 	WHOLE_MAX = 64 * 1024,                  /* longer messages are shown by their beginning */
 	EXPECT_FIRST = 8,
+	MOMENT = 2,                             /* ms: what may happen unseen between two requests */
 };
 
 #define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
@@ -92,6 +93,24 @@ void server_send(struct server *s, struct request *r)
 		s->head = r;
 	s->tail = r;
 	s->used = true;
+	conn_doze(s->all->net, &s->conn, false);
+	s->dozes = false;
+}
+
+void server_doze(struct server *s)
+{
+	s->dozes = true;
+	s->since = loop_now(s->all->loop);
+	conn_doze(s->all->net, &s->conn, true);
+}
+
+bool server_awake(struct server *s)
+{
+	if (!s->dozes || loop_now(s->all->loop) - s->since < MOMENT)
+		return true;
+	s->dozes = false;
+	conn_doze(s->all->net, &s->conn, false);
+	return !conn_stirs(&s->conn);
 }
 
 struct request *server_own_request(struct server *s, void (*then)(struct request *, bool), void *owner)
@@ -266,8 +285,7 @@ static bool whole(struct server *s, struct request *r, char type, const uint8_t 
 	r->failed |= type == 'E';
 	if (type == 'C' || type == 'I' || type == 's')
 		r->commands++;
-	if (r->commands || type == 'G' || type == 'H' || type == 'W')
-		r->progress = true;
+	r->progress |= type == 'G' || type == 'H' || type == 'W';
 	bool on = r->ops->message(r, type, body, len);
 	if (type == 'E' && s->phase != GONE)
 		r->answered = r->nexpect;
@@ -312,6 +330,7 @@ static uint8_t *take_whole(struct server *s, uint8_t *p, uint8_t *end, uint8_t *
 		unasked(s, p, there);
 		*from = p + there;
 	} else if (sorts[*p] != ASYNC) {
+		r->progress |= type == 'C' || type == 'I' || type == 's';
 		pass(r, *from, p);
 		*from = p;
 		if (s->phase == GONE)
@@ -370,7 +389,7 @@ void server_replies(struct server *s, uint8_t *p, size_t n)
 		if (sort == STREAM || sort == STEP) {
 			size_t take = (size_t)len + 1, there = (size_t)(end - p);
 			if (sort == STEP)
-				r->progress = true;
+				r->rows = true;
 			if (there > take)
 				there = take;
 			s->left = (uint32_t)(take - there);
@@ -385,6 +404,9 @@ void server_replies(struct server *s, uint8_t *p, size_t n)
 	}
 	if (s->phase == GONE)
 		return;
+	/* PostgreSQL sends a short reply, or its first 8 KB, at once: an error among it is the reply. */
+	if (s->head)
+		s->head->progress |= s->head->rows;
 	pass(s->head, from, p);
 	if (s->phase != GONE && p < end && conn_keep(&s->conn, p, (size_t)(end - p)) < 0)
 		server_close(s, "out of memory");

@@ -156,15 +156,6 @@ static struct server *open_server(struct servers *all, struct node *n, struct pr
 	return s;
 }
 
-/* A closed socket, or unasked bytes (PostgreSQL's goodbye): not to be lent. */
-static bool dead(const struct server *s)
-{
-	char c;
-
-	return recv(s->conn.watch.fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) >= 0
-	       || (errno != EAGAIN && errno != EINTR);
-}
-
 static bool fits(const struct server *s, const struct profile *p, char *sql, size_t size)
 {
 	*sql = 0;
@@ -213,8 +204,8 @@ static struct server *find_idle(struct borrower *b, struct node *n, char *sql, s
 			if (s->node != n
 			    || !(any ? fits(s, b->profile, sql, size) : s->profile == b->profile))
 				continue;
-			if (!dead(s))
-				return s;
+			if (!conn_stirs(&s->conn))
+				return s;       /* no goodbye, no end */
 			server_close(s, "it ended in the pool");
 		}
 	return NULL;
@@ -548,6 +539,7 @@ void server_return(struct server *s)
 		if (!request_is_own(r))
 			request_orphan(r);
 	conn_reading(s->all->net, &s->conn, true);
+	conn_doze(s->all->net, &s->conn, false);
 	if (s->head && s->tail->open)
 		server_close(s, "its client left within a request");
 	else if (!s->head)

@@ -163,7 +163,8 @@ struct request {
 	uint32_t owed;                          /* answers to extended messages before its Query */
 
 	bool started;                           /* a byte of the reply came */
-	bool progress;                          /* a row or an end came: no way back */
+	bool rows;                              /* a row came */
+	bool progress;                          /* its client may have seen something: no way back */
 	bool failed;                            /* an ErrorResponse came */
 	bool deallocates;                       /* at its end all statements are gone */
 
@@ -227,9 +228,11 @@ struct server {
 	bool used;                              /* something ran since the last reset */
 	bool proven;                            /* it has answered a request */
 	bool stale;                             /* to be closed instead of pooled */
+	bool dozes;
 	bool probe;                             /* asks whether the node answers, nothing else */
 	unsigned reset_left, sessions, cancels;
 	uint32_t orphaned;                      /* bytes of replies dropped */
+	int64_t since;                          /* it dozes */
 
 	struct server *next_idle, *prev_idle;           /* of the account */
 	struct server *next_rest, *prev_rest;           /* of the node */
@@ -260,6 +263,12 @@ void server_close(struct server *s, const char *why);
 /* Asks PostgreSQL to cancel what runs on it.  The server is not lent again before that
  * has been delivered, so that it cannot hit somebody else. */
 void server_cancel(struct server *s);           /* dial.c */
+
+/* Its borrower asks nothing for now and waits for nothing.  A server that ends meanwhile is noticed
+ * when it is asked again - it is not awake then, and is dealt with before the loop waits again - or
+ * within two seconds. */
+void server_doze(struct server *s);
+bool server_awake(struct server *s);
 
 /* Whether more may be sent to it now. */
 static inline bool server_takes(const struct server *s) { return !conn_pending(&s->conn); }

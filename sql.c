@@ -501,7 +501,7 @@ static uint32_t first_flags(const char *text, size_t len)
 	uint32_t flags = 0;
 	size_t at = 0;
 
-	while (at < len && text[at] && strchr(" \t\n\v\f\r", text[at]))
+	while (at < len && (text[at] == ' ' || (text[at] >= '\t' && text[at] <= '\r')))
 		at++;
 	if (at > 0)
 		flags |= SQL_BLANK;
@@ -538,6 +538,20 @@ void sql_classify(struct sql_facts *f, const char *text, size_t len, const struc
 	scan_text(&s);
 	if (rules && rules->npatterns > 0 && is_pattern(rules, text, len))
 		f->flags |= SQL_PATTERN;
+}
+
+bool sql_same_facts(const struct sql_facts *f, size_t len, struct sql_span literals)
+{
+	if (!literals.len)
+		return true;
+	switch (f->kind) {
+	case SQL_SELECT: case SQL_VALUES: case SQL_INSERT: case SQL_UPDATE: case SQL_DELETE:
+	case SQL_EXECUTE:
+		return f->next == len && literals.at >= f->start
+		       && literals.at >= (size_t)f->name.at + f->name.len
+		       && (size_t)literals.at + literals.len <= f->end;
+	}
+	return false;
 }
 
 bool sql_reads(const struct sql_facts *f)

@@ -154,6 +154,15 @@ struct sql_rules {
  * from there. */
 void sql_classify(struct sql_facts *f, const char *text, size_t len, const struct sql_rules *rules);
 
+/* Most texts differ only in their literals.  The shape of a text has 0 for each integer and ' for
+ * each string; it is not longer than the text.  literals is where they are, from the first to the end
+ * of the last one.  0: the text has things in it that hide where a literal ends. */
+size_t sql_shape(char *shape, const char *text, size_t len, struct sql_span *literals);
+
+/* Are these facts of a text, `end` and `next` apart, those of every text of its shape?  Those two
+ * keep their distance from the end then.  The rules' primary_patterns are not looked at. */
+bool sql_same_facts(const struct sql_facts *f, size_t len, struct sql_span literals);
+
 /* May the statement be balanced, by kind and content alone (Pgpool-II's gate: SELECT, VALUES, SHOW,
  * COPY TO, PREPARE of those, nothing at all; and no flag marked *)?  The caller adds what hangs on
  * settings: without allow_sql_comments a SELECT, VALUES or EMPTY needs SQL_FIRST, and not

@@ -34,6 +34,14 @@ static inline unsigned class_at(const struct lex *l, size_t at)
 	return at < l->len ? class_of[(unsigned char)l->text[at]] : C_BAD;
 }
 
+/* Letters, digits and $: what goes on with a word. */
+static inline bool in_word(const struct lex *l, size_t at)
+{
+	unsigned class = class_at(l, at);
+
+	return class == C_LETTER || class == C_DIGIT || (class == C_OTHER && l->text[at] == '$');
+}
+
 /* The byte at `at`, or 0 past the end; a NUL in the text starts no token either. */
 static inline char char_at(const struct lex *l, size_t at)
 {
@@ -42,19 +50,26 @@ static inline char char_at(const struct lex *l, size_t at)
 
 /* ---- words ------------------------------------------------------------------------------ */
 
-static const struct {
-	char name[18];
-	uint8_t len;
-	uint8_t class;
-} words[] = {
-	{ "", 0, NONE },
-#define L(letter) { "", 0, NONE },
-#define X(word, class) { #word, sizeof #word - 1, class },
+const uint8_t lex_classes[] = {
+	NONE,
+#define L(letter) NONE,
+#define X(word, class) class,
 	WORDS(L, X)
 #undef X
 #undef L
 };
 
+static const struct { char name[18]; uint8_t len; } words[] = {
+	{ "", 0 },
+#define L(letter) { "", 0 },
+#define X(word, class) { #word, sizeof #word - 1 },
+	WORDS(L, X)
+#undef X
+#undef L
+};
+
+/* Of each letter the first word's place, and behind them the end; and the lengths of its words,
+ * as bits. */
 static const uint16_t letters[] = {
 #define L(letter) FROM_##letter,
 #define X(word, class)
@@ -64,21 +79,25 @@ static const uint16_t letters[] = {
 	WORD_COUNT
 };
 
+static const uint32_t lengths[] = {
+	0
+#define L(letter) , 0
+#define X(word, class) | 1u << (sizeof #word - 1)
+	WORDS(L, X)
+#undef X
+#undef L
+};
+
 static unsigned find_word(const char *text, size_t len)
 {
 	unsigned letter = (unsigned)(lex_lower(text[0]) - 'a');
 
-	if (letter >= 26 || len >= sizeof words[0].name)
+	if (letter >= 26 || len >= sizeof words[0].name || !(lengths[letter + 1] >> len & 1))
 		return W_NONE;
 	for (unsigned w = letters[letter] + 1u; w < letters[letter + 1]; w++)
 		if (words[w].len == len && lex_same(words[w].name + 1, text + 1, len - 1))
 			return w;
 	return W_NONE;
-}
-
-unsigned lex_class(unsigned word)
-{
-	return words[word].class;
 }
 
 bool lex_same(const char *word, const char *text, size_t len)
@@ -172,17 +191,17 @@ static size_t escaped(const struct lex *l, size_t at)
 }
 
 /* $1, $tag$...$tag$, or a lone dollar, which is bad. */
-static size_t dollar(const struct lex *l, size_t at, enum token_type *type)
+static size_t dollar(const struct lex *l, struct token *t)
 {
-	size_t tag = at + 1;
+	size_t at = t->at, tag = at + 1;
 
 	if (class_at(l, tag) == C_DIGIT) {
-		*type = T_PARAM;
+		t->type = T_PARAM;
 		while (class_at(l, tag) == C_DIGIT)
 			tag++;
 		return tag;
 	}
-	*type = T_STRING;
+	t->type = T_STRING;
 	if (class_at(l, tag) == C_LETTER)
 		while (class_at(l, tag) == C_LETTER || class_at(l, tag) == C_DIGIT)
 			tag++;
@@ -252,10 +271,10 @@ static size_t word(const struct lex *l, struct token *t)
 {
 	size_t at = t->at + 1;
 
-	while (class_at(l, at) == C_LETTER || class_at(l, at) == C_DIGIT || char_at(l, at) == '$')
+	while (in_word(l, at))
 		at++;
 	t->type = T_WORD;
-	t->word = find_word(l->text + t->at, at - t->at);
+	t->word = (uint16_t)find_word(l->text + t->at, at - t->at);
 	return at;
 }
 
@@ -288,7 +307,7 @@ static size_t other(const struct lex *l, struct token *t)
 		t->type = T_QUOTED;
 		return quoted(l, t->at + 1, c);
 	case '$':
-		return dollar(l, t->at, &t->type);
+		return dollar(l, t);
 	case '.':
 		t->type = d >= '0' && d <= '9' ? T_NUMBER : T_DOT;
 		return t->type == T_NUMBER ? number(l, t->at) : t->at + 1;
@@ -324,9 +343,10 @@ static size_t blanks(struct lex *l)
 
 		while (class_at(l, l->at) == C_BLANK)
 			l->at++;
-		if (char_at(l, l->at) == '-' && char_at(l, l->at + 1) == '-')
+		char c = char_at(l, l->at);
+		if (c == '-' && char_at(l, l->at + 1) == '-')
 			end = line_comment(l, l->at);
-		else if (char_at(l, l->at) == '/' && char_at(l, l->at + 1) == '*')
+		else if (c == '/' && char_at(l, l->at + 1) == '*')
 			end = block_comment(l, l->at + 2);
 		else
 			return l->at + 1;
@@ -341,7 +361,7 @@ void lex_next(struct lex *l, struct token *t)
 	bool open = blanks(l) == 0;
 	size_t end = 0;
 
-	*t = (struct token){ .type = T_END, .at = l->at };
+	*t = (struct token){ .type = T_END, .at = (uint32_t)l->at };
 	if (l->at >= l->len)
 		return;
 
@@ -364,6 +384,70 @@ void lex_next(struct lex *l, struct token *t)
 		t->type = T_BAD;
 		end = l->len;
 	}
-	t->len = end - t->at;
+	t->len = (uint32_t)(end - l->at);
 	l->at = end;
+}
+
+/* ---- shapes ------------------------------------------------------------------------------- */
+
+/* A word or number, copied; *digits: it is an integer, nothing else. */
+static size_t shape_word(char *shape, const struct lex *l, size_t at, bool *digits)
+{
+	size_t n = 0;
+
+	*digits = true;
+	for (; in_word(l, at); at++) {
+		*digits &= class_at(l, at) == C_DIGIT;
+		shape[n++] = l->text[at];
+	}
+	return n;
+}
+
+/* To behind the next such quote; 0: there is none. */
+static size_t to_quote(const struct lex *l, size_t at, char quote)
+{
+	const char *end = memchr(l->text + at, quote, l->len - at);
+
+	return end ? (size_t)(end - l->text) + 1 : 0;
+}
+
+size_t sql_shape(char *shape, const char *text, size_t len, struct sql_span *literals)
+{
+	const struct lex l = { .text = text, .len = len };
+	size_t n = 0, first = len, last = len, end;
+
+	for (size_t at = 0; at < len; at = end) {
+		char c = text[at], d = char_at(&l, at + 1);
+		bool is_literal = c == '\'';
+
+		if (in_word(&l, at)) {
+			size_t word = shape_word(shape + n, &l, at, &is_literal);
+			end = at + word;
+			if ((c == '$' && class_at(&l, at + 1) != C_DIGIT)
+			    || (lex_lower(text[end - 1]) == 'e' && char_at(&l, end) == '\''))
+				return 0;       /* a dollar quote; a string that knows backslashes */
+			n += is_literal ? 0 : word;
+			c = '0';
+		} else if (c == '\'' || c == '"') {
+			end = to_quote(&l, at + 1, c);
+			if (!end)
+				return 0;
+			if (c == '"') {
+				memcpy(shape + n, text + at, end - at);
+				n += end - at;
+			}
+		} else {
+			if ((c == '-' && d == '-') || (c == '/' && d == '*'))
+				return 0;
+			shape[n++] = c;
+			end = at + 1;
+		}
+		if (is_literal) {
+			shape[n++] = c;
+			first = first < at ? first : at;
+			last = end;
+		}
+	}
+	*literals = (struct sql_span){ (uint32_t)first, (uint32_t)(last - first) };
+	return n;
 }

@@ -28,14 +28,14 @@ enum token_type {
 };
 
 struct token {
-	enum token_type type;
-	unsigned word;          /* of an unquoted T_WORD: enum word; W_NONE = an ordinary name */
-	size_t at, len;
+	uint8_t type;           /* enum token_type */
+	uint16_t word;          /* of an unquoted T_WORD: enum word; W_NONE = an ordinary name */
+	uint32_t at, len;
 };
 
 struct lex {
 	const char *text;
-	size_t at, len;
+	size_t at, len;         /* len: below 4 GB */
 };
 
 /* Listed are the words that the classifier acts upon, and those of PostgreSQL's that are not plain
@@ -132,8 +132,9 @@ enum word {
 	WORD_COUNT
 };
 
-/* Of enum word: NONE, SYNTAX, RESERVED or BOTH. */
-unsigned lex_class(unsigned word);
+/* Of each word: NONE, SYNTAX, RESERVED or BOTH. */
+extern const uint8_t lex_classes[WORD_COUNT];
+static inline unsigned lex_class(unsigned word) { return lex_classes[word]; }
 
 /* The next token. */
 void lex_next(struct lex *l, struct token *t);
@@ -153,7 +154,7 @@ static inline bool lex_is_name(const struct token *t)
 
 static inline struct sql_span lex_span(const struct token *t)
 {
-	return (struct sql_span){ (uint32_t)t->at, (uint32_t)t->len };
+	return (struct sql_span){ t->at, t->len };
 }
 
 #endif

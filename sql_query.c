@@ -33,9 +33,12 @@ static void report_target(struct scan *s, struct sql_span last)
 
 static void check_relation(struct scan *s, const struct name *n)
 {
+	struct sql_span span = n->parts > 1 ? n->schema : n->last;
 	char name[64];
 
-	sql_name(name, s->lex.text, n->parts > 1 ? n->schema : n->last);
+	/* Its first letters tell, quoted (U&"...) or not. */
+	span.len = span.len < 8 ? span.len : 8;
+	sql_name(name, s->lex.text, span);
 	if (strncmp(name, "pg_", 3) == 0)
 		scan_flag(s, SQL_CATALOG);
 }

@@ -104,6 +104,7 @@ struct stmt *stmt_get(struct stmts *all, bool sql, const void *text, size_t len,
 	*s = (struct stmt){ .hash = hash, .facts = *facts, .refs = 1, .len = (uint32_t)len, .sql = sql };
 	memcpy(s->text, text, len);
 	s->text[len] = 0;
+	s->query_len = (uint32_t)strlen(s->text);
 	struct stmt **at = &all->bucket[hash & (all->nbuckets - 1)];
 	s->chain = *at;
 	*at = s;

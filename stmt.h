@@ -25,7 +25,7 @@ struct stmt {
 	uint64_t hash;
 	struct sql_facts facts;                 /* of a Parse's query; of what a PREPARE prepares */
 	uint32_t refs;
-	uint32_t len;
+	uint32_t len, query_len;                /* of the text, of the query that it starts with */
 	bool sql;                               /* text is a PREPARE, else the body of a Parse */
 	char text[];                            /* starts with the query, zero-terminated */
 };

@@ -75,17 +75,17 @@ static void test_timers(void)
 	struct alarm c = { { .fire = ring }, 'c', NULL, 0 };
 
 	timer_stop(loop, &a.timer);
-	say(timeout(loop) == -1, "without a deadline it waits for ever");
+	say(wait_time(loop) == -1 && loop->armed == INT64_MAX, "without a deadline it waits for ever");
 	timer_set(loop, &b.timer, 20);
 	timer_set(loop, &a.timer, 10);
 	timer_set(loop, &c.timer, 30);
-	say(timeout(loop) == 10, "else for the first");
+	say(wait_time(loop) == -1 && loop->armed == loop->now + 10, "else for the first");
 	pass(9);
 	say(was(""), "too early");
 	pass(1);
 	say(was("a") && !a.timer.slot, "in time");
 	pass(20);
-	say(was("bc") && timeout(loop) == -1, "in their order");
+	say(was("bc") && wait_time(loop) == -1, "in their order");
 	timer_set(loop, &a.timer, 10);
 	timer_set(loop, &a.timer, 50);
 	timer_set(loop, &b.timer, 20);
@@ -103,10 +103,11 @@ static void test_timers(void)
 	pass(4);
 	say(was("a") && a.timer.slot, "a callback stops another and sets itself");
 	timer_set(loop, &a.timer, -5);
-	say(timeout(loop) == 0, "one that is late");
+	say(wait_time(loop) == 0, "one that is late");
 	pass(0);
 	timer_set(loop, &a.timer, 1 << 30);
-	say(was("a") && timeout(loop) == 60000, "one that is far away");
+	say(was("a") && wait_time(loop) == -1 && loop->armed < a.timer.at,
+	    "one that is later than the alarm leaves it");
 	timer_stop(loop, &a.timer);
 }
 
@@ -212,6 +213,22 @@ static void send_to(int first, int n)
 
 static void never(struct timer *t) { (void)t; }
 
+/* The kernel's timer ends the wait. */
+static void test_alarm(void)
+{
+	struct alarm a = { { .fire = ring }, 'a', NULL, 0 };
+
+	read_clock(loop);
+	loop->armed = INT64_MAX;
+	for (int i = 0; i < 2; i++) {
+		timer_set(loop, &a.timer, 20);
+		int64_t at = a.timer.at;
+		while (a.timer.slot)
+			loop_turn(loop);
+		say(was("a") && loop->now >= at && loop->now < at + 2000, "a deadline ends the wait");
+	}
+}
+
 /* A turn that does not wait. */
 static void turn(void)
 {
@@ -236,7 +253,7 @@ static void test_watches(void)
 	end[3].stops = &end[7];
 	turn();
 	say(was("7654310"), "one stops another, itself, one that was served");
-	say(!end[2].watch.on && !end[4].watch.on && !end[7].watch.on && loop->n == 2 + ENDS - 3,
+	say(!end[2].watch.on && !end[4].watch.on && !end[7].watch.on && loop->n == 1 + ENDS - 3,
 	    "gone");
 	watch_stop(loop, &end[2].watch);
 	watch_want(loop, &end[2].watch, POLLOUT);
@@ -258,24 +275,24 @@ static void test_watches(void)
 	watch_stop(loop, &end[0].watch);
 	end[0].peer = dup(0);
 	close_ends();
-	say(loop->n == 2, "all stopped");
+	say(loop->n == 1, "all stopped");
 }
 
 static void fall_quiet(void)
 {
 	for (uint32_t i = 0; i < loop->n; i++)
-		loop->active[i] = loop->now - PARK_AFTER - 1;
-	park_quiet(loop);
+		loop->active[i] = loop->now - QUIET;
+	sweep(&loop->sweep);
 }
 
 static void test_parking(void)
 {
 	open_ends();
-	park_quiet(loop);
-	say(loop->n == 2 + ENDS, "busy ones stay in the array");
+	sweep(&loop->sweep);
+	say(loop->n == 1 + ENDS, "busy ones stay in the array");
 	watch_want(loop, &end[7].watch, POLLIN | POLLOUT);
 	fall_quiet();
-	say(loop->n == 3 && end[0].watch.parked && !end[7].watch.parked,
+	say(loop->n == 2 && end[0].watch.parked && !end[7].watch.parked,
 	    "quiet ones that only read are parked");
 	watch_want(loop, &end[7].watch, POLLIN);
 	send_to(0, 2);
@@ -314,7 +331,30 @@ static void test_parking(void)
 	say(told & POLLHUP && told & POLLIN, "the end of a parked one's peer");
 	end[1].peer = dup(0);
 	close_ends();
-	say(loop->n == 2, "all stopped");
+	say(loop->n == 1, "all stopped");
+}
+
+static void test_dozing(void)
+{
+	open_ends();
+	for (int i = 0; i < 4; i++)
+		watch_doze(loop, &end[i].watch, true);
+	send_to(0, ENDS);
+	turn();
+	say(was("7654"), "who dozes is not told");
+	watch_doze(loop, &end[0].watch, false);
+	watch_want(loop, &end[1].watch, POLLIN | POLLOUT);
+	turn();
+	say(was("10"), "before it is woken or wants something else");
+	fall_quiet();
+	turn();
+	say(was("23"), "or for too long");
+	watch_doze(loop, &end[4].watch, true);
+	say(end[4].watch.parked, "one that is parked stays so");
+	send_to(4, 1);
+	turn();
+	say(was("4"), "and hears");
+	close_ends();
 }
 
 /* --- helpers --- */
@@ -350,12 +390,14 @@ static void test_jobs(void)
 int main(void)
 {
 	loop = loop_new();
-	say(loop && loop->n == 2, "a loop");
+	say(loop && loop->n == 1, "a loop");
 	test_timers();
 	test_heap();
 	test_tasks();
 	test_watches();
 	test_parking();
+	test_dozing();
+	test_alarm();
 	test_jobs();
 	return done();
 }

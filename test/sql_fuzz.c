@@ -4,6 +4,7 @@
 #include "../sql_query.c"
 #include "../sql.c"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -69,6 +70,35 @@ static void check_split(const char *text, size_t len)
 	}
 }
 
+/* Other literals, the same facts: each string of the shape is given another content. */
+static void check_shape(const char *text, size_t len)
+{
+	char *shape = malloc(len + 1), *other = malloc(len * 4 + 1);
+	struct sql_span literals;
+	struct sql_facts f, g;
+	size_t n, m = 0;
+	bool quoted = false;
+
+	must(shape && other);
+	n = sql_shape(shape, text, len, &literals);
+	sql_classify(&f, text, len, NULL);
+	must(n <= len && (!n || (size_t)literals.at + literals.len <= len));
+	if (n && literals.len && sql_same_facts(&f, len, literals)) {
+		for (size_t i = 0; i < n; i++) {
+			quoted ^= shape[i] == '"';
+			other[m++] = shape[i];
+			if (shape[i] == '\'' && !quoted)
+				m += (size_t)sprintf(other + m, "q '");
+		}
+		sql_classify(&g, other, m, NULL);
+		must(g.kind == f.kind && g.inner == f.inner && g.flags == f.flags);
+		must(g.next == m && m - g.end == len - f.end && g.start == f.start);
+		must(g.name.at == f.name.at && g.name.len == f.name.len);
+	}
+	free(shape);
+	free(other);
+}
+
 static void check_rules(const char *text, size_t len)
 {
 	static regex_t list[1];
@@ -97,6 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_tokens(text, size);
 	check_split(text, size);
 	check_rules(text, size);
+	check_shape(text, size);
 	free(text);
 	return 0;
 }

@@ -822,6 +822,50 @@ static void test_mentions(void)
 	}
 }
 
+/* Shapes, "" = none, and whether facts may be taken from one text to another. */
+static void test_shapes(void)
+{
+	static const struct { const char *text, *shape; bool same; } cases[] = {
+		{ "select 12 + 3.45", "select 0 + 0.0", true },
+		{ "select 'it''s', N'x' from t;", "select \'\', N\' from t;", true },
+		{ "select a1, $1, t.\"b 7\" from f2(5)", "select a1, $1, t.\"b 7\" from f2(0)", true },
+		{ "select 0x1F, 1e5, 1_000", "select 0x1F, 1e5, 1_000", true },
+		{ "insert into t values (1, 'a')", "insert into t values (0, ')", true },
+		{ "execute p1(5)", "execute p1(0)", true },
+		{ "select f1()", "select f1()", true },
+		{ "select \"it's 5\"", "select \"it's 5\"", true },
+		{ "select 1; select 2", "select 0; select 0", false },
+		{ "set transaction_read_only = 1", "set transaction_read_only = 0", false },
+		{ "select pg_terminate_backend(7)", "select pg_terminate_backend(0)", false },
+		{ "explain (analyze 0) select 1", "explain (analyze 0) select 0", false },
+		{ "deallocate all", "deallocate all", true },
+		{ "select E'\\'' , 1", "", false },
+		{ "select $a$ ' $a$", "", false },
+		{ "select $$ ' $$", "", false },
+		{ "select 1 -- don't", "", false },
+		{ "select /* ' */ 1", "", false },
+		{ "select 'open", "", false },
+		{ "select \"open", "", false },
+		{ "", "", true },
+	};
+
+	for (size_t i = 0; i < LEN(cases); i++) {
+		size_t len = strlen(cases[i].text), n;
+		char *copy = exact(cases[i].text, len), *shape = exact(cases[i].text, len);
+		struct sql_span literals = { 0, 0 };
+		struct sql_facts f;
+
+		sql_classify(&f, copy, len, NULL);
+		n = sql_shape(shape, copy, len, &literals);
+		say(n == strlen(cases[i].shape) && !memcmp(shape, cases[i].shape, n), "shape of %s",
+			cases[i].text);
+		if (n)
+			say(sql_same_facts(&f, len, literals) == cases[i].same, "facts of %s", cases[i].text);
+		free(copy);
+		free(shape);
+	}
+}
+
 static void test_names(void)
 {
 #define A63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -1036,6 +1080,7 @@ int main(void)
 	test_split();
 	test_targets();
 	test_mentions();
+	test_shapes();
 	test_names();
 	test_parameters();
 	test_rules();

@@ -13,12 +13,14 @@ import pytest
 
 import wire
 from pg import free_port
-from wire import LoginError, Wire, bind, execute, message, parse, query, sync, wait_until
+from wire import (LoginError, Wire, bind, execute, extended, message, parse, query, sync,
+                  wait_until)
 
 pytestmark = pytest.mark.proxy
 
 FAST = dict(node_probe_period=100)
 PORT = "SELECT current_setting('port')"
+ON_PRIMARY = "/* p */ "
 GONE = ("08", "57P")                    # connection exceptions, 57P03 cannot_connect_now
 
 
@@ -138,9 +140,23 @@ def says(data, then_close=True):
     return treat
 
 
+def answers(data):
+    """To the first request behind a login that works."""
+    def treat(s):
+        s.recv(1000)
+        s.sendall(READY)
+        s.recv(1000)
+        s.sendall(data)
+        s.close()
+    return treat
+
+
 OK = message("R", struct.pack("!I", 0))
 FATAL = message("E", b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0")
 READY = OK + message("K", struct.pack("!II", 1, 2)) + message("Z", b"I")
+ROW = (message("T", struct.pack("!H2sIhIhih", 1, b"a", 0, 0, 23, 4, -1, 0))
+       + message("D", struct.pack("!HIc", 1, 1, b"7")))
+ENDS = message("E", b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0")
 BAD_NODES = {
     "closes at once": lambda s: s.close(),
     "never answers": lambda s: None,
@@ -156,6 +172,7 @@ BAD_NODES = {
     "sends nothing but notices": says(message("N", b"SNOTICE\0C00000\0Mx\0\0") * 1000),
     "ready, then closes": says(READY),
     "ready, then silent rubbish": says(READY + b"\xff" * 100, False),
+    "breaks after a row": answers(ROW + ENDS),
     "ready twice": says(READY + message("Z", b"I"), False),
 }
 
@@ -252,6 +269,22 @@ def test_primary_restarted_between_clients(proxy, own_pair):
         primary.restart(how)
         for _ in range(3):
             p.psql("CREATE TEMP TABLE t (a int); SELECT 1")
+
+
+@pytest.mark.parametrize("what", ["query", "extended"])
+def test_servers_that_end_while_their_client_thinks(proxy, own_pair, what):
+    """Nothing was asked of them: the next request runs on others, and nobody sees it."""
+    p = proxy(nodes=own_pair, **FAST)
+    w = p.raw()
+
+    def ask(text):
+        return wire.value(w.query(text) if what == "query" else w.ask(extended(text) + sync()))
+    for _ in range(5):
+        before = {ask(where + "SELECT pg_backend_pid()") for where in ("", ON_PRIMARY)}
+        for cluster in own_pair:
+            cluster.expel()
+        for where in (ON_PRIMARY, ""):
+            assert ask(where + "SELECT pg_backend_pid()") not in before
 
 
 def test_primary_lost_in_a_transaction(proxy, own_pair):
