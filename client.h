@@ -142,7 +142,9 @@ void clients_end(struct clients *all, const char *sqlstate, const char *message)
 
 /* The one way out: logs it, tells the client once, and closes when that has been sent.  Servers
  * go back.  Returns -1 for the caller to return. */
+__attribute__((cold))
 int client_fail(struct client *c, const struct report *r);
+__attribute__((cold))
 int client_refuse(struct client *c, const char *sqlstate, const char *message, const char *detail,
                   const char *hint);
 

@@ -22,9 +22,9 @@ struct segment {
 
 struct net {
 	struct loop *loop;
-	struct segment segments[SEGMENTS];
-	unsigned nsegments;
 	size_t built;
+	unsigned nsegments;
+	struct segment segments[SEGMENTS];
 	uint8_t build[NET_BUILD];
 	uint8_t scratch[NET_KEEP + NET_RECV];
 };

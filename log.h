@@ -100,6 +100,7 @@ bool log_wants(const struct log *l, enum level v);
 
 /* Writes one record if log_wants() it.  who = NULL is the program itself ("main"); detail and
  * hint may be NULL.  fmt is for the message only. */
+__attribute__((cold))
 void log_write(struct log *l, struct log_who *who, enum level v, const char *detail,
 	const char *hint, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 

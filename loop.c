@@ -29,7 +29,6 @@ struct loop {
 	int64_t now;
 	struct pollfd *fds;                     /* fds[i] belongs to watches[i] */
 	struct watch **watches;
-	int64_t *active;                        /* when it last had an event */
 	uint32_t n, cap;
 	struct timer sweep;                     /* looks for quiet ones */
 
@@ -68,10 +67,6 @@ static int room_for_watch(struct loop *l)
 	if (!watches)
 		return -1;
 	l->watches = watches;
-	int64_t *active = realloc(l->active, cap * sizeof *active);
-	if (!active)
-		return -1;
-	l->active = active;
 	l->cap = cap;
 	return 0;
 }
@@ -83,7 +78,7 @@ static int enter_array(struct loop *l, struct watch *w)
 	w->slot = l->n++;
 	l->fds[w->slot] = (struct pollfd){ .fd = w->fd, .events = w->events };
 	l->watches[w->slot] = w;
-	l->active[w->slot] = l->now;
+	w->active = l->now;
 	if (!l->sweep.slot && l->n > 1)
 		timer_set(l, &l->sweep, QUIET);
 	return 0;
@@ -95,7 +90,6 @@ static void leave_array(struct loop *l, struct watch *w)
 
 	l->fds[hole] = l->fds[last];
 	l->watches[hole] = l->watches[last];
-	l->active[hole] = l->active[last];
 	l->watches[hole]->slot = hole;
 }
 
@@ -143,7 +137,7 @@ void watch_want(struct loop *l, struct watch *w, short events)
 	}
 	w->events = events;
 	l->fds[w->slot] = (struct pollfd){ .fd = w->fd, .events = events };
-	l->active[w->slot] = l->now;
+	w->active = l->now;
 }
 
 /* poll() passes over a descriptor below 0, at no cost. */
@@ -204,11 +198,11 @@ static void sweep(struct timer *t)
 
 	for (uint32_t i = l->n; i-- > 0 && left > 0; ) {
 		struct watch *w = l->watches[i];
-		if (w == &l->parked || l->now - l->active[i] < QUIET)
+		if (w == &l->parked || l->now - w->active < QUIET)
 			continue;
 		if (l->fds[i].fd < 0) {
 			l->fds[i].fd = w->fd;
-			l->active[i] = l->now;
+			w->active = l->now;
 		} else if (w->events == POLLIN && park(l, w)) {
 			left--;
 		}
@@ -230,8 +224,9 @@ static void serve_array(struct loop *l, int ready)
 			continue;
 		ready--;
 		l->fds[i].revents = 0;
-		l->active[i] = l->now;
-		l->watches[i]->ready(l->watches[i], revents);
+		struct watch *w = l->watches[i];
+		w->active = l->now;
+		w->ready(w, revents);
 	}
 }
 
@@ -474,7 +469,6 @@ void loop_free(struct loop *l)
 	close(l->alarm.fd);
 	free(l->fds);
 	free(l->watches);
-	free(l->active);
 	free(l->heap);
 	for (int i = 0; i < LANES; i++)
 		if (l->helpers[i].started)

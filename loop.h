@@ -33,7 +33,8 @@ struct watch {
 	int fd;
 	short events;                           /* POLLIN and POLLOUT as wanted */
 	bool on, parked;
-	uint32_t slot;                          /* in the poll array, or of the turn last active */
+	uint32_t slot;                          /* in the poll array */
+	int64_t active;                         /* when it last had an event */
 	void (*ready)(struct watch *w, short revents);
 };
 

@@ -92,6 +92,7 @@ bool touches_name(const struct sql_facts *f);
 /* query.c */
 extern const struct request_ops request_ops;    /* reply.c */
 void remove_lent(struct client *c, struct server *s);
+__attribute__((cold))
 int out_of_memory(struct client *c);
 
 /* note.c: -1 without memory. */

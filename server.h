@@ -258,6 +258,7 @@ static inline void server_enter(struct server *s, enum server_phase to)
 }
 
 /* Closes it at once. */
+__attribute__((cold))
 void server_close(struct server *s, const char *why);
 
 /* Asks PostgreSQL to cancel what runs on it.  The server is not lent again before that

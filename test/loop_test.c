@@ -281,7 +281,7 @@ static void test_watches(void)
 static void fall_quiet(void)
 {
 	for (uint32_t i = 0; i < loop->n; i++)
-		loop->active[i] = loop->now - QUIET;
+		loop->watches[i]->active = loop->now - QUIET;
 	sweep(&loop->sweep);
 }
 
