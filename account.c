@@ -46,6 +46,8 @@ static void forget(struct account *a)
 	explicit_bzero(&a->keys, sizeof a->keys);
 	explicit_bzero(&a->verifier, sizeof a->verifier);
 	a->have_keys = a->have_verifier = false;
+	a->deriving = NULL;             /* what is being made is for the logins that wait for it */
+	a->verifying = NULL;
 	a->demand = DEMAND_UNKNOWN;
 }
 

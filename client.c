@@ -59,8 +59,8 @@ void client_cancel(struct clients *all, uint32_t pid, const uint8_t *key, size_t
 		server_unborrow(&c->borrower);
 		c->canceled = true;
 		client_resume(c);
-	} else if (c->inflight && c->last->server->head->owner == c) {
-		server_cancel(c->last->server);
+	} else if (c->inflight) {
+		request_cancel(c->last->server, c);
 	}
 }
 

@@ -157,7 +157,8 @@ struct conf_list {
 	X(reset_query_list, LIST, "ABORT;DISCARD ALL", 0, 0, ';', RELOAD, \
 		"Statements that clean a connection for its next client.") \
 	X(query_wait_timeout, INT, "120", 0, INT32_MAX, S, RELOAD, \
-		"How long a client's request waits for a free server before it fails with 53300.") \
+		"How long a client's request waits for a free server before it fails with 53300; " \
+		"0 means no limit.") \
 	X(primary_wait_timeout, INT, "5", 0, INT32_MAX, S, RELOAD, \
 		"How long requests wait for a primary that cannot be reached before they fail; " \
 		"0 fails at once.") \

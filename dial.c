@@ -20,6 +20,7 @@
 enum {
 	LOGIN_TIMEOUT = 60000,                  /* ms, from the startup packet to ReadyForQuery */
 	CANCEL_TIMEOUT = 5000,
+	QUEUE_FULL = 10,                        /* ms before a full Unix socket is tried again */
 	LOGIN_MESSAGE_MAX = 64 * 1024,
 };
 
@@ -34,6 +35,8 @@ struct dial {
 	bool doubtful;                          /* SCRAM began, and the server has not proved itself yet */
 	struct derivation *waits;               /* for keys */
 	struct scram_client scram;
+	struct timer again;                     /* the next try at a Unix socket whose queue is full */
+	struct server *server;
 };
 
 /* Keys being made by a helper thread.  Without a secret of its own it serves every login of the
@@ -46,7 +49,6 @@ struct derivation {
 	uint8_t salt[SCRAM_SALT_MAX], salt_len;
 	uint32_t iterations;
 	struct scram_keys keys;
-	bool shared;
 };
 
 static void try_address(struct server *s);
@@ -76,6 +78,7 @@ void dial_free(struct server *s)
 	unlink_waiting(&s->node->unresolved, s);
 	if (d->waits)
 		unlink_waiting(&d->waits->waiting, s);
+	timer_stop(s->all->loop, &d->again);
 	wipe(d->secret);
 	explicit_bzero(&d->keys, sizeof d->keys);
 	free(d);
@@ -248,7 +251,8 @@ static void derived(struct job *j)
 	struct derivation *d = OWNER(j, struct derivation, job);
 	struct net *net = NULL;
 
-	if (d->shared)
+	bool current = d->account->deriving == d;       /* no reload meanwhile */
+	if (current)
 		d->account->deriving = NULL;
 	while (d->waiting) {
 		struct server *s = d->waiting;
@@ -256,7 +260,7 @@ static void derived(struct job *j)
 		s->dial->waits = NULL;
 		s->dial->keys = d->keys;
 		s->dial->have_keys = true;
-		if (d->shared)
+		if (current)
 			remember_keys(d->account, &s->dial->scram, &d->keys);
 		net = s->all->net;
 		scram_answer(s);
@@ -289,12 +293,11 @@ static void start_derivation(struct server *s)
 		return;
 	}
 	*d = (struct derivation){ .job = { .work = derive, .done = derived }, .account = s->account,
-		.password = password, .salt_len = c->salt_len, .iterations = c->iterations,
-		.shared = !s->dial->secret && !s->account->deriving };
+		.password = password, .salt_len = c->salt_len, .iterations = c->iterations };
 	memcpy(d->salt, c->salt, c->salt_len);
 	s->account->refs++;
 	wait_for(s, d);
-	if (d->shared)
+	if (!s->dial->secret && !s->account->deriving)
 		s->account->deriving = d;
 	if (loop_job(s->all->loop, LANE_KEYS, &d->job) < 0) {
 		d->job.work(&d->job);   /* no thread to be had: late is better than never */
@@ -572,13 +575,25 @@ static void try_address(struct server *s)
 		s->node->unresolved = s;
 		return;
 	}
-	s->dial->tried++;
 	server_enter(s, CONNECT);
 	int fd = begin_connect(&a->at, a->len);
+	if (fd < 0 && errno == EAGAIN) {
+		timer_set(s->all->loop, &s->dial->again, QUEUE_FULL);
+		return;
+	}
+	s->dial->tried++;
 	if (fd < 0)
 		next_address(s, errno);
 	else if (conn_open(s->all->net, &s->conn, fd, POLLOUT, connected) < 0)
 		node_trouble(s, "out of memory");
+}
+
+static void once_more(struct timer *t)
+{
+	struct server *s = OWNER(t, struct dial, again)->server;
+
+	try_address(s);
+	net_flush(s->all->net);
 }
 
 void dial_resume(struct node *n)
@@ -599,8 +614,11 @@ void dial_start(struct server *s, const char *secret)
 
 	s->timer.fire = took_too_long;
 	s->dial = calloc(1, sizeof *s->dial);
-	if (s->dial && secret)
-		s->dial->secret = strdup(secret);
+	if (s->dial) {
+		s->dial->server = s;
+		s->dial->again.fire = once_more;
+		s->dial->secret = secret ? strdup(secret) : NULL;
+	}
 	if (!s->dial || (secret && !s->dial->secret)) {
 		node_trouble(s, "out of memory");
 		return;
@@ -617,6 +635,7 @@ struct cancel {
 	struct timer timer;
 	struct task bury;
 	struct server *server;
+	struct cancel *next, **at;              /* of all that are on their way */
 };
 
 static void bury_cancel(struct task *t)
@@ -628,6 +647,9 @@ static void end_cancel(struct cancel *c)
 {
 	struct servers *all = c->server->all;
 
+	*c->at = c->next;
+	if (c->next)
+		c->next->at = c->at;
 	timer_stop(all->loop, &c->timer);
 	conn_close(all->net, &c->conn);
 	loop_defer(all->loop, &c->bury);
@@ -681,4 +703,15 @@ void server_cancel(struct server *s)
 	}
 	timer_set(s->all->loop, &c->timer, CANCEL_TIMEOUT);
 	s->cancels++;
+	c->at = &s->all->cancels;
+	c->next = *c->at;
+	if (c->next)
+		c->next->at = &c->next;
+	*c->at = c;
+}
+
+void cancels_end(struct servers *all)
+{
+	while (all->cancels)
+		end_cancel(all->cancels);
 }

@@ -207,8 +207,16 @@ void login_settled(struct client *c)
 	}
 }
 
+/* A login may tell that the node is not the primary after all. */
 void login_lent(struct client *c, struct server *s)
 {
+	bool welcomes = c->login->step == ASK_PROOF || c->login->step == ASK_WELCOME;
+
+	if (welcomes && s->node != nodes_primary(s->all->nodes)) {
+		server_return(s);
+		borrow(c, c->login->step);
+		return;
+	}
 	c->login->server = s;
 	login_settled(c);
 }
@@ -242,16 +250,20 @@ static void verify_done(struct job *j)
 {
 	struct verification *v = OWNER(j, struct verification, job);
 	struct account *a = v->account;
+	struct scram_verifier verifier;
 	struct net *net = NULL;
 
-	scram_verifier_make(&a->verifier, &v->keys, v->salt, sizeof v->salt, SCRAM_ITERATIONS);
-	a->have_verifier = true;
-	a->verifying = NULL;
+	scram_verifier_make(&verifier, &v->keys, v->salt, sizeof v->salt, SCRAM_ITERATIONS);
+	if (a->verifying == v) {        /* no reload meanwhile */
+		a->verifier = verifier;
+		a->have_verifier = true;
+		a->verifying = NULL;
+	}
 	while (v->waiting) {
 		struct login *l = v->waiting;
 		v->waiting = l->next;
 		l->waits = NULL;
-		l->verifier = a->verifier;
+		l->verifier = verifier;
 		net = l->client->all->net;
 		begin_sasl(l->client);
 	}

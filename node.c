@@ -137,8 +137,9 @@ static void choose_primary(struct nodes *all)
 			chosen = i;
 			break;
 		}
-		if (first < 0)
-			first = i;
+		if (first < 0 || (all->node[first].role == ROLE_STANDBY
+		                  && all->node[i].role != ROLE_STANDBY))
+			first = i;      /* maybe: nothing speaks against it */
 		if (chosen < 0 && all->node[i].role == ROLE_PRIMARY)
 			chosen = i;
 	}
@@ -191,6 +192,9 @@ void node_is(struct node *n, enum node_role role)
 	struct nodes *all = n->all;
 	int before = all->primary;
 
+	for (int i = 0; role == ROLE_PRIMARY && i < all->count; i++)
+		if (all->node[i].role == ROLE_PRIMARY)
+			all->node[i].role = ROLE_UNKNOWN;       /* the last word counts */
 	n->role = role;
 	choose_primary(all);
 	if (all->primary != before)

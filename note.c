@@ -77,21 +77,16 @@ static int run_line(struct server *s, const struct script_line *l)
 	return server_own(s, l->text, must_work, NULL);
 }
 
-/* What a RESET among them brought back is what the server started with, not the session. */
-static int restart_values(struct server *s)
+bool lacks_values(const struct server *s, char *sql, size_t size)
 {
-	char sql[WIRE_STARTUP_MAX];
-
-	if (s->start == s->profile
-	    || !profile_difference(s->start, s->profile, sql, sizeof sql) || !*sql)
-		return 0;
-	return server_own(s, sql, must_work, NULL);
+	return s->start != s->profile && profile_difference(s->start, s->profile, sql, size) && *sql;
 }
 
 int catch_up(struct client *c, struct server *s)
 {
 	if (s->script == c->script.serial)
 		return 0;
+	char sql[WIRE_STARTUP_MAX];
 	bool reset = false;
 	for (uint32_t i = 0; i < c->script.n; i++) {
 		const struct script_line *l = &c->script.line[i];
@@ -104,7 +99,7 @@ int catch_up(struct client *c, struct server *s)
 			s->tail->deallocates = true;
 	}
 	s->script = c->script.serial;
-	return reset ? restart_values(s) : 0;
+	return reset && lacks_values(s, sql, sizeof sql) ? server_own(s, sql, must_work, NULL) : 0;
 }
 
 static void quote(char *out, size_t size, const char *prefix, const char *name)

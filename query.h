@@ -98,6 +98,10 @@ int out_of_memory(struct client *c);
 /* note.c: -1 without memory. */
 int catch_up(struct client *c, struct server *s);
 
+/* A RESET brings back what the server started with.  Is that not what its session started with?
+ * Then sql is what makes it so. */
+bool lacks_values(const struct server *s, char *sql, size_t size);
+
 /* r: the open request that the messages are appended to, or NULL before a new one. */
 int agree_on_names(struct client *c, struct server *s, struct request *r, const uint8_t *p,
                    const struct plan *pl);

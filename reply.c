@@ -278,6 +278,7 @@ static void apply_discard(struct client *c, struct server *s, const struct effec
 {
 	struct effect all = *e;
 
+	script_forget(&c->script);
 	script_note(c, s, e, &e->facts, "");
 	all.facts.flags |= SQL_ALL;
 	apply_deallocate(s, &all);
@@ -512,8 +513,7 @@ int reapply(struct client *c, struct server *s)
 {
 	char sql[WIRE_STARTUP_MAX];
 
-	if (s->start == s->profile
-	    || !profile_difference(s->start, s->profile, sql, sizeof sql) || !*sql)
+	if (!lacks_values(s, sql, sizeof sql))
 		return 0;
 	if (server_own(s, sql, NULL, NULL) < 0)
 		return -1;

@@ -152,6 +152,19 @@ void request_orphan(struct request *r)
 	r->owner = NULL;
 }
 
+/* The request that runs, or the first that will: what the proxy sent before it is not canceled. */
+void request_cancel(struct server *s, const void *owner)
+{
+	struct request *r = s->head;
+
+	while (r && r->owner != owner)
+		r = r->next;
+	if (r && r == s->head)
+		server_cancel(s);
+	else if (r)
+		r->canceled = true;
+}
+
 static bool note_failure(struct request *r, char type, const uint8_t *body, size_t len)
 {
 	if (type == 'E') {
@@ -236,10 +249,22 @@ static void farewell(struct server *s, const uint8_t *body, size_t len)
 		memcpy(s->farewell, body, len);
 }
 
+/* A standby that is promoted tells its sessions (PostgreSQL 14 and later). */
+static void note_role(struct server *s, const uint8_t *body, size_t len)
+{
+	struct msg m = { .at = body, .end = body + len };
+	const char *name = get_text(&m), *value = get_text(&m);
+
+	if (!strcmp(name, "in_hot_standby") && !m.broken)
+		node_is(s->node, !strcmp(value, "on") ? ROLE_STANDBY : ROLE_PRIMARY);
+}
+
 /* Nothing was asked.  PostgreSQL says goodbye, or tells news. */
 static void unasked(struct server *s, const uint8_t *p, size_t size)
 {
 	s->proven = true;
+	if (*p == 'S')
+		note_role(s, p + WIRE_HEADER, size - WIRE_HEADER);
 	if (*p == 'E')
 		farewell(s, p + WIRE_HEADER, size - WIRE_HEADER);
 	else if (s->borrower)
@@ -270,7 +295,11 @@ static void finished(struct server *s, struct request *r, char status)
 		names_clear(s->all->stmts, &s->names);
 	r->ops->done(r, status);
 	request_free(s->all, r);
-	if (s->head || s->phase == GONE)
+	if (s->phase == GONE)
+		return;
+	if (s->head && s->head->canceled)
+		server_cancel(s);
+	if (s->head)
 		return;
 	server_settled(s);
 }
@@ -282,6 +311,8 @@ static bool whole(struct server *s, struct request *r, char type, const uint8_t 
 		bool shown = answered(s, r, type);
 		return r->ops->message(r, type, body, len) && shown;
 	}
+	if (type == 'S')
+		note_role(s, body, len);
 	r->failed |= type == 'E';
 	if (type == 'C' || type == 'I' || type == 's')
 		r->commands++;

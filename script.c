@@ -119,6 +119,13 @@ uint32_t script_rollback_to(struct script *s, const char *savepoint)
 	return s->serial;
 }
 
+void script_forget(struct script *s)
+{
+	truncate_to(s, 0);
+	s->transaction = 0;
+	s->full = false;
+}
+
 void script_free(struct script *s)
 {
 	truncate_to(s, 0);

@@ -45,6 +45,9 @@ void script_rollback(struct script *s);
  * gone beyond. */
 uint32_t script_rollback_to(struct script *s, const char *savepoint);
 
+/* Nothing of it counts any more (DISCARD ALL). */
+void script_forget(struct script *s);
+
 void script_free(struct script *s);
 
 #endif

@@ -291,7 +291,10 @@ static void set_patience(struct borrower *b)
 	if (!b->patient)
 		ms = !down && (b->opening || b->node->cleaning) ? IMPATIENT : 0;
 	b->deadline.fire = out_of_patience;
-	timer_set(b->all->loop, &b->deadline, ms);
+	if (b->patient && !down && !ms)
+		timer_stop(b->all->loop, &b->deadline);
+	else
+		timer_set(b->all->loop, &b->deadline, ms);
 }
 
 static bool start_opening(struct servers *all, struct borrower *b)
@@ -433,9 +436,13 @@ static void available(struct server *s, const struct borrower *opener)
 		if (b->secret && b != opener && !account_knows(s->account, b->secret))
 			continue;
 		server_unborrow(b);
-		if (!lend(s, b, sql))
+		if (lend(s, b, sql)) {
+			b->ops->lent(b, s);
+		} else {
 			server_close(s, "out of memory");
-		b->ops->lent(b, s);
+			b->ops->refused(b, &(struct refusal){ REFUSED_FULL, { "FATAL", "53200",
+				"out of memory", NULL, NULL }, NULL, 0 });
+		}
 		serve_queue(s->all, n);
 		return;
 	}
@@ -596,6 +603,7 @@ void servers_free(struct servers *all)
 {
 	while (all->first)
 		server_close(all->first, "the program ends");
+	cancels_end(all);
 	loop_finish(all->loop);
 	while (all->spare_requests) {
 		struct request *r = all->spare_requests;

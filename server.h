@@ -52,6 +52,7 @@ struct servers {
 	struct accounts *accounts;
 	struct stmts *stmts;
 	const struct passwd *passwd;
+	struct cancel *cancels;                 /* on their way */
 	struct request *spare_requests;
 	unsigned nspare;
 	struct server *first;                   /* all servers */
@@ -166,6 +167,7 @@ struct request {
 	bool rows;                              /* a row came */
 	bool progress;                          /* its client may have seen something: no way back */
 	bool failed;                            /* an ErrorResponse came */
+	bool canceled;                          /* to be canceled as soon as it runs */
 	bool deallocates;                       /* at its end all statements are gone */
 
 	/* query.c's. */
@@ -200,6 +202,9 @@ struct request *server_own_request(struct server *s, void (*then)(struct request
 
 /* Sends a statement of the proxy's own; `then` (may be NULL) hears how it went.  -1: no memory. */
 int server_own(struct server *s, const char *sql, void (*then)(struct request *, bool), void *owner);
+
+/* Cancels the owner's request that runs on this server, or will run next. */
+void request_cancel(struct server *s, const void *owner);
 
 /* From now on nobody wants the replies of this request. */
 void request_orphan(struct request *r);
@@ -264,6 +269,7 @@ void server_close(struct server *s, const char *why);
 /* Asks PostgreSQL to cancel what runs on it.  The server is not lent again before that
  * has been delivered, so that it cannot hit somebody else. */
 void server_cancel(struct server *s);           /* dial.c */
+void cancels_end(struct servers *all);          /* forgets those that are on their way */
 
 /* Its borrower asks nothing for now and waits for nothing.  A server that ends meanwhile is noticed
  * when it is asked again - it is not awake then, and is dealt with before the loop waits again - or

@@ -463,16 +463,16 @@ def start_systems(shop, nodes, args, results):
 def arguments():
     p = argparse.ArgumentParser(description="Measures pgpool beside PgBouncer, Pgpool-II, HAProxy.")
     p.add_argument("--quick", action="store_true", help="one round of one second for each cell")
-    p.add_argument("--seconds", type=int, help="length of a cell (3)")
-    p.add_argument("--rounds", type=int, help="how often each cell is measured (3)")
+    p.add_argument("--seconds", type=int, help="length of a cell (1)")
+    p.add_argument("--rounds", type=int, help="how often each cell is measured (7)")
     p.add_argument("--check", action="store_true", help="say which budgets are met")
     p.add_argument("--free", action="store_true", help="let the kernel place single clients")
     p.add_argument("--output", metavar="FILE", help="write the tables there too")
     p.add_argument("--only", metavar="NAME,...", type=lambda s: s.split(","), help="these columns")
     p.add_argument("--pgpool", metavar="BINARY", help="the program to measure (./pgpool)")
     a = p.parse_args()
-    a.seconds = a.seconds or (1 if a.quick else 3)
-    a.rounds = a.rounds or (1 if a.quick else 3)
+    a.seconds = a.seconds or 1
+    a.rounds = a.rounds or (1 if a.quick else 7)
     return a
 
 

@@ -189,6 +189,24 @@ static void test_full(void)
 	script_free(&s);
 }
 
+static void test_forget(void)
+{
+	struct script s = { 0 };
+
+	for (int i = 0; i < SCRIPT_LINES + 1; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "a%d", i);
+		add(&s, SQL_SET, 0, name, "SET a = 1");
+	}
+	uint32_t serial = s.serial;
+	say(s.full, "too much");
+	script_forget(&s);
+	say(!s.full && s.n == 0 && s.serial == serial, "forgotten");
+	add(&s, SQL_DISCARD, 0, "", "DISCARD ALL");
+	say(s.n == 1 && s.line[0].serial > serial, "serials rise");
+	script_free(&s);
+}
+
 int main(void)
 {
 	test_add();
@@ -198,5 +216,6 @@ int main(void)
 	test_rollback_to();
 	test_begin();
 	test_full();
+	test_forget();
 	return done();
 }

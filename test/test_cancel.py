@@ -164,6 +164,23 @@ def test_cancel_of_a_prepared_statement(proxy, primary):
         assert wire.errors(w.reply()) == ["57014"]
 
 
+def test_cancel_behind_a_statement_of_the_proxy(proxy, primary):
+    """The proxy is making the prepared statement anew, and waits for a lock: what the client asked
+    is canceled when its turn comes."""
+    p = proxy()
+    p.psql("CREATE TABLE t (a int)")
+    w = p.raw()
+    w.ask(parse("s", "SELECT pg_sleep(60), count(*) FROM t") + sync())
+    primary.expel()
+    with primary.connect() as lock, lock.transaction():
+        lock.execute("LOCK TABLE t")
+        w.send(bind("", "s") + execute() + sync())
+        wait_until(lambda: primary.backends("wait_event_type = 'Lock'"), "the proxy's Parse")
+        cancel_now(p.address, w.pid, w.key)
+    assert wire.errors(w.reply()) == ["57014"]
+    assert wire.value(w.query("SELECT 1")) == "1"
+
+
 def test_ctrl_c_in_psql(proxy, primary):
     p = proxy()
     out = subprocess.Popen([tool("psql"), "-XAt", "-c", SLEEP], env=p.env(), text=True,

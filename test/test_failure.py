@@ -211,6 +211,65 @@ def test_a_primary_that_misbehaves_gives_errors_only(proxy, bad_node):
         w.shut()
 
 
+class OnlyFirst(FakeNode):
+    """Lets the first one log in and says no more to anybody."""
+
+    def __init__(self):
+        super().__init__(lambda s: says(READY, False)(s) if len(self.kept) == 1 else None)
+
+
+def test_the_end_while_a_cancel_is_on_its_way(proxy):
+    node = OnlyFirst()
+    p = proxy(nodes=[node], **FAST)
+    w = p.raw()
+    w.send(query("SELECT 1"))
+    with Wire(p.address) as c:
+        c.send(wire.cancel(w.pid, w.key))
+        wait_until(lambda: len(node.kept) == 2, "the cancel request")
+        p.stop()
+    node.close()
+
+
+class FullSocket:
+    """A Unix socket of which the queue is full."""
+
+    def __init__(self, folder):
+        self.host, self.port = str(folder), 5432
+        self.path = f"{folder}/.s.PGSQL.{self.port}"
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen(0)
+        self.queued = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                s = socket.socket(socket.AF_UNIX)
+                s.setblocking(False)
+                self.queued.append(s)
+                s.connect(self.path)
+
+    def close(self):
+        for s in [self.listener, *self.queued]:
+            s.close()
+
+
+def test_a_full_unix_socket_is_waited_for(proxy, tmp_path):
+    node = FullSocket(tmp_path)
+    p = proxy(nodes=[node], connect_timeout=0, **FAST)
+    w = p.raw(login=False)
+    w.startup()
+    assert w.silent(0.1)
+    node.listener.settimeout(5)
+    for _ in node.queued[1:]:           # the last of them did not get in
+        node.listener.accept()[0].close()
+    s, _ = node.listener.accept()
+    s.recv(1000)
+    s.sendall(READY)
+    assert w.until("Z")[-1].body == b"I"
+    assert "is down" not in p.log_text()
+    s.close()
+    node.close()
+
+
 # ---- the primary ------------------------------------------------------------------------------
 
 def test_primary_down_gives_clear_errors_and_recovers(proxy, own_pair):
@@ -285,6 +344,31 @@ def test_servers_that_end_while_their_client_thinks(proxy, own_pair, what):
             cluster.expel()
         for where in (ON_PRIMARY, ""):
             assert ask(where + "SELECT pg_backend_pid()") not in before
+
+
+BY_ROLE = dict(backend_flag0="DISALLOW_TO_FAILOVER", backend_weight0=1)
+
+
+def test_the_primary_is_found_wherever_it_is(proxy, pair):
+    """Without ALWAYS_PRIMARY the nodes' own word counts; the first session knows."""
+    primary, replica = pair
+    p = proxy(nodes=[replica, primary], **BY_ROLE)
+    w = p.raw()
+    assert w.parameters["in_hot_standby"] == "off"
+    assert wire.errors(w.query("CREATE TABLE t (a int)")) == []
+    assert wire.value(w.query(ON_PRIMARY + PORT)) == str(primary.port)
+
+
+def test_a_promoted_replica_is_the_primary(proxy, own_pair):
+    primary, replica = own_pair
+    p = proxy(nodes=own_pair, primary_wait_timeout=0, **{**BY_ROLE, "backend_weight0": 0}, **FAST)
+    w = p.raw()
+    assert wire.value(w.query(PORT)) == str(replica.port)
+    primary.stop()
+    replica.su("SELECT pg_promote()")
+    assert wire.value(w.query(PORT)) == str(replica.port)       # its answer says so
+    assert p.one(ON_PRIMARY + PORT) == str(replica.port)
+    assert wire.errors(w.query("CREATE TABLE t (a int)")) == []
 
 
 def test_primary_lost_in_a_transaction(proxy, own_pair):

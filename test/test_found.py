@@ -115,6 +115,18 @@ def test_a_client_that_does_not_read_its_syncs_costs_little(proxy):
     assert wire.value(p.raw().query("SELECT 1")) == "1"
 
 
+def test_discard_all_ends_what_was_too_much_to_repeat(proxy, replica):
+    w = proxy().raw()
+    port = "SELECT current_setting('port')"
+    w.send(b"".join(wire.query(f"SET my.v{i} = 1") for i in range(300)))
+    for _ in range(300):
+        assert wire.errors(w.reply()) == []
+    assert wire.value(w.query(port)) != str(replica.port)
+    w.query("DISCARD ALL")
+    assert wire.value(w.query(port)) == str(replica.port)
+    assert wire.value(w.query("SELECT coalesce(current_setting('my.v7', true), '')")) == ""
+
+
 def test_a_replica_that_trusts_changes_nothing_for_clients(proxy, own_pair):
     primary, replica = own_pair
     primary.su("ALTER ROLE app PASSWORD 'secret'")

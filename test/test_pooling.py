@@ -317,6 +317,16 @@ def test_query_wait_timeout(proxy):
     used_once(p)
 
 
+def test_no_query_wait_timeout(proxy):
+    p = proxy(query_wait_timeout=0, **ONE)
+    holder, late = p.raw(), p.raw()
+    pid(holder)
+    late.send(query(PID))
+    assert late.silent(0.05)
+    holder.bye()
+    assert int(wire.value(late.reply()))
+
+
 def test_idle_clients_need_no_server(proxy, primary, replica):
     p = proxy(num_init_children=2, max_pool=2)
     idle = [p.raw() for _ in range(50)]
