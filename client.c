@@ -111,6 +111,9 @@ static void bury(struct client *c)
 	timer_stop(all->loop, &c->timer);
 	conn_close(all->net, &c->conn);
 	profile_drop(c->borrower.profile);
+	*c->at = c->next;
+	if (c->next)
+		c->next->at = c->at;
 	all->open--;
 	free(c);
 }
@@ -485,6 +488,11 @@ void client_accept(struct clients *all, int fd, const struct sockaddr_storage *p
 		free(c);
 		return;
 	}
+	c->at = &all->first;
+	c->next = all->first;
+	if (c->next)
+		c->next->at = &c->next;
+	all->first = c;
 	all->open++;
 	if (all->conf->authentication_timeout)
 		timer_set(all->loop, &c->timer, all->conf->authentication_timeout * 1000);
@@ -501,6 +509,11 @@ int clients_init(struct clients *all)
 
 void clients_free(struct clients *all)
 {
+	for (struct client *c = all->first; c; c = c->next)
+		client_leave(c);
+	loop_finish(all->loop);
+	while (all->first)
+		bury(all->first);       /* it has not taken its last words */
 	free(all->slot);
 	free(all->recent);
 	explicit_bzero(all->mock, sizeof all->mock);

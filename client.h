@@ -36,6 +36,7 @@ struct clients {
 	struct net *net;
 	const struct hba *hba;                  /* NULL: the file is missing or bad */
 
+	struct client *first;                   /* all of them */
 	struct client **slot;                   /* by process id - 1; what cancel requests name */
 	uint32_t nslots, used, next_slot;
 	uint32_t open;                          /* structs, those that say goodbye included */
@@ -78,6 +79,7 @@ struct login;
 struct client {
 	struct conn conn;
 	struct clients *all;
+	struct client *next, **at;              /* in the list of all */
 	struct borrower borrower;               /* profile is the session's */
 	enum client_phase phase;
 	char status;                            /* as the client was last told: I T E */
@@ -126,7 +128,7 @@ struct client {
 /* --- client.c ------------------------------------------------------------ */
 
 int clients_init(struct clients *all);          /* -1 without memory */
-void clients_free(struct clients *all);
+void clients_free(struct clients *all);         /* whoever is still there is cut off */
 
 /* A connection was accepted; takes over the descriptor. */
 void client_accept(struct clients *all, int fd, const struct sockaddr_storage *peer);

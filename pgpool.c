@@ -405,7 +405,7 @@ static int start(struct pgpool *pg)
 	return 0;
 }
 
-/* What is still open at the end is closed by the system; what holds secrets is wiped here. */
+/* The listeners are closed by the system; what holds secrets is wiped here. */
 static void clean_up(struct pgpool *pg)
 {
 	char path[PATH_MAX];
@@ -415,11 +415,11 @@ static void clean_up(struct pgpool *pg)
 		beside(pg, pg->conf->pid_file_name, path, sizeof path);
 		unlink(path);
 	}
+	clients_free(&pg->clients);
 	servers_free(&pg->servers);
 	passwd_free(pg->passwd);
 	hba_free(pg->hba);
 	accounts_free(pg->servers.accounts);
-	clients_free(&pg->clients);
 	stmts_free(pg->servers.stmts);
 	route_free(&pg->route);
 	conf_free(pg->conf);

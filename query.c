@@ -130,7 +130,8 @@ static int note_request(struct client *c, struct request *r, const uint8_t *p, c
 	return 0;
 }
 
-/* What a replica is asked may have to be asked again. */
+/* What a replica is asked may have to be asked again; what hangs on a portal or the unnamed statement
+ * there only together with the request that made it. */
 static void keep_copy(struct request *r, const uint8_t *p, size_t len)
 {
 	r->copy = malloc(len);
@@ -163,6 +164,7 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 		return out_of_memory(c);
 	if (!is_primary(s) && pl->whole && c->status != 'E')
 		keep_copy(r, p, pl->len);
+	r->retry &= !pl->must;
 	conn_put(c->all->net, &s->conn, p, pl->len);
 	return r->resets && pl->whole && reapply(c, s) < 0 ? out_of_memory(c) : 1;
 }
@@ -390,6 +392,8 @@ static long step(struct client *c, const uint8_t *p, size_t n)
 		return client_refuse(c, "08P01", "invalid message length", NULL, NULL);
 	if (*p == 'X') {
 		log_message(c, 'X', NULL);
+		if (c->copying && c->inflight)
+			conn_put(c->all->net, &c->last->server->conn, p, n < 5 ? n : 5);
 		c->ended = true;
 		return (long)n;         /* whatever stands behind it */
 	}

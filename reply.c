@@ -471,7 +471,9 @@ static void on_lost(struct request *r)
 {
 	struct client *c = r->owner;
 
-	if (r->retry && !r->progress) {
+	bool follows = r->copy && !r->started && c->force;      /* one that was taken back */
+
+	if ((r->retry && !r->progress) || follows) {
 		took_back(c, r);
 		client_resume(c);
 		return;

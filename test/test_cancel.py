@@ -168,17 +168,18 @@ def test_cancel_behind_a_statement_of_the_proxy(proxy, primary):
     """The proxy is making the prepared statement anew, and waits for a lock: what the client asked
     is canceled when its turn comes."""
     p = proxy()
-    p.psql("CREATE TABLE t (a int)")
+    p.psql("CREATE TABLE locked (a int)")
     w = p.raw()
-    w.ask(parse("s", "SELECT pg_sleep(60), count(*) FROM t") + sync())
+    w.ask(parse("s", "SELECT pg_sleep(60), count(*) FROM locked") + sync())
     primary.expel()
     with primary.connect() as lock, lock.transaction():
-        lock.execute("LOCK TABLE t")
+        lock.execute("LOCK TABLE locked")
         w.send(bind("", "s") + execute() + sync())
         wait_until(lambda: primary.backends("wait_event_type = 'Lock'"), "the proxy's Parse")
         cancel_now(p.address, w.pid, w.key)
     assert wire.errors(w.reply()) == ["57014"]
     assert wire.value(w.query("SELECT 1")) == "1"
+    p.psql("DROP TABLE locked")
 
 
 def test_ctrl_c_in_psql(proxy, primary):

@@ -355,7 +355,7 @@ def test_the_primary_is_found_wherever_it_is(proxy, pair):
     p = proxy(nodes=[replica, primary], **BY_ROLE)
     w = p.raw()
     assert w.parameters["in_hot_standby"] == "off"
-    assert wire.errors(w.query("CREATE TABLE t (a int)")) == []
+    assert wire.errors(w.query("CREATE TEMP TABLE t (a int)")) == []
     assert wire.value(w.query(ON_PRIMARY + PORT)) == str(primary.port)
 
 

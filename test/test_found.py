@@ -115,6 +115,24 @@ def test_a_client_that_does_not_read_its_syncs_costs_little(proxy):
     assert wire.value(p.raw().query("SELECT 1")) == "1"
 
 
+def test_what_only_the_replica_has_is_not_asked_elsewhere(proxy):
+    w = proxy().raw()
+    w.ask(extended("SELECT g FROM generate_series(1, 5) g WHERE g = $1", [3]) + sync())
+    assert wire.errors(w.ask(bind("", "", ["x"]) + sync())) == ["22P02"]
+    assert wire.value(w.ask(bind("", "", ["2"]) + execute() + sync())) == "2"
+
+
+def test_the_end_of_a_client_in_the_middle_of_copy(proxy, primary):
+    def told(target):
+        w = target.raw()
+        w.query("CREATE TEMP TABLE c (a int)")
+        w.send(wire.query("COPY c FROM STDIN"))
+        w.until("G")
+        w.send(wire.terminate())
+        return wire.errors(w.eof())
+    assert told(proxy()) == told(primary) == ["08P01", "08P01"]
+
+
 def test_discard_all_ends_what_was_too_much_to_repeat(proxy, replica):
     w = proxy().raw()
     port = "SELECT current_setting('port')"
