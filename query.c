@@ -393,7 +393,7 @@ static long step(struct client *c, const uint8_t *p, size_t n)
 	if (*p == 'X') {
 		log_message(c, 'X', NULL);
 		if (c->copying && c->inflight)
-			conn_put(c->all->net, &c->last->server->conn, p, n < 5 ? n : 5);
+			conn_put(c->all->net, &c->last->server->conn, p, WIRE_HEADER);
 		c->ended = true;
 		return (long)n;         /* whatever stands behind it */
 	}

@@ -93,22 +93,21 @@ void server_send(struct server *s, struct request *r)
 		s->head = r;
 	s->tail = r;
 	s->used = true;
+	s->dozes = 0;
 	conn_doze(s->all->net, &s->conn, false);
-	s->dozes = false;
 }
 
 void server_doze(struct server *s)
 {
-	s->dozes = true;
-	s->since = loop_now(s->all->loop);
+	s->dozes = loop_now(s->all->loop);
 	conn_doze(s->all->net, &s->conn, true);
 }
 
 bool server_awake(struct server *s)
 {
-	if (!s->dozes || loop_now(s->all->loop) - s->since < MOMENT)
+	if (!s->dozes || loop_now(s->all->loop) - s->dozes < MOMENT)
 		return true;
-	s->dozes = false;
+	s->dozes = 0;
 	conn_doze(s->all->net, &s->conn, false);
 	return !conn_stirs(&s->conn);
 }

@@ -233,11 +233,10 @@ struct server {
 	bool used;                              /* something ran since the last reset */
 	bool proven;                            /* it has answered a request */
 	bool stale;                             /* to be closed instead of pooled */
-	bool dozes;
 	bool probe;                             /* asks whether the node answers, nothing else */
 	unsigned reset_left, sessions, cancels;
 	uint32_t orphaned;                      /* bytes of replies dropped */
-	int64_t since;                          /* it dozes */
+	int64_t dozes;                          /* since then, in loop_now(); 0: it does not */
 
 	struct server *next_idle, *prev_idle;           /* of the account */
 	struct server *next_rest, *prev_rest;           /* of the node */
@@ -271,7 +270,7 @@ void server_close(struct server *s, const char *why);
 void server_cancel(struct server *s);           /* dial.c */
 void cancels_end(struct servers *all);          /* forgets those that are on their way */
 
-/* Its borrower asks nothing for now and waits for nothing.  A server that ends meanwhile is noticed
+/* Its borrower has asked nothing and waits for nothing.  A server that ends meanwhile is noticed
  * when it is asked again - it is not awake then, and is dealt with before the loop waits again - or
  * within two seconds. */
 void server_doze(struct server *s);
