@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 enum {
-	QUIET = 1000,                           /* ms without an event: parked, or no longer dozing */
+	SWEEP = 1000,                           /* ms between sweeps at most */
+	SWEEP_CROWD = 4,                        /* ms, of an array with more than CROWD descriptors */
+	CROWD = 8,
 	PARK_MAX = 256,                         /* parked in one turn */
 	FIRED_MAX = 64,                         /* parked descriptors served in one turn */
 };
@@ -31,6 +33,7 @@ struct loop {
 	struct watch **watches;
 	uint32_t n, cap;
 	struct timer sweep;                     /* looks for quiet ones */
+	int64_t swept;                          /* when */
 
 	int epoll;
 	struct watch parked;                    /* the epoll set's own descriptor */
@@ -78,9 +81,9 @@ static int enter_array(struct loop *l, struct watch *w)
 	w->slot = l->n++;
 	l->fds[w->slot] = (struct pollfd){ .fd = w->fd, .events = w->events };
 	l->watches[w->slot] = w;
-	w->active = l->now;
+	w->seen = true;
 	if (!l->sweep.slot && l->n > 1)
-		timer_set(l, &l->sweep, QUIET);
+		timer_set(l, &l->sweep, SWEEP);
 	return 0;
 }
 
@@ -137,7 +140,7 @@ void watch_want(struct loop *l, struct watch *w, short events)
 	}
 	w->events = events;
 	l->fds[w->slot] = (struct pollfd){ .fd = w->fd, .events = events };
-	w->active = l->now;
+	w->seen = true;
 }
 
 /* poll() passes over a descriptor below 0, at no cost. */
@@ -190,25 +193,35 @@ static int start_own(struct loop *l, struct watch *w, int fd, void (*ready)(stru
 	return fd < 0 ? -1 : epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e);
 }
 
-/* Once a second: who is quiet is parked; who dozes is looked at. */
-static void sweep(struct timer *t)
+/* Who had no event since the last sweep is parked: waiting in the array costs a little each turn,
+ * waiting in the set costs once, when it fires.  Who dozes costs nothing in the array and is let
+ * be, but by the sweep of the clock. */
+static void sweep(struct loop *l, bool dozing_too)
 {
-	struct loop *l = OWNER(t, struct loop, sweep);
 	int left = PARK_MAX;
 
+	l->swept = l->now;
 	for (uint32_t i = l->n; i-- > 0 && left > 0; ) {
 		struct watch *w = l->watches[i];
-		if (w == &l->parked || l->now - w->active < QUIET)
+		bool dozes = l->fds[i].fd < 0;
+		if (w == &l->parked || (dozes && !dozing_too))
 			continue;
-		if (l->fds[i].fd < 0) {
-			l->fds[i].fd = w->fd;
-			w->active = l->now;
-		} else if (w->events == POLLIN && park(l, w)) {
+		if (w->seen)
+			w->seen = false;
+		else if (w->events == POLLIN && park(l, w))
 			left--;
-		}
+		else
+			l->fds[i].fd = w->fd;
 	}
+}
+
+static void sweep_all(struct timer *t)
+{
+	struct loop *l = OWNER(t, struct loop, sweep);
+
+	sweep(l, true);
 	if (l->n > 1)
-		timer_set(l, t, left ? QUIET : 1);
+		timer_set(l, t, SWEEP);
 }
 
 /* Serving may start and stop any watch.  The array is walked downwards: a stop
@@ -225,7 +238,7 @@ static void serve_array(struct loop *l, int ready)
 		ready--;
 		l->fds[i].revents = 0;
 		struct watch *w = l->watches[i];
-		w->active = l->now;
+		w->seen = true;
 		w->ready(w, revents);
 	}
 }
@@ -447,7 +460,7 @@ struct loop *loop_new(void)
 	}
 	read_clock(l);
 	l->parked.ready = serve_parked;
-	l->sweep.fire = sweep;
+	l->sweep.fire = sweep_all;
 	l->armed = INT64_MAX;
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -486,6 +499,8 @@ void loop_turn(struct loop *l)
 		serve_array(l, ready);
 	serve_timers(l);
 	serve_tasks(l);
+	if (l->n > CROWD && l->now - l->swept >= SWEEP_CROWD)
+		sweep(l, false);
 }
 
 int64_t loop_now(const struct loop *l)

@@ -1,9 +1,10 @@
 /* loop.h - one thread's wait for descriptors, deadlines and helpers.
  *
- * poll() is called on the descriptors that are busy.  One that stays quiet is
- * parked: it moves into an epoll set whose own descriptor is one more entry of
- * the poll array, and comes back when it fires.  So the cost of a turn follows
- * the busy connections, not all of them.  Nobody outside sees the difference.
+ * poll() is called on the descriptors that are busy.  One that stays quiet, for
+ * some milliseconds if there are many, is parked: it moves into an epoll set
+ * whose own descriptor is one more entry of the poll array, and comes back when
+ * it fires.  So the cost of a turn follows the busy connections, not all of
+ * them.  Nobody outside sees the difference.
  *
  * A struct watch, timer or task is embedded in the object it belongs to, which
  * owns it and must take it off the loop before it is freed.  The zero value is
@@ -33,8 +34,8 @@ struct watch {
 	int fd;
 	short events;                           /* POLLIN and POLLOUT as wanted */
 	bool on, parked;
+	bool seen;                              /* had an event since the last sweep */
 	uint32_t slot;                          /* in the poll array */
-	int64_t active;                         /* when it last had an event */
 	void (*ready)(struct watch *w, short revents);
 };
 

@@ -5,6 +5,7 @@ One run starts a scratch PostgreSQL primary and replica on loopback, every proxy
 and measures in round-robin, so that a machine that gets slower gets slower for all alike:
 
     pgbench -S    throughput, and the proxy's processor time per transaction
+    pgbench -R    the same, of clients that are idle most of the time
     pgbench -C    logins per second, and the proxy's processor time per login
     memory        resident size at start, bytes per idle logged-in client
 
@@ -47,6 +48,7 @@ MODES = ("simple", "extended", "prepared")
 CLIENTS = (1, 16, 64)
 LB_CLIENTS = (16, 64)
 LOGIN_CLIENTS = 8
+THINKING = (80, 1000)           # clients, and transactions per second of all of them
 SERVERS = 100                   # what each pooler may open: more than any cell has clients
 IDLE = {"pgpool": 2000, "bouncer": 2000, "haproxy": 500}    # HAProxy's cost a backend each
 PASSWORD = "correct horse"
@@ -262,6 +264,9 @@ class Bench:
         with one_processor(system.pids + nodes):
             return self.pgbench(*command)
 
+    def think(self, system, clients, rate):
+        return self.pgbench(system, "trust", clients, "-S", "-M", "prepared", "-R", str(rate))
+
     def login(self, system, user, script):
         return self.pgbench(system, user, LOGIN_CLIENTS, "-C", "-f", script)
 
@@ -271,6 +276,7 @@ class Bench:
                  for m in MODES for c in CLIENTS]
         cells += [(("tps-lb", "cpu-lb"), f"{m} {c}", BALANCED, self.select, (m, c))
                   for m in MODES for c in LB_CLIENTS]
+        cells += [(("tps", "cpu"), f"{THINKING[0]} thinking", MAIN, self.think, THINKING)]
         cells += [(("logins", "login-cpu"), user, MAIN, self.login, (user, script))
                   for user in ("trust", "scram")]
         for n in range(self.args.rounds):
@@ -422,6 +428,7 @@ def budgets(results):
 
     lines = [beside("cpu", f"{m} {c}", 1, f"per transaction, {m} {c}")
              for m in MODES for c in CLIENTS]
+    lines.append(beside("cpu", f"{THINKING[0]} thinking", 1, "per transaction, thinking clients"))
     lines.append(beside("login-cpu", "scram", 0.1, "per SCRAM login"))
     lines.append(beside("login-cpu", "trust", 1, "per trusted login"))
     idle = results.get("memory", "bytes per idle client", "pgpool")

@@ -281,14 +281,14 @@ static void test_watches(void)
 static void fall_quiet(void)
 {
 	for (uint32_t i = 0; i < loop->n; i++)
-		loop->watches[i]->active = loop->now - QUIET;
-	sweep(&loop->sweep);
+		loop->watches[i]->seen = false;
+	sweep(loop, true);
 }
 
 static void test_parking(void)
 {
 	open_ends();
-	sweep(&loop->sweep);
+	sweep(loop, true);
 	say(loop->n == 1 + ENDS, "busy ones stay in the array");
 	watch_want(loop, &end[7].watch, POLLIN | POLLOUT);
 	fall_quiet();
@@ -334,6 +334,28 @@ static void test_parking(void)
 	say(loop->n == 1, "all stopped");
 }
 
+/* More than CROWD in the array: a turn later than SWEEP_CROWD parks who had nothing to say. */
+static void test_crowd(void)
+{
+	open_ends();
+	watch_doze(loop, &end[0].watch, true);
+	for (int i = 0; i < 3; i++) {
+		loop->swept = loop->now - SWEEP_CROWD;
+		send_to(7, 1);
+		turn();
+	}
+	say(was("777") && loop->n == 3 && !end[7].watch.parked, "the one that is busy stays, the others are parked");
+	say(!end[0].watch.parked, "but not the one that dozes");
+	send_to(1, 2);
+	turn();
+	say(was("12") && !end[1].watch.parked && loop->n == 5, "who is told is back");
+	loop->swept = loop->now - SWEEP_CROWD;
+	turn();
+	turn();
+	say(loop->n == 5, "a few are let be");
+	close_ends();
+}
+
 static void test_dozing(void)
 {
 	open_ends();
@@ -348,7 +370,7 @@ static void test_dozing(void)
 	say(was("10"), "before it is woken or wants something else");
 	fall_quiet();
 	turn();
-	say(was("23"), "or for too long");
+	say(was("32"), "or for too long");
 	watch_doze(loop, &end[4].watch, true);
 	say(end[4].watch.parked, "one that is parked stays so");
 	send_to(4, 1);
@@ -396,6 +418,7 @@ int main(void)
 	test_tasks();
 	test_watches();
 	test_parking();
+	test_crowd();
 	test_dozing();
 	test_alarm();
 	test_jobs();
