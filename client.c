@@ -232,7 +232,6 @@ static void go_on(struct task *t)
 
 void client_resume(struct client *c)
 {
-	conn_doze(c->all->net, &c->conn, false);
 	loop_defer(c->all->loop, &c->task);
 }
 
@@ -401,7 +400,7 @@ static uint32_t pid(struct borrower *b)
 	return OWNER(b, struct client, borrower)->pid;
 }
 
-static void eased(struct borrower *b, struct server *s)
+static void eased(struct borrower *b)
 {
 	struct client *c = OWNER(b, struct client, borrower);
 
@@ -409,8 +408,6 @@ static void eased(struct borrower *b, struct server *s)
 		login_settled(c);
 	else if (conn_kept(&c->conn) || c->ended)
 		client_resume(c);
-	else if (!s->head && s->status == 'I' && !c->pins && server_takes(s))
-		server_doze(s);
 }
 
 static const struct borrower_ops borrower_ops = { lent, refused, lost, async, pid, eased };

@@ -95,7 +95,6 @@ struct client {
 	bool primary_once;                      /* the next request goes to the primary */
 	bool copying;                           /* COPY FROM STDIN: the last request takes data */
 	bool paused;                            /* its servers are not read: it is slow */
-	bool pipelines;                         /* it has sent a request before the answer of the last */
 	uint8_t pins;
 	bool lost_request;                      /* a server broke under a request that cannot run again */
 	bool told_fatal;                        /* PostgreSQL's own FATAL was forwarded */

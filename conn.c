@@ -168,11 +168,6 @@ void conn_reading(struct net *n, struct conn *c, bool on)
 	watch_want(n->loop, &c->watch, (short)((c->watch.events & POLLOUT) | (on ? POLLIN : 0)));
 }
 
-void conn_doze(struct net *n, struct conn *c, bool on)
-{
-	watch_doze(n->loop, &c->watch, on);
-}
-
 bool conn_stirs(const struct conn *c)
 {
 	char byte;

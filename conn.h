@@ -79,10 +79,7 @@ void conn_put(struct net *n, struct conn *c, const void *p, size_t len);
 /* Whether the peer's bytes are wanted.  While not, only its end is noticed. */
 void conn_reading(struct net *n, struct conn *c, bool on);
 
-/* Nothing is expected of the peer: see watch_doze(). */
-void conn_doze(struct net *n, struct conn *c, bool on);
-
-/* Has the peer said something, or ended it, while it dozed? */
+/* Has the peer said something, or ended it, that was not noticed yet? */
 bool conn_stirs(const struct conn *c);
 
 /* Sends a message of any length: the body is copied.  -1 without memory. */

@@ -1,6 +1,5 @@
 #include "loop.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -11,12 +10,13 @@
 #include <unistd.h>
 
 enum {
-	SWEEP = 1000,                           /* ms between sweeps at most */
-	SWEEP_CROWD = 4,                        /* ms, of an array with more than CROWD descriptors */
-	CROWD = 8,
-	PARK_MAX = 256,                         /* parked in one turn */
+	YOUNG = 4,                              /* ms between two moves of the poll array into the set */
+	PARK_MAX = 256,                         /* moved in one turn */
 	FIRED_MAX = 64,                         /* parked descriptors served in one turn */
 };
+
+_Static_assert(POLLIN == EPOLLIN && POLLOUT == EPOLLOUT && POLLERR == EPOLLERR && POLLHUP == EPOLLHUP,
+	"events are the same bits for both");
 
 struct helper {
 	pthread_t thread;
@@ -32,11 +32,10 @@ struct loop {
 	struct pollfd *fds;                     /* fds[i] belongs to watches[i] */
 	struct watch **watches;
 	uint32_t n, cap;
-	struct timer sweep;                     /* looks for quiet ones */
-	int64_t swept;                          /* when */
+	int64_t swept;                          /* when it was last emptied into the set */
 
 	int epoll;
-	struct watch parked;                    /* the epoll set's own descriptor */
+	struct watch set;                       /* the epoll set's own descriptor: watches[0] */
 	struct epoll_event fired[FIRED_MAX];
 	int nfired;
 
@@ -81,9 +80,6 @@ static int enter_array(struct loop *l, struct watch *w)
 	w->slot = l->n++;
 	l->fds[w->slot] = (struct pollfd){ .fd = w->fd, .events = w->events };
 	l->watches[w->slot] = w;
-	w->seen = true;
-	if (!l->sweep.slot && l->n > 1)
-		timer_set(l, &l->sweep, SWEEP);
 	return 0;
 }
 
@@ -96,26 +92,27 @@ static void leave_array(struct loop *l, struct watch *w)
 	l->watches[hole]->slot = hole;
 }
 
-/* Into the epoll set.  One-shot, so that a descriptor that fires costs one
- * system call to bring back: it stays registered but silent. */
-static bool park(struct loop *l, struct watch *w)
+static int in_set(struct loop *l, const struct watch *w, int operation)
 {
-	struct epoll_event e = { .events = EPOLLIN | EPOLLONESHOT, .data.ptr = w };
+	struct epoll_event e = { .events = (uint32_t)w->events, .data.ptr = (void *)w };
 
-	if (epoll_ctl(l->epoll, EPOLL_CTL_MOD, w->fd, &e) < 0
-	    && (errno != ENOENT || epoll_ctl(l->epoll, EPOLL_CTL_ADD, w->fd, &e) < 0))
-		return false;
-	leave_array(l, w);
-	w->parked = true;
-	return true;
+	return epoll_ctl(l->epoll, operation, w->fd, &e);
 }
 
-static int unpark(struct loop *l, struct watch *w)
+/* Waiting in the epoll set costs nothing, but going there a system call: who comes and goes at
+ * once never gets there. */
+static void sweep(struct loop *l)
 {
-	if (enter_array(l, w) < 0)
-		return -1;
-	w->parked = false;
-	return 0;
+	int left = PARK_MAX;
+
+	for (uint32_t i = l->n; i-- > 1 && left > 0; left--) {
+		struct watch *w = l->watches[i];
+		if (in_set(l, w, EPOLL_CTL_ADD) < 0)
+			continue;
+		leave_array(l, w);
+		w->parked = true;
+	}
+	l->swept = l->now;
 }
 
 int watch_start(struct loop *l, struct watch *w, int fd, short events)
@@ -133,21 +130,11 @@ void watch_want(struct loop *l, struct watch *w, short events)
 {
 	if (!w->on || w->events == events)
 		return;
-	if (w->parked) {
-		epoll_ctl(l->epoll, EPOLL_CTL_DEL, w->fd, NULL);
-		if (unpark(l, w) < 0)
-			return;
-	}
 	w->events = events;
-	l->fds[w->slot] = (struct pollfd){ .fd = w->fd, .events = events };
-	w->seen = true;
-}
-
-/* poll() passes over a descriptor below 0, at no cost. */
-void watch_doze(struct loop *l, struct watch *w, bool on)
-{
-	if (w->on && !w->parked)
-		l->fds[w->slot].fd = on ? ~w->fd : w->fd;
+	if (w->parked)
+		in_set(l, w, EPOLL_CTL_MOD);
+	else
+		l->fds[w->slot] = (struct pollfd){ .fd = w->fd, .events = events };
 }
 
 void watch_stop(struct loop *l, struct watch *w)
@@ -165,63 +152,31 @@ void watch_stop(struct loop *l, struct watch *w)
 	w->on = w->parked = false;
 }
 
-/* Parked descriptors that fired, and the loop's own, which stay in the set.  They are
- * level-triggered news: what is not served in this turn is told again in the next. */
-static void serve_parked(struct watch *self, short revents)
+/* What of the set fired; what finds no room in l->fired is told again in the next turn. */
+static void serve_fired(struct loop *l)
 {
-	struct loop *l = OWNER(self, struct loop, parked);
-
-	(void)revents;
-	l->nfired = epoll_wait(l->epoll, l->fired, FIRED_MAX, 0);
 	for (int i = 0; i < l->nfired; i++) {
 		struct watch *w = l->fired[i].data.ptr;
-		if (!w || !w->parked || (w->on && unpark(l, w) < 0))
-			continue;
-		uint32_t e = l->fired[i].events;
-		w->ready(w, (short)((e & EPOLLIN ? POLLIN : 0) | (e & EPOLLHUP ? POLLHUP : 0)
-		                    | (e & EPOLLERR ? POLLERR : 0)));
+		if (w)
+			w->ready(w, (short)l->fired[i].events);
 	}
 	l->nfired = 0;
 }
 
-/* One of the loop's own: news that are rare do not belong into the poll array. */
+static void serve_set(struct watch *w, short revents)
+{
+	struct loop *l = OWNER(w, struct loop, set);
+
+	(void)revents;
+	l->nfired = epoll_wait(l->epoll, l->fired, FIRED_MAX, 0);
+	serve_fired(l);
+}
+
+/* One of the loop's own. */
 static int start_own(struct loop *l, struct watch *w, int fd, void (*ready)(struct watch *, short))
 {
-	struct epoll_event e = { .events = EPOLLIN, .data.ptr = w };
-
-	*w = (struct watch){ .fd = fd, .parked = true, .ready = ready };
-	return fd < 0 ? -1 : epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e);
-}
-
-/* Who had no event since the last sweep is parked: waiting in the array costs a little each turn,
- * waiting in the set costs once, when it fires.  Who dozes costs nothing in the array and is let
- * be, but by the sweep of the clock. */
-static void sweep(struct loop *l, bool dozing_too)
-{
-	int left = PARK_MAX;
-
-	l->swept = l->now;
-	for (uint32_t i = l->n; i-- > 0 && left > 0; ) {
-		struct watch *w = l->watches[i];
-		bool dozes = l->fds[i].fd < 0;
-		if (w == &l->parked || (dozes && !dozing_too))
-			continue;
-		if (w->seen)
-			w->seen = false;
-		else if (w->events == POLLIN && park(l, w))
-			left--;
-		else
-			l->fds[i].fd = w->fd;
-	}
-}
-
-static void sweep_all(struct timer *t)
-{
-	struct loop *l = OWNER(t, struct loop, sweep);
-
-	sweep(l, true);
-	if (l->n > 1)
-		timer_set(l, t, SWEEP);
+	*w = (struct watch){ .fd = fd, .events = POLLIN, .on = true, .parked = true, .ready = ready };
+	return fd < 0 ? -1 : in_set(l, w, EPOLL_CTL_ADD);
 }
 
 /* Serving may start and stop any watch.  The array is walked downwards: a stop
@@ -238,7 +193,6 @@ static void serve_array(struct loop *l, int ready)
 		ready--;
 		l->fds[i].revents = 0;
 		struct watch *w = l->watches[i];
-		w->seen = true;
 		w->ready(w, revents);
 	}
 }
@@ -459,13 +413,12 @@ struct loop *loop_new(void)
 		pthread_cond_init(&l->helpers[i].wake, NULL);
 	}
 	read_clock(l);
-	l->parked.ready = serve_parked;
-	l->sweep.fire = sweep_all;
+	l->set.ready = serve_set;
 	l->armed = INT64_MAX;
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int alarm = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (l->epoll < 0 || watch_start(l, &l->parked, l->epoll, POLLIN) < 0
+	if (l->epoll < 0 || watch_start(l, &l->set, l->epoll, POLLIN) < 0
 	    || start_own(l, &l->wake, wake, serve_done) < 0
 	    || start_own(l, &l->alarm, alarm, serve_alarm) < 0) {
 		free(l);
@@ -490,17 +443,28 @@ void loop_free(struct loop *l)
 	free(l);
 }
 
+/* With nothing in the array but the set, to wait for the set itself saves a system call. */
+static int await(struct loop *l, int timeout)
+{
+	if (l->n > 1)
+		return poll(l->fds, l->n, timeout);
+	l->nfired = epoll_wait(l->epoll, l->fired, FIRED_MAX, timeout);
+	return 0;
+}
+
 void loop_turn(struct loop *l)
 {
-	int ready = poll(l->fds, l->n, wait_time(l));
+	int ready = await(l, wait_time(l));
 
 	read_clock(l);
 	if (ready > 0)
 		serve_array(l, ready);
+	else
+		serve_fired(l);
 	serve_timers(l);
 	serve_tasks(l);
-	if (l->n > CROWD && l->now - l->swept >= SWEEP_CROWD)
-		sweep(l, false);
+	if (l->n > 1 && l->now - l->swept >= YOUNG)
+		sweep(l);
 }
 
 int64_t loop_now(const struct loop *l)

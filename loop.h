@@ -1,10 +1,8 @@
 /* loop.h - one thread's wait for descriptors, deadlines and helpers.
  *
- * poll() is called on the descriptors that are busy.  One that stays quiet, for
- * some milliseconds if there are many, is parked: it moves into an epoll set
- * whose own descriptor is one more entry of the poll array, and comes back when
- * it fires.  So the cost of a turn follows the busy connections, not all of
- * them.  Nobody outside sees the difference.
+ * poll() is called on few descriptors: the youngest, and the one of an epoll set to which all that
+ * live longer than some milliseconds move for good.  So a connection that comes and goes costs no
+ * registration, and ten thousand that are idle cost nothing.  Nobody outside sees the difference.
  *
  * A struct watch, timer or task is embedded in the object it belongs to, which
  * owns it and must take it off the loop before it is freed.  The zero value is
@@ -33,8 +31,8 @@ int64_t loop_now(const struct loop *l);
 struct watch {
 	int fd;
 	short events;                           /* POLLIN and POLLOUT as wanted */
-	bool on, parked;
-	bool seen;                              /* had an event since the last sweep */
+	bool on;
+	bool parked;                            /* in the epoll set */
 	uint32_t slot;                          /* in the poll array */
 	void (*ready)(struct watch *w, short revents);
 };
@@ -44,10 +42,6 @@ struct watch {
 int watch_start(struct loop *l, struct watch *w, int fd, short events);
 void watch_want(struct loop *l, struct watch *w, short events);
 void watch_stop(struct loop *l, struct watch *w);
-
-/* Nothing is expected of it now: while it dozes it is not polled.  What comes all the same is told
- * when it is woken, or within two seconds.  A change of what is wanted wakes it. */
-void watch_doze(struct loop *l, struct watch *w, bool on);
 
 struct timer {
 	int64_t at;                             /* loop_now() when it fires */

@@ -257,7 +257,7 @@ static struct server *choose_server(struct client *c, const struct plan *pl)
 	}
 	struct server *s = server_on(c, n);
 	if (s)
-		return server_takes(s) && server_awake(s) ? s : NULL;
+		return server_takes(s) ? s : NULL;
 	c->wanted = n;
 	s = server_borrow(c->all->servers, &c->borrower, n, n == nodes_primary(n->all));
 	if (!s) {
@@ -467,10 +467,6 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 		end_input(c);
 	else
 		conn_reading(c->all->net, &c->conn, more && !c->ended);
-	/* Most clients ask, and wait for the answer. */
-	c->pipelines |= c->inflight > 1 || (c->inflight && n);
-	conn_doze(c->all->net, &c->conn,
-		c->inflight && !c->pipelines && !c->last->open && !c->left && !c->copying);
 }
 
 /* --- no server ----------------------------------------------------------- */

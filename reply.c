@@ -448,10 +448,8 @@ static void on_done(struct request *r, char status)
 	bool was = c->session.in_transaction;
 
 	c->inflight--;
-	if (!c->inflight) {
+	if (!c->inflight)
 		c->last = NULL;
-		conn_doze(c->all->net, &c->conn, false);
-	}
 	c->status = status;
 	if (status == 'I')
 		forget_portals(c, NULL);

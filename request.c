@@ -11,7 +11,6 @@ enum {
 	ORPHANED_MAX = 1 << 20,                 /* bytes of a lost client's replies worth reading */
 	WHOLE_MAX = 64 * 1024,                  /* longer messages are shown by their beginning */
 	EXPECT_FIRST = 8,
-	MOMENT = 2,                             /* ms: what may happen unseen between two requests */
 };
 
 #define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
@@ -93,23 +92,6 @@ void server_send(struct server *s, struct request *r)
 		s->head = r;
 	s->tail = r;
 	s->used = true;
-	s->dozes = 0;
-	conn_doze(s->all->net, &s->conn, false);
-}
-
-void server_doze(struct server *s)
-{
-	s->dozes = loop_now(s->all->loop);
-	conn_doze(s->all->net, &s->conn, true);
-}
-
-bool server_awake(struct server *s)
-{
-	if (!s->dozes || loop_now(s->all->loop) - s->dozes < MOMENT)
-		return true;
-	s->dozes = 0;
-	conn_doze(s->all->net, &s->conn, false);
-	return !conn_stirs(&s->conn);
 }
 
 struct request *server_own_request(struct server *s, void (*then)(struct request *, bool), void *owner)
@@ -447,7 +429,7 @@ void server_replies(struct server *s, uint8_t *p, size_t n)
 static void eased(struct server *s)
 {
 	if (s->borrower && s->phase == LENT)
-		s->borrower->ops->eased(s->borrower, s);
+		s->borrower->ops->eased(s->borrower);
 }
 
 void server_readable(struct watch *w, short revents)

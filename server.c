@@ -533,7 +533,7 @@ void server_settled(struct server *s)
 	if (s->phase == RESET && !s->reset_left)
 		clean(s);
 	else if (s->borrower && s->phase == LENT)
-		s->borrower->ops->eased(s->borrower, s);
+		s->borrower->ops->eased(s->borrower);
 }
 
 void server_return(struct server *s)
@@ -546,7 +546,6 @@ void server_return(struct server *s)
 		if (!request_is_own(r))
 			request_orphan(r);
 	conn_reading(s->all->net, &s->conn, true);
-	conn_doze(s->all->net, &s->conn, false);
 	if (s->head && s->tail->open)
 		server_close(s, "its client left within a request");
 	else if (!s->head)

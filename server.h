@@ -93,7 +93,7 @@ struct borrower_ops {
 	/* The process id that its client knows: notifications name it instead of the server's. */
 	uint32_t (*pid)(struct borrower *b);
 	/* The server took what was put; or its FIFO ran empty. */
-	void (*eased)(struct borrower *b, struct server *s);
+	void (*eased)(struct borrower *b);
 };
 
 struct borrower {
@@ -236,7 +236,6 @@ struct server {
 	bool probe;                             /* asks whether the node answers, nothing else */
 	unsigned reset_left, sessions, cancels;
 	uint32_t orphaned;                      /* bytes of replies dropped */
-	int64_t dozes;                          /* since then, in loop_now(); 0: it does not */
 
 	struct server *next_idle, *prev_idle;           /* of the account */
 	struct server *next_rest, *prev_rest;           /* of the node */
@@ -269,12 +268,6 @@ void server_close(struct server *s, const char *why);
  * has been delivered, so that it cannot hit somebody else. */
 void server_cancel(struct server *s);           /* dial.c */
 void cancels_end(struct servers *all);          /* forgets those that are on their way */
-
-/* Its borrower has asked nothing and waits for nothing.  A server that ends meanwhile is noticed
- * when it is asked again - it is not awake then, and is dealt with before the loop waits again - or
- * within two seconds. */
-void server_doze(struct server *s);
-bool server_awake(struct server *s);
 
 /* Whether more may be sent to it now. */
 static inline bool server_takes(const struct server *s) { return !conn_pending(&s->conn); }
