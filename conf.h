@@ -65,12 +65,25 @@
 	W(CHECK_TEMP_TRACE, "trace") \
 	W(CHECK_TEMP_NONE, "none") A(CHECK_TEMP_NONE, "off")
 
+#define BACKEND_MESSAGES_WORDS(W, A, R) \
+	W(BACKEND_MESSAGES_NONE, "none") \
+	W(BACKEND_MESSAGES_TERSE, "terse") \
+	W(BACKEND_MESSAGES_VERBOSE, "verbose")
+
+#define FACILITY_WORDS(W, A, R) \
+	W(FACILITY_LOCAL0, "LOCAL0") W(FACILITY_LOCAL1, "LOCAL1") \
+	W(FACILITY_LOCAL2, "LOCAL2") W(FACILITY_LOCAL3, "LOCAL3") \
+	W(FACILITY_LOCAL4, "LOCAL4") W(FACILITY_LOCAL5, "LOCAL5") \
+	W(FACILITY_LOCAL6, "LOCAL6") W(FACILITY_LOCAL7, "LOCAL7")
+
 #define CONF_WORD(constant, word) constant,
 #define CONF_ALIAS(constant, word)
 #define CONF_REFUSED(word)
 enum clustering_mode { CLUSTERING_MODE_WORDS(CONF_WORD, CONF_ALIAS, CONF_REFUSED) };
 enum dlbow { DLBOW_WORDS(CONF_WORD, CONF_ALIAS, CONF_REFUSED) };
 enum check_temp { CHECK_TEMP_WORDS(CONF_WORD, CONF_ALIAS, CONF_REFUSED) };
+enum backend_messages { BACKEND_MESSAGES_WORDS(CONF_WORD, CONF_ALIAS, CONF_REFUSED) };
+enum facility { FACILITY_WORDS(CONF_WORD, CONF_ALIAS, CONF_REFUSED) };
 #undef CONF_WORD
 #undef CONF_ALIAS
 #undef CONF_REFUSED
@@ -171,6 +184,11 @@ struct conf_list {
 		"File of users and passwords, relative to the configuration file; empty: none.") \
 	X(allow_clear_text_frontend_auth, BOOL, "off", 0, 0, NONE, RELOAD, \
 		"Without pool_hba.conf, ask unknown users for a clear text password.") \
+	X(auth_user, TEXT, "", 0, 0, NONE, RELOAD, \
+		"Role that asks PostgreSQL for the password of users that pool_passwd does not have.") \
+	X(auth_query, TEXT, "SELECT rolname, rolpassword, rolvaliduntil FROM pg_catalog.pg_authid " \
+		"WHERE rolname = $1 AND rolcanlogin", 0, 0, NONE, RELOAD, \
+		"What auth_user asks: user $1's name, password or verifier, and until when it is good.") \
 	X(ssl, BOOL, "off", 0, 0, NONE, START, \
 		"Offer TLS to clients and try it with the nodes.") \
 	\
@@ -211,7 +229,25 @@ struct conf_list {
 		"Database it connects to.") \
 	\
 	X(log_destination, LIST, "stderr", 0, 0, ',', RELOAD, \
-		"Where the log goes: stderr.") \
+		"Where the log goes: stderr, syslog or both.") \
+	X(syslog_facility, ENUM, "LOCAL0", 0, 0, facility, RELOAD, \
+		"Facility of what goes to syslog.") \
+	X(syslog_ident, TEXT, "pgpool", 0, 0, NONE, RELOAD, \
+		"Name of the program in what goes to syslog.") \
+	X(logging_collector, BOOL, "off", 0, 0, NONE, START, \
+		"Write what would go to stderr to files in log_directory.") \
+	X(log_directory, TEXT, "/tmp/pgpool_logs", 0, 0, NONE, RELOAD, \
+		"Directory of the log files, relative to the configuration file.") \
+	X(log_filename, TEXT, "pgpool-%Y-%m-%d_%H%M%S.log", 0, 0, NONE, RELOAD, \
+		"Name of a log file: strftime's pattern for when it was begun.") \
+	X(log_file_mode, INT, "0600", 0, 0777, OCTAL, RELOAD, \
+		"File mode of a log file, octal when it starts with 0.") \
+	X(log_rotation_age, INT, "1440", 0, INT32_MAX, MIN, RELOAD, \
+		"A log file older than this is followed by a new one; 0: never.") \
+	X(log_rotation_size, INT, "10240", 0, 2097151, KB, RELOAD, \
+		"A log file larger than this is followed by a new one; 0: never.") \
+	X(log_truncate_on_rotation, BOOL, "off", 0, 0, NONE, RELOAD, \
+		"Begin a file that rotation by age comes back to anew, instead of going on in it.") \
 	X(log_line_prefix, TEXT, "%m: %a pid %p: ", 0, 0, NONE, RELOAD, \
 		"What each log line begins with.") \
 	X(log_error_verbosity, ENUM, "default", 0, 0, verbosity, SESSION, \
@@ -228,10 +264,14 @@ struct conf_list {
 		"Tell the client, with a notice, which node each statement went to.") \
 	X(log_client_messages, BOOL, "off", 0, 0, NONE, SESSION, \
 		"Log each protocol message of clients.") \
+	X(log_backend_messages, ENUM, "none", 0, 0, backend_messages, SESSION, \
+		"Log each protocol message of servers; terse counts repeated ones.") \
 	X(log_connections, BOOL, "off", 0, 0, NONE, RELOAD, \
 		"Log each client that connects.") \
 	X(log_disconnections, BOOL, "off", 0, 0, NONE, RELOAD, \
 		"Log each client that leaves, and how long it stayed.") \
+	X(log_hostname, BOOL, "off", 0, 0, NONE, RELOAD, \
+		"Log the names of clients' hosts, looked up in the background, beside their addresses.") \
 	X(pid_file_name, TEXT, "/var/run/pgpool/pgpool.pid", 0, 0, NONE, START, \
 		"File with the process id, relative to the configuration file.") \
 	\

@@ -58,6 +58,8 @@ char *conf_copy(struct conf_report *r, const char *text, size_t n)
 WORDS(clustering_mode_words, CLUSTERING_MODE_WORDS(WORD_ROW, ALIAS_ROW, REFUSED_ROW));
 WORDS(dlbow_words, DLBOW_WORDS(WORD_ROW, ALIAS_ROW, REFUSED_ROW));
 WORDS(check_temp_words, CHECK_TEMP_WORDS(WORD_ROW, ALIAS_ROW, REFUSED_ROW));
+WORDS(backend_messages_words, BACKEND_MESSAGES_WORDS(WORD_ROW, ALIAS_ROW, REFUSED_ROW));
+WORDS(facility_words, FACILITY_WORDS(WORD_ROW, ALIAS_ROW, REFUSED_ROW));
 WORDS(level_words, LEVEL_WORDS(WORD_ROW, ALIAS_ROW));
 WORDS(verbosity_words, VERBOSITY_WORDS(WORD_ROW, ALIAS_ROW));
 

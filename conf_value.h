@@ -58,7 +58,7 @@ extern const struct conf_kind conf_kind_BOOL, conf_kind_INT, conf_kind_REAL, con
 
 extern const struct conf_word conf_bool_words[], conf_flag_words[], conf_level_words[],
 	conf_verbosity_words[], conf_clustering_mode_words[], conf_dlbow_words[],
-	conf_check_temp_words[];
+	conf_check_temp_words[], conf_backend_messages_words[], conf_facility_words[];
 
 /* Room for a field of any kind. */
 union conf_value {
