@@ -40,22 +40,41 @@ bool account_knows(const struct account *a, const char *password)
 	return a->password && strlen(a->password) == n && scram_equal(a->password, password, n);
 }
 
-static void forget(struct account *a)
+void account_set_keys(struct account *a, const struct scram_keys *k, const uint8_t *salt,
+                      uint8_t salt_len, uint32_t iterations)
+{
+	a->keys = *k;
+	memcpy(a->salt, salt, salt_len);
+	a->salt_len = salt_len;
+	a->iterations = iterations;
+	a->have_keys = true;
+}
+
+static void forget_proofs(struct account *a)
 {
 	wipe(&a->password);
 	explicit_bzero(&a->keys, sizeof a->keys);
+	a->have_keys = false;
+}
+
+static void forget(struct account *a)
+{
 	explicit_bzero(&a->verifier, sizeof a->verifier);
-	a->have_keys = a->have_verifier = false;
+	a->have_verifier = false;
 	a->deriving = NULL;             /* what is being made is for the logins that wait for it */
 	a->verifying = NULL;
 	a->demand = DEMAND_UNKNOWN;
 }
 
-void accounts_forget_secrets(struct accounts *all)
+void accounts_forget_secrets(struct accounts *all,
+                             bool (*keep)(void *ctx, const struct account *a), void *ctx)
 {
 	for (int i = 0; i < BUCKETS; i++)
-		for (struct account *a = all->bucket[i]; a; a = a->chain)
+		for (struct account *a = all->bucket[i]; a; a = a->chain) {
+			if (!keep(ctx, a))
+				forget_proofs(a);
 			forget(a);
+		}
 }
 
 static void free_profile(struct profile *p)
@@ -66,6 +85,7 @@ static void free_profile(struct profile *p)
 
 static void free_account(struct account *a)
 {
+	forget_proofs(a);
 	forget(a);
 	free(a);
 }

@@ -70,8 +70,10 @@ struct profile {
 struct accounts *accounts_new(void);
 void accounts_free(struct accounts *all);
 
-/* Forgets the secrets and demands of all accounts: pool_passwd was read again. */
-void accounts_forget_secrets(struct accounts *all);
+/* Forgets the demands of all accounts, and those secrets that must not be kept: pool_passwd was
+ * read again. */
+void accounts_forget_secrets(struct accounts *all,
+	bool (*keep)(void *ctx, const struct account *a), void *ctx);
 
 /* The account, made if need be and counted; NULL without memory. */
 struct account *account_get(struct accounts *all, const char *user, const char *database);
@@ -80,6 +82,10 @@ void account_drop(struct account *a);
 /* A verified password; copied.  NULL forgets.  account_knows() compares in constant time. */
 void account_set_password(struct account *a, const char *password);
 bool account_knows(const struct account *a, const char *password);
+
+/* The keys for backends whose verifier has this salt and iteration count. */
+void account_set_keys(struct account *a, const struct scram_keys *k, const uint8_t *salt,
+	uint8_t salt_len, uint32_t iterations);
 
 /* The profile with these parameters: pairs of zero-terminated strings, in any order, names in
  * any case.  Made if need be and counted; NULL without memory or for more than 128 pairs. */

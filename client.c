@@ -150,7 +150,8 @@ void client_leave(struct client *c)
 	loop_defer(c->all->loop, &c->task);
 }
 
-int client_fail(struct client *c, const struct report *r)
+/* why is for the log only. */
+static int fail(struct client *c, const struct report *r, const char *why)
 {
 	if (c->phase == AT_GONE)
 		return -1;
@@ -161,9 +162,19 @@ int client_fail(struct client *c, const struct report *r)
 	put_report(&o, 'E', &fatal);
 	if (!o.full)
 		client_say(c, &o);
-	log_write(c->all->log, &c->who, LEVEL_FATAL, r->detail, r->hint, "%s", r->message);
+	log_write(c->all->log, &c->who, LEVEL_FATAL, why, r->hint, "%s", r->message);
 	client_leave(c);
 	return -1;
+}
+
+int client_fail(struct client *c, const struct report *r)
+{
+	return fail(c, r, r->detail);
+}
+
+int client_deny(struct client *c, const char *sqlstate, const char *message, const char *why)
+{
+	return fail(c, &(struct report){ "FATAL", sqlstate, message, NULL, NULL }, why);
 }
 
 int client_refuse(struct client *c, const char *sqlstate, const char *message, const char *detail,

@@ -149,6 +149,10 @@ __attribute__((cold))
 int client_refuse(struct client *c, const char *sqlstate, const char *message, const char *detail,
                   const char *hint);
 
+/* Likewise; why is for the log, and not for somebody who may be guessing names and passwords. */
+__attribute__((cold))
+int client_deny(struct client *c, const char *sqlstate, const char *message, const char *why);
+
 /* Likewise with PostgreSQL's own words: the body of an ErrorResponse. */
 int client_relay(struct client *c, const uint8_t *body, size_t len);
 int client_refused(struct client *c, const struct refusal *r);

@@ -186,9 +186,12 @@ struct conf_list {
 		"Without pool_hba.conf, ask unknown users for a clear text password.") \
 	X(auth_user, TEXT, "", 0, 0, NONE, RELOAD, \
 		"Role that asks PostgreSQL for the password of users that pool_passwd does not have.") \
-	X(auth_query, TEXT, "SELECT rolname, rolpassword, rolvaliduntil FROM pg_catalog.pg_authid " \
-		"WHERE rolname = $1 AND rolcanlogin", 0, 0, NONE, RELOAD, \
-		"What auth_user asks: user $1's name, password or verifier, and until when it is good.") \
+	X(auth_query, TEXT, "SELECT rolname, rolpassword, extract(epoch FROM rolvaliduntil) " \
+		"FROM pg_catalog.pg_authid WHERE rolname = $1 AND rolcanlogin", 0, 0, NONE, RELOAD, \
+		"What auth_user asks about user $1: name, password as PostgreSQL stores it and, if " \
+		"there is a third column, until when it is good, in seconds since 1970.") \
+	X(auth_database, TEXT, "postgres", 0, 0, NONE, RELOAD, \
+		"Database in which auth_user asks.") \
 	X(ssl, BOOL, "off", 0, 0, NONE, START, \
 		"Offer TLS to clients and try it with the nodes.") \
 	\

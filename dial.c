@@ -4,6 +4,7 @@
  * names and keys are made by helper threads, and the server waits in a list meanwhile. */
 #include "server.h"
 
+#include "entry.h"
 #include "md5.h"
 
 #include <errno.h>
@@ -119,10 +120,13 @@ static void backend_says_no(struct server *s, const uint8_t *body, size_t len)
 static void no_secret(struct server *s, const char *method)
 {
 	char message[80], hint[200];
+	bool other = s->account->have_keys;     /* but of another verifier */
 
 	snprintf(message, sizeof message, "failed to authenticate with backend using %s", method);
-	snprintf(hint, sizeof hint, "Node %d asks for the password of user \"%.63s\": pool_passwd needs"
-		" an entry that works with %s.", s->node->id, s->account->user, method);
+	snprintf(hint, sizeof hint, other ? "Node %d has not the verifier of user \"%.63s\" that the proxy"
+		" has (pool_passwd or auth_query), or asks for %s." : "Node %d asks for the password of user"
+		" \"%.63s\": pool_passwd needs an entry that works with %s.",
+		s->node->id, s->account->user, method);
 	server_refused(s, &(struct refusal){ REFUSED_SECRET,
 		{ "FATAL", "28P01", message, "valid password not found", hint }, NULL, 0 });
 }
@@ -137,7 +141,7 @@ static const char *clear_password(const struct server *s)
 		return s->dial->secret;
 	if (s->account->password)
 		return s->account->password;
-	e = passwd_find(s->all->passwd, s->account->user);
+	e = entry_find(s->all->entries, s->account->user);
 	return e && e->kind == PASSWD_CLEAR ? e->text : NULL;
 }
 
@@ -159,7 +163,7 @@ static void answer_clear(struct server *s)
 static void answer_md5(struct server *s, struct msg *m)
 {
 	const char *password = clear_password(s);
-	const struct passwd_entry *e = passwd_find(s->all->passwd, s->account->user);
+	const struct passwd_entry *e = entry_find(s->all->entries, s->account->user);
 	char stored[36], out[36];
 
 	if (m->end - m->at != 4) {
@@ -194,7 +198,7 @@ static void scram_begin(struct server *s, struct msg *m)
 		node_trouble(s, "it offers no SASL mechanism that this program has");
 		return;
 	}
-	if (!clear_password(s)) {
+	if (!clear_password(s) && !s->account->have_keys) {
 		no_secret(s, "SCRAM");
 		return;
 	}
@@ -239,11 +243,7 @@ static bool same_salt(const struct scram_client *c, const uint8_t *salt, size_t 
 
 static void remember_keys(struct account *a, const struct scram_client *c, const struct scram_keys *k)
 {
-	a->keys = *k;
-	memcpy(a->salt, c->salt, c->salt_len);
-	a->salt_len = c->salt_len;
-	a->iterations = c->iterations;
-	a->have_keys = true;
+	account_set_keys(a, k, c->salt, c->salt_len, c->iterations);
 }
 
 static void derived(struct job *j)
@@ -323,6 +323,8 @@ static void scram_challenge(struct server *s, struct msg *m)
 	} else if (!own && a->deriving
 	           && same_salt(c, a->deriving->salt, a->deriving->salt_len, a->deriving->iterations)) {
 		wait_for(s, a->deriving);
+	} else if (!clear_password(s)) {
+		no_secret(s, "SCRAM");
 	} else {
 		start_derivation(s);
 	}

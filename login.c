@@ -12,6 +12,7 @@
  * with it. */
 #include "client.h"
 
+#include "entry.h"
 #include "md5.h"
 
 #include <arpa/inet.h>
@@ -27,6 +28,7 @@
 /* What is awaited. */
 enum step {
 	ASK_DEMAND,             /* PostgreSQL: what does it ask of this account? */
+	ASK_ENTRY,              /* PostgreSQL: auth_query, what is this user's password? */
 	ASK_CLEAR,              /* the client: its password */
 	ASK_MD5,
 	ASK_SASL_FIRST, ASK_SASL_FINAL,
@@ -38,9 +40,11 @@ enum step {
 struct login {
 	enum step step;
 	struct client *client;
+	int line;                       /* of the rule in pool_hba.conf, or 0 */
 	uint8_t salt[4];
 	char *password;                 /* to be proved; wiped */
 	struct server *server;
+	struct entry_wait entry;
 	struct verification *waits;
 	struct login *next;             /* who waits for the same */
 	struct scram_server scram;
@@ -60,6 +64,7 @@ struct verification {
 
 static int welcome(struct client *c);
 static int by_demand(struct client *c);
+static int by_rule(struct client *c);
 
 static struct account *account(const struct client *c)
 {
@@ -68,7 +73,7 @@ static struct account *account(const struct client *c)
 
 static const struct passwd_entry *entry(const struct client *c)
 {
-	return passwd_find(c->all->servers->passwd, account(c)->user);
+	return entry_find(c->all->servers->entries, account(c)->user);
 }
 
 /* --- what is said -------------------------------------------------------- */
@@ -88,12 +93,40 @@ static int ask(struct client *c, enum step step, uint32_t code, const void *data
 	return 0;
 }
 
+/* What is the matter, for the log. */
+static const char *fault(const struct client *c, const struct passwd_entry *e)
+{
+	if (!e)
+		return *c->all->conf->auth_user
+		       ? "neither pool_passwd nor auth_query has a valid entry for this user"
+		       : "pool_passwd file does not contain an entry for this user";
+	switch (e->kind) {
+	case PASSWD_AES:
+		return "the user's entry in pool_passwd cannot be decrypted: check the key file";
+	case PASSWD_MD5:
+		return c->login->step == ASK_SASL_FINAL
+		       ? "SCRAM does not work with an md5 entry" : "the password does not match the md5 entry";
+	case PASSWD_SCRAM:
+		return c->login->step == ASK_MD5
+		       ? "md5 does not work with a SCRAM verifier" : "the password does not match the verifier";
+	default:
+		return "the password does not match the entry";
+	}
+}
+
 static int wrong_password(struct client *c)
 {
 	char text[128];
 
+	char why[256], rule[40] = "";
+	const struct passwd_entry *e = entry(c);
+
+	if (c->login->line)
+		snprintf(rule, sizeof rule, "pool_hba.conf line %d: ", c->login->line);
+	snprintf(why, sizeof why, "%s%s", rule, fault(c, e));
+	entry_doubt(c->all->servers->entries, account(c)->user);
 	snprintf(text, sizeof text, "password authentication failed for user \"%.80s\"", account(c)->user);
-	return client_refuse(c, "28P01", text, NULL, NULL);
+	return client_deny(c, "28P01", text, why);
 }
 
 static int no_entry(struct client *c, const char *method)
@@ -320,9 +353,6 @@ static int start_sasl(struct client *c, const struct passwd_entry *e)
 	if (e && e->kind == PASSWD_SCRAM && scram_verifier_parse(v, e->text) == 0)
 		return begin_sasl(c);
 	if (!e || e->kind != PASSWD_CLEAR) {
-		log_write(c->all->log, &c->who, LEVEL_LOG, "SCRAM needs the clear text password of the user,"
-			" or a SCRAM-SHA-256 verifier.", NULL, "pool_passwd file does not contain an entry"
-			" for \"%s\" that works with scram-sha-256", a->user);
 		scram_verifier_mock(v, c->all->mock, a->user);
 		return begin_sasl(c);
 	}
@@ -360,11 +390,16 @@ static int sasl_final(struct client *c, struct msg *m)
 	struct login *l = c->login;
 	const char *why = "";
 	char out[SCRAM_OUT_MAX];
-	uint8_t client_key[SCRAM_KEY];
+	struct scram_keys keys;
 
 	int n = scram_server_final(&l->scram, out, sizeof out, (const char *)m->at,
-		(size_t)(m->end - m->at), &l->verifier, client_key, &why);
-	explicit_bzero(client_key, sizeof client_key);
+		(size_t)(m->end - m->at), &l->verifier, keys.client_key, &why);
+	if (n >= 0 && entry(c) && entry(c)->kind == PASSWD_SCRAM) {
+		memcpy(keys.server_key, l->verifier.server_key, SCRAM_KEY);
+		account_set_keys(account(c), &keys, l->verifier.salt, l->verifier.salt_len,
+			l->verifier.iterations);
+	}
+	explicit_bzero(&keys, sizeof keys);
 	if (n == -2)
 		return wrong_password(c);
 	if (n < 0)
@@ -406,6 +441,8 @@ static int clear_answered(struct client *c, struct msg *m)
 	if (!*password)
 		return client_refuse(c, "28P01", "empty password returned by client", NULL, NULL);
 	bool checked = e && (e->kind == PASSWD_CLEAR || e->kind == PASSWD_MD5 || e->kind == PASSWD_SCRAM);
+	if (!e && *c->all->conf->auth_user)
+		return wrong_password(c);       /* there is no such user */
 	if (checked && !passwd_check_clear(e, password, strlen(password)))
 		return wrong_password(c);
 	if (checked && e->kind == PASSWD_CLEAR)
@@ -436,13 +473,40 @@ static int password_message(struct client *c, struct msg *m)
 
 /* --- which exchange ------------------------------------------------------ */
 
+static int decide(struct client *c)
+{
+	return c->all->conf->enable_pool_hba ? by_rule(c) : by_demand(c);
+}
+
+static void entry_answered(struct entry_wait *w, const char *why)
+{
+	struct client *c = OWNER(w, struct login, entry)->client;
+
+	if (why)
+		client_deny(c, "58000", "the password of the user could not be looked up", why);
+	else
+		decide(c);
+}
+
+/* False: it is asked for, and decide() comes again. */
+static bool know_entry(struct client *c)
+{
+	c->login->entry.answered = entry_answered;
+	c->login->step = ASK_ENTRY;
+	return entry_ask(c->all->servers->entries, account(c)->user, &c->login->entry);
+}
+
 /* Without pool_hba.conf: as PostgreSQL asks us, we ask the client. */
 static int by_demand(struct client *c)
 {
-	const struct passwd_entry *e = entry(c);
+	const struct passwd_entry *e;
 	bool clear = c->all->conf->allow_clear_text_frontend_auth;
+	enum demand demand = account(c)->demand;
 
-	switch (account(c)->demand) {
+	if (demand != DEMAND_UNKNOWN && demand != DEMAND_NOTHING && !know_entry(c))
+		return 0;
+	e = entry(c);
+	switch (demand) {
 	case DEMAND_NOTHING:
 		return welcome(c);
 	case DEMAND_CLEAR:
@@ -452,7 +516,7 @@ static int by_demand(struct client *c)
 			return start_md5(c);
 		return clear ? ask(c, ASK_CLEAR, 3, NULL, 0) : no_entry(c, "md5");
 	case DEMAND_SCRAM:
-		if (e && e->kind == PASSWD_CLEAR)
+		if (e && (e->kind == PASSWD_CLEAR || e->kind == PASSWD_SCRAM))
 			return start_sasl(c, e);
 		return clear ? ask(c, ASK_CLEAR, 3, NULL, 0) : no_entry(c, "SCRAM");
 	case DEMAND_UNKNOWN:
@@ -494,6 +558,9 @@ static int by_rule(struct client *c)
 		(const struct sockaddr *)&peer, false, account(c)->database, account(c)->user);
 	if (!rule || rule->method == HBA_REJECT)
 		return not_allowed(c);
+	c->login->line = rule->line;
+	if (!know_entry(c))
+		return 0;
 	switch (rule->method) {
 	case HBA_TRUST:
 		return welcome(c);
@@ -594,7 +661,7 @@ static int start_session(struct client *c, struct msg *m, uint32_t version)
 	negotiate(c, &s, version);
 	if (client_admit(c) < 0 || identify(c, &s) < 0)
 		return -1;
-	return c->all->conf->enable_pool_hba ? by_rule(c) : by_demand(c);
+	return decide(c);
 }
 
 static void cancel_request(struct client *c, struct msg *m)
@@ -704,6 +771,7 @@ void login_free(struct client *c)
 				*at = l->next;
 				break;
 			}
+	entry_unask(&l->entry);
 	if (l->server)
 		server_return(l->server);
 	if (l->password)

@@ -1,5 +1,6 @@
 /* pgpool.c - command line, start, signals, reload, shutdown. */
 #include "client.h"
+#include "entry.h"
 #include "listen.h"
 
 #include <errno.h>
@@ -362,7 +363,8 @@ static bool wire_up(struct pgpool *pg)
 		.log = &pg->log, .net = pg->net, .hba = pg->hba };
 	pg->listeners.clients = c;
 	pg->last_moment.fire = end;
-	if (!s->accounts || !s->stmts || clients_init(c) < 0)
+	s->entries = entries_new(s);
+	if (!s->accounts || !s->stmts || !s->entries || clients_init(c) < 0)
 		return false;
 	servers_init(s);
 	return true;
@@ -416,6 +418,7 @@ static void clean_up(struct pgpool *pg)
 		unlink(path);
 	}
 	clients_free(&pg->clients);
+	entries_free(pg->servers.entries);
 	servers_free(&pg->servers);
 	passwd_free(pg->passwd);
 	hba_free(pg->hba);

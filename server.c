@@ -1,4 +1,4 @@
-#include "server.h"
+#include "entry.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -593,9 +593,23 @@ void servers_close_idle(struct servers *all)
 			server_close(all->nodes->node[i].idle, "it is not kept");
 }
 
+/* What a client proved stays good for his session, unless his entry says something else. */
+static bool still_true(void *ctx, const struct account *a)
+{
+	const struct servers *all = ctx;
+	const struct passwd_entry *e = entry_find(all->entries, a->user);
+	struct scram_verifier v;
+
+	if (!e)
+		return true;
+	return e->kind == PASSWD_SCRAM && a->have_keys && scram_verifier_parse(&v, e->text) == 0
+	       && scram_keys_fit(&a->keys, &v);
+}
+
 void servers_reload(struct servers *all)
 {
-	accounts_forget_secrets(all->accounts);
+	accounts_forget_secrets(all->accounts, still_true, all);
+	entries_forget(all->entries);
 }
 
 void servers_free(struct servers *all)

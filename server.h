@@ -52,6 +52,7 @@ struct servers {
 	struct accounts *accounts;
 	struct stmts *stmts;
 	const struct passwd *passwd;
+	struct entries *entries;                /* passwd's, and what auth_query fetched */
 	struct cancel *cancels;                 /* on their way */
 	struct request *spare_requests;
 	unsigned nspare;

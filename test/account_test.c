@@ -10,6 +10,8 @@
 /* Pairs as they stand in a startup packet: the text's own zero is the last value's. */
 #define GET(a, pairs) profile_get(a, pairs, sizeof (pairs))
 
+static bool is(void *ctx, const struct account *a) { return a == ctx; }
+
 static void test_accounts(void)
 {
 	struct accounts *all = accounts_new();
@@ -29,9 +31,11 @@ static void test_accounts(void)
 	a->have_keys = a->have_verifier = true;
 	a->demand = DEMAND_SCRAM;
 	account_set_password(c, "c");
-	accounts_forget_secrets(all);
-	say(!a->password && !a->have_keys && !a->have_verifier && a->demand == DEMAND_UNKNOWN
-	    && !c->password, "all is forgotten");
+	accounts_forget_secrets(all, is, a);
+	say(a->password && a->have_keys && !a->have_verifier && a->demand == DEMAND_UNKNOWN
+	    && !c->password, "all but what is kept is forgotten");
+	accounts_forget_secrets(all, is, NULL);
+	say(!a->password && !a->have_keys, "all is");
 	account_set_password(a, "pw");
 	account_set_password(a, NULL);
 	say(!account_knows(a, "pw"), "as is one");

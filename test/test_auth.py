@@ -1,7 +1,9 @@
 """Who gets in: passwords of all kinds on both sides, pool_passwd, pool_hba.conf, errors, time."""
 
+import base64
 import contextlib
 import hashlib
+import hmac
 import socket
 import struct
 import threading
@@ -18,6 +20,21 @@ pytestmark = pytest.mark.proxy
 SECRET, WRONG = "s3cret", "wrong"
 METHODS = ["trust", "password", "md5", "scram"]
 USERS = {m: m + "_user" for m in METHODS}
+ASKER = "asks for others"
+
+
+def verifier(secret, salt=b"sixteen bytes ok", iterations=4096):
+    """What PostgreSQL would store (RFC 5803)."""
+    def text(b):
+        return base64.b64encode(b).decode()
+
+    salted = hashlib.pbkdf2_hmac("sha256", secret.encode(), salt, iterations)
+    client = hmac.digest(salted, b"Client Key", "sha256")
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    return (f"SCRAM-SHA-256${iterations}:{text(salt)}${text(hashlib.sha256(client).digest())}"
+            f":{text(server)}")
+
+
 ODD = "p:a\\s's\"w ö%d"             # all that pool_passwd and SQL escape
 
 HBA = """
@@ -27,7 +44,7 @@ host replication all 127.0.0.1/32 trust
 host all trust_user 127.0.0.1/32 trust
 host all password_user 127.0.0.1/32 password
 host all md5_user 127.0.0.1/32 md5
-host all scram_user,odd_user,few,nologin 127.0.0.1/32 scram-sha-256
+host all scram_user,odd_user,few,nologin,asker,guest 127.0.0.1/32 scram-sha-256
 host all banned 127.0.0.1/32 reject
 host all all 127.0.0.1/32 trust
 """
@@ -37,9 +54,11 @@ host all all 127.0.0.1/32 trust
 def nodes(shop):
     primary, replica = pair = shop.pair()
     for method, user in USERS.items():
-        kind = "md5" if method == "md5" else "scram-sha-256"
-        primary.su(f"SET password_encryption = '{kind}'; CREATE ROLE {user} LOGIN PASSWORD"
-                   f" '{SECRET}'")
+        stored = "md5" + hashlib.md5((SECRET + user).encode()).hexdigest() if method == "md5" \
+            else verifier(SECRET)
+        primary.su(f"CREATE ROLE {user} LOGIN PASSWORD '{stored}'")
+    primary.su(f"CREATE ROLE asker LOGIN PASSWORD '{ASKER}'")
+    primary.su("GRANT SELECT ON pg_authid TO asker", dbname="postgres")
     primary.su("CREATE ROLE odd_user LOGIN PASSWORD '" + ODD.replace("'", "''") + "';"
                f"CREATE ROLE few LOGIN CONNECTION LIMIT 0 PASSWORD '{SECRET}';"
                f"CREATE ROLE nologin NOLOGIN PASSWORD '{SECRET}';"
@@ -69,6 +88,8 @@ def entry(kind, user, secret=SECRET):
         return ""
     if kind == "md5":
         return f"{user}:md5{hashlib.md5((secret + user).encode()).hexdigest()}\n"
+    if kind == "scram":
+        return f"{user}:{verifier(secret)}\n"
     return f"{user}:{'TEXT' if kind == 'text' else ''}{escaped(secret)}\n"
 
 
@@ -96,14 +117,14 @@ def works(w, user):
 
 # ---- pool_hba off: the backend's demand decides -----------------------------------------------
 
-KINDS = ["md5", "text", "plain", "none"]
+KINDS = ["md5", "text", "plain", "scram", "none"]
 
 
 def opens(method, kind, clear):
     """May this user get in at all?  (pgpool: enable_pool_hba = off)"""
     if method in ("trust", "password"):
         return True
-    usable = ("md5", "text", "plain") if method == "md5" else ("text", "plain")
+    usable = ("md5", "text", "plain") if method == "md5" else ("text", "plain", "scram")
     return kind in usable or clear
 
 
@@ -155,13 +176,14 @@ BACKENDS = ["trust", "md5", "scram"]
 def hba_opens(client, kind, backend):
     """May a client with the right password get in?  (pgpool: enable_pool_hba = on)"""
     entry_ok = {"trust": KINDS, "password": KINDS, "md5": ["md5", "text", "plain"],
-                "scram-sha-256": ["text", "plain"]}[client]
+                "scram-sha-256": ["text", "plain", "scram"]}[client]
     if kind not in entry_ok:
         return False
     if backend == "trust":
         return True
     known = kind in ("text", "plain") or (kind == "md5" and backend == "md5")
-    return known or client == "password"            # the client's own words are passed on
+    passed = kind == "scram" and client == "scram-sha-256" and backend == "scram"
+    return known or passed or client == "password"  # the client's own words are passed on
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -182,6 +204,162 @@ def test_with_pool_hba(auth, client, kind, backend):
     unknown = client == "password" and kind == "none" and backend == "trust"
     if client != "trust" and not unknown:
         refused(p, user=user, password=WRONG)
+
+
+# ---- verifiers, and auth_query ----------------------------------------------------------------
+
+SCRAM_HBA = "host all all all scram-sha-256\n"
+
+
+def test_a_verifier_with_another_salt_does_not_open_the_backend(auth):
+    other = f"scram_user:{verifier(SECRET, b'another salt')}\n"
+    p = auth(enable_pool_hba=True, hba=SCRAM_HBA, passwd=other)
+    e = refused(p, user="scram_user", password=SECRET)
+    assert "has not the verifier of user" in e["H"]
+
+
+def test_keys_from_a_proof_open_the_other_node_too_and_survive_a_reload(auth):
+    p = auth(enable_pool_hba=True, hba=SCRAM_HBA, passwd=entry("scram", "scram_user"),
+             backend_weight0=0, backend_weight1=1)
+    w = p.raw(user="scram_user", password=SECRET)
+    assert wire.value(w.query("SELECT current_setting('port')")) == str(p.nodes[1].port)
+    w.bye()
+    w = p.raw(user="scram_user", password=SECRET, database="postgres")
+    p.hba += "# read again\n"
+    p.reload()
+    assert wire.value(w.query("SELECT current_setting('port')")) == str(p.nodes[1].port)
+    works(w, "scram_user")
+
+
+@pytest.fixture
+def asks(auth):
+    def start(passwd="", **how):
+        return auth(auth_user="asker", passwd=f"asker:TEXT{ASKER}\n" + passwd, **how)
+    return start
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("client", HBA_METHODS)
+def test_auth_query_with_pool_hba(asks, client, backend):
+    user = USERS[backend]
+    p = asks(enable_pool_hba=True, hba=f"host all all 127.0.0.1/32 {client}\n")
+    if hba_opens(client, "md5" if backend == "md5" else "scram", backend):
+        for _ in range(2):
+            w = p.raw(user=user, password=SECRET)
+            assert asked(w) == HBA_METHODS[client]
+            works(w, user)
+            w.bye()
+    else:
+        refused(p, user=user, password=SECRET)
+    if client != "trust":
+        refused(p, user=user, password=WRONG)
+        refused(p, user="nobody", password=SECRET)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_auth_query_without_pool_hba(asks, method):
+    user = USERS[method]
+    p = asks()
+    works(p.raw(user=user, password=SECRET), user)
+    if method != "trust":
+        refused(p, user=user, password=WRONG)
+    works(p.raw(user=user, password=SECRET), user)
+
+
+@pytest.fixture
+def guest(nodes):
+    """A role that tests may change."""
+    nodes[0].su(f"CREATE ROLE guest LOGIN PASSWORD '{SECRET}'")
+    nodes[0].catch_up(nodes[1])
+    yield lambda change: nodes[0].su(f"ALTER ROLE guest {change}")
+    nodes[0].su("DROP ROLE guest")
+
+
+def test_pool_passwd_goes_before_auth_query(asks, guest):
+    p = asks(enable_pool_hba=True, hba=SCRAM_HBA, passwd="guest:TEXTsomething else\n")
+    refused(p, user="guest", password=SECRET)
+
+
+def test_auth_query_sees_a_new_password_after_one_that_failed(asks, guest):
+    p = asks(enable_pool_hba=True, hba=SCRAM_HBA)
+    works(p.raw(user="guest", password=SECRET), "guest")
+    guest("PASSWORD 'another'")
+    refused(p, user="guest", password="another")
+    works(p.raw(user="guest", password="another"), "guest")
+
+
+@pytest.mark.parametrize("until, opens", [("2001-01-01", False), ("2999-01-01", True),
+                                          ("infinity", True), ("-infinity", False)])
+def test_auth_query_honours_valid_until(asks, guest, until, opens):
+    guest(f"VALID UNTIL '{until}'")
+    p = asks(enable_pool_hba=True, hba=SCRAM_HBA)
+    if opens:
+        works(p.raw(user="guest", password=SECRET), "guest")
+    else:
+        refused(p, user="guest", password=SECRET)
+        assert any("has a valid entry" in line for line in p.log)
+
+
+def test_auth_query_by_a_function(asks, nodes):
+    nodes[0].su("CREATE FUNCTION look_up(who text) RETURNS TABLE (name text, password text)"
+                " LANGUAGE sql SECURITY DEFINER AS 'SELECT usename::text, passwd FROM pg_shadow"
+                " WHERE usename = who'", dbname="postgres")
+    try:
+        p = asks(enable_pool_hba=True, hba=SCRAM_HBA, auth_query="SELECT * FROM look_up($1)")
+        works(p.raw(user="scram_user", password=SECRET), "scram_user")
+        refused(p, user="scram_user", password=WRONG)
+        refused(p, user='x"; DROP ROLE guest; --', password=WRONG)
+    finally:
+        nodes[0].su("DROP FUNCTION look_up(text)", dbname="postgres")
+
+
+@pytest.mark.parametrize("how, why", [
+    ({"auth_query": "SELECT nothing FROM nowhere WHERE x = $1"}, 'relation "nowhere" does not exist'),
+    ({"auth_query": "SELECT repeat($$x$$, 100000), $1::text"}, "longer than"),
+    ({"auth_database": "nowhere"}, 'database "nowhere" does not exist')])
+def test_auth_query_that_fails(asks, how, why):
+    p = asks(enable_pool_hba=True, hba=SCRAM_HBA, **how)
+    e = refused(p, ["58000"], user="scram_user", password=SECRET)
+    assert e["M"] == "the password of the user could not be looked up" and "D" not in e
+    assert any(why in line for line in p.log)
+    refused(p, ["58000"], user="scram_user", password=SECRET)
+
+
+def test_many_clients_wait_for_one_answer(asks):
+    p = asks(enable_pool_hba=True, hba=SCRAM_HBA)
+    done = []
+
+    def come(user):
+        with contextlib.suppress(LoginError):
+            w = p.raw(user=user, password=SECRET)
+            works(w, user)
+            done.append(user)
+
+    threads = [threading.Thread(target=come, args=(u,))
+               for u in ["scram_user"] * 8 + [f"unknown{n}" for n in range(8)]]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert done == ["scram_user"] * 8
+
+
+def test_a_client_may_leave_while_its_entry_is_asked_for(asks, nodes):
+    p = asks(enable_pool_hba=True, hba=SCRAM_HBA, auth_query="SELECT $1::text, pg_sleep(1)::text")
+    for _ in range(5):
+        with contextlib.suppress(OSError, LoginError):
+            p.raw(user="scram_user", password=SECRET, timeout=0.05)
+    p.raw(user="asker", password=ASKER).bye()
+
+
+def test_the_log_says_which_rule_and_which_entry(auth):
+    p = auth(enable_pool_hba=True, hba="# one\nhost all all all md5\n",
+             passwd=entry("md5", "md5_user"))
+    refused(p, user="md5_user", password=WRONG)
+    refused(p, user="who", password=WRONG)
+    log = "\n".join(p.log)
+    assert "pool_hba.conf line 2: the password does not match the md5 entry" in log
+    assert "pool_hba.conf line 2: pool_passwd file does not contain an entry for this user" in log
 
 
 RULES = """

@@ -1,0 +1,42 @@
+/* entry.h - whose password is what: pool_passwd's entries, and those that auth_query fetches.
+ *
+ * For a user whom pool_passwd does not have, auth_user asks PostgreSQL's primary, if there is an
+ * auth_user.  The answer is one row: the user's name, his password as PostgreSQL stores it, and,
+ * if there is a third column, until when it is good, in seconds since 1970 (numeric; NULL or
+ * Infinity: for ever).  No row, or no password: there is no such user.
+ *
+ * Answers, "no such user" among them, are remembered for a while.  Entries live until the next
+ * call of entries_refresh() or entry_ask(): look them up again rather than keep them.
+ */
+#ifndef ENTRY_H
+#define ENTRY_H
+
+#include "server.h"
+
+struct entries;
+
+struct entries *entries_new(struct servers *all);       /* NULL without memory */
+void entries_free(struct entries *e);                   /* NULL is fine */
+
+/* Forgets what was fetched: the configuration is another.  Those who wait go on waiting. */
+void entries_forget(struct entries *e);
+
+/* What is known of this user now; NULL: nothing. */
+const struct passwd_entry *entry_find(const struct entries *e, const char *user);
+
+/* Somebody who waits for an answer; embedded, zero before its first use. */
+struct entry_wait {
+	struct entry_wait *next, **at;
+	/* why is NULL when entry_find() knows now all there is to know, else what went wrong. */
+	void (*answered)(struct entry_wait *w, const char *why);
+};
+
+/* Sees to it that entry_find() knows what can be known: true when it does, else w is called from the
+ * loop later. */
+bool entry_ask(struct entries *e, const char *user, struct entry_wait *w);
+void entry_unask(struct entry_wait *w);                 /* no longer waits; may be called twice */
+
+/* The user could not prove that he knows what was fetched: it is asked for anew next time. */
+void entry_doubt(struct entries *e, const char *user);
+
+#endif
