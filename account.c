@@ -59,10 +59,7 @@ static void forget_proofs(struct account *a)
 
 static void forget(struct account *a)
 {
-	explicit_bzero(&a->verifier, sizeof a->verifier);
-	a->have_verifier = false;
 	a->deriving = NULL;             /* what is being made is for the logins that wait for it */
-	a->verifying = NULL;
 	a->demand = DEMAND_UNKNOWN;
 }
 

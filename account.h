@@ -46,10 +46,6 @@ struct account {
 	uint32_t iterations;
 	struct derivation *deriving;            /* keys for the same, under way */
 
-	bool have_verifier;                     /* for clients */
-	struct verification *verifying;         /* one is being made */
-	struct scram_verifier verifier;
-
 	const char *database;                   /* behind the user in the same block */
 	char user[];
 };

@@ -83,7 +83,10 @@ struct passwd *passwd_load(const char *path, char *const *environment, struct au
 /* NULL when there is no such user, or no table. */
 const struct passwd_entry *passwd_find(const struct passwd *p, const char *user);
 
-size_t passwd_count(const struct passwd *p);
+size_t passwd_count(const struct passwd *p);            /* 0 for NULL */
+
+/* Calls fn for each, in any order. */
+void passwd_each(const struct passwd *p, void (*fn)(void *ctx, const struct passwd_entry *e), void *ctx);
 
 /* Wipes, then frees.  NULL is fine. */
 void passwd_free(struct passwd *p);

@@ -34,6 +34,7 @@ struct clients {
 	struct loop *loop;
 	struct log *log;
 	struct net *net;
+	struct verifiers *verifiers;
 	const struct hba *hba;                  /* NULL: the file is missing or bad */
 
 	struct client *first;                   /* all of them */

@@ -150,6 +150,7 @@ static char *text_of(const struct msg *field)
 	return strndup((const char *)field->at, (size_t)(field->end - field->at));
 }
 
+/* What PostgreSQL stores, or nothing. */
 static enum passwd_kind kind_of(const char *password)
 {
 	static const char hex[] = "0123456789abcdef";
@@ -157,7 +158,7 @@ static enum passwd_kind kind_of(const char *password)
 
 	if (!strncmp(password, "md5", 3) && strlen(password) == 35 && strspn(password + 3, hex) == 32)
 		return PASSWD_MD5;
-	return scram_verifier_parse(&v, password) == 0 ? PASSWD_SCRAM : PASSWD_CLEAR;
+	return scram_verifier_parse(&v, password) == 0 ? PASSWD_SCRAM : PASSWD_NONE;
 }
 
 /* Makes an entry of the answer. */
@@ -180,6 +181,10 @@ static void take_answer(struct entries *e, struct fetched *f)
 	}
 	f->entry = (struct passwd_entry){ .kind = kind_of(f->password), .user = f->user,
 		.text = f->password, .len = strlen(f->password) };
+	if (f->entry.kind == PASSWD_NONE)
+		log_write(e->all->log, NULL, LEVEL_WARNING, NULL, "It gives what pg_authid.rolpassword"
+			" has: a SCRAM-SHA-256 verifier, or md5 and 32 digits.", "what auth_query gave for"
+			" user \"%s\" is not a password as PostgreSQL stores it", f->user);
 }
 
 /* Tells all who wait for this user. */

@@ -14,6 +14,7 @@
 
 #include "entry.h"
 #include "md5.h"
+#include "verifier.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -45,26 +46,15 @@ struct login {
 	char *password;                 /* to be proved; wiped */
 	struct server *server;
 	struct entry_wait entry;
-	struct verification *waits;
-	struct login *next;             /* who waits for the same */
+	struct verifier_wait keys;
 	struct scram_server scram;
 	struct scram_verifier verifier;
-};
-
-/* A verifier being made by a helper thread, once for all that log in as this account. */
-struct verification {
-	struct job job;
-	struct account *account;
-	struct login *waiting;
-	char *password;
-	size_t len;
-	uint8_t salt[SCRAM_SALT_OWN];
-	struct scram_keys keys;
 };
 
 static int welcome(struct client *c);
 static int by_demand(struct client *c);
 static int by_rule(struct client *c);
+static int decide(struct client *c);
 
 static struct account *account(const struct client *c)
 {
@@ -272,97 +262,35 @@ static int begin_sasl(struct client *c)
 	return ask(c, ASK_SASL_FIRST, 10, mechanisms, sizeof mechanisms);
 }
 
-static void verify_work(struct job *j)
+static void verifier_made(struct verifier_wait *w, const struct scram_verifier *v)
 {
-	struct verification *v = OWNER(j, struct verification, job);
+	struct client *c = OWNER(w, struct login, keys)->client;
+	struct net *net = c->all->net;
 
-	scram_derive(&v->keys, v->password, v->len, v->salt, sizeof v->salt, SCRAM_ITERATIONS);
+	if (v) {
+		c->login->verifier = *v;
+		begin_sasl(c);
+	} else {
+		decide(c);
+	}
+	net_flush(net);
 }
 
-static void verify_done(struct job *j)
-{
-	struct verification *v = OWNER(j, struct verification, job);
-	struct account *a = v->account;
-	struct scram_verifier verifier;
-	struct net *net = NULL;
-
-	scram_verifier_make(&verifier, &v->keys, v->salt, sizeof v->salt, SCRAM_ITERATIONS);
-	if (a->verifying == v) {        /* no reload meanwhile */
-		a->verifier = verifier;
-		a->have_verifier = true;
-		a->verifying = NULL;
-	}
-	while (v->waiting) {
-		struct login *l = v->waiting;
-		v->waiting = l->next;
-		l->waits = NULL;
-		l->verifier = verifier;
-		net = l->client->all->net;
-		begin_sasl(l->client);
-	}
-	if (net)
-		net_flush(net);
-	account_drop(a);
-	explicit_bzero(v->password, v->len);
-	explicit_bzero(&v->keys, sizeof v->keys);
-	free(v->password);
-	free(v);
-}
-
-static int await_verifier(struct client *c, const struct passwd_entry *e)
-{
-	struct account *a = account(c);
-	struct verification *v = a->verifying;
-
-	c->login->step = ASK_KEYS;
-	if (!v) {
-		v = calloc(1, sizeof *v);
-		char *password = v ? strdup(e->text) : NULL;
-		if (!password || getrandom(v->salt, sizeof v->salt, 0) != sizeof v->salt) {
-			free(password);
-			free(v);
-			return client_refuse(c, "53200", "out of memory", NULL, NULL);
-		}
-		v->password = password;
-		v->len = e->len;
-		v->account = a;
-		v->job.work = verify_work;
-		v->job.done = verify_done;
-		a->verifying = v;
-		a->refs++;
-		if (loop_job(c->all->loop, LANE_KEYS, &v->job) < 0) {
-			verify_work(&v->job);
-			verify_done(&v->job);
-			c->login->verifier = a->verifier;
-			return begin_sasl(c);
-		}
-	}
-	c->login->waits = v;
-	c->login->next = v->waiting;
-	v->waiting = c->login;
-	return 0;
-}
-
-/* The verifier: known, or a by-product of the keys for the backend, or made; for unknown users one
- * that looks the same. */
+/* The verifier: of the entry, or made from it; for unknown users one that looks the same. */
 static int start_sasl(struct client *c, const struct passwd_entry *e)
 {
-	struct account *a = account(c);
 	struct scram_verifier *v = &c->login->verifier;
 
-	if (e && e->kind == PASSWD_SCRAM && scram_verifier_parse(v, e->text) == 0)
-		return begin_sasl(c);
-	if (!e || e->kind != PASSWD_CLEAR) {
-		scram_verifier_mock(v, c->all->mock, a->user);
-		return begin_sasl(c);
+	if (e && e->kind == PASSWD_CLEAR) {
+		c->login->step = ASK_KEYS;
+		c->login->keys.made = verifier_made;
+		const struct scram_verifier *made = verifier_ask(c->all->verifiers, e, &c->login->keys);
+		if (!made)
+			return 0;
+		*v = *made;
+	} else if (!e || e->kind != PASSWD_SCRAM || scram_verifier_parse(v, e->text) < 0) {
+		scram_verifier_mock(v, c->all->mock, account(c)->user);
 	}
-	if (!a->have_verifier && a->have_keys && !a->password) {
-		scram_verifier_make(&a->verifier, &a->keys, a->salt, a->salt_len, a->iterations);
-		a->have_verifier = true;
-	}
-	if (!a->have_verifier)
-		return await_verifier(c, e);
-	*v = a->verifier;
 	return begin_sasl(c);
 }
 
@@ -765,12 +693,7 @@ void login_free(struct client *c)
 
 	if (!l)
 		return;
-	if (l->waits)
-		for (struct login **at = &l->waits->waiting; *at; at = &(*at)->next)
-			if (*at == l) {
-				*at = l->next;
-				break;
-			}
+	verifier_unask(&l->keys);
 	entry_unask(&l->entry);
 	if (l->server)
 		server_return(l->server);

@@ -55,6 +55,13 @@ size_t passwd_count(const struct passwd *p)
 	return p ? p->n : 0;
 }
 
+void passwd_each(const struct passwd *p, void (*fn)(void *ctx, const struct passwd_entry *e), void *ctx)
+{
+	for (size_t i = 0; p && i < sizeof p->buckets / sizeof *p->buckets; i++)
+		for (const struct held *h = p->buckets[i]; h; h = h->chain)
+			fn(ctx, &h->entry);
+}
+
 void passwd_free(struct passwd *p)
 {
 	for (size_t i = 0; p && i < sizeof p->buckets / sizeof *p->buckets; i++) {

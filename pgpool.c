@@ -2,6 +2,7 @@
 #include "client.h"
 #include "entry.h"
 #include "listen.h"
+#include "verifier.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -142,7 +143,8 @@ static void reload(struct pgpool *pg)
 	struct passwd *passwd = fresh ? load_passwd(pg, fresh, &t) : NULL;
 	struct route route;
 
-	if (!passwd || route_init(&route, fresh, pg->nodes) < 0) {
+	if (!passwd || route_init(&route, fresh, pg->nodes) < 0
+	    || verifiers_of(pg->clients.verifiers, passwd) < 0) {
 		log_write(&pg->log, NULL, LEVEL_WARNING, NULL, "correct what is named above, then reload again",
 			"the configuration was not reloaded: nothing has changed");
 		passwd_free(passwd);
@@ -360,11 +362,13 @@ static bool wire_up(struct pgpool *pg)
 	*s = (struct servers){ .conf = pg->conf, .loop = pg->loop, .log = &pg->log, .net = pg->net,
 		.nodes = pg->nodes, .accounts = accounts_new(), .stmts = stmts_new(), .passwd = pg->passwd };
 	*c = (struct clients){ .servers = s, .route = &pg->route, .conf = pg->conf, .loop = pg->loop,
-		.log = &pg->log, .net = pg->net, .hba = pg->hba };
+		.log = &pg->log, .net = pg->net, .hba = pg->hba,
+		.verifiers = verifiers_new(pg->loop) };
 	pg->listeners.clients = c;
 	pg->last_moment.fire = end;
 	s->entries = entries_new(s);
-	if (!s->accounts || !s->stmts || !s->entries || clients_init(c) < 0)
+	if (!s->accounts || !s->stmts || !s->entries || !c->verifiers || clients_init(c) < 0
+	    || verifiers_of(c->verifiers, pg->passwd) < 0)
 		return false;
 	servers_init(s);
 	return true;
@@ -420,6 +424,7 @@ static void clean_up(struct pgpool *pg)
 	clients_free(&pg->clients);
 	entries_free(pg->servers.entries);
 	servers_free(&pg->servers);
+	verifiers_free(pg->clients.verifiers);
 	passwd_free(pg->passwd);
 	hba_free(pg->hba);
 	accounts_free(pg->servers.accounts);

@@ -28,11 +28,11 @@ static void test_accounts(void)
 	    && !account_knows(a, ""), "wrong ones");
 	account_set_password(a, "other");
 	say(account_knows(a, "other") && !account_knows(a, "pw"), "a new one");
-	a->have_keys = a->have_verifier = true;
+	a->have_keys = true;
 	a->demand = DEMAND_SCRAM;
 	account_set_password(c, "c");
 	accounts_forget_secrets(all, is, a);
-	say(a->password && a->have_keys && !a->have_verifier && a->demand == DEMAND_UNKNOWN
+	say(a->password && a->have_keys && a->demand == DEMAND_UNKNOWN
 	    && !c->password, "all but what is kept is forgotten");
 	accounts_forget_secrets(all, is, NULL);
 	say(!a->password && !a->have_keys, "all is");
