@@ -1,5 +1,6 @@
 /* The first byte says whether the rest is a pool_passwd, a pool_hba.conf or an environment. */
 #include "../md5.c"
+#include "../base64.c"
 #include "../scram.c"
 #include "../auth.c"
 #include "../passwd.c"

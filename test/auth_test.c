@@ -15,6 +15,7 @@ static void *melt(void *memory)
 #define realloc(p, n) (fuse == 1 ? (fuse = 0, NULL) : (fuse -= fuse > 0, realloc(p, n)))
 
 #include "../md5.c"
+#include "../base64.c"
 #include "../scram.c"
 #include "../auth.c"
 #include "../passwd.c"
