@@ -14,6 +14,7 @@
 
 #include "entry.h"
 #include "md5.h"
+#include "peer.h"
 #include "verifier.h"
 
 #include <arpa/inet.h>
@@ -33,6 +34,7 @@ enum step {
 	ASK_CLEAR,              /* the client: its password */
 	ASK_MD5,
 	ASK_SASL_FIRST, ASK_SASL_FINAL,
+	ASK_HOST,               /* the name servers: the client's name, for a rule */
 	ASK_KEYS,               /* a helper thread: the verifier */
 	ASK_PROOF,              /* PostgreSQL: is this password right? */
 	ASK_WELCOME,            /* PostgreSQL: a server with this profile */
@@ -45,6 +47,8 @@ struct login {
 	uint8_t salt[4];
 	char *password;                 /* to be proved; wiped */
 	struct server *server;
+	struct peer_name *naming;
+	char *host;                     /* the client's name, "" for none; NULL: not looked up */
 	struct entry_wait entry;
 	struct verifier_wait keys;
 	struct scram_server scram;
@@ -476,14 +480,40 @@ static int not_allowed(struct client *c)
 		"see pgpool log for details");
 }
 
+static void host_told(void *ctx, const char *name, bool confirmed)
+{
+	struct client *c = ctx;
+	struct net *net = c->all->net;
+
+	c->login->naming = NULL;
+	if (!(c->login->host = strdup(confirmed ? name : "")))
+		client_refuse(c, "53200", "out of memory", NULL, NULL);
+	else
+		decide(c);
+	net_flush(net);
+}
+
+static int ask_host(struct client *c, const struct sockaddr_storage *peer)
+{
+	c->login->step = ASK_HOST;
+	c->login->naming = peer_look_up(c->all->loop, peer, host_told, c);
+	return c->login->naming ? 0 : client_refuse(c, "53200", "out of memory", NULL, NULL);
+}
+
 static int by_rule(struct client *c)
 {
 	struct sockaddr_storage peer;
 	char text[128];
 
 	peer_address(c, &peer);
-	const struct hba_rule *rule = !c->all->hba ? NULL : hba_find(c->all->hba,
-		(const struct sockaddr *)&peer, false, account(c)->database, account(c)->user);
+	const struct hba_rule *rule = NULL;
+	const struct hba_query query = { .peer = (const struct sockaddr *)&peer,
+		.database = account(c)->database, .user = account(c)->user, .host = c->login->host };
+	if (c->all->hba && hba_find(c->all->hba, &query, &rule) == HBA_NEEDS_HOST)
+		return ask_host(c, &peer);
+	if (rule && rule->method == HBA_REJECT)
+		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL,
+			"pool_hba.conf line %d rejects the client", rule->line);
 	if (!rule || rule->method == HBA_REJECT)
 		return not_allowed(c);
 	c->login->line = rule->line;
@@ -695,6 +725,8 @@ void login_free(struct client *c)
 		return;
 	verifier_unask(&l->keys);
 	entry_unask(&l->entry);
+	peer_forget(l->naming);
+	free(l->host);
 	if (l->server)
 		server_return(l->server);
 	if (l->password)

@@ -28,7 +28,8 @@ enum { LAST_MOMENT = 2000 };                    /* ms for clients to take their 
 
 /* The program: everything that there is one of. */
 struct pgpool {
-	char conf_file[PATH_MAX], hba_file[PATH_MAX];
+	char conf_file[PATH_MAX], hba_file[PATH_MAX], key_file[PATH_MAX];
+	const char *key_option;                 /* -k */
 	bool foreground, debug;
 	bool pid_file;                          /* ours, to be removed */
 
@@ -93,7 +94,10 @@ static struct passwd *load_passwd(struct pgpool *pg, const struct conf *conf, st
 	char path[PATH_MAX];
 
 	beside(pg, conf->pool_passwd, path, sizeof path);
-	struct passwd *p = passwd_load(*conf->pool_passwd ? path : NULL, environ, &report);
+	struct passwd_key key;
+	passwd_key_load(&key, pg->key_file);
+	struct passwd *p = passwd_load(*conf->pool_passwd ? path : NULL, &key, environ, &report);
+	explicit_bzero(&key, sizeof key);
 	if (!p)
 		tell(t, LEVEL_FATAL, NULL, 0, report.error);
 	return p;
@@ -236,14 +240,16 @@ static void usage(FILE *to)
 {
 	fputs("pgpool - connection pool and read load balancer for PostgreSQL\n\n"
 	      "Usage:\n"
-	      "  pgpool [-f FILE] [-a FILE] [-n] [-d]\n"
+	      "  pgpool [-f FILE] [-a FILE] [-k FILE] [-n] [-d]\n"
 	      "  pgpool -h | -v\n\n"
 	      "  -f, --config-file=FILE   pgpool.conf (default " DEFAULT_DIRECTORY "/pgpool.conf; without\n"
 	      "                           a file, PGPOOL_PARAMS_* variables)\n"
 	      "  -a, --hba-file=FILE      pool_hba.conf (default: beside pgpool.conf)\n"
 	      "  -n, --dont-detach        stay in the foreground, log to stderr; so it is as process 1\n"
 	      "  -d, --debug              log debug messages\n"
-	      "  -F, -k, -D, -C, -x       accepted, without effect\n"
+	      "  -k, --key-file=FILE      key of AES entries in pool_passwd (default: $PGPOOLKEYFILE, else\n"
+	      "                           ~/.pgpoolkey)\n"
+	      "  -F, -D, -C, -x           accepted, without effect\n"
 	      "  -h, --help               this text\n"
 	      "  -v, --version            the version\n", to);
 }
@@ -278,7 +284,10 @@ static int options(struct pgpool *pg, int argc, char **argv)
 		case 'v':
 			fputs("pgpool-II version " VERSION " (" VERSION_NAME ")\n", stderr);
 			return 0;
-		case 'F': case 'k': case 'D': case 'C': case 'x':
+		case 'k':
+			pg->key_option = optarg;
+			break;
+		case 'F': case 'D': case 'C': case 'x':
 			break;
 		default:
 			usage(stderr);
@@ -294,6 +303,7 @@ static int options(struct pgpool *pg, int argc, char **argv)
 /* A relative name stays what it was when a daemon changes its directory. */
 static void set_files(struct pgpool *pg)
 {
+	extern char **environ;
 	char path[PATH_MAX];
 
 	if (!*pg->conf_file)
@@ -302,6 +312,9 @@ static void set_files(struct pgpool *pg)
 		memcpy(pg->conf_file, path, sizeof path);
 	if (!*pg->hba_file)
 		beside(pg, "pool_hba.conf", pg->hba_file, sizeof pg->hba_file);
+	passwd_key_file(pg->key_file, pg->key_option, environ);
+	if (realpath(pg->key_file, path))
+		memcpy(pg->key_file, path, sizeof path);
 }
 
 static void raise_limits(void)

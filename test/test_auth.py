@@ -353,11 +353,13 @@ def test_a_client_may_leave_while_its_entry_is_asked_for(asks, nodes):
 
 
 def test_the_log_says_which_rule_and_which_entry(auth):
-    p = auth(enable_pool_hba=True, hba="# one\nhost all all all md5\n",
+    p = auth(enable_pool_hba=True, hba="# one\nhost all md5_user,who all md5\nhost all banned all reject\n",
              passwd=entry("md5", "md5_user"))
     refused(p, user="md5_user", password=WRONG)
     refused(p, user="who", password=WRONG)
+    refused(p, ["28000"], user="banned")
     log = "\n".join(p.log)
+    assert "pool_hba.conf line 3 rejects the client" in log
     assert "pool_hba.conf line 2: the password does not match the md5 entry" in log
     assert "pool_hba.conf line 2: pool_passwd file does not contain an entry for this user" in log
 
@@ -389,6 +391,25 @@ def test_rules_of_pool_hba(auth, tmp_path):
     assert 'no pool_hba.conf entry for host "127.0.0.1", user "md5_user", database "app"' \
         in e["M"] + e.get("D", "")
     refused(p, ["28000"], user="nobody")
+
+
+def test_host_names_in_pool_hba(auth):
+    name = socket.gethostbyaddr("127.0.0.1")[0]
+    p = auth(enable_pool_hba=True,
+             hba=f"host all trust_user elsewhere.example reject\nhost all trust_user {name} trust\n"
+                 "host all scram_user .example trust\nhost all md5_user 127.0.0.1/32 reject\n"
+                 f"host all md5_user {name} trust\n")
+    works(p.raw(user="trust_user"), "trust_user")
+    refused(p, ["28000"], user="scram_user", password=SECRET)
+    refused(p, ["28000"], user="md5_user", password=SECRET)
+
+
+def test_a_client_may_leave_while_its_host_is_looked_up(auth):
+    p = auth(enable_pool_hba=True, hba="host all all elsewhere.example trust\nlocal all all trust\n")
+    for _ in range(20):
+        with p.raw(login=False) as w:
+            w.send(wire.startup(user="trust_user", database="app"))
+    works(p.raw(address=p.socket, user="trust_user"), "trust_user")
 
 
 def test_no_match_over_the_unix_socket(auth):
