@@ -3,7 +3,7 @@
 # make test       everything: unit tests, end-to-end tests against real PostgreSQL
 # make bench      beside pgbouncer, Pgpool-II and haproxy, as ratios
 # make debug      pgpool-debug: glibc, AddressSanitizer, UBSan
-# make fuzz       some time on each parser (FUZZ_SECONDS=60)
+# make fuzz       some time on each parser (FUZZ_SECONDS=60), from test/corpus/
 # make external   PostgreSQL's own regression, pipeline and isolation suites through it
 # make clean
 #
@@ -18,10 +18,7 @@ STD     = -std=c11 -D_GNU_SOURCE
 WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 SAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-SOURCES = pgpool.c listen.c client.c login.c query.c plan.c note.c reply.c script.c route.c \
-          server.c request.c dial.c entry.c account.c node.c stmt.c auth.c passwd.c passwd_key.c \
-          hba.c verifier.c peer.c conn.c loop.c wire.c sql.c sql_query.c sql_lex.c scram.c md5.c \
-          base64.c conf.c conf_value.c conf_scan.c log.c
+SOURCES = $(wildcard *.c)
 OBJECTS = $(SOURCES:%.c=build/%.o)
 
 # BearSSL: Debian keeps its archive per architecture, Alpine in /usr/lib.  Debian's was compiled for
@@ -78,8 +75,10 @@ unit: $(TESTS)
 		echo "$$t: $$(grep -c '^ok' $$t.tap) ok"; done
 
 fuzz: $(FUZZERS)
-	@set -e; for f in $(FUZZERS); do echo "$$f"; \
-		$$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 2>&1 | tail -3; done
+	@set -e; for f in $(FUZZERS); do echo "$$f"; new=$$f.corpus; \
+		kept=test/corpus/$$(basename $$f _fuzz); [ -d $$kept ] || kept=; mkdir -p $$new; \
+		$$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 $$new $$kept 2>&1 | \
+			tail -3; done
 
 # What a shell user types works on a machine with nothing but git and make.
 packages:

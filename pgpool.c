@@ -2,6 +2,7 @@
 #include "client.h"
 #include "entry.h"
 #include "listen.h"
+#include "tools.h"
 #include "verifier.h"
 
 #include <errno.h>
@@ -449,9 +450,23 @@ static void clean_up(struct pgpool *pg)
 	loop_free(pg->loop);
 }
 
+/* The tool that goes by the last part of this name, or NULL. */
+static int (*tool(const char *name))(int, char **)
+{
+	const char *slash = strrchr(name, '/');
+
+	name = slash ? slash + 1 : name;
+	return !strcmp(name, "pg_md5") ? tool_pg_md5 : !strcmp(name, "pg_enc") ? tool_pg_enc : NULL;
+}
+
 int main(int argc, char **argv)
 {
 	static struct pgpool pg;
+
+	if (argc && tool(argv[0]))
+		return tool(argv[0])(argc, argv);
+	if (argc > 1 && tool(argv[1]))
+		return tool(argv[1])(argc - 1, argv + 1);
 	int status = options(&pg, argc, argv);
 
 	if (status >= 0)

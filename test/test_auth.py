@@ -17,7 +17,8 @@ from wire import LoginError, cstring, message
 
 pytestmark = pytest.mark.proxy
 
-SECRET, WRONG = "s3cret", "wrong"
+SECRET, WRONG = "secret", "wrong"
+KEY, AES_SECRET = "testkey", "AESYLROATKETwgvY557eVg7dQ=="     # Pgpool-II's pg_enc says so
 METHODS = ["trust", "password", "md5", "scram"]
 USERS = {m: m + "_user" for m in METHODS}
 ASKER = "asks for others"
@@ -75,7 +76,13 @@ def nodes(shop):
 @pytest.fixture
 def auth(proxy, nodes):
     """A proxy in front of the clusters that ask for passwords."""
-    return lambda **how: proxy(nodes=nodes, **how)
+    def make(start=True, **how):
+        p = proxy(nodes=nodes, start=False, **how)
+        p.environment["PGPOOLKEYFILE"] = f"{p.folder}/key"
+        with open(f"{p.folder}/key", "w") as f:
+            f.write(KEY + "\n")
+        return p.start() if start else p
+    return make
 
 
 def escaped(text):
@@ -88,6 +95,9 @@ def entry(kind, user, secret=SECRET):
         return ""
     if kind == "md5":
         return f"{user}:md5{hashlib.md5((secret + user).encode()).hexdigest()}\n"
+    if kind == "aes":
+        assert secret == SECRET
+        return f"{user}:{AES_SECRET}\n"
     if kind == "scram":
         return f"{user}:{verifier(secret)}\n"
     return f"{user}:{'TEXT' if kind == 'text' else ''}{escaped(secret)}\n"
@@ -117,14 +127,15 @@ def works(w, user):
 
 # ---- pool_hba off: the backend's demand decides -----------------------------------------------
 
-KINDS = ["md5", "text", "plain", "scram", "none"]
+KINDS = ["md5", "text", "plain", "aes", "scram", "none"]
+CLEAR = ("text", "plain", "aes")
 
 
 def opens(method, kind, clear):
     """May this user get in at all?  (pgpool: enable_pool_hba = off)"""
     if method in ("trust", "password"):
         return True
-    usable = ("md5", "text", "plain") if method == "md5" else ("text", "plain", "scram")
+    usable = ("md5", *CLEAR) if method == "md5" else (*CLEAR, "scram")
     return kind in usable or clear
 
 
@@ -175,13 +186,13 @@ BACKENDS = ["trust", "md5", "scram"]
 
 def hba_opens(client, kind, backend):
     """May a client with the right password get in?  (pgpool: enable_pool_hba = on)"""
-    entry_ok = {"trust": KINDS, "password": KINDS, "md5": ["md5", "text", "plain"],
-                "scram-sha-256": ["text", "plain", "scram"]}[client]
+    entry_ok = {"trust": KINDS, "password": KINDS, "md5": ["md5", *CLEAR],
+                "scram-sha-256": [*CLEAR, "scram"]}[client]
     if kind not in entry_ok:
         return False
     if backend == "trust":
         return True
-    known = kind in ("text", "plain") or (kind == "md5" and backend == "md5")
+    known = kind in CLEAR or (kind == "md5" and backend == "md5")
     passed = kind == "scram" and client == "scram-sha-256" and backend == "scram"
     return known or passed or client == "password"  # the client's own words are passed on
 
