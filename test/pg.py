@@ -493,10 +493,12 @@ class Proxy(Target):
             raise AssertionError(f"the proxy ended ({self.process.returncode}): {self.log_text()}")
         try:
             socket.create_connection(self.address, 1).close()
+            if self.params["unix_socket_directories"] == self.folder:
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.connect(self.socket)
         except OSError:
             return False
-        ours = self.params["unix_socket_directories"] == self.folder
-        return not ours or os.path.exists(self.socket)
+        return True
 
     @property
     def pid(self):
