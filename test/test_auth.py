@@ -331,8 +331,8 @@ def test_encrypted_passwords(auth, tmp_path, rules):
              env={"PGPOOLKEYFILE": str(key)})
     p.write()
     for user, secret in (("scram_user", SECRET), ("odd_user", ODD)):
-        subprocess.run([p.binary, "pg_enc", "-k", str(key), "-f", p.conf_file, "-m", "-u", user, secret],
-                       check=True, timeout=20)
+        subprocess.run([p.binary, "pg_enc", "-k", str(key), "-f", p.conf_file, "-m", "-u", user,
+                        secret], check=True, timeout=20)
     with open(f"{p.folder}/pool_passwd") as f:
         p.passwd = f.read()
     assert p.passwd.count(":AES") == 2

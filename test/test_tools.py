@@ -116,13 +116,15 @@ def test_mistakes(desk, tool):
     assert run(desk, *tool, "-p") == (1, "", "stdin is not tty\n")
     assert run(desk, *tool, "x" * 128)[0] == 0
     status, out, err = run(desk, *tool, "x" * 129)
-    assert status == 1 and out == "" and err.startswith("Error: Input exceeds maximum password length")
+    assert status == 1 and out == ""
+    assert err.startswith("Error: Input exceeds maximum password length")
     status, out, err = run(desk, *tool, "-Z")
     assert status == 1 and "Usage:" in err
     status, out, err = run(desk, *tool, "--help")
     assert status == 0 and "Usage:" in out and err == ""
     status, out, err = run(desk, *tool, "-i", "nowhere")
-    assert status == 1 and err == 'failed to open input_file "nowhere" (No such file or directory)\n\n'
+    assert status == 1
+    assert err == 'failed to open input_file "nowhere" (No such file or directory)\n\n'
     for conf in ("nowhere", "broken"):
         (desk / "broken").write_text("port = 127.0.0.1\n")
         status, out, err = run(desk, *tool, "-m", "-f", conf, "-u", "alice", "secret")
@@ -183,10 +185,11 @@ def test_enc_entries(desk):
 
 def test_entries_of_an_input_file(desk):
     said = "trying to read username:password pairs from file pairs\n"
-    status, out, err = run(desk, "pg_enc", "-K", "testkey", "-m", "-f", "pgpool.conf", "-i", "pairs")
+    base = ["-m", "-f", "pgpool.conf", "-i", "pairs"]
+    status, out, err = run(desk, "pg_enc", "-K", "testkey", *base)
     assert (status, out, err) == (1, said, "LINE#04: invalid username:password pair\n")
     assert entries(desk) == f"carl:AES{AES['a:b']}\ndave:AES{AES['secret']}\n"
-    status, out, err = run(desk, "pg_md5", "-m", "-f", "pgpool.conf", "-i", "pairs")
+    status, out, err = run(desk, "pg_md5", *base)
     assert (status, err) == (1, "")
     assert out == said + ("LINE#01: USER: <carl>\nLINE#02: USER: <dave>\nLINE#03: BLANK LINE\n"
                           "LINE#04: Invalid username:password pair\n")
