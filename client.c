@@ -73,8 +73,11 @@ void client_say(struct client *c, const struct put *o)
 
 void client_notice(struct client *c, const char *message)
 {
-	struct put o = net_build(c->all->net, strlen(message) + 128);
+	log_write(c->all->log, &c->who, LEVEL_NOTICE, NULL, NULL, "%s", message);
+	if (c->all->conf->client_min_messages > LEVEL_NOTICE)
+		return;
 
+	struct put o = net_build(c->all->net, strlen(message) + 128);
 	put_report(&o, 'N', &(struct report){ "NOTICE", "00000", message, NULL, NULL });
 	client_say(c, &o);
 }
@@ -479,6 +482,8 @@ void client_accept(struct clients *all, int fd, const struct sockaddr_storage *p
 	c->task.run = go_on;
 	c->timer.fire = due;
 	c->borrower.ops = &borrower_ops;
+	c->borrower.who = &c->who;
+	c->who.app = "child";           /* as Pgpool-II calls who has not said its name */
 	c->since = c->active = loop_now(all->loop);
 	note_peer(c, peer);
 	if (conn_open(all->net, &c->conn, fd, POLLIN, readable) < 0) {

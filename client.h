@@ -94,6 +94,7 @@ struct client {
 	uint8_t hellos;                         /* SSLRequest and GSSENCRequest packets so far */
 	bool primary_once;                      /* the next request goes to the primary */
 	bool copying;                           /* COPY FROM STDIN: the last request takes data */
+	uint32_t copied;                        /* CopyData messages so far, for log_client_messages */
 	bool paused;                            /* its servers are not read: it is slow */
 	uint8_t pins;
 	bool lost_request;                      /* a server broke under a request that cannot run again */
@@ -156,6 +157,8 @@ void client_leave(struct client *c);
 
 /* Sends built bytes. */
 void client_say(struct client *c, const struct put *o);
+
+/* Tells it with a NOTICE, which client_min_messages may forbid, and the log. */
 void client_notice(struct client *c, const char *message);
 
 /* Goes on with kept bytes at the end of this turn. */
