@@ -45,6 +45,7 @@ struct clients {
 	struct recent *recent;                  /* RECENT_STATEMENTS of them */
 	uint64_t writers[64];                   /* keys of statements that a replica refused: 25006 */
 	unsigned nwriters;
+	unsigned naming;                        /* look-ups of peers' names under way */
 };
 
 enum client_phase {
@@ -120,6 +121,7 @@ struct client {
 	int64_t since, active;                  /* accepted; last heard of */
 	struct login *login;
 	struct log_who who;
+	struct peer_name *peer;                 /* log_hostname: being looked up, or known */
 	uint8_t address[16];                    /* of the peer */
 	uint16_t port;
 	uint16_t family;

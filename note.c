@@ -515,6 +515,9 @@ int note_message(struct client *c, struct request *r, struct msg *m, bool whole,
 	case 'D':
 		log_to(c, r, "D message", "", 0);
 		return 0;
+	case 'S':
+		log_to(c, r, "Sync", "", 0);
+		return 0;
 	case 'F':
 		r->simple = true;
 		c->pins |= PIN_FUNCTION;
