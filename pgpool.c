@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -29,7 +30,7 @@ enum { LAST_MOMENT = 2000 };                    /* ms for clients to take their 
 
 /* The program: everything that there is one of. */
 struct pgpool {
-	char conf_file[PATH_MAX], hba_file[PATH_MAX], key_file[PATH_MAX];
+	char conf_file[PATH_MAX], hba_file[PATH_MAX], key_file[PATH_MAX], log_directory[PATH_MAX];
 	const char *key_option;                 /* -k */
 	bool foreground, debug;
 	bool pid_file;                          /* ours, to be removed */
@@ -118,11 +119,38 @@ static struct hba *load_hba(struct pgpool *pg, const struct conf *conf, struct t
 	return h;
 }
 
+static unsigned log_destinations(const struct conf_list *list)
+{
+	unsigned to = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (!strcasecmp(list->item[i], "syslog"))
+			to |= LOG_TO_SYSLOG;
+		else if (!strcasecmp(list->item[i], "stderr"))
+			to |= LOG_TO_STDERR;
+	return to;
+}
+
 static void set_log(struct pgpool *pg)
 {
-	pg->log.prefix = pg->conf->log_line_prefix;
-	pg->log.min = pg->debug ? LEVEL_DEBUG1 : pg->conf->log_min_messages;
-	pg->log.verbosity = pg->conf->log_error_verbosity;
+	const struct conf *c = pg->conf;
+	struct log *l = &pg->log;
+
+	beside(pg, c->log_directory, pg->log_directory, sizeof pg->log_directory);
+	l->prefix = c->log_line_prefix;
+	l->min = pg->debug ? LEVEL_DEBUG1 : c->log_min_messages;
+	l->verbosity = c->log_error_verbosity;
+	l->to = log_destinations(&c->log_destination);
+	l->facility = c->syslog_facility;
+	l->ident = c->syslog_ident;
+	l->collect = c->logging_collector;
+	l->file.directory = pg->log_directory;
+	l->file.filename = c->log_filename;
+	l->file.mode = (unsigned)c->log_file_mode;
+	l->file.age = c->log_rotation_age * 60;
+	l->file.size = c->log_rotation_size * 1024;
+	l->file.truncate = c->log_truncate_on_rotation;
+	log_apply(l);
 }
 
 static void check_nodes(struct pgpool *pg)
