@@ -286,7 +286,8 @@ static void set(struct loader *l, const char *name, const char *value)
 
 	l->report.column = l->name_column;
 	if (old && old->reason) {
-		tell(l, LEVEL_WARNING, "parameter \"%s\" has no effect here: %s", name, old->reason);
+		tell(l, LEVEL_WARNING, "parameter \"%s\" has no effect here: %s", name,
+			old->reason);
 		return;
 	}
 	if (!row) {
