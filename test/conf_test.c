@@ -492,6 +492,8 @@ static void test_values(void)
 			"DISALLOW_TO_FAILOVER" },
 		{ "backend_port0 = 5432\nbackend_flag0 = 'ALWAYS_PRIMARY|DISALLOW_TO_FAILOVER'",
 			"backend_flag0", "DISALLOW_TO_FAILOVER|ALWAYS_PRIMARY" },
+		{ "backend_port0 = 5432\nbackend_flag0 = 'ALWAYS_MASTER|DISALLOW_TO_FAILOVER'",
+			"backend_flag0", "DISALLOW_TO_FAILOVER|ALWAYS_PRIMARY" },
 		{ "backend_port0 = 5432\nbackend_flag0 = ' always_primary | '", "backend_flag0",
 			"ALLOW_TO_FAILOVER|ALWAYS_PRIMARY" },
 		{ "backend_port0 = 5432\nbackend_flag0 = ''", "backend_flag0",
@@ -554,7 +556,8 @@ static void test_values(void)
 		{ "backend_flag0 = 'ALLOW_TO_FAILOVER|DISALLOW_TO_FAILOVER'", "",
 			"exclude each other" },
 		{ "backend_flag0 = 'PRIMARY'", "",
-			"(allowed: ALLOW_TO_FAILOVER, DISALLOW_TO_FAILOVER, ALWAYS_PRIMARY)" },
+			"(allowed: ALLOW_TO_FAILOVER, DISALLOW_TO_FAILOVER, ALWAYS_PRIMARY, "
+			"ALWAYS_MASTER)" },
 		{ "write_function_list = 'a,b(,c'", "",
 			"\"write_function_list\": \"b(\" is no regular" },
 		{ "user_redirect_preference_list = 'a'", "", "\"a\" (allowed: pattern:target" },
