@@ -60,13 +60,16 @@ struct telling {
 	bool reload;                            /* nothing is fatal then */
 };
 
-static void tell(void *ctx, enum level severity, const char *file, int line, const char *text)
+static void tell(void *ctx, enum level severity, const char *file, int line, int column,
+	const char *text)
 {
 	struct telling *t = ctx;
 
 	if (t->reload && severity == LEVEL_FATAL)
 		severity = LEVEL_WARNING;
-	if (file && line)
+	if (file && column)
+		log_write(&t->pg->log, NULL, severity, NULL, NULL, "%s:%d:%d: %s", file, line, column, text);
+	else if (file && line)
 		log_write(&t->pg->log, NULL, severity, NULL, NULL, "%s:%d: %s", file, line, text);
 	else
 		log_write(&t->pg->log, NULL, severity, NULL, NULL, "%s%s%s", file ? file : "",
@@ -75,7 +78,7 @@ static void tell(void *ctx, enum level severity, const char *file, int line, con
 
 static void warn(void *ctx, const char *file, int line, const char *text)
 {
-	tell(ctx, LEVEL_WARNING, file, line, text);
+	tell(ctx, LEVEL_WARNING, file, line, 0, text);
 }
 
 /* A file beside the configuration file, unless its name is absolute. */
@@ -101,7 +104,7 @@ static struct passwd *load_passwd(struct pgpool *pg, const struct conf *conf, st
 	struct passwd *p = passwd_load(*conf->pool_passwd ? path : NULL, &key, environ, &report);
 	explicit_bzero(&key, sizeof key);
 	if (!p)
-		tell(t, LEVEL_FATAL, NULL, 0, report.error);
+		tell(t, LEVEL_FATAL, NULL, 0, 0, report.error);
 	return p;
 }
 
@@ -153,19 +156,6 @@ static void set_log(struct pgpool *pg)
 	log_apply(l);
 }
 
-static void check_nodes(struct pgpool *pg)
-{
-	const struct conf *c = pg->conf;
-
-	for (int i = 0; i < c->nnodes; i++)
-		if (c->node[i].used && i != pg->nodes->primary && c->node[i].weight == 0)
-			log_write(&pg->log, NULL, LEVEL_WARNING, NULL, "set backend_weightN to let it take reads",
-				"backend_weight%d is 0: node %d never gets a read", i, i);
-	if (c->ssl)
-		log_write(&pg->log, NULL, LEVEL_WARNING, NULL, NULL,
-			"ssl is on, but this version has no TLS: clients that require it cannot connect");
-}
-
 /* All or nothing: a file in error changes nothing. */
 static void reload(struct pgpool *pg)
 {
@@ -203,7 +193,6 @@ static void reload(struct pgpool *pg)
 	pg->passwd = passwd;
 	set_log(pg);
 	servers_reload(&pg->servers);
-	check_nodes(pg);
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "reload config files.");
 }
 
@@ -445,7 +434,6 @@ static int start(struct pgpool *pg)
 		return EXIT_START;
 	}
 	write_pid_file(pg);
-	check_nodes(pg);
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "find_primary_node: primary node is %d",
 		pg->nodes->primary);
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "pgpool-II successfully started. version %s (%s)",
