@@ -20,8 +20,8 @@ SAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omi
 
 SOURCES = pgpool.c command.c setup.c image.c pidfile.c listen.c client.c login.c query.c plan.c note.c \
           reply.c script.c route.c server.c request.c dial.c account.c node.c stmt.c auth.c passwd.c \
-          hba.c conn.c loop.c wire.c sql.c sql_query.c sql_lex.c scram.c md5.c conf.c conf_value.c \
-          conf_scan.c log.c
+          passwd_key.c hba.c conn.c loop.c wire.c sql.c sql_query.c sql_lex.c scram.c md5.c base64.c \
+          conf.c conf_value.c conf_scan.c log.c
 OBJECTS = $(SOURCES:%.c=build/%.o)
 
 # BearSSL: Debian keeps its archive per architecture, Alpine in /usr/lib.  Debian's was compiled for

@@ -1,16 +1,23 @@
-/* auth.h - who may log in and how: pool_passwd entries and pool_hba.conf rules.
+/* auth.h - who may log in and how: pool_passwd entries, pool_hba.conf rules, pcp.conf users.
  *
  * Both are immutable tables, built at start and at each reload, and freed by whoever built them
  * when nobody looks into them any more.  Entries and rules point into their table and live as long
  * as it.  The two readers are passwd.c and hba.c; auth.c is what they share.  Nothing is connected
- * to, no name is resolved.  (struct passwd is not that of <pwd.h>: never include both.)
+ * to, no name is resolved.  Warnings and errors name the file and the line, and where it helps the
+ * column.  (struct passwd is not that of <pwd.h>: never include both.)
  *
  * pool_passwd.  One "user:password" per line; a backslash takes the next character as it is, so
  * that names and passwords can hold ':' and '\'.  Further fields are ignored, a carriage return
  * before the end of a line too, there are no comments, the first line of a user wins (others are
  * a warning if they differ).  A line that cannot be used is a warning and is skipped.  A SCRAM
  * verifier, as PostgreSQL prints it, is taken as the rest of its line.  A file that is not there
- * is an empty one.
+ * is an empty one.  What the password field says by its first characters, as passwd_decode:
+ *
+ *   md5 and 32 digits      md5(password, user), as PostgreSQL stores it
+ *   AES and base64         the password, encrypted (passwd_key.h)
+ *   SCRAM-SHA-256$         a verifier, as PostgreSQL stores it
+ *   TEXT                   what follows is the password
+ *   anything else          is the password
  *
  * The environment gives entries as well: <PREFIX>_USERNAME with <PREFIX>_PASSWORD, any PREFIX.
  * File first: a user who is in both has the file's password.
@@ -19,14 +26,20 @@
  *   PGPOOL_SKIP_PASSWORD_ENCRYPTION  true: a value is read as the file's password field, without
  *                                    escapes; unset: it is the clear text, whatever it looks like
  *
+ * pcp.conf.  One "user:hash" per line, hash being 32 hexadecimal digits: md5(password).  Lines that
+ * begin with # are comments; there are no escapes.  PGPOOL_PCP_USER with PGPOOL_PCP_PASSWORD is one
+ * more; the latter is the hash with PGPOOL_SKIP_PASSWORD_ENCRYPTION, the clear text without.
+ *
  * pool_hba.conf.  PostgreSQL's format as far as Pgpool-II takes it; the first record of which all
  * columns match decides.  One line in error makes the whole file unusable.  Records that can
- * never match (host names, +group, samegroup, samerole) and methods that this program cannot carry
+ * never match (+group, samegroup, samerole) and methods that this program cannot carry
  * out (pam, ldap) are warnings.  A list's @file is read with the same rules, relative to the file
  * that names it, at most ten deep; one that cannot be read is an error.
  */
 #ifndef AUTH_H
 #define AUTH_H
+
+#include "passwd_key.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,14 +68,15 @@ char *auth_read(const char *path, size_t *len);
  * put a NUL (over the newline, or over auth_read's).  *at moves behind it. */
 char *auth_line(char **at, char *end, char **line);
 
-/* ---- pool_passwd (passwd.c) ---- */
+/* ---- pool_passwd and pcp.conf (passwd.c) ---- */
 
 enum passwd_kind {
 	PASSWD_NONE,                    /* never in a table */
 	PASSWD_MD5,                     /* text is "md5" and 32 digits: for md5 on both sides */
 	PASSWD_CLEAR,                   /* text is the password: good for everything */
-	PASSWD_AES,                     /* needs the key file, which is not read: good for nothing,
-	                                 * passwd_find gives it so that the login can say why */
+	PASSWD_AES,                     /* could not be decrypted (otherwise it is PASSWD_CLEAR): good
+	                                 * for nothing, it is there so that the login can say why */
+	PASSWD_PCP,                     /* text is the 32 digits of md5(password): pcp.conf's only */
 	PASSWD_SCRAM                    /* text is a verifier that scram_verifier_parse takes: good
 	                                 * for scram-sha-256 and password on the client's side */
 };
@@ -77,8 +91,21 @@ struct passwd_entry {
 
 struct passwd;
 
-/* path NULL: no file; environment NULL: none.  Returns NULL only when out of memory. */
-struct passwd *passwd_load(const char *path, char *const *environment, struct auth_report *r);
+/* path NULL: no file; key NULL: none, environment NULL: none.  A key is only looked at for AES
+ * entries, each of which is a warning without it.  Returns NULL only when out of memory. */
+struct passwd *passwd_load(const char *path, const struct passwd_key *key,
+	char *const *environment, struct auth_report *r);
+
+/* The same for pcp.conf: a table of PASSWD_PCP entries. */
+struct passwd *pcp_load(const char *path, char *const *environment, struct auth_report *r);
+
+enum { PASSWD_WHY = 256 };
+
+/* A password as pool_passwd has it (sr_check_password may, too), in place: text becomes what
+ * struct passwd_entry has, which is never longer.  why gets "" or what is wrong with it, to be
+ * put behind "password of user ...: ": then the answer is PASSWD_AES or PASSWD_NONE. */
+enum passwd_kind passwd_decode(char *text, const struct passwd_key *key,
+	char why[static PASSWD_WHY]);
 
 /* NULL when there is no such user, or no table. */
 const struct passwd_entry *passwd_find(const struct passwd *p, const char *user);
@@ -116,10 +143,30 @@ struct hba;
  * for samehost and samenet are asked from the system now, not at each login. */
 struct hba *hba_load(const char *path, struct auth_report *r);
 
-/* The first record that matches, or NULL.  peer: AF_UNIX is local; an IPv4 address inside IPv6
- * (::ffff:a.b.c.d) is IPv4.  tls: the connection is encrypted. */
-const struct hba_rule *hba_find(const struct hba *h, const struct sockaddr *peer, bool tls,
-	const char *database, const char *user);
+/* The same from a text in memory; name is what messages call it and what @files are relative to. */
+struct hba *hba_parse(const char *text, const char *name, struct auth_report *r);
+
+/* Who wants to log in.  peer: AF_UNIX is local; an IPv4 address inside IPv6 (::ffff:a.b.c.d) is
+ * IPv4.  host is the client's name in the domain name system, which the caller has verified: the
+ * address's name, of which the address is one of the addresses (in any case of letters, without a
+ * dot at the end). */
+struct hba_query {
+	const struct sockaddr *peer;
+	bool tls;                       /* the connection is encrypted */
+	const char *database, *user;
+	const char *host;               /* NULL: not looked up; "": looked up, has none */
+};
+
+enum hba_answer {
+	HBA_NONE,                       /* no record matches */
+	HBA_FOUND,
+	HBA_NEEDS_HOST                  /* host was NULL, and only it decides whether the first record
+	                                 * matches that may: look it up, ask again */
+};
+
+/* The first record that matches; *rule is NULL without HBA_FOUND. */
+enum hba_answer hba_find(const struct hba *h, const struct hba_query *q,
+	const struct hba_rule **rule);
 
 /* Is there any hostssl record?  (They never match without ssl = on: worth a log line.) */
 bool hba_has_hostssl(const struct hba *h);

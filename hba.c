@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
 	LONGEST_RECORD = 8192,          /* a line with its end; both as in Pgpool-II */
@@ -18,7 +19,7 @@ enum {
 /* ---- records ---- */
 
 enum record_type { TYPE_LOCAL, TYPE_HOST, TYPE_HOSTSSL, TYPE_HOSTNOSSL };
-enum peer_test { PEER_ALL, PEER_RANGE, PEER_SAMEHOST, PEER_SAMENET, PEER_NEVER };
+enum peer_test { PEER_ALL, PEER_RANGE, PEER_SAMEHOST, PEER_SAMENET, PEER_HOST };
 enum name_test { NAME_IS, NAME_ALL, NAME_SAMEUSER, NAME_NEVER };
 
 /* An address, or a network, of IPv4 (len 4) or IPv6 (len 16). */
@@ -37,6 +38,7 @@ struct record {
 	enum record_type type;
 	enum peer_test peer;
 	struct ip range;
+	size_t host;                    /* of PEER_HOST: a name, or its end; where in hba->text */
 	size_t databases, users, end;   /* names [databases, users) and [users, end) */
 };
 
@@ -155,23 +157,40 @@ static bool in_range(const struct ip *ip, const struct ip *range, bool exactly)
 	return true;
 }
 
-static bool peer_matches(const struct hba *h, const struct record *r, const struct ip *peer)
+/* Is this the host, or when it begins with a dot, a host of this domain? */
+static bool host_matches(const char *pattern, const char *host)
 {
+	size_t n = strlen(pattern), len = strlen(host);
+
+	if (len < n || (*pattern != '.' && len != n))
+		return false;
+	return !strcasecmp(pattern, host + len - n);
+}
+
+/* What the record says about this address; HBA_NEEDS_HOST when it depends on the name. */
+static enum hba_answer peer_matches(const struct hba *h, const struct record *r,
+	const struct ip *peer, const char *host)
+{
+	bool match = false;
+
 	switch (r->peer) {
 	case PEER_ALL:
-		return true;
+		return HBA_FOUND;
 	case PEER_RANGE:
-		return in_range(peer, &r->range, false);
+		match = in_range(peer, &r->range, false);
+		break;
 	case PEER_SAMEHOST:
 	case PEER_SAMENET:
-		for (size_t i = 0; i < h->n_interfaces; i++)
-			if (in_range(peer, &h->interfaces[i], r->peer == PEER_SAMEHOST))
-				return true;
-		return false;
-	case PEER_NEVER:
-		return false;
+		for (size_t i = 0; i < h->n_interfaces && !match; i++)
+			match = in_range(peer, &h->interfaces[i], r->peer == PEER_SAMEHOST);
+		break;
+	case PEER_HOST:
+		if (!host)
+			return HBA_NEEDS_HOST;
+		match = host_matches(h->text + r->host, host);
+		break;
 	}
-	return false;
+	return match ? HBA_FOUND : HBA_NONE;
 }
 
 static bool name_matches(const struct hba *h, size_t from, size_t to, const char *name,
@@ -184,26 +203,31 @@ static bool name_matches(const struct hba *h, size_t from, size_t to, const char
 	return false;
 }
 
-const struct hba_rule *hba_find(const struct hba *h, const struct sockaddr *peer, bool tls,
-	const char *database, const char *user)
+/* The address comes last: a name is asked for only when everything else matches. */
+enum hba_answer hba_find(const struct hba *h, const struct hba_query *q,
+	const struct hba_rule **rule)
 {
-	struct ip ip;
-	bool local = peer->sa_family == AF_UNIX;
+	struct ip ip = { 0 };
+	bool local = q->peer->sa_family == AF_UNIX;
 
-	if (!local && !ip_of(&ip, peer, NULL))
-		return NULL;
+	*rule = NULL;
+	if (!local && !ip_of(&ip, q->peer, NULL))
+		return HBA_NONE;
 	for (const struct record *r = h->records; r < h->records + h->n_records; r++) {
 		if ((r->type == TYPE_LOCAL) != local)
 			continue;
-		if ((r->type == TYPE_HOSTSSL && !tls) || (r->type == TYPE_HOSTNOSSL && tls))
+		if ((r->type == TYPE_HOSTSSL && !q->tls) || (r->type == TYPE_HOSTNOSSL && q->tls))
 			continue;
-		if (!local && !peer_matches(h, r, &ip))
+		if (!name_matches(h, r->databases, r->users, q->database, q->user) ||
+			!name_matches(h, r->users, r->end, q->user, q->user))
 			continue;
-		if (name_matches(h, r->databases, r->users, database, user) &&
-			name_matches(h, r->users, r->end, user, user))
-			return &r->rule;
+		enum hba_answer answer = local ? HBA_FOUND : peer_matches(h, r, &ip, q->host);
+		if (answer == HBA_FOUND)
+			*rule = &r->rule;
+		if (answer != HBA_NONE)
+			return answer;
 	}
-	return NULL;
+	return HBA_NONE;
 }
 
 /* ---- reading ---- */
@@ -214,14 +238,30 @@ struct hba_reader {
 	struct hba *h;
 	struct auth_report *r;
 	const char *file;
-	int line, column, depth;        /* column counts the fields of a record, from 1 */
-	const char *at, *end;           /* what is left of the line */
+	int line, depth;
+	const char *start, *at, *end;   /* the line, and what is left of it */
+	const char *token_at;           /* where the token began, or would have */
 	size_t len;
 	bool quoted, comma;             /* begins with '"'; a comma follows, so the list goes on */
 	char token[LONGEST_TOKEN + 1];
 };
 
 enum token { TOKEN_BAD = -1, TOKEN_END, TOKEN_READ };
+
+static int column(const struct hba_reader *in)
+{
+	return (int)(in->token_at - in->start) + 1;
+}
+
+/* Takes the next line of a text that ends at end. */
+static void next_line(struct hba_reader *in, char **text, char *end)
+{
+	char *line;
+
+	in->end = auth_line(text, end, &line);
+	in->start = in->at = in->token_at = line;
+	in->line++;
+}
 
 __attribute__((format(printf, 2, 3)))
 static int bad(struct hba_reader *in, const char *format, ...)
@@ -234,7 +274,7 @@ static int bad(struct hba_reader *in, const char *format, ...)
 	va_end(args);
 	if (!in->r->error[0])
 		snprintf(in->r->error, sizeof in->r->error,
-			"file \"%.100s\", line %d, field %d: %s", in->file, in->line, in->column,
+			"file \"%.100s\", line %d, column %d: %s", in->file, in->line, column(in),
 			text);
 	return -1;
 }
@@ -254,6 +294,7 @@ static enum token read_token(struct hba_reader *in)
 		in->at++;
 	in->len = 0;
 	in->comma = false;
+	in->token_at = in->at;
 	if (in->at == in->end || *in->at == '#')
 		return TOKEN_END;
 	in->quoted = *in->at == '"';
@@ -290,8 +331,8 @@ static bool keyword(const struct hba_reader *in, const char *word)
 /* The next field, which must be there and be one word. */
 static int read_single(struct hba_reader *in, const char *what)
 {
-	in->column++;
 	enum token t = read_token(in);
+
 	if (t == TOKEN_END)
 		return bad(in, "end-of-line before %s", what);
 	if (t == TOKEN_READ && in->comma)
@@ -309,9 +350,24 @@ static enum name_test test_of(struct hba_reader *in, bool database)
 	bool role = database && (keyword(in, "samegroup") || keyword(in, "samerole"));
 	if (!role && (database || in->quoted || in->token[0] != '+'))
 		return NAME_IS;
-	auth_warn(in->r, in->file, in->line, "\"%s\" is not supported and never matches",
-		in->token);
+	auth_warn(in->r, in->file, in->line, "column %d: \"%s\" is not supported and never matches",
+		column(in), in->token);
 	return NAME_NEVER;
+}
+
+/* Keeps the token's text; *where is its place. */
+static int add_text(struct hba_reader *in, size_t *where)
+{
+	struct hba *h = in->h;
+	char *text = roomy(h->text, &h->max_text, h->n_text, in->len + 1, 1);
+
+	if (!text)
+		return bad(in, "out of memory");
+	h->text = text;
+	*where = h->n_text;
+	memcpy(text + h->n_text, in->token, in->len + 1);
+	h->n_text += in->len + 1;
+	return 0;
 }
 
 static int add_name(struct hba_reader *in, bool database)
@@ -322,14 +378,11 @@ static int add_name(struct hba_reader *in, bool database)
 	if (!names)
 		return bad(in, "out of memory");
 	h->names = names;
-	char *text = roomy(h->text, &h->max_text, h->n_text, in->len + 1, 1);
-	if (!text)
-		return bad(in, "out of memory");
-	h->text = text;
-
-	memcpy(text + h->n_text, in->token, in->len + 1);
-	names[h->n_names++] = (struct name){ test_of(in, database), h->n_text };
-	h->n_text += in->len + 1;
+	struct name *name = &names[h->n_names];
+	name->test = test_of(in, database);
+	if (add_text(in, &name->text) < 0)
+		return -1;
+	h->n_names++;
 	return 0;
 }
 
@@ -345,14 +398,11 @@ static int take_name(struct hba_reader *in, bool database)
 
 static int include_lines(struct hba_reader *in, char *text, size_t len, bool database)
 {
-	char *end = text + len, *line;
+	char *end = text + len;
 
 	while (text < end) {
-		in->end = auth_line(&text, end, &line);
-		in->at = line;
-		in->line++;
-		in->column = 1;
-		for (enum token t; (t = read_token(in)) != TOKEN_END; in->column++)
+		next_line(in, &text, end);
+		for (enum token t; (t = read_token(in)) != TOKEN_END; )
 			if (t == TOKEN_BAD || take_name(in, database) < 0)
 				return -1;
 	}
@@ -387,10 +437,9 @@ static int include(struct hba_reader *in, bool database)
 
 static int read_names(struct hba_reader *in, bool database)
 {
-	enum token t;
+	enum token t = read_token(in);
 
-	in->column++;
-	if ((t = read_token(in)) == TOKEN_END)
+	if (t == TOKEN_END)
 		return bad(in, "end-of-line before %s specification",
 			database ? "database" : "role");
 	for (; t == TOKEN_READ; t = read_token(in)) {
@@ -436,16 +485,13 @@ static int read_netmask(struct hba_reader *in, struct ip *ip)
 	return 0;
 }
 
-/* A host name or the end of one.  Looking names up at each login would stall it for as long as
- * the name service takes, and believe it: such records are read and never match. */
+/* A host name, or a domain with a dot in front. */
 static int read_host_name(struct hba_reader *in, struct record *r)
 {
 	if (strchr(in->token, ':') || strspn(in->token, "0123456789.") == in->len)
 		return bad(in, "invalid IP address \"%s\"", in->token);
-	auth_warn(in->r, in->file, in->line, "host name \"%s\": names are not resolved by this "
-		"version, the record never matches", in->token);
-	r->peer = PEER_NEVER;
-	return 0;
+	r->peer = PEER_HOST;
+	return add_text(in, &r->host);
 }
 
 static int read_address(struct hba_reader *in, struct record *r)
@@ -510,10 +556,10 @@ static int read_method(struct hba_reader *in, struct record *r)
 	if (m == HBA_CERT && r->type != TYPE_HOSTSSL)
 		return bad(in, "cert authentication is only supported on hostssl connections");
 	if (m == HBA_PAM || m == HBA_LDAP)
-		auth_warn(in->r, in->file, in->line, "authentication method \"%s\" is not "
-			"supported: logins by this record fail", methods[m]);
+		auth_warn(in->r, in->file, in->line, "column %d: authentication method \"%s\" is "
+			"not supported: logins by this record fail", column(in), methods[m]);
 
-	for (in->column++; (t = read_token(in)) == TOKEN_READ; in->column++)
+	while ((t = read_token(in)) == TOKEN_READ)
 		if (check_option(in, r->rule.method) < 0)
 			return -1;
 	return t == TOKEN_END ? 0 : -1;
@@ -596,14 +642,11 @@ static bool read_interfaces(struct hba *h)
 static struct hba *hba_text(char *text, size_t len, const char *file, struct auth_report *r)
 {
 	struct hba_reader in = { .h = calloc(1, sizeof *in.h), .r = r, .file = file };
-	char *end = text + len, *line;
+	char *end = text + len;
 	bool ok = in.h != NULL;
 
 	while (ok && text < end) {
-		in.end = auth_line(&text, end, &line);
-		in.at = line;
-		in.line++;
-		in.column = 1;
+		next_line(&in, &text, end);
 		ok = read_record(&in) >= 0;
 	}
 	if (ok && !in.h->n_records)
@@ -633,5 +676,20 @@ struct hba *hba_load(const char *path, struct auth_report *r)
 	struct hba *h = hba_text(text, len, path, r);
 	explicit_bzero(text, len);      /* it may hold an ldapbindpasswd */
 	free(text);
+	return h;
+}
+
+struct hba *hba_parse(const char *text, const char *name, struct auth_report *r)
+{
+	size_t len = strlen(text);
+	char *copy = strdup(text);
+
+	r->error[0] = '\0';
+	if (!copy) {
+		snprintf(r->error, sizeof r->error, "%.400s: out of memory", name);
+		return NULL;
+	}
+	struct hba *h = hba_text(copy, len, name, r);
+	free(copy);
 	return h;
 }

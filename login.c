@@ -490,8 +490,11 @@ static int by_rule(struct client *c)
 	char text[128];
 
 	peer_address(c, &peer);
-	const struct hba_rule *rule = !c->all->hba ? NULL : hba_find(c->all->hba,
-		(const struct sockaddr *)&peer, false, account(c)->database, account(c)->user);
+	const struct hba_rule *rule = NULL;
+	const struct hba_query query = { .peer = (const struct sockaddr *)&peer,
+		.database = account(c)->database, .user = account(c)->user, .host = "" };
+	if (c->all->hba)
+		hba_find(c->all->hba, &query, &rule);
 	if (!rule || rule->method == HBA_REJECT)
 		return not_allowed(c);
 	switch (rule->method) {

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LONGEST_LINE = 8192 };
+enum { LONGEST_LINE = 8192, LONGEST_PCP_USER = 128 };
 
 /* One user's entry; its strings lie behind it. */
 struct held {
@@ -28,6 +28,7 @@ struct passwd {
 struct origin {
 	const char *file;
 	int line;
+	const struct passwd_key *key;
 	struct auth_report *r;
 };
 
@@ -55,13 +56,18 @@ size_t passwd_count(const struct passwd *p)
 	return p ? p->n : 0;
 }
 
+static void free_held(struct held *h)
+{
+	explicit_bzero(h->text, h->size);
+	free(h);
+}
+
 void passwd_free(struct passwd *p)
 {
 	for (size_t i = 0; p && i < sizeof p->buckets / sizeof *p->buckets; i++) {
 		for (struct held *h = p->buckets[i], *next; h; h = next) {
 			next = h->chain;
-			explicit_bzero(h->text, h->size);
-			free(h);
+			free_held(h);
 		}
 	}
 	free(p);
@@ -87,65 +93,102 @@ static bool is_verifier(const char *text)
 	return good;
 }
 
-/* What a password field is by its prefix; *text moves to what counts of it. */
-static enum passwd_kind kind_of(const char **text, const char *user, struct origin o)
+/* An AES entry in place. */
+static enum passwd_kind open_aes(char *text, const struct passwd_key *key,
+	char why[static PASSWD_WHY])
 {
-	if (is_md5(*text))
-		return PASSWD_MD5;
-	if (begins(*text, "SCRAM-SHA-256$")) {
-		if (is_verifier(*text))
-			return PASSWD_SCRAM;
-		auth_warn(o.r, o.file, o.line, "malformed SCRAM verifier of user \"%s\"", user);
-		return PASSWD_NONE;
-	}
-	if (begins(*text, "AES")) {
-		auth_warn(o.r, o.file, o.line, "password of user \"%s\" is AES encrypted, "
-			"which this version cannot decrypt", user);
+	size_t len = strlen(text);
+
+	if (!key || !(key->usable || *key->file)) {
+		snprintf(why, PASSWD_WHY, "AES encrypted, and there is no key file (-k, PGPOOLKEYFILE)");
 		return PASSWD_AES;
 	}
-	if (begins(*text, "TEXT"))
-		*text += 4;
+	if (!key->usable) {
+		snprintf(why, PASSWD_WHY, "AES encrypted, and key file \"%.100s\" cannot be used: %s",
+			key->file, key->error == ENODATA ? "it is empty" : strerror(key->error));
+		return PASSWD_AES;
+	}
+	int n = passwd_decrypt(text + 3, len - 3, key);
+	if (n >= 0) {
+		memmove(text, text + 3, (size_t)n + 1);
+		return PASSWD_CLEAR;
+	}
+	snprintf(why, PASSWD_WHY, "AES encrypted, but not with the key in \"%.100s\"", key->file);
+	explicit_bzero(text + 3, len - 3);
+	return PASSWD_AES;
+}
+
+enum passwd_kind passwd_decode(char *text, const struct passwd_key *key,
+	char why[static PASSWD_WHY])
+{
+	*why = '\0';
+	if (is_md5(text)) {
+		for (char *c = text; *c; c++)
+			*c |= 0x20;     /* the digits are hashed as text: lower case */
+		return PASSWD_MD5;
+	}
+	if (begins(text, "SCRAM-SHA-256$")) {
+		if (is_verifier(text))
+			return PASSWD_SCRAM;
+		snprintf(why, PASSWD_WHY, "malformed SCRAM verifier");
+		return PASSWD_NONE;
+	}
+	if (begins(text, "AES"))
+		return open_aes(text, key, why);
+	if (begins(text, "TEXT"))
+		memmove(text, text + 4, strlen(text + 4) + 1);
 	return PASSWD_CLEAR;
 }
 
-/* Keeps a copy.  Returns false only when out of memory; what cannot be used is a warning. */
-static bool add_user(struct passwd *p, const char *user, const char *password, bool verbatim,
-	struct origin o)
+/* Puts an entry into the table, or warns why not; h is the table's or gone. */
+static void keep(struct passwd *p, struct held *h, struct origin o)
 {
-	enum passwd_kind kind = verbatim ? PASSWD_CLEAR : kind_of(&password, user, o);
-	size_t user_size = strlen(user) + 1, len = strlen(password);
+	const struct passwd_entry *e = &h->entry, *old = passwd_find(p, e->user);
+	struct held **end = &p->buckets[bucket_of(e->user)];
 
-	if (kind == PASSWD_NONE)
-		return true;
-	if (!len) {
-		auth_warn(o.r, o.file, o.line, "password for %s user is not defined.", user);
-		return true;
+	if (e->len && !old) {
+		h->entry.id = (uint32_t)p->n++;
+		while (*end)
+			end = &(*end)->chain;
+		*end = h;
+		return;
 	}
-	const struct passwd_entry *e = passwd_find(p, user);
-	if (e && e->kind == kind && !strcmp(e->text, password))
-		return true;
-	if (e) {
+	if (!e->len)
+		auth_warn(o.r, o.file, o.line, "password for %s user is not defined.", e->user);
+	else if (old->kind != e->kind || strcmp(old->text, e->text))
 		auth_warn(o.r, o.file, o.line, "user \"%s\" already has a password, "
-			"this one is ignored", user);
-		return true;
-	}
+			"this one is ignored", e->user);
+	free_held(h);
+}
 
-	struct held *h = malloc(sizeof *h + user_size + len + 1), **end;
+/* Keeps a copy.  kind is what the password is, PASSWD_NONE: its prefix tells.  Returns false only
+ * when out of memory; what cannot be used is a warning. */
+static bool add_user(struct passwd *p, const char *user, const char *password,
+	enum passwd_kind kind, struct origin o)
+{
+	size_t user_size = strlen(user) + 1, size = user_size + strlen(password) + 1;
+	struct held *h = malloc(sizeof *h + size);
+	char why[PASSWD_WHY] = "";
+
 	if (!h)
 		return false;
-	*h = (struct held){ .size = user_size + len + 1 };
+	*h = (struct held){ .size = size };
+	char *text = h->text + user_size;
 	memcpy(h->text, user, user_size);
-	memcpy(h->text + user_size, password, len + 1);
-	h->entry = (struct passwd_entry){
-		kind, (uint32_t)p->n++, h->text, h->text + user_size, len
-	};
-	for (char *c = h->text + user_size; kind == PASSWD_MD5 && *c; c++)
-		*c |= 0x20;             /* the digits are hashed as text: lower case */
-	for (end = &p->buckets[bucket_of(user)]; *end; end = &(*end)->chain)
-		;
-	*end = h;
+	memcpy(text, password, size - user_size);
+	if (kind == PASSWD_NONE)
+		kind = passwd_decode(text, o.key, why);
+	if (*why)
+		auth_warn(o.r, o.file, o.line, "password of user \"%s\": %s", user, why);
+	h->entry = (struct passwd_entry){ kind, 0, h->text, text, strlen(text) };
+	if (kind == PASSWD_NONE)
+		free_held(h);
+	else
+		keep(p, h, o);
 	return true;
 }
+
+/* ---- the files ---- */
 
 /* Takes the escapes out of one field, in place, which ends at ':' or the line's end.  Returns
  * what is behind the ':', or NULL. */
@@ -172,15 +215,54 @@ static bool passwd_line(struct passwd *p, char *line, struct origin o)
 	}
 	/* a verifier has a ':' of its own */
 	cut_field(password, begins(password, "SCRAM-SHA-256$"));
-	return add_user(p, line, password, false, o);
+	return add_user(p, line, password, PASSWD_NONE, o);
 }
 
+/* A user of pcp.conf; column is where the password begins. */
+static bool pcp_user(struct passwd *p, const char *user, char *password, int column,
+	struct origin o)
+{
+	size_t n = strspn(password, "0123456789abcdefABCDEF");
+
+	if (n != 32 || password[n]) {
+		auth_warn(o.r, o.file, o.line, "column %d: the password of user \"%.128s\" is not 32 "
+			"hexadecimal digits, as pg_md5 prints them", column, user);
+		return true;
+	}
+	for (char *c = password; *c; c++)
+		*c |= 0x20;             /* they are hashed as text: lower case */
+	return add_user(p, user, password, PASSWD_PCP, o);
+}
+
+static bool pcp_line(struct passwd *p, char *line, struct origin o)
+{
+	size_t name = strcspn(line, ":"), end = strlen(line);
+
+	if (line[strspn(line, " \t")] == '\0' || *line == '#')
+		return true;
+	if (!name || !line[name] || name > LONGEST_PCP_USER) {
+		auth_warn(o.r, o.file, o.line, "column %zu: not a line of the form user:md5hash, with a "
+			"name of at most %d bytes", name + 1, LONGEST_PCP_USER);
+		return true;
+	}
+	while (line[end - 1] == ' ' || line[end - 1] == '\t')
+		end--;
+	line[name] = line[end] = '\0';
+	return pcp_user(p, line, line + name + 1, (int)name + 2, o);
+}
+
+/* What a reader does with a line of its file and with the environment; both return false only
+ * when out of memory. */
+struct reader {
+	bool (*line)(struct passwd *p, char *line, struct origin o);
+	bool (*environment)(struct passwd *p, char *const *environment, struct origin o);
+};
+
 /* The file's text, which is changed on the way; there is room for one more character. */
-static bool passwd_text(struct passwd *p, char *text, size_t len, const char *file,
-	struct auth_report *r)
+static bool read_text(struct passwd *p, char *text, size_t len, const struct reader *reader,
+	struct origin o)
 {
 	char *end = text + len, *line, *stop;
-	struct origin o = { file, 0, r };
 
 	while (text < end) {
 		stop = auth_line(&text, end, &line);
@@ -189,14 +271,36 @@ static bool passwd_text(struct passwd *p, char *text, size_t len, const char *fi
 			stop--;
 		*stop = '\0';
 		if (stop - line >= LONGEST_LINE)
-			auth_warn(r, file, o.line, "line is longer than %d bytes", LONGEST_LINE);
+			auth_warn(o.r, o.file, o.line, "line is longer than %d bytes", LONGEST_LINE);
 		else if (strlen(line) != (size_t)(stop - line))
-			auth_warn(r, file, o.line, "line contains a zero byte");
-		else if (*line && !passwd_line(p, line, o))
+			auth_warn(o.r, o.file, o.line, "line contains a zero byte");
+		else if (*line && !reader->line(p, line, o))
 			return false;
 	}
 	return true;
 }
+
+static bool read_file(struct passwd *p, const char *path, const struct reader *reader,
+	struct origin o)
+{
+	size_t len;
+	char *text = auth_read(path, &len);
+
+	if (!text) {
+		if (errno == ENOMEM)
+			return false;
+		if (errno != ENOENT)
+			auth_warn(o.r, path, 0, "could not be read: %s", strerror(errno));
+		return true;
+	}
+	o.file = path;
+	bool ok = read_text(p, text, len, reader, o);
+	explicit_bzero(text, len);
+	free(text);
+	return ok;
+}
+
+/* ---- the environment ---- */
 
 /* The value of the variable whose name is the first n characters of name and then suffix. */
 static const char *variable(char *const *environment, const char *name, size_t n,
@@ -223,10 +327,15 @@ static bool enabled(char *const *environment, const char *name, bool otherwise)
 		!strcmp(value, "1");
 }
 
-static bool passwd_environment(struct passwd *p, char *const *environment, struct auth_report *r)
+static bool skips_encryption(char *const *environment)
+{
+	return enabled(environment, "PGPOOL_SKIP_PASSWORD_ENCRYPTION", false);
+}
+
+static bool passwd_environment(struct passwd *p, char *const *environment, struct origin o)
 {
 	static const char suffix[] = "_USERNAME=";
-	bool verbatim = !enabled(environment, "PGPOOL_SKIP_PASSWORD_ENCRYPTION", false);
+	enum passwd_kind kind = skips_encryption(environment) ? PASSWD_NONE : PASSWD_CLEAR;
 
 	if (!enabled(environment, "PGPOOL_ENABLE_POOL_PASSWD", true))
 		return true;
@@ -238,44 +347,69 @@ static bool passwd_environment(struct passwd *p, char *const *environment, struc
 			continue;
 		const char *user = equals + 1;
 		const char *password = variable(environment, *e, (size_t)prefix, "_PASSWORD");
-		struct origin o = { "environment", 0, r };
 
-		if (!add_user(p, user, password ? password : "", verbatim, o))
+		if (!add_user(p, user, password ? password : "", kind, o))
 			return false;
 	}
 	return true;
 }
 
-static bool passwd_file(struct passwd *p, const char *path, struct auth_report *r)
+static bool pcp_environment(struct passwd *p, char *const *environment, struct origin o)
 {
-	size_t len;
-	char *text = auth_read(path, &len);
+	const char *user = variable(environment, "PGPOOL_PCP_USER", 15, "");
+	const char *password = variable(environment, "PGPOOL_PCP_PASSWORD", 19, "");
+	char hash[34];
 
-	if (!text) {
-		if (errno == ENOMEM)
-			return false;
-		if (errno != ENOENT)
-			auth_warn(r, path, 0, "could not be read: %s", strerror(errno));
+	if (!user || !password || !*user || !*password)
+		return true;
+	if (strlen(user) > LONGEST_PCP_USER) {
+		auth_warn(o.r, o.file, 0, "PGPOOL_PCP_USER is longer than %d bytes", LONGEST_PCP_USER);
 		return true;
 	}
-	bool ok = passwd_text(p, text, len, path, r);
-	explicit_bzero(text, len);
-	free(text);
+	if (skips_encryption(environment))
+		snprintf(hash, sizeof hash, "%s", password);    /* cut it is too long still */
+	else
+		md5_hex(hash, password, strlen(password));
+	bool ok = pcp_user(p, user, hash, 1, o);
+	explicit_bzero(hash, sizeof hash);
 	return ok;
 }
 
-struct passwd *passwd_load(const char *path, char *const *environment, struct auth_report *r)
+/* ---- both ---- */
+
+static struct passwd *load(const char *path, char *const *environment, const struct reader *reader,
+	struct origin o)
 {
 	struct passwd *p = calloc(1, sizeof *p);
 
-	r->error[0] = '\0';
-	if (p && (!path || passwd_file(p, path, r)) &&
-		(!environment || passwd_environment(p, environment, r)))
+	o.r->error[0] = '\0';
+	o.file = "environment";
+	if (p && (!path || read_file(p, path, reader, o)) &&
+		(!environment || reader->environment(p, environment, o)))
 		return p;
 	passwd_free(p);
-	snprintf(r->error, sizeof r->error, "out of memory while reading passwords");
+	snprintf(o.r->error, sizeof o.r->error, "out of memory while reading passwords");
 	return NULL;
 }
+
+static const struct reader pool_passwd = { passwd_line, passwd_environment };
+static const struct reader pcp_conf = { pcp_line, pcp_environment };
+
+struct passwd *passwd_load(const char *path, const struct passwd_key *key,
+	char *const *environment, struct auth_report *r)
+{
+	if (key && key->exposed)
+		auth_warn(r, key->file, 0, "the key file has group or world access; permissions "
+			"should be u=rw (0600) or less");
+	return load(path, environment, &pool_passwd, (struct origin){ .key = key, .r = r });
+}
+
+struct passwd *pcp_load(const char *path, char *const *environment, struct auth_report *r)
+{
+	return load(path, environment, &pcp_conf, (struct origin){ .r = r });
+}
+
+/* ---- checks ---- */
 
 /* Equal texts have equal hashes, whose comparison tells nothing about lengths. */
 static bool same_text(const char *a, size_t a_len, const char *b, size_t b_len)

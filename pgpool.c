@@ -199,14 +199,16 @@ static void usage(FILE *to)
 	      "  pg_md5, pg_enc           make lines of pcp.conf and pool_passwd\n", to);
 }
 
-/* A relative name stays what it was when a daemon changes its directory. */
+/* A relative name stays what it was when a daemon changes its directory.  Links are not followed:
+ * Kubernetes replaces them when a mounted file changes. */
 static void set_file(char out[static PATH_MAX], const char *name)
 {
-	char path[PATH_MAX];
+	char here[PATH_MAX];
 
-	if (!realpath(name, path))
-		snprintf(path, sizeof path, "%s", name);
-	memcpy(out, path, sizeof path);
+	if (*name && *name != '/' && getcwd(here, sizeof here))
+		snprintf(out, PATH_MAX, "%s/%s", here, name);
+	else
+		snprintf(out, PATH_MAX, "%s", name);
 }
 
 /* Of a mode its first letter counts; 0 for a word that is none. */
@@ -469,11 +471,15 @@ static int serve(struct pgpool *pg)
 
 int main(int argc, char **argv)
 {
+	extern char **environ;
 	static struct pgpool pg;
+	char key[PATH_MAX];
 	int status = options(&pg, argc, argv);
 
 	if (status >= 0)
 		return status;
+	passwd_key_file(key, *pg.sources.key ? pg.sources.key : NULL, environ);
+	set_file(pg.sources.key, key);
 	if (!pg.command)
 		return serve(&pg);
 	status = command_run(pg.command, &pg.sources, pg.stop_signal);

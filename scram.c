@@ -1,5 +1,7 @@
 #include "scram.h"
 
+#include "base64.h"
+
 #include <bearssl_hash.h>
 #include <bearssl_hmac.h>
 #include <stdio.h>
@@ -82,74 +84,12 @@ static void salt_password(uint8_t out[static SCRAM_KEY], const char *password, s
 	explicit_bzero(&c, sizeof c);
 }
 
-/* ---- base64 (RFC 4648, with padding, nothing else in between) ---- */
-
-static size_t base64_len(size_t len)
-{
-	return (len + 2) / 3 * 4;
-}
-
-/* out has base64_len(len) + 1 bytes. */
-static void base64_encode(char *out, const uint8_t *in, size_t len)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-	for (size_t i = 0; i < len; i += 3) {
-		size_t have = len - i;
-		uint32_t w = (uint32_t)in[i] << 16;
-
-		if (have > 1)
-			w |= (uint32_t)in[i + 1] << 8;
-		if (have > 2)
-			w |= in[i + 2];
-		*out++ = digits[w >> 18];
-		*out++ = digits[w >> 12 & 63];
-		*out++ = have > 1 ? digits[w >> 6 & 63] : '=';
-		*out++ = have > 2 ? digits[w & 63] : '=';
-	}
-	*out = '\0';
-}
-
-static int base64_value(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* Returns the number of bytes, or -1 for bad text or more than size bytes. */
-static int base64_decode(uint8_t *out, size_t size, struct slice in)
-{
-	size_t pad = 0, n = 0;
-	uint32_t w = 0;
-
-	while (pad < 2 && pad < in.len && in.at[in.len - 1 - pad] == '=')
-		pad++;
-	if (in.len % 4 || in.len / 4 * 3 > size + pad)
-		return -1;
-
-	for (size_t i = 0; i < in.len; i++) {
-		int v = i < in.len - pad ? base64_value(in.at[i]) : 0;
-
-		if (v < 0)
-			return -1;
-		w = w << 6 | (uint32_t)v;
-		if (i % 4 < 3)
-			continue;
-		for (int shift = 16; shift >= 0 && n < in.len / 4 * 3 - pad; shift -= 8)
-			out[n++] = (uint8_t)(w >> shift);
-	}
-	if (w & (pad == 2 ? 0xffffu : pad == 1 ? 0xffu : 0u))   /* bits that belong to no byte */
-		return -1;
-	return (int)n;
-}
-
 /* ---- pieces of text ---- */
+
+static int decode(uint8_t *out, size_t size, struct slice in)
+{
+	return base64_decode(out, size, in.at, in.len);
+}
 
 static void skip(struct slice *m, size_t n)
 {
@@ -393,10 +333,10 @@ static bool parse_verifier(struct scram_verifier *v, const char *text)
 	if (!field(&m, '$', &salt) || !field(&m, ':', &stored))
 		return false;
 
-	int salt_len = base64_decode(v->salt, sizeof v->salt, salt);
+	int salt_len = decode(v->salt, sizeof v->salt, salt);
 	v->salt_len = (uint8_t)(salt_len > 0 ? salt_len : 0);
-	return salt_len > 0 && base64_decode(v->stored_key, SCRAM_KEY, stored) == SCRAM_KEY &&
-		base64_decode(v->server_key, SCRAM_KEY, m) == SCRAM_KEY;
+	return salt_len > 0 && decode(v->stored_key, SCRAM_KEY, stored) == SCRAM_KEY &&
+		decode(v->server_key, SCRAM_KEY, m) == SCRAM_KEY;
 }
 
 int scram_verifier_parse(struct scram_verifier *v, const char *text)
@@ -533,7 +473,7 @@ static const char *read_final(const struct scram_server *s, struct slice m,
 		*before = (size_t)(m.at - start) - 1;
 		letter = attribute(&m, &value);
 	} while (letter && letter != 'p');
-	if (!letter || m.len || base64_decode(proof, SCRAM_KEY, value) != SCRAM_KEY)
+	if (!letter || m.len || decode(proof, SCRAM_KEY, value) != SCRAM_KEY)
 		return "malformed SCRAM message: no proof at its end";
 	return NULL;
 }
@@ -620,7 +560,7 @@ int scram_client_challenge(struct scram_client *c, const char *in, size_t len, c
 		return fail(why, "SCRAM nonce does not begin with ours");
 
 	int salt_len = attribute(&m, &salt) != 's' ? -1 :
-		base64_decode(c->salt, sizeof c->salt, salt);
+		decode(c->salt, sizeof c->salt, salt);
 	if (salt_len <= 0)
 		return fail(why, "malformed SCRAM message: bad salt");
 	c->salt_len = (uint8_t)salt_len;
@@ -675,7 +615,7 @@ int scram_client_verify(struct scram_client *c, const char *in, size_t len,
 	char letter = attribute(&m, &value);
 	if (letter == 'e')
 		return fail(why, "the server ended the SCRAM exchange with an error");
-	if (letter != 'v' || base64_decode(theirs, sizeof theirs, value) != SCRAM_KEY)
+	if (letter != 'v' || decode(theirs, sizeof theirs, value) != SCRAM_KEY)
 		return fail(why, "malformed SCRAM message: no server signature");
 
 	hmac(expected, k->server_key, c->auth.at, c->auth.len);

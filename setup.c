@@ -66,10 +66,27 @@ static struct passwd *load_passwd(const struct setup *s, const struct sources *f
 	struct auth_report report = { .warn = warn, .ctx = t };
 	char path[PATH_MAX];
 	const char *name = s->conf->pool_passwd;
-	struct passwd *p = passwd_load(*name ? find(s, from, "", name, path) : NULL, environ, &report);
+	struct passwd_key key;
+
+	passwd_key_load(&key, from->key);
+	struct passwd *p = passwd_load(*name ? find(s, from, "", name, path) : NULL, &key, environ,
+		&report);
+	explicit_bzero(&key, sizeof key);
+	if (!p)
+		setup_tell(t, LEVEL_FATAL, NULL, 0, report.error);
+	return p;
+}
+
+/* Nobody asks for it yet; what is wrong in it is told all the same. */
+static bool load_pcp(const struct setup *s, const struct sources *from, struct telling *t)
+{
+	struct auth_report report = { .warn = warn, .ctx = t };
+	char path[PATH_MAX];
+	struct passwd *p = pcp_load(find(s, from, from->pcp, "pcp.conf", path), environ, &report);
 
 	if (!p)
 		setup_tell(t, LEVEL_FATAL, NULL, 0, report.error);
+	passwd_free(p);
 	return p;
 }
 
@@ -79,7 +96,7 @@ static void load_hba(struct setup *s, const char *file, struct telling *t)
 
 	if (!s->conf->enable_pool_hba)
 		return;
-	s->hba = hba_load(file, &report);
+	s->hba = *s->rules ? hba_parse(s->rules, "generated rules", &report) : hba_load(file, &report);
 	s->hba_unusable = !s->hba;
 	if (!s->hba && !t->quiet)
 		log_write(t->log, NULL, LEVEL_WARNING, report.error, t->reload
@@ -146,7 +163,7 @@ int setup_load(struct setup *s, const struct sources *from, struct telling *t)
 	if (is_image(from))
 		image_complete(s->conf, environ, hba_file, s->rules);
 	s->passwd = load_passwd(s, from, t);
-	if (!s->passwd) {
+	if (!s->passwd || !load_pcp(s, from, t)) {
 		setup_free(s);
 		return SETUP_EXIT;
 	}

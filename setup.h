@@ -12,7 +12,7 @@ enum { SETUP_EXIT = 3 };                /* the exit status of a start that fails
 
 /* The files as the command line names them, absolute; "" where it says nothing.  Without a
  * pgpool.conf the rules of the container image apply (image.h); with one, the other files lie
- * beside it. */
+ * beside it.  key is the file that passwd_key_file() chose. */
 struct sources {
 	char conf[PATH_MAX], hba[PATH_MAX], pcp[PATH_MAX], key[PATH_MAX];
 };

@@ -1,5 +1,6 @@
 /* account_test.c - accounts and profiles: sharing, counting, welcomes, and the way between two. */
 #include "../account.c"
+#include "../base64.c"
 #include "../scram.c"
 #include "../wire.c"
 

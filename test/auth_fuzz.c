@@ -1,7 +1,9 @@
-/* The first byte says whether the rest is a pool_passwd, a pool_hba.conf or an environment. */
+/* The first byte says what the rest is: pool_passwd, pool_hba.conf, pcp.conf or an environment. */
 #include "../md5.c"
+#include "../base64.c"
 #include "../scram.c"
 #include "../auth.c"
+#include "../passwd_key.c"
 #include "../passwd.c"
 #include "../hba.c"
 
@@ -17,14 +19,22 @@ static void fuzz_hba(char *text, size_t len, struct auth_report *r)
 	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x0a000001) };
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_addr.s6_addr = { [15] = 1 } };
 	struct hba *h = hba_text(text, len, "/nonexistent/pool_hba.conf", r);
+	const struct hba_rule *rule;
 
 	if (!h) {
 		if (!r->error[0])
 			abort();
 		return;
 	}
-	hba_find(h, (struct sockaddr *)&v4, true, "d", "u");
-	hba_find(h, (struct sockaddr *)&v6, false, "u", "u");
+	struct hba_query q = { (struct sockaddr *)&v4, true, "d", "u", NULL };
+	if (hba_find(h, &q, &rule) == HBA_NEEDS_HOST) {
+		q.host = "db.example.com";
+		if (hba_find(h, &q, &rule) == HBA_NEEDS_HOST)
+			abort();
+	}
+	q = (struct hba_query){ (struct sockaddr *)&v6, false, "u", "u", "" };
+	if ((hba_find(h, &q, &rule) == HBA_FOUND) != !!rule)
+		abort();
 	hba_has_hostssl(h);
 	hba_free(h);
 }
@@ -39,26 +49,46 @@ static void fuzz_environment(char *text, size_t len, struct auth_report *r)
 		environment[n++] = line;
 	}
 	environment[n] = NULL;
-	passwd_free(passwd_load(NULL, environment, r));
+	passwd_free(passwd_load(NULL, NULL, environment, r));
+	passwd_free(pcp_load(NULL, environment, r));
+}
+
+static void check_user(const struct passwd *p)
+{
+	const struct passwd_entry *e = passwd_find(p, "u");
+
+	if (e && (!e->kind || e->len != strlen(e->text) || !e->len))
+		abort();
+	if (e && e->kind != PASSWD_SCRAM)
+		passwd_check_clear(e, "x", 1);
+	if (e)
+		passwd_check_md5(e, (const uint8_t[4]){ 0 }, "md5");
 }
 
 static void fuzz_passwd(char *text, size_t len, struct auth_report *r)
 {
 	struct passwd *p = calloc(1, sizeof *p);
+	struct passwd_key key = { 0 };
 
-	passwd_text(p, text, len, "pool_passwd", r);
-	const struct passwd_entry *e = passwd_find(p, "u");
-	if (e && e->kind != PASSWD_SCRAM)
-		passwd_check_clear(e, "x", 1);
-	if (e)
-		passwd_check_md5(e, (const uint8_t[4]){ 0 }, "md5");
+	passwd_key_derive(&key, "testkey", 7);
+	read_text(p, text, len, &pool_passwd, (struct origin){ "pool_passwd", 0, &key, r });
+	check_user(p);
+	passwd_free(p);
+}
+
+static void fuzz_pcp(char *text, size_t len, struct auth_report *r)
+{
+	struct passwd *p = calloc(1, sizeof *p);
+
+	read_text(p, text, len, &pcp_conf, (struct origin){ "pcp.conf", 0, NULL, r });
+	check_user(p);
 	passwd_free(p);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const parts[])(char *, size_t, struct auth_report *) = {
-		fuzz_passwd, fuzz_hba, fuzz_environment
+		fuzz_passwd, fuzz_hba, fuzz_pcp, fuzz_environment
 	};
 	size_t seen = 0;
 	struct auth_report r = { .warn = take_warning, .ctx = &seen };
@@ -68,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *text = malloc(size);
 	memcpy(text, data + 1, size - 1);
 	text[size - 1] = '\0';
-	parts[*data % 3](text, size - 1, &r);
+	parts[*data % 4](text, size - 1, &r);
 	free(text);
 	return 0;
 }

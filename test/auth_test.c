@@ -15,8 +15,10 @@ static void *melt(void *memory)
 #define realloc(p, n) (fuse == 1 ? (fuse = 0, NULL) : (fuse -= fuse > 0, realloc(p, n)))
 
 #include "../md5.c"
+#include "../base64.c"
 #include "../scram.c"
 #include "../auth.c"
+#include "../passwd_key.c"
 #include "../passwd.c"
 #include "../hba.c"
 
@@ -43,6 +45,8 @@ static struct auth_report report = { .warn = note };
 #define VERIFIER "SCRAM-SHA-256$4096:VmIldpEokWP51TGbf/LrXw==$d7nE6a+N2xf34jj8gAlCz9Mgc4lCaivYQ6rc6YGkq34=:Hmy0uHhvZdzCleTyJuxCRbed4rYkPlcLfunJYKAGgdY="
 #define MD5_A "md57474753e4b2f9e23953d5977773aabb0"     /* "pencil" of m1 */
 
+static const struct passwd_key *key;            /* that passwd_of uses */
+
 static struct passwd *passwd_of(const char *text, size_t len)
 {
 	struct passwd *p = calloc(1, sizeof *p);
@@ -50,7 +54,7 @@ static struct passwd *passwd_of(const char *text, size_t len)
 
 	*warned = '\0';
 	memcpy(copy, text, len);
-	if (!passwd_text(p, copy, len, "pool_passwd", &report))
+	if (!read_text(p, copy, len, &pool_passwd, (struct origin){ "pool_passwd", 0, key, &report }))
 		abort();
 	free(copy);
 	return p;
@@ -141,7 +145,7 @@ static void test_passwd_file(void)
 	char user[16];
 	for (int i = 0; i < 5000; i++) {
 		snprintf(user, sizeof user, "user%d", i);
-		add_user(p, user, user + 4, true, (struct origin){ "x", 1, &report });
+		add_user(p, user, user + 4, PASSWD_CLEAR, (struct origin){ "x", 1, NULL, &report });
 	}
 	bool all = true;
 	for (int i = 0; i < 5000; i++) {
@@ -154,6 +158,77 @@ static void test_passwd_file(void)
 	passwd_free(NULL);
 }
 
+/* ---- the key ---- */
+
+static struct passwd_key testkey(void)
+{
+	struct passwd_key k = { 0 };
+
+	passwd_key_derive(&k, "testkey", 7);
+	return k;
+}
+
+static void hex(char *out, const uint8_t *in, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		sprintf(out + 2 * i, "%02x", in[i]);
+}
+
+/* What Pgpool-II's pg_enc makes of these. */
+static void test_key(void)
+{
+	static const char *const vectors[][2] = {
+		{ "secret", "YLROATKETwgvY557eVg7dQ==" },
+		{ "postgres", "MLQb96VM31h/Ntiu98RhBg==" },
+		{ "a:b", "+L25yPH7YUA6OcmobLx3WQ==" },
+		{ "exactly16bytes!!", "AaEdA/dmZT1es07ilKcfFP7yndSVHJVC2ItjzB6yfhw=" },
+		{ "", "O+7Sp2pCqGKSvVdFF43hwA==" },
+	};
+	struct passwd_key k = testkey();
+	char text[1600], back[1600], word[1000];
+
+	hex(text, k.key, sizeof k.key);
+	say(!strcmp(text, "913a73b565c8e2c8ed94497580f619397709b8b6f93a639512c132b6a841b204"), "key");
+	hex(text, k.iv, sizeof k.iv);
+	say(!strcmp(text, "fedf05e8aa6009fdc60a8919c8b0a2dd"), "initial vector");
+	for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+		const char *plain = vectors[i][0];
+
+		passwd_encrypt(text, &k, plain, strlen(plain));
+		say(!strcmp(text, vectors[i][1]) && strlen(text) == passwd_encrypted_len(strlen(plain)),
+			"\"%s\" is %s", plain, text);
+		say(passwd_decrypt(text, strlen(text), &k) == (int)strlen(plain) &&
+			!strcmp(text, plain), "and back");
+	}
+
+	bool all = true;
+	for (size_t n = 0; n < sizeof word; n++) {
+		memset(word, 'x', n);
+		word[n] = '\0';
+		passwd_encrypt(text, &k, word, n);
+		all &= strlen(text) == passwd_encrypted_len(n);
+		strcpy(back, text);
+		all &= passwd_decrypt(back, strlen(back), &k) == (int)n && !strcmp(back, word);
+	}
+	say(all, "passwords of 0 to %zu bytes", sizeof word - 1);
+
+	static const char *const bad[] = { "", "=", "x", "YLRO", "YLROATKETwgvY557eVg7dQ",
+		"YLROATKETwgvY557eVg7dA==", "YLROATKETwgvY557eVg7dQ==AAAA",
+		"AAAAAAAAAAAAAAAAAAAAAA==" };
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		strcpy(text, bad[i]);
+		say(passwd_decrypt(text, strlen(text), &k) < 0, "\"%s\" is nothing", bad[i]);
+	}
+	passwd_encrypt(text, &k, "a\0b", 3);
+	say(passwd_decrypt(text, strlen(text), &k) < 0, "nor is a zero byte");
+
+	struct passwd_key longer = { 0 }, cut = { 0 };
+	memset(word, 'k', sizeof word);
+	passwd_key_derive(&longer, word, 300);
+	passwd_key_derive(&cut, word, 255);
+	say(!memcmp(&longer, &cut, sizeof cut), "a key has 255 bytes at most");
+}
+
 static void put(const char *path, const char *text)
 {
 	FILE *f = fopen(path, "w");
@@ -162,31 +237,134 @@ static void put(const char *path, const char *text)
 	fclose(f);
 }
 
+static void test_key_file(const char *folder)
+{
+	char path[PATH_MAX], wanted[256];
+	char home[300], *environment[] = { home, (char[]){ "PGPOOLKEYFILE=/k" }, NULL };
+	struct passwd_key k, t = testkey();
+
+	snprintf(home, sizeof home, "HOME=%s", folder);
+	snprintf(wanted, sizeof wanted, "%s/.pgpoolkey", folder);
+	passwd_key_file(path, "opt", environment);
+	say(!strcmp(path, "opt"), "-k first");
+	passwd_key_file(path, NULL, environment);
+	say(!strcmp(path, "/k"), "then PGPOOLKEYFILE");
+	environment[1] = NULL;
+	passwd_key_file(path, NULL, environment);
+	say(!strcmp(path, wanted), "then %s", wanted);
+	passwd_key_file(path, NULL, environment + 1);
+	say(!*path, "or nothing");
+
+	passwd_key_load(&k, "");
+	say(!k.usable && k.error == ENOENT, "no file");
+	passwd_key_load(&k, wanted);
+	say(!k.usable && k.error == ENOENT && !strcmp(k.file, wanted), "a file that is not there");
+	passwd_key_load(&k, folder);
+	say(!k.usable && k.error == EISDIR, "a folder");
+	static const char *const texts[] = { "testkey", "testkey\n", "testkey\nmore\n" };
+	for (int i = 0; i < 3; i++) {
+		put(wanted, texts[i]);
+		chmod(wanted, i ? 0600 : 0640);
+		passwd_key_load(&k, wanted);
+		say(k.usable && !k.error && k.exposed == !i && !memcmp(k.key, t.key, sizeof k.key),
+			"key file %d", i);
+	}
+	put(wanted, "\ntestkey");
+	passwd_key_load(&k, wanted);
+	say(!k.usable && k.error == ENODATA, "an empty first line");
+
+	static char lines[] = "u:AESYLROATKETwgvY557eVg7dQ==";
+	char text[sizeof lines];
+	strcpy(text, lines + 2);
+	char why[PASSWD_WHY];
+	say(passwd_decode(text, &k, why) == PASSWD_AES && strstr(why, "it is empty") &&
+		strstr(why, wanted) && !strcmp(text, lines + 2), "%s", why);
+
+	snprintf(path, sizeof path, "%s/pool_passwd", folder);
+	put(path, lines);
+	*warned = '\0';
+	passwd_key_load(&k, "/nonexistent/key");
+	struct passwd *p = passwd_load(path, &k, NULL, &report);
+	say(passwd_find(p, "u")->kind == PASSWD_AES, "%s", warned);
+	say(!strcmp(warned, "1: password of user \"u\": AES encrypted, and key file \"/nonexistent/key\" "
+		"cannot be used: No such file or directory\n"), "the warning");
+	passwd_free(p);
+	*warned = '\0';
+	put(wanted, "testkey");
+	chmod(wanted, 0604);
+	passwd_key_load(&k, wanted);
+	p = passwd_load(path, &k, NULL, &report);
+	say(passwd_find(p, "u")->kind == PASSWD_CLEAR && strstr(warned, "0: the key file has group or"),
+		"an exposed key file is used: %s", warned);
+	passwd_free(p);
+	unlink(path);
+}
+
+/* Entries that a key opens. */
+static void test_aes_lines(void)
+{
+	struct passwd_key k = testkey();
+	char line[1600] = "u:AES", word[901];
+	static const char text[] = "a:AESYLROATKETwgvY557eVg7dQ==\nb:AES+L25yPH7YUA6OcmobLx3WQ==\r\n"
+		"c:AESO+7Sp2pCqGKSvVdFF43hwA==\nd:AESx\na:secret\ne:AESAAAAAAAAAAAAAAAAAAAAAA==\n";
+
+	key = &k;
+	struct passwd *p = passwd_of(text, sizeof text - 1);
+	const struct passwd_entry *e = passwd_find(p, "a");
+	say(e->kind == PASSWD_CLEAR && e->len == 6 && !strcmp(e->text, "secret"), "secret");
+	say(!strcmp(passwd_find(p, "b")->text, "a:b"), "a:b");
+	say(!passwd_find(p, "c") && strstr(warned, "3: password for c user is not defined."), "empty");
+	say(passwd_find(p, "d")->kind == PASSWD_AES &&
+		strstr(warned, "4: password of user \"d\": AES encrypted, but not with the key"), "bad");
+	say(passwd_find(p, "e")->kind == PASSWD_AES, "bad too");
+	say(!strstr(warned, "5:"), "the same in clear text");
+	passwd_free(p);
+
+	memset(word, 'w', 900);
+	word[900] = '\0';
+	passwd_encrypt(line + 5, &k, word, 900);
+	p = passwd_of(line, strlen(line));
+	say(!strcmp(passwd_find(p, "u")->text, word), "an entry of %zu characters", strlen(line));
+	passwd_free(p);
+
+	char *environment[] = { (char[]){ "A_USERNAME=a" },
+		(char[]){ "A_PASSWORD=AESYLROATKETwgvY557eVg7dQ==" },
+		(char[]){ "PGPOOL_SKIP_PASSWORD_ENCRYPTION=true" }, NULL };
+	p = passwd_load(NULL, &k, environment, &report);
+	say(!strcmp(passwd_find(p, "a")->text, "secret"), "in the environment");
+	passwd_free(p);
+	environment[2] = NULL;
+	p = passwd_load(NULL, &k, environment, &report);
+	say(!strncmp(passwd_find(p, "a")->text, "AES", 3), "as it is");
+	passwd_free(p);
+	key = NULL;
+}
+
 static void test_passwd_load(const char *folder)
 {
 	char path[256];
 
 	snprintf(path, sizeof path, "%s/pool_passwd", folder);
 	*warned = '\0';
-	struct passwd *p = passwd_load(path, NULL, &report);
+	struct passwd *p = passwd_load(path, NULL, NULL, &report);
 	say(p && !passwd_count(p) && !*warned, "a file that is not there is empty");
 	passwd_free(p);
 
 	put(path, "");
-	p = passwd_load(path, NULL, &report);
+	p = passwd_load(path, NULL, NULL, &report);
 	say(p && !passwd_count(p) && !*warned, "an empty file");
 	passwd_free(p);
 
 	put(path, "app:file\nother:TEXTmd5");
 	char *environment[] = { (char[]){ "APP_USERNAME=app" }, (char[]){ "APP_PASSWORD=env" },
 		(char[]){ "X_USERNAME=x" }, (char[]){ "X_PASSWORD=y" }, NULL };
-	p = passwd_load(path, environment, &report);
+	p = passwd_load(path, NULL, environment, &report);
 	say(passwd_count(p) == 3 && !strcmp(passwd_find(p, "app")->text, "file"), "file first");
 	say(strstr(warned, "user \"app\" already has a password") != NULL, "and a warning");
 	passwd_free(p);
 
 	*warned = '\0';
-	p = passwd_load(folder, NULL, &report);
+	p = passwd_load(folder, NULL, NULL, &report);
 	say(p && !passwd_count(p) && strstr(warned, "could not be read"), "a folder: %s",
 		strtok(warned, "\n"));
 	passwd_free(p);
@@ -240,7 +418,7 @@ static void test_environment(void)
 		for (int j = 0; j < 6 && table[i].set[j]; j++)
 			set[j] = strdup(table[i].set[j]);
 		*warned = '\0';
-		struct passwd *p = passwd_load(NULL, set, &report);
+		struct passwd *p = passwd_load(NULL, NULL, set, &report);
 		for (int j = 0; j < 6; j++)
 			free(set[j]);
 		const struct passwd_entry *e = passwd_find(p, table[i].user);
@@ -278,6 +456,89 @@ static void test_checks(void)
 	passwd_free(p);
 }
 
+/* ---- pcp.conf ---- */
+
+#define HASH "5ebe2294ecd0e0f08eab7690d2a6ee69"         /* of "secret" */
+
+static void test_pcp(const char *folder)
+{
+	static const char text[] =
+		"# USERID:MD5PASSWD\n"
+		"\n \t\r\n"
+		"a:" HASH "\r\n"
+		"b:5EBE2294ECD0E0F08EAB7690D2A6EE69 \t\n"
+		"nothing\n"
+		":" HASH "\n"
+		"c:secret\n"
+		"dave:md5" HASH "\n"
+		"e\\:" HASH "\n"
+		"a:00000000000000000000000000000000\n"
+		"x:" HASH "x\n"
+		"f:" HASH;
+	char path[256], names[400];
+
+	snprintf(path, sizeof path, "%s/pcp.conf", folder);
+	*warned = '\0';
+	struct passwd *p = pcp_load(path, NULL, &report);
+	say(p && !passwd_count(p) && !*warned, "no pcp.conf");
+	passwd_free(p);
+	put(path, text);
+	p = pcp_load(path, NULL, &report);
+	for (const char *const *u = (const char *const[]){ "a", "b", "e\\", "f", NULL }; *u; u++) {
+		const struct passwd_entry *e = passwd_find(p, *u);
+		say(e && e->kind == PASSWD_PCP && !strcmp(e->text, HASH), "pcp user %s", *u);
+		say(e && !passwd_check_clear(e, HASH, 32), "who has no password here");
+	}
+	say(passwd_count(p) == 4, "no others");
+	say(strstr(warned, "6: column 8: not a line of the form user:md5hash") &&
+		strstr(warned, "7: column 1: not a line of the form user:md5hash") &&
+		strstr(warned, "8: column 3: the password of user \"c\" is not 32") &&
+		strstr(warned, "9: column 6: the password of user \"dave\" is not 32") &&
+		strstr(warned, "11: user \"a\" already") && strstr(warned, "12: column 3: the"),
+		"warnings: %s", warned);
+	say(!strstr(warned, "secret") && !strstr(warned, HASH), "without passwords");
+	passwd_free(p);
+
+	for (int extra = 0; extra < 2; extra++) {
+		memset(names, 'n', 128 + (size_t)extra);
+		strcpy(names + 128 + extra, ":" HASH "\n");
+		put(path, names);
+		p = pcp_load(path, NULL, &report);
+		say(passwd_count(p) == !extra, "a name of %d bytes", 128 + extra);
+		passwd_free(p);
+	}
+	unlink(path);
+
+	static const struct {
+		const char *set[3];
+		const char *hash;
+	} table[] = {
+		{ { "PGPOOL_PCP_USER=u", "PGPOOL_PCP_PASSWORD=secret" }, HASH },
+		{ { "PGPOOL_PCP_USER=u", "PGPOOL_PCP_PASSWORD=" HASH }, "7022cd14c42ff272619d6beacdc9ffde" },
+		{ { "PGPOOL_PCP_USER=u", "PGPOOL_PCP_PASSWORD=" HASH, "PGPOOL_SKIP_PASSWORD_ENCRYPTION=true" },
+			HASH },
+		{ { "PGPOOL_PCP_USER=u", "PGPOOL_PCP_PASSWORD=secret", "PGPOOL_SKIP_PASSWORD_ENCRYPTION=true" },
+			NULL },
+		{ { "PGPOOL_PCP_USER=u", "PGPOOL_PCP_PASSWORD=" HASH "00", "PGPOOL_SKIP_PASSWORD_ENCRYPTION=on" },
+			NULL },
+		{ { "PGPOOL_PCP_USER=u" }, NULL },
+		{ { "PGPOOL_PCP_PASSWORD=x", "PGPOOL_PCP_USER=" }, NULL },
+	};
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		char *set[4] = { NULL };
+
+		for (int j = 0; j < 3 && table[i].set[j]; j++)
+			set[j] = strdup(table[i].set[j]);
+		p = pcp_load(path, set, &report);
+		const struct passwd_entry *e = passwd_find(p, "u");
+		say(table[i].hash ? e && !strcmp(e->text, table[i].hash) : !e, "PGPOOL_PCP_ %zu: %s", i,
+			e ? e->text : "none");
+		passwd_free(p);
+		for (int j = 0; j < 3; j++)
+			free(set[j]);
+	}
+}
+
 /* ---- pool_hba.conf ---- */
 
 static struct hba *hba_of(const char *text, size_t len, const char *path)
@@ -291,18 +552,34 @@ static struct hba *hba_of(const char *text, size_t len, const char *path)
 	return h;
 }
 
-/* "local", or an address; the line that decides, 0 for none. */
+static const struct hba_rule *rule_of(const struct hba *h, const struct sockaddr *peer, bool tls,
+	const char *db, const char *user)
+{
+	const struct hba_rule *r;
+
+	hba_find(h, &(struct hba_query){ peer, tls, db, user, "" }, &r);
+	return r;
+}
+
+/* "local", an address, or anything else: no address. */
+static void address_of(struct sockaddr_storage *sa, const char *peer)
+{
+	*sa = (struct sockaddr_storage){ .ss_family = AF_UNIX };
+	if (inet_pton(AF_INET, peer, &((struct sockaddr_in *)sa)->sin_addr) == 1)
+		sa->ss_family = AF_INET;
+	else if (inet_pton(AF_INET6, peer, &((struct sockaddr_in6 *)sa)->sin6_addr) == 1)
+		sa->ss_family = AF_INET6;
+	else if (strcmp(peer, "local"))
+		sa->ss_family = AF_UNSPEC;
+}
+
+/* The line that decides, 0 for none. */
 static int line_for(const struct hba *h, const char *peer, bool tls, const char *db, const char *user)
 {
-	struct sockaddr_storage sa = { .ss_family = AF_UNIX };
+	struct sockaddr_storage sa;
 
-	if (inet_pton(AF_INET, peer, &((struct sockaddr_in *)&sa)->sin_addr) == 1)
-		sa.ss_family = AF_INET;
-	else if (inet_pton(AF_INET6, peer, &((struct sockaddr_in6 *)&sa)->sin6_addr) == 1)
-		sa.ss_family = AF_INET6;
-	else if (strcmp(peer, "local"))
-		sa.ss_family = AF_UNSPEC;
-	const struct hba_rule *r = hba_find(h, (struct sockaddr *)&sa, tls, db, user);
+	address_of(&sa, peer);
+	const struct hba_rule *r = rule_of(h, (struct sockaddr *)&sa, tls, db, user);
 	return r ? r->line : 0;
 }
 
@@ -405,50 +682,50 @@ static void test_bad_records(void)
 {
 	static const struct {
 		const char *record;
-		int field;
+		int column;
 		const char *why;
 	} table[] = {
 		{ "foo all all trust", 1, "invalid connection type \"foo\"" },
 		{ "Host all all all trust", 1, "invalid connection type" },
 		{ "hostgssenc all all all trust", 1, "invalid connection type" },
 		{ "local,host all all trust", 1, "multiple values specified for connection type" },
-		{ "host", 2, "end-of-line before database specification" },
-		{ "host # all", 2, "end-of-line before database specification" },
-		{ "host all", 3, "end-of-line before role specification" },
-		{ "host all,", 3, "end-of-line before role specification" },
-		{ "host all all", 4, "end-of-line before IP address specification" },
-		{ "local all all", 4, "end-of-line before authentication method" },
-		{ "host all all all", 5, "end-of-line before authentication method" },
-		{ "host all all 10.0.0.1,10.0.0.2 trust", 4, "multiple values specified for IP address" },
-		{ "host all all 10.0.0.1", 5, "end-of-line before netmask" },
-		{ "host all all 10.0.0.1 trust", 5, "invalid IP mask \"trust\"" },
-		{ "host all all 10.0.0.1 ffff:: trust", 5, "IP address and mask do not match" },
-		{ "host all all 10.0.0.1 255.0.0.0", 6, "end-of-line before authentication method" },
-		{ "host all all 10.0.0.1/33 trust", 4, "invalid CIDR mask" },
-		{ "host all all 10.0.0.1/ trust", 4, "invalid CIDR mask" },
-		{ "host all all 10.0.0.1/-1 trust", 4, "invalid CIDR mask" },
-		{ "host all all 10.0.0.1/8x trust", 4, "invalid CIDR mask" },
-		{ "host all all 10.0.0.1/4294967296 trust", 4, "invalid CIDR mask" },
-		{ "host all all fd00::/129 trust", 4, "invalid CIDR mask" },
-		{ "host all all name/8 trust", 4, "invalid IP address \"name\" before a CIDR mask" },
-		{ "host all all 10.0.0.256 trust", 4, "invalid IP address" },
-		{ "host all all 10.0.0 255.0.0.0 trust", 4, "invalid IP address" },
-		{ "host all all fd00::x trust", 4, "invalid IP address" },
-		{ "host all all \"\" trust", 4, "invalid IP address" },
-		{ "host all all all peer", 5, "invalid authentication method \"peer\"" },
-		{ "host all all all MD5", 5, "invalid authentication method \"MD5\"" },
-		{ "host all all all md5,trust", 5, "multiple values specified for authentication method" },
-		{ "host all all all cert", 5, "only supported on hostssl" },
-		{ "local all all cert", 4, "only supported on hostssl" },
-		{ "hostssl all all all cert map=x", 6, "unrecognized authentication option" },
-		{ "hostssl all all all cert clientcert=1", 6, "unrecognized authentication option" },
-		{ "host all all all md5 pamservice=x", 6, "unrecognized authentication option" },
-		{ "host all all all pam ldapserver=x", 6, "unrecognized authentication option" },
-		{ "host all all all pam pamservice", 6, "not in name=value format" },
-		{ "host all all all pam pamservice=x pam=y", 7, "unrecognized authentication option" },
-		{ "host \"all all all trust", 2, "the quote is not closed" },
-		{ "host all all all pam \"pamservice=x", 6, "the quote is not closed" },
-		{ "host all @nofile all trust", 3, "could not read \"nofile\": No such file" },
+		{ "host", 5, "end-of-line before database specification" },
+		{ "host # all", 6, "end-of-line before database specification" },
+		{ "host all", 9, "end-of-line before role specification" },
+		{ "host all,", 10, "end-of-line before role specification" },
+		{ "host all all", 13, "end-of-line before IP address specification" },
+		{ "local all all", 14, "end-of-line before authentication method" },
+		{ "host all all all", 17, "end-of-line before authentication method" },
+		{ "host all all 10.0.0.1,10.0.0.2 trust", 14, "multiple values specified for IP address" },
+		{ "host all all 10.0.0.1", 22, "end-of-line before netmask" },
+		{ "host all all 10.0.0.1 trust", 23, "invalid IP mask \"trust\"" },
+		{ "host all all 10.0.0.1 ffff:: trust", 23, "IP address and mask do not match" },
+		{ "host all all 10.0.0.1 255.0.0.0", 32, "end-of-line before authentication method" },
+		{ "host all all 10.0.0.1/33 trust", 14, "invalid CIDR mask" },
+		{ "host all all 10.0.0.1/ trust", 14, "invalid CIDR mask" },
+		{ "host all all 10.0.0.1/-1 trust", 14, "invalid CIDR mask" },
+		{ "host all all 10.0.0.1/8x trust", 14, "invalid CIDR mask" },
+		{ "host all all 10.0.0.1/4294967296 trust", 14, "invalid CIDR mask" },
+		{ "host all all fd00::/129 trust", 14, "invalid CIDR mask" },
+		{ "host all all name/8 trust", 14, "invalid IP address \"name\" before a CIDR mask" },
+		{ "host all all 10.0.0.256 trust", 14, "invalid IP address" },
+		{ "host all all 10.0.0 255.0.0.0 trust", 14, "invalid IP address" },
+		{ "host all all fd00::x trust", 14, "invalid IP address" },
+		{ "host all all \"\" trust", 14, "invalid IP address" },
+		{ "host all all all peer", 18, "invalid authentication method \"peer\"" },
+		{ "host all all all MD5", 18, "invalid authentication method \"MD5\"" },
+		{ "host all all all md5,trust", 18, "multiple values specified for authentication method" },
+		{ "host all all all cert", 18, "only supported on hostssl" },
+		{ "local all all cert", 15, "only supported on hostssl" },
+		{ "hostssl all all all cert map=x", 26, "unrecognized authentication option" },
+		{ "hostssl all all all cert clientcert=1", 26, "unrecognized authentication option" },
+		{ "host all all all md5 pamservice=x", 22, "unrecognized authentication option" },
+		{ "host all all all pam ldapserver=x", 22, "unrecognized authentication option" },
+		{ "host all all all pam pamservice", 22, "not in name=value format" },
+		{ "host all all all pam pamservice=x pam=y", 35, "unrecognized authentication option" },
+		{ "host \"all all all trust", 6, "the quote is not closed" },
+		{ "host all all all pam \"pamservice=x", 22, "the quote is not closed" },
+		{ "host all @nofile all trust", 10, "could not read \"nofile\": No such file" },
 	};
 
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -457,7 +734,7 @@ static void test_bad_records(void)
 			table[i].record);
 		struct hba *h = hba_of(text, strlen(text), "pool_hba.conf");
 
-		snprintf(place, sizeof place, "file \"pool_hba.conf\", line 2, field %d: ", table[i].field);
+		snprintf(place, sizeof place, "file \"pool_hba.conf\", line 2, column %d: ", table[i].column);
 		say(!h && begins(report.error, place) && strstr(report.error, table[i].why),
 			"\"%s\": %s", table[i].record, report.error);
 		hba_free(h);
@@ -511,8 +788,8 @@ static void test_order(void)
 	struct sockaddr_in sa = { .sin_family = AF_INET };
 
 	say(h && hba_has_hostssl(h), "a whole file %s", report.error);
-	say(strstr(warned, "8: authentication method \"ldap\"") &&
-		strstr(warned, "9: authentication method \"pam\"") && warned_line == 9, "its warnings");
+	say(strstr(warned, "8: column 26: authentication method \"ldap\"") &&
+		strstr(warned, "9: column 25: authentication method \"pam\"") && warned_line == 9, "its warnings");
 	say(line_for(h, "local", false, "x", "bob") == 3, "local");
 	say(line_for(h, "10.1.2.3", true, "my db", "alice") == 4, "alice, TLS");
 	say(line_for(h, "10.1.2.3", true, "other", "alice") == 0, "alice, other database");
@@ -523,7 +800,7 @@ static void test_order(void)
 	say(line_for(h, "203.0.113.9", true, "app", "erin") == 0, "no record");
 	say(line_for(h, "127.1.2.3", false, "app", "erin") == 10, "samenet");
 	inet_pton(AF_INET, "10.1.2.3", &sa.sin_addr);
-	const struct hba_rule *r = hba_find(h, (struct sockaddr *)&sa, true, "app", "bob");
+	const struct hba_rule *r = rule_of(h, (struct sockaddr *)&sa, true, "app", "bob");
 	say(r && r->method == HBA_REJECT && !strcmp(hba_method_name(r->method), "reject"), "method");
 	hba_free(h);
 
@@ -531,7 +808,7 @@ static void test_order(void)
 		char line[64];
 		snprintf(line, sizeof line, "hostssl all all all %s", methods[m]);
 		h = hba_of(line, strlen(line), "f");
-		r = h ? hba_find(h, (struct sockaddr *)&sa, true, "d", "u") : NULL;
+		r = h ? rule_of(h, (struct sockaddr *)&sa, true, "d", "u") : NULL;
 		say(r && (int)r->method == m, "method %s", methods[m]);
 		hba_free(h);
 	}
@@ -539,6 +816,59 @@ static void test_order(void)
 	say(!hba_has_hostssl(h), "no hostssl");
 	hba_free(h);
 	hba_free(NULL);
+}
+
+/* Names: they are asked for only where they decide. */
+static void test_host_names(void)
+{
+	static const char text[] =
+		"local all all trust\n"
+		"host db1 all all trust\n"
+		"hostssl all all db.Example.com md5\n"
+		"host all bob .example.org password\n"
+		"hostnossl all all \"all\" reject\n"
+		"host all all 10.0.0.0/8 scram-sha-256\n";
+	static const struct {
+		const char *peer;
+		bool tls;
+		const char *db, *user, *host;
+		enum hba_answer answer;
+		int line;
+	} table[] = {
+		{ "local", false, "d", "u", NULL, HBA_FOUND, 1 },
+		{ "10.0.0.1", false, "db1", "u", NULL, HBA_FOUND, 2 },
+		{ "10.0.0.1", true, "d", "u", NULL, HBA_NEEDS_HOST, 0 },
+		{ "10.0.0.1", true, "d", "u", "db.example.com", HBA_FOUND, 3 },
+		{ "10.0.0.1", true, "d", "u", "DB.EXAMPLE.COM", HBA_FOUND, 3 },
+		{ "10.0.0.1", true, "d", "u", "x.db.example.com", HBA_FOUND, 6 },
+		{ "10.0.0.1", true, "d", "u", "db.example.co", HBA_FOUND, 6 },
+		{ "10.0.0.1", true, "d", "u", "", HBA_FOUND, 6 },
+		{ "11.0.0.1", true, "d", "u", "", HBA_NONE, 0 },
+		{ "10.0.0.1", true, "d", "bob", "a.b.EXAMPLE.org", HBA_FOUND, 4 },
+		{ "10.0.0.1", true, "d", "bob", "example.org", HBA_FOUND, 6 },
+		{ "10.0.0.1", true, "d", "bob", "myexample.org", HBA_FOUND, 6 },
+		{ "::1", false, "d", "bob", NULL, HBA_NEEDS_HOST, 0 },
+		{ "10.0.0.1", false, "d", "u", NULL, HBA_NEEDS_HOST, 0 },
+		{ "10.0.0.1", false, "d", "u", "all", HBA_FOUND, 5 },
+	};
+
+	*warned = report.error[0] = '\0';
+	struct hba *h = hba_parse(text, "generated rules", &report);
+	say(h && !*warned, "host names in a text in memory %s", report.error);
+	for (size_t i = 0; h && i < sizeof table / sizeof *table; i++) {
+		struct sockaddr_storage sa;
+		const struct hba_rule *r;
+
+		address_of(&sa, table[i].peer);
+		enum hba_answer a = hba_find(h, &(struct hba_query){ (struct sockaddr *)&sa, table[i].tls,
+			table[i].db, table[i].user, table[i].host }, &r);
+		say(a == table[i].answer && (r ? r->line : 0) == table[i].line, "%s@%s, host %s", table[i].user,
+			table[i].db, table[i].host ? table[i].host : "not known");
+	}
+	hba_free(h);
+	h = hba_parse("host all all all none\n", "generated rules", &report);
+	say(!h && !strcmp(report.error, "file \"generated rules\", line 1, column 18: invalid "
+		"authentication method \"none\""), "%s", report.error);
 }
 
 static void test_includes(const char *folder)
@@ -561,11 +891,11 @@ static void test_includes(const char *folder)
 		h && *u; u++)
 		say(line_for(h, "10.0.0.1", false, "d", *u) == 1, "%s is in", *u);
 	say(h && line_for(h, "10.0.0.1", false, "d", "two") == 2, "a comment is not");
-	say(strstr(warned, "2: \"+staff\"") != NULL, "warning with the line of the included file");
+	say(strstr(warned, "2: column 1: \"+staff\"") != NULL, "warning with the line of the included file");
 	hba_free(h);
 
 	put(path, "fine\n\"open\n");
-	say(!hba_load(hba, &report) && strstr(report.error, "/more\", line 2, field 1: the quote"),
+	say(!hba_load(hba, &report) && strstr(report.error, "/more\", line 2, column 1: the quote"),
 		"%s", report.error);
 	put(path, "@more");
 	say(!hba_load(hba, &report) && strstr(report.error, "more than 10 deep"), "%s", report.error);
@@ -573,7 +903,7 @@ static void test_includes(const char *folder)
 	snprintf(text, sizeof text, "local @%s all trust\nlocal all @%s/nothing trust\n", path, folder);
 	put(path, "");
 	put(hba, text);
-	say(!hba_load(hba, &report) && strstr(report.error, "line 2, field 3: could not read"), "%s",
+	say(!hba_load(hba, &report) && strstr(report.error, "line 2, column 11: could not read"), "%s",
 		report.error);
 	snprintf(text, sizeof text, "local @%s all trust\n", path);
 	put(hba, text);
@@ -595,7 +925,7 @@ static void test_no_memory(const char *folder)
 	snprintf(path, sizeof path, "%s/pool_passwd", folder);
 	for (n = 1; !p; n++) {
 		fuse = n;
-		p = passwd_load(path, environment, &report);
+		p = passwd_load(path, NULL, environment, &report);
 		reasons &= p || strstr(report.error, "out of memory");
 	}
 	fuse = 0;
@@ -622,6 +952,10 @@ int main(void)
 		return 1;
 	test_passwd_lines();
 	test_passwd_file();
+	test_key();
+	test_key_file(folder);
+	test_aes_lines();
+	test_pcp(folder);
 	test_passwd_load(folder);
 	test_environment();
 	test_checks();
@@ -629,6 +963,7 @@ int main(void)
 	test_bad_records();
 	test_long_lines();
 	test_order();
+	test_host_names();
 	test_includes(folder);
 	test_no_memory(folder);
 	snprintf(command, sizeof command, "rm -r %s", folder);
