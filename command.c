@@ -90,7 +90,7 @@ static void wait_for_end(const struct server *server, int number)
 
 static int stop(const struct sources *from, int number)
 {
-	struct log log = { 0 };
+	struct log log = { .verbosity = VERBOSITY_DEFAULT };
 	struct server server;
 	int status = SETUP_EXIT;
 
@@ -109,7 +109,7 @@ static int stop(const struct sources *from, int number)
 
 static int reload(const struct sources *from, int number)
 {
-	struct log log = { 0 };
+	struct log log = { .verbosity = VERBOSITY_DEFAULT };
 	struct server server;
 	int status = EXIT_NO_RELOAD;
 
@@ -127,7 +127,7 @@ static int reload(const struct sources *from, int number)
 
 static int check(const struct sources *from, int number)
 {
-	struct log log = { 0 };
+	struct log log = { .verbosity = VERBOSITY_DEFAULT };
 	struct telling t = { .log = &log };
 	struct setup s;
 	int status = setup_load(&s, from, &t);
@@ -145,7 +145,7 @@ static int check(const struct sources *from, int number)
 /* What a start loads, saying only what prevents it. */
 static int load(struct setup *s, const struct sources *from)
 {
-	static struct log log;
+	struct log log = { .verbosity = VERBOSITY_DEFAULT };
 	struct telling t = { .log = &log, .quiet = true };
 
 	return setup_load(s, from, &t);
@@ -245,6 +245,54 @@ static int show_conf(const struct sources *from, int number)
 	return 0;
 }
 
+/* --- users --------------------------------------------------------------- */
+
+static void put_entry(void *ctx, const struct passwd_entry *e)
+{
+	const struct passwd_entry **all = ctx;
+
+	all[e->id] = e;
+}
+
+/* What PostgreSQL's md5 would store, whatever is held: it can be compared and not be read. */
+static void print_entry(const struct passwd_entry *e, const char *file)
+{
+	static const char *const kinds[] = {
+		[PASSWD_MD5] = "md5", [PASSWD_CLEAR] = "clear text",
+		[PASSWD_AES] = "AES, not decrypted: of no use", [PASSWD_SCRAM] = "SCRAM verifier",
+	};
+	char hash[36] = "-";
+
+	if (e->kind == PASSWD_CLEAR)
+		md5_password(hash, e->text, e->len, e->user);
+	else if (e->kind == PASSWD_MD5)
+		snprintf(hash, sizeof hash, "%s", e->text);
+	printf("%s\t%s\t%s\t", e->user, kinds[e->kind], hash);
+	if (e->variable)
+		printf("%.*s\n", (int)strcspn(e->variable, "="), e->variable);
+	else
+		printf("%s:%d\n", file, e->line);
+}
+
+static int show_passwd(const struct sources *from, int number)
+{
+	struct setup s;
+	int status = load(&s, from);
+
+	(void)number;
+	if (status)
+		return status;
+	size_t n = passwd_count(s.passwd);
+	const struct passwd_entry **all = calloc(n + 1, sizeof *all);
+	if (all)
+		passwd_each(s.passwd, put_entry, all);
+	for (size_t i = 0; all && i < n; i++)
+		print_entry(all[i], s.passwd_file);
+	free(all);
+	setup_free(&s);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(const struct sources *from, int number);
@@ -253,6 +301,7 @@ static const struct {
 	{ "reload", reload },
 	{ "check", check },
 	{ "show-conf", show_conf },
+	{ "show-passwd", show_passwd },
 };
 
 int command_run(const char *name, const struct sources *from, int stop_signal)

@@ -455,6 +455,7 @@ static int serve(struct pgpool *pg)
 	/* Without -f it is the entry point of a container, where the process that was started is the
 	 * one that is watched, be it number 1 or not. */
 	pg->foreground |= getpid() == 1 || !*pg->sources.conf;
+	pg->log.verbosity = VERBOSITY_DEFAULT;
 	log_open(&pg->log);
 	int status = start(pg);
 	say_word(pg, status);

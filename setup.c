@@ -60,17 +60,17 @@ static const char *find(const struct setup *s, const struct sources *from, const
 
 /* --- loading ------------------------------------------------------------- */
 
-static struct passwd *load_passwd(const struct setup *s, const struct sources *from,
+static struct passwd *load_passwd(struct setup *s, const struct sources *from,
 	struct telling *t)
 {
 	struct auth_report report = { .warn = warn, .ctx = t };
 	char path[PATH_MAX];
-	const char *name = s->conf->pool_passwd;
+	const char *name = s->conf->pool_passwd, *file = *name ? find(s, from, "", name, path) : NULL;
 	struct passwd_key key;
 
+	snprintf(s->passwd_file, sizeof s->passwd_file, "%s", file ? file : "");
 	passwd_key_load(&key, from->key);
-	struct passwd *p = passwd_load(*name ? find(s, from, "", name, path) : NULL, &key, environ,
-		&report);
+	struct passwd *p = passwd_load(file, &key, environ, &report);
 	explicit_bzero(&key, sizeof key);
 	if (!p)
 		setup_tell(t, LEVEL_FATAL, NULL, 0, report.error);

@@ -23,6 +23,7 @@ struct setup {
 	struct passwd *passwd;
 	struct hba *hba;                /* NULL without enable_pool_hba, or when it is unusable */
 	char conf_file[PATH_MAX];       /* where it came from; "" is the environment */
+	char passwd_file[PATH_MAX];     /* pool_passwd; "" is none */
 	char rules[IMAGE_RULES_MAX];    /* pool_hba.conf as the image makes it, or "" */
 	bool hba_unusable;
 };
