@@ -3,6 +3,7 @@
 #include "command.h"
 #include "listen.h"
 #include "pidfile.h"
+#include "tools.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -470,11 +471,25 @@ static int serve(struct pgpool *pg)
 	return 0;
 }
 
+/* The tool that goes by the last part of this name, or NULL. */
+static int (*tool(const char *name))(int, char **)
+{
+	const char *slash = strrchr(name, '/');
+
+	name = slash ? slash + 1 : name;
+	return !strcmp(name, "pg_md5") ? tool_pg_md5 : !strcmp(name, "pg_enc") ? tool_pg_enc : NULL;
+}
+
 int main(int argc, char **argv)
 {
 	extern char **environ;
 	static struct pgpool pg;
 	char key[PATH_MAX];
+
+	if (argc && tool(argv[0]))
+		return tool(argv[0])(argc, argv);
+	if (argc > 1 && tool(argv[1]))
+		return tool(argv[1])(argc - 1, argv + 1);
 	int status = options(&pg, argc, argv);
 
 	if (status >= 0)

@@ -207,7 +207,7 @@ def test_check_reads_all_files(proxy):
         f.write("user:nothash\n")
     done = run(p, "--check")
     assert done.returncode == 3
-    for told in ("pool_hba.conf:2", "pool_passwd:2", "pool_passwd:3", "pcp.conf:1"):
+    for told in ('pool_hba.conf", line 2', "pool_passwd:2", "pool_passwd:3", "pcp.conf:1"):
         assert told in done.stderr
     assert "secret" not in done.stdout + done.stderr
     p.hba, p.passwd = HBA_RULE, "good:secret\n"
