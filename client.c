@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
@@ -11,11 +12,28 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { LAST_WORDS = 5000 };                     /* ms for a client to take its error */
+enum {
+	LAST_WORDS = 5000,                      /* ms for a client to take its error */
+	NAMING_MAX = 64,                        /* look-ups of hosts' names at once */
+};
 
 #define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 static const struct borrower_ops borrower_ops;
+
+/* The name of a client's host.  It belongs to the look-up while that is under way, and then to its
+ * client; whoever is gone is NULL to the other. */
+struct peer_name {
+	struct job job;
+	struct clients *all;
+	struct client *client;
+	struct log_who who;                     /* nobody yet: the line is about the connection alone */
+	struct sockaddr_storage at;
+	socklen_t len;
+	char port[8];
+	bool pending;                           /* the rest is the helper thread's */
+	char host[NI_MAXHOST];                  /* "" when it has none */
+};
 
 /* --- slots: what cancel requests name ------------------------------------ */
 
@@ -73,8 +91,11 @@ void client_say(struct client *c, const struct put *o)
 
 void client_notice(struct client *c, const char *message)
 {
-	struct put o = net_build(c->all->net, strlen(message) + 128);
+	log_write(c->all->log, &c->who, LEVEL_NOTICE, NULL, NULL, "%s", message);
+	if (c->all->conf->client_min_messages > LEVEL_NOTICE)
+		return;
 
+	struct put o = net_build(c->all->net, strlen(message) + 128);
 	put_report(&o, 'N', &(struct report){ "NOTICE", "00000", message, NULL, NULL });
 	client_say(c, &o);
 }
@@ -92,12 +113,14 @@ void client_peer(const struct client *c, char *host, size_t size, char *port, si
 
 static void log_goodbye(struct client *c)
 {
-	char host[INET6_ADDRSTRLEN], port[8];
+	char host[NI_MAXHOST], port[8];
 	int64_t ms = loop_now(c->all->loop) - c->since;
 
 	if (!c->all->conf->log_disconnections || c->phase != AT_READY)
 		return;
 	client_peer(c, host, sizeof host, port, sizeof port);
+	if (c->peer && !c->peer->pending && *c->peer->host)
+		snprintf(host, sizeof host, "%s", c->peer->host);
 	log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL, "frontend disconnection: session time:"
 		" %d:%02d:%02d.%03d user=%s database=%s host=%s%s%s", (int)(ms / 3600000),
 		(int)(ms / 60000 % 60), (int)(ms / 1000 % 60), (int)(ms % 1000), c->who.user,
@@ -111,6 +134,10 @@ static void bury(struct client *c)
 	timer_stop(all->loop, &c->timer);
 	conn_close(all->net, &c->conn);
 	profile_drop(c->borrower.profile);
+	if (c->peer && c->peer->pending)
+		c->peer->client = NULL;
+	else
+		free(c->peer);
 	*c->at = c->next;
 	if (c->next)
 		c->next->at = c->at;
@@ -437,15 +464,80 @@ static bool too_many(const struct clients *all)
 	       && all->used >= conf->num_init_children - conf->reserved_connections;
 }
 
-static void greet(struct client *c)
+static void log_hello(struct clients *all, struct log_who *who, const char *host, const char *port)
+{
+	char detail[NI_MAXHOST + 32];
+
+	if (!all->conf->log_connections)
+		return;
+	snprintf(detail, sizeof detail, "connecting host=%s%s%s", host, *port ? " port=" : "", port);
+	log_write(all->log, who, LEVEL_LOG, detail, NULL, "new connection received");
+}
+
+static void look_up(struct job *j)
+{
+	struct peer_name *p = OWNER(j, struct peer_name, job);
+
+	if (getnameinfo((const struct sockaddr *)&p->at, p->len, p->host, sizeof p->host, NULL, 0,
+	                NI_NAMEREQD))
+		p->host[0] = 0;
+}
+
+static void looked_up(struct job *j)
+{
+	struct peer_name *p = OWNER(j, struct peer_name, job);
+	struct client *c = p->client;
+	char address[INET6_ADDRSTRLEN] = "";
+
+	p->pending = false;
+	p->all->naming--;
+	if (!*p->host)
+		getnameinfo((const struct sockaddr *)&p->at, p->len, address, sizeof address, NULL, 0,
+			NI_NUMERICHOST);
+	log_hello(p->all, &p->who, *p->host ? p->host : address, p->port);
+	if (!c) {
+		free(p);
+		return;
+	}
+	p = realloc(p, offsetof(struct peer_name, host) + strlen(p->host) + 1);
+	if (p)
+		c->peer = p;    /* the name alone is kept */
+}
+
+/* The connect line is written when the name is known.  Where names come slowly, only so many are
+ * waited for. */
+static bool find_name(struct client *c, const struct sockaddr_storage *peer)
 {
 	struct clients *all = c->all;
-	char host[INET6_ADDRSTRLEN], port[8], detail[96];
 
-	if (all->conf->log_connections) {
+	if (!all->conf->log_hostname || c->family == AF_UNIX || all->naming >= NAMING_MAX)
+		return false;
+	if (!all->conf->log_connections && !all->conf->log_disconnections)
+		return false;
+	struct peer_name *p = calloc(1, sizeof *p);
+	if (!p)
+		return false;
+	*p = (struct peer_name){ .job = { NULL, look_up, looked_up }, .all = all, .client = c,
+		.who = { "child", NULL, NULL, 0 }, .at = *peer, .pending = true,
+		.len = c->family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6) };
+	snprintf(p->port, sizeof p->port, "%u", c->port);
+	if (loop_job(all->loop, LANE_PEERS, &p->job) < 0) {
+		free(p);
+		return false;
+	}
+	c->peer = p;
+	all->naming++;
+	return true;
+}
+
+static void greet(struct client *c, const struct sockaddr_storage *peer)
+{
+	struct clients *all = c->all;
+	char host[INET6_ADDRSTRLEN], port[8];
+
+	if (!find_name(c, peer)) {
 		client_peer(c, host, sizeof host, port, sizeof port);
-		snprintf(detail, sizeof detail, "connecting host=%s%s%s", host, *port ? " port=" : "", port);
-		log_write(all->log, &c->who, LEVEL_LOG, detail, NULL, "new connection received");
+		log_hello(all, &c->who, host, port);
 	}
 	if (all->draining)
 		client_refuse(c, "57P03", "the database system is shutting down", NULL, NULL);
@@ -479,6 +571,8 @@ void client_accept(struct clients *all, int fd, const struct sockaddr_storage *p
 	c->task.run = go_on;
 	c->timer.fire = due;
 	c->borrower.ops = &borrower_ops;
+	c->borrower.who = &c->who;
+	c->who.app = "child";           /* as Pgpool-II calls who has not said its name */
 	c->since = c->active = loop_now(all->loop);
 	note_peer(c, peer);
 	if (conn_open(all->net, &c->conn, fd, POLLIN, readable) < 0) {
@@ -493,7 +587,7 @@ void client_accept(struct clients *all, int fd, const struct sockaddr_storage *p
 	all->open++;
 	if (all->conf->authentication_timeout)
 		timer_set(all->loop, &c->timer, all->conf->authentication_timeout * 1000);
-	greet(c);
+	greet(c, peer);
 }
 
 int clients_init(struct clients *all)

@@ -45,6 +45,7 @@ struct clients {
 	struct recent *recent;                  /* RECENT_STATEMENTS of them */
 	uint64_t writers[64];                   /* keys of statements that a replica refused: 25006 */
 	unsigned nwriters;
+	unsigned naming;                        /* look-ups of peers' names under way */
 };
 
 enum client_phase {
@@ -94,6 +95,7 @@ struct client {
 	uint8_t hellos;                         /* SSLRequest and GSSENCRequest packets so far */
 	bool primary_once;                      /* the next request goes to the primary */
 	bool copying;                           /* COPY FROM STDIN: the last request takes data */
+	uint32_t copied;                        /* CopyData messages so far, for log_client_messages */
 	bool paused;                            /* its servers are not read: it is slow */
 	uint8_t pins;
 	bool lost_request;                      /* a server broke under a request that cannot run again */
@@ -119,6 +121,7 @@ struct client {
 	int64_t since, active;                  /* accepted; last heard of */
 	struct login *login;
 	struct log_who who;
+	struct peer_name *peer;                 /* log_hostname: being looked up, or known */
 	uint8_t address[16];                    /* of the peer */
 	uint16_t port;
 	uint16_t family;
@@ -156,6 +159,8 @@ void client_leave(struct client *c);
 
 /* Sends built bytes. */
 void client_say(struct client *c, const struct put *o);
+
+/* Tells it with a NOTICE, which client_min_messages may forbid, and the log. */
 void client_notice(struct client *c, const char *message);
 
 /* Goes on with kept bytes at the end of this turn. */

@@ -553,9 +553,9 @@ static void check_destination(struct loader *l)
 	const struct conf_list *d = &l->c->log_destination;
 
 	for (size_t i = 0; i < d->n; i++)
-		if (strcasecmp(d->item[i], "stderr"))
-			tell(l, LEVEL_WARNING, "\"log_destination\": the log goes to stderr, "
-				"not to \"%.*s\"", CONF_QUOTED, d->item[i]);
+		if (strcasecmp(d->item[i], "stderr") && strcasecmp(d->item[i], "syslog"))
+			tell(l, LEVEL_WARNING, "\"log_destination\": the log goes to stderr or "
+				"syslog, not to \"%.*s\"", CONF_QUOTED, d->item[i]);
 }
 
 struct conf *conf_load(const char *path, char *const *environ_, const struct conf_messages *m)

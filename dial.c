@@ -430,6 +430,8 @@ static void logged_in(struct server *s)
 
 static void login_message(struct server *s, struct msg *m)
 {
+	if (s->all->conf->log_backend_messages)
+		server_log_message(s, m->type);
 	switch (m->type) {
 	case 'R':
 		authentication(s, m);

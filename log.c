@@ -5,7 +5,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define DEFAULT_PREFIX "%m: %a pid %p: "
@@ -14,10 +16,13 @@ enum {
 	PREFIX_MAX = 256,
 	PADDING_MAX = 100,
 	LINE_ROOM = PREFIX_MAX + 16 + LOG_TEXT_MAX,
-	RECORD_MAX = 1 + 3 * LINE_ROOM
+	RECORD_MAX = 1 + 4 * LINE_ROOM,
+	SYSLOG_PIECE = 900,                     /* bytes of text in one datagram: receivers cut at 1024 */
+	LOCAL0 = 16                             /* syslog's number of the facility */
 };
 
-/* A record being built.  What does not fit is left out; there is room for three lines. */
+/* A record being built, behind a line feed that ends a torn line.  What does not fit is left out;
+ * there is room for four lines. */
 struct record {
 	size_t n;
 	char at[RECORD_MAX];
@@ -236,25 +241,235 @@ void log_open(struct log *l)
 		fcntl(STDERR_FILENO, F_SETFL, fcntl(STDERR_FILENO, F_GETFL) | O_NONBLOCK);
 }
 
-static void write_record(struct log *l, const struct record *r)
+/* The record, from its second byte on, or from the line feed that ends a torn line. */
+static bool put_out(struct log *l, bool file, const struct record *r)
 {
-	ssize_t n;
+	bool *torn = file ? &l->file_torn : &l->torn;
+	const char *p = r->at + !*torn;
+	size_t n = r->n - !*torn;
+	ssize_t done;
 
-	do
-		n = write(l->fd ? l->fd : STDERR_FILENO, r->at, r->n);
-	while (n < 0 && errno == EINTR);
+	if (file)
+		done = log_file_write(&l->file, p, n);
+	else
+		do
+			done = write(l->fd ? l->fd : STDERR_FILENO, p, n);
+		while (done < 0 && errno == EINTR);
 
-	if (n == (ssize_t)r->n)
-		l->torn = false;
-	else {
-		l->dropped++;
-		if (n > 0)
-			l->torn = r->at[n - 1] != '\n';
+	if (done == (ssize_t)n) {
+		*torn = false;
+		return true;
 	}
+	if (done > 0)
+		*torn = p[done - 1] != '\n';
+	return false;
 }
 
-void log_write(struct log *l, struct log_who *who, enum level v, const char *detail,
-	const char *hint, const char *fmt, ...)
+static void begin_record(struct record *r)
+{
+	r->n = 0;
+	put(r, "\n", 1);
+}
+
+/* Something about the log itself, for which stderr is left. */
+static void complain(struct log *l, const char *what, const char *path, const char *instead)
+{
+	const char *why = strerror(errno);
+	char text[PATH_MAX + 128];
+	struct record r;
+
+	if (!log_wants(l, LEVEL_WARNING))
+		return;
+	l->lines++;
+	begin_record(&r);
+	snprintf(text, sizeof text, "could not %s \"%s\": %s", what, path, why);
+	put_line(&r, l, NULL, log_level_name(LEVEL_WARNING), text);
+	if (l->verbosity != VERBOSITY_TERSE)
+		put_line(&r, l, NULL, "DETAIL", instead);
+	l->dropped += !put_out(l, false, &r);
+}
+
+/* --- syslog -------------------------------------------------------------- */
+
+static const char *syslog_path = "/dev/log";
+
+static void syslog_close(struct log *l)
+{
+	if (l->syslog)
+		close(l->syslog);
+	l->syslog = 0;
+}
+
+static bool syslog_open(struct log *l)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	time_t now = time(NULL);
+
+	if (l->syslog)
+		return true;
+	if (now < l->syslog_again)
+		return false;
+	l->syslog_again = now + 1;
+	snprintf(un.sun_path, sizeof un.sun_path, "%s", syslog_path);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && connect(fd, (const struct sockaddr *)&un, sizeof un) == 0) {
+		l->syslog = fd;
+		l->syslog_told = false;
+		return true;
+	}
+	if (!l->syslog_told)
+		complain(l, "reach syslog at", syslog_path, "the log goes to stderr until it is there");
+	l->syslog_told = true;
+	if (fd >= 0)
+		close(fd);
+	return false;
+}
+
+static int syslog_severity(enum level v)
+{
+	static const char severities[] = {
+		[LEVEL_LOG] = 6, [LEVEL_INFO] = 6, [LEVEL_NOTICE] = 5, [LEVEL_WARNING] = 5,
+		[LEVEL_ERROR] = 4, [LEVEL_FATAL] = 3, [LEVEL_PANIC] = 2
+	};
+
+	return v < LEVEL_LOG ? 7 : severities[v];
+}
+
+/* A syslog that was started anew has another socket. */
+static bool syslog_send(struct log *l, const char *p, size_t n)
+{
+	for (int i = 0; i < 2 && syslog_open(l); i++) {
+		if (send(l->syslog, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+			return true;
+		if (errno == EAGAIN || errno == ENOBUFS) {
+			l->dropped++;
+			return true;
+		}
+		syslog_close(l);
+		l->syslog_again = 0;
+	}
+	return false;
+}
+
+/* How much of the n bytes of a line is one piece: up to a blank if there is one. */
+static size_t piece_of(const char *p, size_t n)
+{
+	size_t cut = SYSLOG_PIECE;
+
+	if (n <= SYSLOG_PIECE)
+		return n;
+	while (cut > SYSLOG_PIECE / 2 && p[cut] != ' ')
+		cut--;
+	if (p[cut] == ' ')
+		return cut;
+	cut = SYSLOG_PIECE;
+	while (cut > 1 && (p[cut] & 0xc0) == 0x80)
+		cut--;
+	return cut;
+}
+
+/* RFC 3164, as syslog(3) sends it.  False: syslog cannot be reached. */
+static bool put_syslog(struct log *l, enum level v, const struct record *r)
+{
+	const char *p = r->at + 1, *end = r->at + r->n;
+	bool several = end - p - 1 > SYSLOG_PIECE || memchr(p, '\n', (size_t)(end - p - 1));
+	char out[SYSLOG_PIECE + 256], stamp[24];
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (!localtime_r(&now, &tm) || !strftime(stamp, sizeof stamp, "%b %e %T", &tm))
+		stamp[0] = '\0';
+	l->syslog_records++;
+	for (int i = 1; p < end; i++) {
+		const char *lf = memchr(p, '\n', (size_t)(end - p));
+		size_t line = (size_t)((lf ? lf : end) - p), n = piece_of(p, line);
+		int head = snprintf(out, 240, "<%d>%s %.80s[%ld]: [%lu",
+			(LOCAL0 + l->facility) * 8 + syslog_severity(v), stamp,
+			l->ident ? l->ident : "pgpool", l->pid, l->syslog_records);
+
+		head += snprintf(out + head, 16, several ? "-%d] " : "] ", i);
+		memcpy(out + head, p, n);
+		if (!syslog_send(l, out, (size_t)head + n))
+			return false;
+		p += n + (n == line || p[n] == ' ');
+	}
+	return true;
+}
+
+/* --- files --------------------------------------------------------------- */
+
+static void file_failed(struct log *l)
+{
+	complain(l, l->file.fd ? "go on to a new log file in" : "open a log file in",
+		l->file.directory, l->file.fd ? "the log goes on in the old one"
+		: "the log goes to stderr");
+}
+
+/* False: stderr has to do. */
+static bool put_file(struct log *l, const struct record *r)
+{
+	if (!l->file.fd)
+		return false;
+	if (log_file_turn(&l->file, time(NULL)) < 0)
+		file_failed(l);
+	return put_out(l, true, r);
+}
+
+int log_rotate(struct log *l)
+{
+	if (!l->collect || !(l->to & LOG_TO_STDERR)) {
+		errno = EINVAL;
+		return -1;
+	}
+	return log_file_open(&l->file, time(NULL));
+}
+
+static void apply_files(struct log *l)
+{
+	char pattern[PATH_MAX];
+
+	if (!l->collect || !(l->to & LOG_TO_STDERR)) {
+		log_file_close(&l->file);
+		return;
+	}
+	snprintf(pattern, sizeof pattern, "%s/%s", l->file.directory, l->file.filename);
+	if (l->file.fd && !strcmp(pattern, l->pattern)) {
+		log_file_aged(&l->file, time(NULL));
+		return;
+	}
+	if (log_file_open(&l->file, time(NULL)) < 0)
+		file_failed(l);
+	else
+		memcpy(l->pattern, pattern, sizeof pattern);
+}
+
+void log_apply(struct log *l)
+{
+	if (!l->to)
+		l->to = LOG_TO_STDERR;
+	if (!l->pid)
+		l->pid = getpid();
+	if (!(l->to & LOG_TO_SYSLOG))
+		syslog_close(l);
+	l->syslog_again = 0;
+	l->syslog_told = false;
+	apply_files(l);
+}
+
+/* --- a record ------------------------------------------------------------ */
+
+static void write_record(struct log *l, enum level v, const struct record *r)
+{
+	bool syslog = (l->to & LOG_TO_SYSLOG) && put_syslog(l, v, r);
+
+	if (syslog && !(l->to & LOG_TO_STDERR))
+		return;
+	if (!put_file(l, r))
+		l->dropped += !put_out(l, false, r);
+}
+
+void log_record(struct log *l, struct log_who *who, enum level v, const char *place,
+	const char *detail, const char *hint, const char *fmt, ...)
 {
 	char text[LOG_TEXT_MAX + 8];    /* longer than what is kept, so that cutting shows */
 	struct record r;
@@ -263,7 +478,7 @@ void log_write(struct log *l, struct log_who *who, enum level v, const char *det
 
 	if (!log_wants(l, v))
 		return;
-	r.n = 0;
+	begin_record(&r);
 	if (!l->pid)
 		l->pid = getpid();
 	(*(who ? &who->lines : &l->lines))++;
@@ -273,13 +488,13 @@ void log_write(struct log *l, struct log_who *who, enum level v, const char *det
 		text[0] = '\0';
 	va_end(args);
 
-	if (l->torn)
-		put(&r, "\n", 1);
 	put_line(&r, l, who, log_level_name(v), text);
 	if (detail && l->verbosity != VERBOSITY_TERSE)
 		put_line(&r, l, who, "DETAIL", detail);
 	if (hint && l->verbosity != VERBOSITY_TERSE)
 		put_line(&r, l, who, "HINT", hint);
-	write_record(l, &r);
+	if (l->verbosity == VERBOSITY_VERBOSE)
+		put_line(&r, l, who, "LOCATION", place);
+	write_record(l, v, &r);
 	errno = saved;
 }

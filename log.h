@@ -1,10 +1,11 @@
 /* log.h - log lines in Pgpool-II's format.
  *
- * A record is one write(2) to stderr:
+ * A record goes out whole, in one write(2):
  *
  *      <prefix>SEVERITY:  message
  *      <prefix>DETAIL:  what exactly          only when given and not terse
  *      <prefix>HINT:  what to do              likewise
+ *      <prefix>LOCATION:  file:line           only when verbose
  *
  * The prefix is the parameter log_line_prefix, default "%m: %a pid %p: ":
  *
@@ -21,15 +22,23 @@
  * cannot forge a line or reach a terminal.  A text longer than LOG_TEXT_MAX bytes is cut
  * between two characters and ends in "...".
  *
+ * It goes to stderr, to syslog, or to both.  With `collect` files take the place of stderr.  What
+ * cannot be reached - no syslog, a directory that is not writable, a full disk - is told of once,
+ * on stderr, which then gets the records instead.
+ *
+ * syslog gets each line as a datagram of its own, and lines longer than 900 bytes in pieces:
+ * "[record] text", or "[record-piece] text" when there are several.
+ *
  * Writing never waits: what a descriptor without room does not take is dropped and counted
  * (see log_open).  errno is left as it was.
  *
  * One struct log per program, passed explicitly; it belongs to one thread.  The zero value
- * is valid: every level, tersely, with the default prefix, to stderr.  VERBOSITY_VERBOSE writes
- * what VERBOSITY_DEFAULT writes.
+ * is valid: every level, tersely, with the default prefix, to stderr.
  */
 #ifndef LOG_H
 #define LOG_H
+
+#include "log_file.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -65,10 +74,17 @@ enum verbosity { VERBOSITY_WORDS(LOG_WORD, LOG_ALIAS) };
 
 enum { LOG_TEXT_MAX = 8192 };
 
+enum { LOG_TO_STDERR = 1, LOG_TO_SYSLOG = 2 };
+
 struct log {
 	const char *prefix;             /* log_line_prefix; the caller's, NULL is the default */
 	enum level min;                 /* log_min_messages */
 	enum verbosity verbosity;       /* log_error_verbosity */
+	unsigned to;                    /* LOG_TO_ bits of log_destination; 0: stderr */
+	int facility;                   /* syslog_facility: 0 is LOCAL0 */
+	const char *ident;              /* syslog_ident; NULL is "pgpool" */
+	bool collect;                   /* logging_collector: file instead of stderr */
+	struct log_file file;
 	int fd;                         /* 0 means 2, stderr */
 	unsigned long lines;            /* records of the program itself */
 	unsigned long dropped;          /* records lost or cut because nobody read them */
@@ -77,7 +93,12 @@ struct log {
 	long pid;
 	time_t second;                  /* which second `clock` shows */
 	char clock[24];
-	bool torn;                      /* the last write ended inside a line */
+	bool torn, file_torn;           /* the last write ended inside a line */
+	char pattern[PATH_MAX];         /* of the file that is open */
+	int syslog;                     /* 0: not connected */
+	time_t syslog_again;            /* no connecting is tried before */
+	bool syslog_told;               /* that it cannot be reached */
+	unsigned long syslog_records;
 };
 
 /* Whose record it is.  The strings are the caller's; NULL prints [unknown]. */
@@ -98,10 +119,24 @@ const char *log_level_name(enum level v);
  * important than ERROR and less than FATAL.  Cheap: ask before building costly arguments. */
 bool log_wants(const struct log *l, enum level v);
 
+/* After the settings were changed: opens and closes what they ask for.  The strings are the caller's
+ * and are read until they are exchanged. */
+void log_apply(struct log *l);
+
+/* Goes on to a new file now, if its name is another one; or comes back to a name whose file was
+ * moved away.  -1 and errno: it cannot be opened, or no file is wanted (EINVAL). */
+int log_rotate(struct log *l);
+
 /* Writes one record if log_wants() it.  who = NULL is the program itself ("main"); detail and
- * hint may be NULL.  fmt is for the message only. */
+ * hint may be NULL.  The arguments after them are printf's, for the message only. */
+#define log_write(l, who, v, detail, hint, ...) \
+	log_record(l, who, v, __FILE__ ":" LOG_NUMBER(__LINE__), detail, hint, __VA_ARGS__)
+#define LOG_NUMBER(line) LOG_NUMBER_TEXT(line)
+#define LOG_NUMBER_TEXT(line) #line
+
 __attribute__((cold))
-void log_write(struct log *l, struct log_who *who, enum level v, const char *detail,
-	const char *hint, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+void log_record(struct log *l, struct log_who *who, enum level v, const char *place,
+	const char *detail, const char *hint, const char *fmt, ...)
+	__attribute__((format(printf, 7, 8)));
 
 #endif

@@ -578,8 +578,7 @@ static int identify(struct client *c, const struct startup *s)
 	c->login->client = c;
 	c->who.user = account(c)->user;
 	c->who.database = account(c)->database;
-	if (*c->borrower.profile->application_name)
-		c->who.app = c->borrower.profile->application_name;
+	c->who.app = *c->borrower.profile->application_name ? c->borrower.profile->application_name : NULL;
 	return 0;
 }
 

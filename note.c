@@ -1,6 +1,7 @@
 /* note.c - what a request needs before it, and what it will change: statements, settings, logs. */
 #include "query.h"
 
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,15 +10,21 @@
 
 /* --- logging ------------------------------------------------------------- */
 
-static void log_to(struct client *c, const struct server *s, const char *what,
-                   const char *text, size_t len)
+static void log_to(struct client *c, struct request *r, const char *what, const char *text,
+                   size_t len)
 {
 	const struct conf *conf = c->all->conf;
+	const struct server *s = r->server;
 
-	if (conf->log_per_node_statement)
+	if (conf->log_per_node_statement) {
+		if (len) {
+			free(r->text);
+			r->text = strndup(text, LOG_TEXT_MAX / 2);
+		}
 		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL,
 			"DB node id: %d backend pid: %u statement: %s%.*s", s->node->id, s->pid, what,
 			(int)(len > LOG_TEXT_MAX ? LOG_TEXT_MAX : len), text);
+	}
 	if (conf->notice_per_node_statement) {
 		char notice[1024];
 		snprintf(notice, sizeof notice, "DB node id: %d statement: %s%.*s", s->node->id, what,
@@ -34,25 +41,90 @@ bool logs(const struct client *c)
 	       || conf->log_client_messages;
 }
 
+/* What a replica could not answer and the primary is asked again is not told again. */
+static void log_statement(struct client *c, const char *text)
+{
+	if (c->all->conf->log_statement && !c->force)
+		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL, "statement: %s", text);
+}
+
 /* A statement that the proxy answers itself. */
 void log_local(struct client *c, const struct plan *pl)
 {
-	log_message(c, 'Q', pl->text);
-	if (c->all->conf->log_statement)
-		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL, "statement: %s", pl->text);
+	size_t len = strlen(pl->text);
+
+	log_message(c, (struct msg){ 'Q', (const uint8_t *)pl->text,
+		(const uint8_t *)pl->text + len, false });
+	log_statement(c, pl->text);
 }
 
-/* log_client_messages: the message, in Pgpool-II's words. */
-void log_message(struct client *c, char type, const char *detail)
+static void log_unparsed(struct client *c, const struct sql_facts *f, const char *text)
 {
-	static const char *const names[128] = { ['Q'] = "Query", ['P'] = "Parse", ['B'] = "Bind",
-		['D'] = "Describe", ['E'] = "Execute", ['C'] = "Close", ['S'] = "Sync", ['H'] = "Flush",
-		['F'] = "FunctionCall", ['X'] = "Terminate", ['d'] = "CopyData", ['c'] = "CopyDone",
-		['f'] = "CopyFail" };
+	char host[INET6_ADDRSTRLEN], port[8];
 
-	if (c->all->conf->log_client_messages && names[type & 127])
-		log_write(c->all->log, &c->who, LEVEL_LOG, detail, NULL, "%s message from frontend.",
-			names[type & 127]);
+	if ((f->kind != SQL_OTHER && !(f->flags & SQL_UNPARSED)) || c->force)
+		return;
+	client_peer(c, host, sizeof host, port, sizeof port);
+	if (*port)
+		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL,
+			"Unable to parse the query: \"%.*s\" from client %s(%s)", LOG_TEXT_MAX / 2,
+			text, host, port);
+	else
+		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL,
+			"Unable to parse the query: \"%.*s\" from local client", LOG_TEXT_MAX / 2, text);
+}
+
+/* Takes a text that may not be there to its end, and prints what it is called and what it says. */
+static void put_field(char *out, size_t size, size_t *at, const char *name, struct msg *m)
+{
+	size_t n = m->at < m->end ? strnlen((const char *)m->at, (size_t)(m->end - m->at)) : 0;
+	int shown = n < LOG_TEXT_MAX ? (int)n : LOG_TEXT_MAX;
+
+	*at += (size_t)snprintf(out + *at, size - *at, "%s%s: \"%.*s\"", *at ? ", " : "", name, shown,
+		shown ? (const char *)m->at : "");
+	*at = *at < size ? *at : size - 1;
+	m->at += n + (m->at + n < m->end);
+}
+
+/* In Pgpool-II's words; CopyData messages are counted, and told when something else comes. */
+void log_client_message(struct client *c, struct msg m)
+{
+	static const struct { const char *name, *first, *second; } texts[128] = {
+		['Q'] = { "Query", "query", NULL }, ['P'] = { "Parse", "statement", "query" },
+		['B'] = { "Bind", "portal", "statement" }, ['E'] = { "Execute", "portal", NULL },
+		['D'] = { "Describe", "portal", NULL }, ['C'] = { "Close", "portal", NULL },
+		['S'] = { "Sync", NULL, NULL }, ['H'] = { "Flush", NULL, NULL },
+		['F'] = { "FunctionCall", NULL, NULL }, ['X'] = { "Terminate", NULL, NULL },
+		['c'] = { "CopyDone", NULL, NULL }, ['f'] = { "CopyFail", NULL, NULL },
+	};
+	char detail[LOG_TEXT_MAX + 256];
+	int type = m.type & 127;
+	bool statement = false;
+	size_t at = 0;
+
+	if (c->force)
+		return;
+	if (type == 'd') {
+		c->copied++;
+		return;
+	}
+	if (c->copied) {
+		snprintf(detail, sizeof detail, "count: %u", c->copied);
+		log_write(c->all->log, &c->who, LEVEL_LOG, detail, NULL, "CopyData message from frontend.");
+		c->copied = 0;
+	}
+	if (!texts[type].name)
+		return;
+	if (type == 'D' || type == 'C')
+		statement = m.at < m.end && *m.at++ == 'S';
+	if (texts[type].first)
+		put_field(detail, sizeof detail, &at, statement ? "statement" : texts[type].first, &m);
+	if (texts[type].second)
+		put_field(detail, sizeof detail, &at, texts[type].second, &m);
+	if (type == 'F')
+		at = (size_t)snprintf(detail, sizeof detail, "oid: \"%u\"", get_u32(&m));
+	log_write(c->all->log, &c->who, LEVEL_LOG, at ? detail : NULL, NULL,
+		"%s message from frontend.", texts[type].name);
 }
 
 /* --- what a server lacks ------------------------------------------------- */
@@ -325,11 +397,11 @@ static int note_query(struct client *c, struct request *r, const char *text)
 	size_t len = strlen(text), at = 0;
 	struct sql_facts f;
 
-	if (c->all->conf->log_statement)
-		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL, "statement: %s", text);
-	log_to(c, r->server, "", text, len);
+	log_statement(c, text);
+	log_to(c, r, "", text, len);
 	do {
 		sql_classify(&f, text + at, len - at, &c->all->route->rules);
+		log_unparsed(c, &f, text + at);
 		if (note_statement(c, r, &f, text + at, f.next < len - at ? f.next : len - at) < 0)
 			return -1;
 		at += f.next ? f.next : len - at;
@@ -345,8 +417,9 @@ static int note_parse(struct client *c, struct request *r, struct msg *m, struct
 	bool fresh = *name && !names_find(&c->prepared, name);
 	struct sql_facts f;
 
-	log_to(c, r->server, "Parse: ", text, len);
+	log_to(c, r, "Parse: ", text, len);
 	find_facts(c, text, len, &f);
+	log_unparsed(c, &f, text);
 	struct stmt *st = stmt_get(stmts, false, body, body_len, &f);
 	if (!st)
 		return -1;
@@ -391,7 +464,7 @@ static void note_bind(struct client *c, struct request *r, struct msg *m, struct
 	b->text = st ? st->text : b->unnamed && !*name ? b->own_text : NULL;
 	note_portal(c, portal, r->server);
 	b->portal = true;
-	log_to(c, r->server, "Bind: ", b->text ? b->text : "", b->text ? strlen(b->text) : 0);
+	log_to(c, r, "Bind: ", b->text ? b->text : "", b->text ? strlen(b->text) : 0);
 }
 
 /* Without a Bind in this request it goes on with an old portal, whose statement had its effect. */
@@ -400,7 +473,7 @@ static int note_execute(struct client *c, struct request *r, const struct bound 
 	static const struct sql_facts plain = { .kind = SQL_SELECT };
 	const char *text = b->portal && b->text ? b->text : "";
 
-	log_to(c, r->server, "Execute: ", text, strlen(text));
+	log_to(c, r, "Execute: ", text, strlen(text));
 	return note_statement(c, r, *text ? b->facts : &plain, text, strlen(text));
 }
 
@@ -411,7 +484,7 @@ static int note_close(struct client *c, struct request *r, struct msg *m)
 	bool statement = what == 'S' && *name && !m->broken;
 	struct stmt *st = statement ? names_find(&c->prepared, name) : NULL;
 
-	log_to(c, r->server, "C message", "", 0);
+	log_to(c, r, "C message", "", 0);
 	if (request_expect(c->all->servers, r, (struct expect){ '3', false, false,
 	                               statement ? (char *)(uintptr_t)name : NULL, st }) < 0)
 		return -1;
@@ -426,7 +499,6 @@ int note_message(struct client *c, struct request *r, struct msg *m, bool whole,
 	const char *text = m->type == 'Q' && whole && m->end > m->at && !m->end[-1]
 	                   ? (const char *)m->at : NULL;
 
-	log_message(c, m->type, text);
 	switch (m->type) {
 	case 'Q':
 		r->simple = true;
@@ -441,7 +513,10 @@ int note_message(struct client *c, struct request *r, struct msg *m, bool whole,
 	case 'C':
 		return note_close(c, r, m);
 	case 'D':
-		log_to(c, r->server, "D message", "", 0);
+		log_to(c, r, "D message", "", 0);
+		return 0;
+	case 'S':
+		log_to(c, r, "Sync", "", 0);
 		return 0;
 	case 'F':
 		r->simple = true;

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -32,7 +33,7 @@ struct pgpool {
 	const char *command;                    /* instead of a start, or NULL */
 	int stop_signal;                        /* of the command */
 	bool foreground, debug;
-	char pid_file[PATH_MAX];
+	char pid_file[PATH_MAX], log_directory[PATH_MAX];
 	bool has_pid_file;                      /* ours, locked, to be removed */
 	int word;                               /* where the parent waits for our exit status */
 
@@ -56,11 +57,37 @@ struct pgpool {
 
 /* --- configuration ------------------------------------------------------- */
 
+static unsigned log_destinations(const struct conf_list *list)
+{
+	unsigned to = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (!strcasecmp(list->item[i], "syslog"))
+			to |= LOG_TO_SYSLOG;
+		else if (!strcasecmp(list->item[i], "stderr"))
+			to |= LOG_TO_STDERR;
+	return to;
+}
+
 static void set_log(struct pgpool *pg)
 {
-	pg->log.prefix = pg->conf->log_line_prefix;
-	pg->log.min = pg->debug ? LEVEL_DEBUG1 : pg->conf->log_min_messages;
-	pg->log.verbosity = pg->conf->log_error_verbosity;
+	const struct conf *c = pg->conf;
+	struct log *l = &pg->log;
+
+	l->prefix = c->log_line_prefix;
+	l->min = pg->debug ? LEVEL_DEBUG1 : c->log_min_messages;
+	l->verbosity = c->log_error_verbosity;
+	l->to = log_destinations(&c->log_destination);
+	l->facility = c->syslog_facility;
+	l->ident = c->syslog_ident;
+	l->collect = c->logging_collector;
+	l->file.directory = pg->log_directory;
+	l->file.filename = c->log_filename;
+	l->file.mode = (unsigned)c->log_file_mode;
+	l->file.age = c->log_rotation_age * 60;
+	l->file.size = c->log_rotation_size * 1024;
+	l->file.truncate = c->log_truncate_on_rotation;
+	log_apply(l);
 }
 
 static void check_nodes(struct pgpool *pg)
@@ -90,6 +117,7 @@ static void reload(struct pgpool *pg)
 		return;
 	}
 	conf_keep_start(fresh.conf, pg->conf, &m);
+	setup_path(&fresh, fresh.conf->log_directory, pg->log_directory);
 	route_free(&pg->route);
 	pg->route = route;
 	nodes_reload(pg->nodes, fresh.conf);
@@ -413,6 +441,7 @@ static int start(struct pgpool *pg)
 	if (status)
 		return status;
 	setup_path(&s, s.conf->pid_file_name, pg->pid_file);
+	setup_path(&s, s.conf->log_directory, pg->log_directory);
 	pg->conf = s.conf;
 	pg->passwd = s.passwd;
 	pg->hba = s.hba;

@@ -1,6 +1,7 @@
 /* plan.c - reading a request without side effects: what is in it, and where it may go. */
 #include "query.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -127,6 +128,22 @@ bool is_write(const struct client *c, const struct sql_facts *f, const char *tex
 	return !route_gate(c->all->route, f) && route_writes(f);
 }
 
+/* A request that has to wait is planned, and told, again. */
+__attribute__((cold))
+static void log_why(struct client *c, const struct sql_facts *f, const char *text, size_t len)
+{
+	const char *why = route_why(&c->session, f, text, len);
+	char detail[LOG_TEXT_MAX];
+
+	if (!why)
+		return;
+	snprintf(detail, sizeof detail, "destination = %d for query= \"%.*s\"",
+		nodes_primary(c->all->servers->nodes)->id, (int)(len < LOG_TEXT_MAX ? len : LOG_TEXT_MAX),
+		text);
+	log_write(c->all->log, &c->who, LEVEL_DEBUG1, detail, NULL, "could not load balance because %s",
+		why);
+}
+
 /* What one statement asks of the request's place. */
 static void plan_statement(struct client *c, struct plan *pl, const struct sql_facts *f,
                            const char *text, size_t len)
@@ -140,7 +157,10 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	else if (reads)
 		reads = route_reads(rt, &c->session, text, len)
 		        && !(f->kind == SQL_SHOW && asks_for_role(text, f));
-	pl->notes |= has_effect(f) || touches_name(f);
+	if (!reads && log_wants(c->all->log, LEVEL_DEBUG1))
+		log_why(c, executed ? &executed->facts : f, executed ? executed->text : text,
+			executed ? executed->query_len : len);
+	pl->notes |= has_effect(f) || touches_name(f) || (f->flags & SQL_UNPARSED);
 	pl->alone |= f->kind == SQL_COPY_FROM;
 	pl->rolls_back_to |= f->kind == SQL_ROLLBACK_TO;
 	if (f->kind == SQL_BEGIN && !(f->flags & (SQL_READ_WRITE | SQL_SERIALIZABLE)))

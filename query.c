@@ -124,6 +124,7 @@ static int note_request(struct client *c, struct request *r, const uint8_t *p, c
 
 	for (size_t at = 0; at < pl->len; ) {
 		at += (size_t)wire_next(&m, p + at, pl->len - at, MESSAGE_MAX);
+		log_message(c, m);
 		if (note_message(c, r, &m, true, &b) < 0)
 			return -1;
 	}
@@ -274,9 +275,10 @@ static struct server *choose_server(struct client *c, const struct plan *pl)
 /* What the proxy can answer itself, with nothing in flight. */
 static bool answer_here(struct client *c, const struct plan *pl)
 {
-	if (pl->only_sync)
+	if (pl->only_sync) {
+		log_message(c, (struct msg){ .type = 'S' });
 		say_ready(c);
-	else if (pl->simple && !pl->owed && pl->text && (begin_here(c, pl) || end_here(c, pl)))
+	} else if (pl->simple && !pl->owed && pl->text && (begin_here(c, pl) || end_here(c, pl)))
 		log_local(c, pl);
 	else
 		return false;
@@ -342,6 +344,7 @@ static long append_message(struct client *c, const uint8_t *p, size_t n)
 		return BLOCKED;
 	if (n < needed(m.type, size))
 		return MORE;
+	log_message(c, m);
 	if (note_appended(c, r, &m, p, there, there == size) < 0)
 		return out_of_memory(c);
 	c->left = (uint32_t)(size - there);
@@ -357,8 +360,7 @@ static long copy_message(struct client *c, const uint8_t *p, size_t n)
 
 	if (c->inflight && !server_takes(c->last->server))
 		return BLOCKED;
-	if (there == size || *p == 'd')
-		log_message(c, (char)*p, NULL);
+	log_message(c, (struct msg){ .type = (char)*p });
 	c->left = (uint32_t)(size - there);
 	if (c->inflight) {
 		if (*p != 'd' && !c->copying)
@@ -375,12 +377,20 @@ static long skip_message(struct client *c, const uint8_t *p, size_t n)
 {
 	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
 
+	log_message(c, (struct msg){ (char)*p, p + WIRE_HEADER, p + there, false });
 	c->left = (uint32_t)(size - there);
 	if (*p == 'S') {
 		c->skip = false;
 		say_ready(c);
 	}
 	return (long)there;
+}
+
+/* A Sync or Flush that changes nothing. */
+static long drop_message(struct client *c, const uint8_t *p)
+{
+	log_message(c, (struct msg){ .type = (char)*p });
+	return WIRE_HEADER;
 }
 
 static long step(struct client *c, const uint8_t *p, size_t n)
@@ -391,7 +401,7 @@ static long step(struct client *c, const uint8_t *p, size_t n)
 	if (len < 4 || len > MESSAGE_MAX)
 		return client_refuse(c, "08P01", "invalid message length", NULL, NULL);
 	if (*p == 'X') {
-		log_message(c, 'X', NULL);
+		log_message(c, (struct msg){ .type = 'X' });
 		if (c->copying && c->inflight)
 			conn_put(c->all->net, &c->last->server->conn, p, WIRE_HEADER);
 		c->ended = true;
@@ -402,13 +412,13 @@ static long step(struct client *c, const uint8_t *p, size_t n)
 	/* What is no data ends COPY with an error, which is all the answer it gets. */
 	bool data = *p == 'd' || *p == 'c' || *p == 'f' || (c->copying && *p != 'S' && *p != 'H');
 	if (c->copying && (*p == 'S' || *p == 'H'))
-		return n < 5 ? MORE : 5;
+		return drop_message(c, p);
 	if (c->inflight && c->last->open)
 		return append_message(c, p, n);
 	if (data)
 		return copy_message(c, p, n);
 	if (*p == 'H')
-		return 5;       /* whatever is in flight has its Sync, which flushes */
+		return drop_message(c, p);      /* whatever is in flight has its Sync, which flushes */
 	return dispatch(c, p, n);
 }
 

@@ -109,8 +109,16 @@ int agree_on_name(struct client *c, struct server *s, const struct plan *pl);
 int note_message(struct client *c, struct request *r, struct msg *m, bool whole, struct bound *b);
 void must_work(struct request *r, bool ok);
 bool logs(const struct client *c);
-void log_message(struct client *c, char type, const char *detail);
+__attribute__((cold))
+void log_client_message(struct client *c, struct msg m);
 void log_local(struct client *c, const struct plan *pl);
+
+/* log_client_messages: a message that came; of a long one maybe only the beginning. */
+static inline void log_message(struct client *c, struct msg m)
+{
+	if (c->all->conf->log_client_messages)
+		log_client_message(c, m);
+}
 
 /* reply.c */
 int reapply(struct client *c, struct server *s);

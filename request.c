@@ -47,6 +47,7 @@ void request_free(struct servers *all, struct request *r)
 {
 	if (r->expect)
 		drop_expects(all, r);
+	free(r->text);
 	free(r->copy);
 	free(r->held);
 	while (r->effects) {
@@ -221,6 +222,68 @@ static const uint8_t sorts[256] = {
 	['N'] = ASYNC, ['A'] = ASYNC,
 };
 
+/* --- log_backend_messages ------------------------------------------------ */
+
+static struct log_who *who_of(const struct server *s)
+{
+	return s->borrower ? s->borrower->who : NULL;
+}
+
+static const char *label_of(char type)
+{
+	static const char *const labels[128] = { ['1'] = "ParseComplete", ['2'] = "BindComplete",
+		['3'] = "CloseComplete", ['A'] = "NotificationResponse", ['C'] = "CommandComplete",
+		['D'] = "DataRow", ['E'] = "ErrorResponse", ['G'] = "CopyInResponse",
+		['H'] = "CopyOutResponse", ['I'] = "EmptyQueryResponse", ['K'] = "BackendKeyData",
+		['N'] = "NoticeResponse", ['R'] = "AuthenticationRequest", ['S'] = "ParameterStatus",
+		['T'] = "RowDescription", ['V'] = "FunctionCallResponse", ['W'] = "CopyBothResponse",
+		['Z'] = "ReadyForQuery", ['c'] = "CopyDone", ['d'] = "CopyData", ['n'] = "NoData",
+		['s'] = "PortalSuspended", ['t'] = "ParameterDescription",
+		['v'] = "NegotiateProtocolVersion" };
+	const char *label = labels[type & 127];
+
+	return label ? label : "Unknown";
+}
+
+/* ReadyForQuery is never counted, so that nothing is left to tell when a reply is over. */
+void server_log_message(struct server *s, char type)
+{
+	struct log *log = s->all->log;
+	bool terse = s->all->conf->log_backend_messages == BACKEND_MESSAGES_TERSE;
+
+	if (terse && type == s->logged && type != 'Z') {
+		s->repeated++;
+		return;
+	}
+	if (s->repeated)
+		log_write(log, who_of(s), LEVEL_LOG, NULL, NULL,
+			"last %s message from backend %d repeated %u times", label_of(s->logged),
+			s->node->id, s->repeated);
+	s->repeated = 0;
+	s->logged = type;
+	log_write(log, who_of(s), LEVEL_LOG, NULL, NULL, "%s message from backend %d",
+		label_of(type), s->node->id);
+}
+
+/* The messages of which server_replies() will take at least the beginning from p[0..n). */
+__attribute__((cold))
+static void log_messages(struct server *s, const uint8_t *p, size_t n)
+{
+	const uint8_t *end = p + n;
+
+	p += s->left < n ? s->left : n;
+	while (end - p >= WIRE_HEADER) {
+		size_t size = (size_t)wire_u32(p + 1) + 1, there = (size_t)(end - p);
+		bool streams = sorts[*p] == STREAM || sorts[*p] == STEP;
+		if (size < WIRE_HEADER || (!streams && there < size && there < WHOLE_MAX))
+			return;
+		server_log_message(s, (char)*p);
+		p += there < size ? there : size;
+	}
+}
+
+/* --- whole messages ------------------------------------------------------ */
+
 static void farewell(struct server *s, const uint8_t *body, size_t len)
 {
 	free(s->farewell);
@@ -324,6 +387,18 @@ static void translate_pid(const struct server *s, uint8_t *p)
 		}
 }
 
+/* log_per_node_statement: the server has something to say about a statement. */
+__attribute__((cold))
+static void log_complaint(const struct server *s, const struct request *r, const uint8_t *body,
+                          size_t len)
+{
+	const char *text = wire_field(body, len, 'M');
+
+	log_write(s->all->log, who_of(s), LEVEL_LOG, NULL, NULL,
+		"pool_send_and_wait: Error or notice message from backend: DB node id: %d backend pid: %u"
+		" statement: \"%s\" message: \"%s\"", s->node->id, s->pid, r->text, text ? text : "");
+}
+
 /* Takes one message that must be seen whole from p; returns how far it got, or NULL when more
  * bytes are needed.  *from is the beginning of what is to be passed on. */
 static uint8_t *take_whole(struct server *s, uint8_t *p, uint8_t *end, uint8_t **from)
@@ -338,6 +413,8 @@ static uint8_t *take_whole(struct server *s, uint8_t *p, uint8_t *end, uint8_t *
 		there = size;
 	if (type == 'A' && there > WIRE_HEADER + 4)
 		translate_pid(s, p + WIRE_HEADER);
+	if ((type == 'E' || type == 'N') && r && r->text)
+		log_complaint(s, r, p + WIRE_HEADER, there - WIRE_HEADER);
 	if (!r || (sorts[*p] == ASYNC && !r->ops->bytes)) {
 		unasked(s, p, there);
 		*from = p + there;
@@ -376,6 +453,8 @@ void server_replies(struct server *s, uint8_t *p, size_t n)
 {
 	uint8_t *end = p + n, *from = p;
 
+	if (s->all->conf->log_backend_messages)
+		log_messages(s, p, n);
 	if (s->left) {
 		size_t take = s->left < n ? s->left : n;
 		s->left -= (uint32_t)take;

@@ -87,6 +87,17 @@ bool route_reads(const struct route *rt, const struct session *s, const char *te
 	return !mentions_list(&s->temporary, text, len);
 }
 
+const char *route_why(const struct session *s, const struct sql_facts *f, const char *text, size_t len)
+{
+	if (f->kind != SQL_SELECT)
+		return NULL;
+	if (f->flags & SQL_FUNCTION)
+		return "writing functions are used";
+	if (f->flags & SQL_CATALOG)
+		return "systems catalogs are used";
+	return mentions_list(&s->temporary, text, len) ? "temporary tables are used" : NULL;
+}
+
 bool route_writes(const struct sql_facts *f)
 {
 	switch (f->kind) {

@@ -43,6 +43,10 @@ bool route_gate(const struct route *rt, const struct sql_facts *f);
 /* May a statement that passed the gate run there now, as the session stands? */
 bool route_reads(const struct route *rt, const struct session *s, const char *text, size_t len);
 
+/* Why a SELECT may not, in Pgpool-II's words for the log; NULL for what it has no words for. */
+const char *route_why(const struct session *s, const struct sql_facts *f, const char *text,
+                      size_t len);
+
 /* Does a statement that did not pass the gate count as a write for what follows? */
 bool route_writes(const struct sql_facts *f);
 

@@ -100,6 +100,7 @@ struct borrower {
 	const struct borrower_ops *ops;
 	struct profile *profile;                /* the session's; counted by the owner */
 	const char *secret;                     /* a clear password to log in with, not yet proved */
+	struct log_who *who;                    /* whose messages its servers' are in the log */
 
 	/* server.c's own, while it waits: */
 	struct borrower *next;
@@ -173,6 +174,7 @@ struct request {
 	/* query.c's. */
 	struct effect *effects;
 	uint32_t executes;                      /* statements that will answer with a CommandComplete */
+	char *text;                             /* what errors and notices are logged with, or NULL */
 	uint8_t *copy, *held;                   /* the request itself; the reply so far */
 	uint32_t copy_len, held_len;
 	bool simple;                            /* a Query or FunctionCall ends it, not a Sync */
@@ -236,6 +238,8 @@ struct server {
 	bool probe;                             /* asks whether the node answers, nothing else */
 	unsigned reset_left, sessions, cancels;
 	uint32_t orphaned;                      /* bytes of replies dropped */
+	char logged;                            /* type of the message that was logged last, and */
+	uint32_t repeated;                      /* how many of that type followed */
 
 	struct server *next_idle, *prev_idle;           /* of the account */
 	struct server *next_rest, *prev_rest;           /* of the node */
@@ -278,6 +282,10 @@ static inline bool server_takes(const struct server *s) { return !conn_pending(&
 int server_move(struct server *s, const char *sql, void (*then)(struct request *, bool));
 bool request_is_own(const struct request *r);
 void server_readable(struct watch *w, short revents);
+
+/* log_backend_messages: a message came.  To be asked for only if that is on. */
+__attribute__((cold))
+void server_log_message(struct server *s, char type);
 void server_settled(struct server *s);          /* its FIFO ran empty */
 
 /* Connects and logs in; ends in server_ready() or dial_failed -> server_refused(). */

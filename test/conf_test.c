@@ -264,7 +264,7 @@ static void test_keys(void)
 			"\"socket_dir\" is now called \"unix_socket_directories\"" },
 		{ "backend_hostname2 = 'x'", "",
 			"node 2 is left out: \"backend_port2\" is not set" },
-		{ "log_destination = 'stderr, syslog'", "", "not to \"syslog\"" },
+		{ "log_destination = 'syslog, eventlog'", "", "not to \"eventlog\"" },
 		{ "user_redirect_preference_list = 'a:primary, b:standby'", "",
 			"the blank in front of \"b\"" },
 		{ "backend_port0 = 5432\nbackend_weight0 = 0\nbackend_port1 = 5433", "",

@@ -1,5 +1,6 @@
 /* log_test.c - records as they are written,
 	byte by byte; time and pid replaced by what they were. */
+#include "../log_file.c"
 #include "../log.c"
 #include "t.h"
 

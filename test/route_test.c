@@ -38,10 +38,10 @@ void timer_stop(struct loop *l, struct timer *t) { (void)l; t->at = 0; }
 int loop_job(struct loop *l, enum lane lane,
     struct job *j) { (void)l; (void)lane; (void)j; return -1; }
 
-void log_write(struct log *l, struct log_who *who, enum level v, const char *detail,
-	const char *hint, const char *fmt, ...)
+void log_record(struct log *l, struct log_who *who, enum level v, const char *place,
+	const char *detail, const char *hint, const char *fmt, ...)
 {
-	(void)l, (void)who, (void)v, (void)detail, (void)hint, (void)fmt;
+	(void)l, (void)who, (void)v, (void)place, (void)detail, (void)hint, (void)fmt;
 }
 
 static void shout(void *ctx, enum level v, const char *file, int line, const char *text)
