@@ -21,7 +21,7 @@ SAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omi
 SOURCES = pgpool.c command.c setup.c image.c pidfile.c tools.c listen.c client.c login.c query.c \
           plan.c note.c reply.c script.c route.c server.c request.c dial.c account.c node.c stmt.c \
           auth.c passwd.c passwd_key.c hba.c conn.c loop.c wire.c sql.c sql_query.c sql_lex.c \
-          scram.c md5.c base64.c conf.c conf_value.c conf_scan.c log.c log_file.c
+          scram.c md5.c base64.c conf.c conf_value.c conf_scan.c conf_doc.c log.c log_file.c
 OBJECTS = $(SOURCES:%.c=build/%.o)
 
 # BearSSL: Debian keeps its archive per architecture, Alpine in /usr/lib.  Debian's was compiled for

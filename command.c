@@ -217,10 +217,13 @@ static void print_node_row(const struct conf *c, const struct conf_row *row)
 	free(common);
 }
 
+/* What nothing here will ever listen to is left out. */
 static void print_any_row(void *ctx, const struct conf_row *row)
 {
 	const struct conf *c = ctx;
 
+	if (row->effect == EFFECT_USELESS)
+		return;
 	if (row->per_node)
 		print_node_row(c, row);
 	else
@@ -293,6 +296,14 @@ static int show_passwd(const struct sources *from, int number)
 	return 0;
 }
 
+static int settings(const struct sources *from, int number)
+{
+	(void)from;
+	(void)number;
+	conf_document(stdout);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(const struct sources *from, int number);
@@ -302,6 +313,7 @@ static const struct {
 	{ "check", check },
 	{ "show-conf", show_conf },
 	{ "show-passwd", show_passwd },
+	{ "settings", settings },
 };
 
 int command_run(const char *name, const struct sources *from, int stop_signal)

@@ -15,96 +15,52 @@
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 #define VARIABLES "PGPOOL_PARAMS_"
-#define IMAGE_SOCKETS "/var/run/pgpool"
 
 enum {
 	INCLUDE_DEPTH = 10,             /* Pgpool-II's */
 	FILE_MAX = 1 << 20              /* a larger file is not a configuration */
 };
 
-/* Names of Pgpool-II that nothing here listens to; # stands for an index. */
-static const char *const without_effect[] = {
-	"allow_multiple_failover_requests_from_node", "arping_cmd", "arping_path", "auto_failback",
-	"auto_failback_interval", "backend_data_directory#", "black_memqcache_table_list",
-	"cache_safe_memqcache_table_list", "cache_unsafe_memqcache_table_list",
-	"check_unlogged_table", "clear_memqcache_on_escalation", "client_idle_limit_in_recovery",
-	"debug_level", "delay_threshold", "delay_threshold_by_time", "delegate_IP", "delegate_ip",
-	"detach_false_primary", "enable_consensus_with_half_votes", "enable_shared_relcache",
-	"failback_command", "failover_command", "failover_if_affected_tuples_mismatch",
-	"failover_on_backend_shutdown", "failover_require_consensus",
-	"failover_when_quorum_exists", "follow_master_command", "follow_primary_command",
-	"health_check_test", "heartbeat_destination#", "heartbeat_destination_port#",
-	"heartbeat_device#", "heartbeat_hostname#", "heartbeat_port#", "hostname#", "if_cmd_path",
-	"if_down_cmd", "if_up_cmd", "insert_lock", "lobj_lock_table", "log_pcp_processes",
-	"log_standby_delay",
-	"logdir", "master_slave_mode", "master_slave_sub_mode",
-	"max_spare_children", "memory_cache_enabled", "memqcache_auto_cache_invalidation",
-	"memqcache_cache_block_size", "memqcache_expire", "memqcache_max_num_cache",
-	"memqcache_maxcache", "memqcache_memcached_host", "memqcache_memcached_port",
-	"memqcache_method", "memqcache_oiddir", "memqcache_total_size", "min_spare_children",
-	"other_pgpool_hostname#", "other_pgpool_port#", "other_wd_port#", "parallel_mode",
-	"pcp_listen_addresses", "pcp_port", "pcp_socket_dir", "pgpool_port#", "ping_path",
-	"prefer_lower_delay_standby", "print_timestamp", "process_management_mode",
-	"process_management_strategy", "recovery_1st_stage_command", "recovery_2nd_stage_command",
-	"recovery_database", "recovery_password", "recovery_timeout", "recovery_user",
-	"relcache_expire", "relcache_query_target", "relcache_size", "replicate_select",
-	"replication_delay_source_cmd", "replication_delay_source_timeout", "replication_mode",
-	"replication_stop_on_mismatch", "search_primary_node_timeout", "serialize_accept",
-	"ssl_ca_cert", "ssl_ca_cert_dir", "ssl_cert", "ssl_ciphers", "ssl_crl_file",
-	"ssl_dh_params_file", "ssl_ecdh_curve", "ssl_key", "ssl_passphrase_command",
-	"ssl_prefer_server_ciphers",
-	"track_table_mutation_cold_start_duration", "track_table_mutation_max_staleness",
-	"track_table_mutation_table_buckets", "track_table_mutation_table_size",
-	"track_table_mutation_ttl_factor", "trusted_server_command", "trusted_servers",
-	"use_watchdog", "wd_authkey", "wd_de_escalation_command", "wd_escalation_command",
-	"wd_heartbeat_deadtime", "wd_heartbeat_keepalive", "wd_heartbeat_listen_addresses",
-	"wd_heartbeat_listen_port", "wd_hostname", "wd_interval", "wd_ipc_socket_dir",
-	"wd_life_point", "wd_lifecheck_dbname", "wd_lifecheck_method", "wd_lifecheck_password",
-	"wd_lifecheck_query", "wd_lifecheck_user", "wd_listen_address", "wd_listen_port",
-	"wd_lost_node_removal_timeout", "wd_monitoring_interfaces_list",
-	"wd_no_show_node_removal_timeout", "wd_port", "wd_port#", "wd_priority",
-	"wd_remove_shutdown_nodes", "white_memqcache_table_list", "work_dir"
+const struct conf_old conf_old_names[] = {
+	{ "black_function_list", "write_function_list", NULL },
+	{ "black_memqcache_table_list", "cache_unsafe_memqcache_table_list", NULL },
+	{ "black_query_pattern_list", "primary_routing_query_pattern_list", NULL },
+	{ "debug_level", NULL, "log_min_messages says what is logged" },
+	{ "delegate_IP", "delegate_ip", NULL },
+	{ "fail_over_on_backend_error", "failover_on_backend_error", NULL },
+	{ "follow_master_command", NULL, NO_FAILOVER },
+	{ "heartbeat_destination#", NULL, NO_WATCHDOG },
+	{ "heartbeat_destination_port#", NULL, NO_WATCHDOG },
+	{ "logdir", "work_dir", NULL },
+	{ "master_slave_mode", NULL, "backend_clustering_mode says it" },
+	{ "master_slave_sub_mode", NULL, "backend_clustering_mode says it" },
+	{ "other_pgpool_hostname#", NULL, NO_WATCHDOG },
+	{ "other_pgpool_port#", NULL, NO_WATCHDOG },
+	{ "other_wd_port#", NULL, NO_WATCHDOG },
+	{ "parallel_mode", NULL, "a statement runs on one node" },
+	{ "print_timestamp", NULL, "log_line_prefix says what a line begins with" },
+	{ "socket_dir", "unix_socket_directories", NULL },
+	{ "wd_hostname", NULL, NO_WATCHDOG },
+	{ "wd_port", NULL, NO_WATCHDOG },
+	{ "white_function_list", "read_only_function_list", NULL },
+	{ "white_memqcache_table_list", "cache_safe_memqcache_table_list", NULL },
+	{ NULL, NULL, NULL }
 };
 
-static const struct { const char *old, *name; } renamed[] = {
-	{ "black_function_list", "write_function_list" },
-	{ "black_query_pattern_list", "primary_routing_query_pattern_list" },
-	{ "fail_over_on_backend_error", "failover_on_backend_error" },
-	{ "socket_dir", "unix_socket_directories" },
-	{ "white_function_list", "read_only_function_list" }
-};
-
-/* What Pgpool-II's container image sets when the variable is missing or empty. */
-static const struct { const char *name, *value; } image_defaults[] = {
+const struct conf_default conf_image_defaults[] = {
 	{ "backend_flag0", "ALLOW_TO_FAILOVER" },
 	{ "backend_port0", "5432" },
 	{ "backend_weight0", "1" },
 	{ "failover_on_backend_error", "off" },
 	{ "health_check_period", "0" },
 	{ "listen_addresses", "*" },
+	{ "pcp_socket_dir", CONF_IMAGE_SOCKETS },
 	{ "port", "9999" },
 	{ "sr_check_period", "0" },
-	{ "unix_socket_directories", IMAGE_SOCKETS }
+	{ "unix_socket_directories", CONF_IMAGE_SOCKETS },
+	{ "wd_ipc_socket_dir", CONF_IMAGE_SOCKETS },
+	{ NULL, NULL }
 };
-
-struct loader {
-	struct conf *c;
-	struct conf_report report;
-	int depth;                      /* of files that include each other */
-	bool told[COUNT(without_effect)];
-};
-
-static void tell(struct loader *l, enum level v, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void tell(struct loader *l, enum level v, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	conf_vtell(&l->report, v, fmt, args);
-	va_end(args);
-}
 
 /* --- the tables, as rows ------------------------------------------------- */
 
@@ -135,36 +91,71 @@ static void tell(struct loader *l, enum level v, const char *fmt, ...)
 #define IS_BARE true
 #define IS_INDEXED false
 
+#define GROUP(tag, heading) static const char heading_##tag[] = heading;
+GROUP_ROWS(GROUP)
+#undef GROUP
+
+#define ROW(name_, group_, type_, dflt_, min_, max_, unit_, when_, effect_, doc_, ...) \
+	{ .name = name_, .type = #type_, .dflt = dflt_, .group = heading_##group_, .min = min_, \
+	  .max = max_, OF_##type_(unit_), .when = WHEN_##when_, .effect = EFFECT_##effect_, \
+	  .doc = doc_, .kind = &conf_kind_##type_, __VA_ARGS__ },
+
 static const struct conf_row rows[] = {
-#define X(f, type_, dflt_, min_, max_, unit_, when_, doc_) \
-	{ .name = #f, .type = #type_, .dflt = dflt_, .min = min_, .max = max_, OF_##type_(unit_), \
-	  .when = WHEN_##when_, .doc = doc_, .offset = offsetof(struct conf, f), \
-	  .kind = &conf_kind_##type_ },
+#define X(f, group, type, dflt, min, max, unit, when, effect, doc) \
+	ROW(#f, group, type, dflt, min, max, unit, when, effect, doc, \
+		.offset = offsetof(struct conf, f))
 	CONF_TABLE(X)
 #undef X
-#define X(name_, f, type_, dflt_, min_, max_, unit_, when_, bare_, doc_) \
-	{ .name = #name_, .type = #type_, .dflt = dflt_, .min = min_, .max = max_, \
-	  OF_##type_(unit_), .when = WHEN_##when_, .per_node = true, .bare = IS_##bare_, \
-	  .doc = doc_, .offset = offsetof(struct conf_node, f), .kind = &conf_kind_##type_ },
+#define X(name, f, group, type, dflt, min, max, unit, when, bare_, effect, doc) \
+	ROW(#name, group, type, dflt, min, max, unit, when, effect, doc, \
+		.offset = offsetof(struct conf, node[0].f), .stride = sizeof(struct conf_node), \
+		.per_node = true, .bare = IS_##bare_)
 	NODE_TABLE(X)
+#undef X
+#define X(f, group, type, dflt, min, max, unit, when, effect, doc) \
+	ROW(#f, group, type, dflt, min, max, unit, when, effect, doc, \
+		.offset = offsetof(struct conf, peer[0].f), .stride = sizeof(struct conf_peer), \
+		.per_node = true)
+	PEER_TABLE(X)
 #undef X
 };
 
 enum {
 #define X(f, ...) ROW_##f,
-	CONF_TABLE(X)
+	CONF_TABLE(X) NODE_TABLE(X) PEER_TABLE(X)
 #undef X
-	NODE_ROWS                       /* where the rows of NODE_TABLE begin */
+	NODE_ROWS = ROW_backend_hostname,       /* where the rows of NODE_TABLE begin */
+	PEER_ROWS = ROW_heartbeat_hostname      /* and those of PEER_TABLE */
 };
 
-_Static_assert(COUNT(rows) - NODE_ROWS <= 32, "struct conf_node has one bit for each row");
+_Static_assert(COUNT(rows) - NODE_ROWS <= 32, "struct conf has one bit for each at an index");
+
+struct loader {
+	struct conf *c;
+	struct conf_report report;
+	int depth;                      /* of files that include each other */
+	int name_column, value_column;  /* of what is being set */
+	bool told[COUNT(rows)];         /* that the parameter has no effect */
+};
+
+static void tell(struct loader *l, enum level v, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void tell(struct loader *l, enum level v, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	conf_vtell(&l->report, v, fmt, args);
+	va_end(args);
+}
 
 /* --- looking parameters up ----------------------------------------------- */
 
 static const char digits[] = "0123456789";
 
-/* The row of a name, NULL when there is none, and its index: of a node, NO_INDEX, or BAD_INDEX
- * for a name that needs an index from 0 to 127 and has something else. */
+/* The row of a name, NULL when there is none, and its index: 0 to 127, NO_INDEX, or BAD_INDEX
+ * for a name that needs one and has something else. */
 static const struct conf_row *find_row(const char *name, int *index)
 {
 	*index = NO_INDEX;
@@ -183,12 +174,16 @@ static const struct conf_row *find_row(const char *name, int *index)
 	return NULL;
 }
 
-static const char *current_name(const char *name)
+/* Where a row's value is; what has no index of its own is behind the last one. */
+static void *place(const struct conf *c, const struct conf_row *row, int index)
 {
-	for (size_t i = 0; i < COUNT(renamed); i++)
-		if (!strcmp(renamed[i].old, name))
-			return renamed[i].name;
-	return name;
+	return (char *)c + row->offset
+		+ row->stride * (size_t)(index == NO_INDEX ? CONF_NODES : index);
+}
+
+static uint32_t bit(const struct conf_row *row)
+{
+	return UINT32_C(1) << (row - rows - NODE_ROWS);
 }
 
 static bool same_numbered(const char *pattern, const char *name)
@@ -200,74 +195,119 @@ static bool same_numbered(const char *pattern, const char *name)
 	return !strncmp(pattern, name, n) && name[n] && !name[n + strspn(name + n, digits)];
 }
 
-/* A name that no row has: something of Pgpool-II's, told once, or nobody's. */
-static void tell_unused(struct loader *l, const char *name)
+static const struct conf_old *find_old(const char *name)
 {
-	for (size_t i = 0; i < COUNT(without_effect); i++) {
-		if (!same_numbered(without_effect[i], name))
-			continue;
-		if (!l->told[i])
-			tell(l, LEVEL_WARNING,
-				"parameter \"%s\" has no effect in this version", name);
-		l->told[i] = true;
-		return;
+	for (const struct conf_old *old = conf_old_names; old->name; old++)
+		if (same_numbered(old->name, name))
+			return old;
+	return NULL;
+}
+
+static const char *current_name(const char *name)
+{
+	const struct conf_old *old = find_old(name);
+
+	return old && old->now ? old->now : name;
+}
+
+/* --- parameters without effect ------------------------------------------- */
+
+/* Is a value what happens anyway?  Numbers and switches that are 0 ask for nothing. */
+static bool asks_nothing(struct loader *l, const struct conf_row *row, const void *field)
+{
+	union conf_value dflt, zero;
+
+	if (row->kind->is_text) {
+		const char *text = *(char *const *)field;
+
+		return !*text || !strcmp(text, row->dflt);
 	}
-	tell(l, LEVEL_WARNING, "unknown parameter \"%.*s\"", CONF_QUOTED, name);
+	memset(&zero, 0, sizeof zero);
+	memset(&dflt, 0, sizeof dflt);
+	row->kind->parse(&l->report, row, row->dflt, &dflt);
+	return !memcmp(field, &dflt, row->kind->size)
+		|| (row->kind != &conf_kind_ENUM && !memcmp(field, &zero, row->kind->size));
+}
+
+/* Once for each row, as numbered ones come in dozens. */
+static void tell_useless(struct loader *l, const struct conf_row *row, const char *name,
+	const void *field)
+{
+	bool loud = row->effect == EFFECT_MISSED || row->effect == EFFECT_LATER;
+
+	if (row->effect == EFFECT_WORKS || l->told[row - rows] || asks_nothing(l, row, field))
+		return;
+	l->told[row - rows] = true;
+	l->report.column = l->name_column;
+	tell(l, loud ? LEVEL_WARNING : LEVEL_LOG, "parameter \"%s\" has no effect here: %s", name,
+		row->doc);
 }
 
 /* --- assigning ----------------------------------------------------------- */
 
 /* Replaces a field, or leaves it as it was and tells why. */
-static void assign(struct loader *l, const struct conf_row *row, void *base, const char *value)
+static bool assign(struct loader *l, const struct conf_row *row, void *field, const char *value)
 {
-	void *field = (char *)base + row->offset;
 	union conf_value fresh;
 
 	memset(&fresh, 0, sizeof fresh);
 	if (!row->kind->parse(&l->report, row, value, &fresh)) {
 		row->kind->release(&fresh);
-		return;
+		return false;
 	}
 	row->kind->release(field);
 	memcpy(field, &fresh, row->kind->size);
+	return true;
 }
 
+/* Sets what a row of today's names says.  Returns the field, or NULL after telling why not. */
+static void *put(struct loader *l, const struct conf_row *row, int index, const char *name,
+	const char *value)
+{
+	void *field = place(l->c, row, index);
+
+	l->report.name = name;
+	l->report.column = l->value_column;
+	if (!assign(l, row, field, value))
+		return NULL;
+	if (index != NO_INDEX)
+		l->c->given[index] |= bit(row);
+	return field;
+}
+
+/* What a file or a variable says. */
 static void set(struct loader *l, const char *name, const char *value)
 {
+	const struct conf_old *old = find_old(name);
 	const char *now = current_name(name);
 	int index;
 	const struct conf_row *row = find_row(now, &index);
+	const void *field;
 
-	if (now != name)
-		tell(l, LEVEL_WARNING, "parameter \"%s\" is now called \"%s\"", name,
-			now);
+	l->report.column = l->name_column;
+	if (old && old->reason) {
+		tell(l, LEVEL_WARNING, "parameter \"%s\" has no effect here: %s", name, old->reason);
+		return;
+	}
 	if (!row) {
-		tell_unused(l, now);
+		tell(l, LEVEL_WARNING, "unknown parameter \"%.*s\"", CONF_QUOTED, name);
 		return;
 	}
 	if (index == BAD_INDEX) {
-		tell(l, LEVEL_FATAL, "parameter \"%.*s\": behind \"%s\" belongs the index "
-			"of a node (allowed: 0 .. %d)", CONF_QUOTED, name, row->name,
-			CONF_NODES - 1);
+		tell(l, LEVEL_FATAL, "parameter \"%.*s\": behind \"%s\" belongs an index "
+			"(allowed: 0 .. %d)", CONF_QUOTED, name, row->name, CONF_NODES - 1);
 		return;
 	}
-	l->report.name = now;
-	if (!row->per_node)
-		assign(l, row, l->c, value);
-	else if (index == NO_INDEX)
-		assign(l, row, &l->c->bare, value);
-	else {
-		assign(l, row, &l->c->node[index], value);
-		l->c->node[index].set |= UINT32_C(1) << (row - rows - NODE_ROWS);
-	}
+	if (now != name && row->effect == EFFECT_WORKS)
+		tell(l, LEVEL_WARNING, "parameter \"%s\" is now called \"%s\"", name, now);
+	if ((field = put(l, row, index, now, value)))
+		tell_useless(l, row, name, field);
 }
 
 static void set_defaults(struct loader *l)
 {
-	for (const struct conf_row *row = rows; row < rows + COUNT(rows); row++) {
-		l->report.name = row->name;
-		assign(l, row, row->per_node ? (void *)&l->c->bare : l->c, row->dflt);
-	}
+	for (const struct conf_row *row = rows; row < rows + COUNT(rows); row++)
+		put(l, row, NO_INDEX, row->name, row->dflt);
 }
 
 /* --- the file ------------------------------------------------------------ */
@@ -305,6 +345,7 @@ static void set_scanned(struct loader *l, const char *name, const struct scan *s
 
 	if (!value)
 		return;
+	l->report.column = l->value_column;
 	if (!strcmp(name, "include"))
 		include(l, value);
 	else
@@ -313,12 +354,19 @@ static void set_scanned(struct loader *l, const char *name, const struct scan *s
 	free(value);
 }
 
+static int column(const struct scan *s, const char *line)
+{
+	return (int)(s->from - line) + 1;
+}
+
 /* Scans behind a key.  No message quotes what stands there: it may be a piece of a password. */
-static bool scan_value(struct loader *l, struct scan *s, const char *name)
+static bool scan_value(struct loader *l, struct scan *s, const char *line, const char *name)
 {
 	scan_next(s);
 	if (s->token == EQUALS)
 		scan_next(s);
+	if (s->token != END && s->token != NEWLINE)
+		l->report.column = l->value_column = column(s, line);
 
 	switch (s->token) {
 	case KEY: case WORD: case NUMBER: case STRING: case STAR:
@@ -345,6 +393,7 @@ static bool scan_value(struct loader *l, struct scan *s, const char *name)
 static void parse_file(struct loader *l, const char *text, size_t n)
 {
 	struct scan s = { .p = text, .end = text + n };
+	const char *line = text;
 	char *name;
 	bool good;
 
@@ -352,8 +401,10 @@ static void parse_file(struct loader *l, const char *text, size_t n)
 	for (scan_next(&s); s.token != END && !l->report.nomem; scan_next(&s)) {
 		if (s.token == NEWLINE) {
 			l->report.line++;
+			line = s.p;
 			continue;
 		}
+		l->report.column = l->name_column = column(&s, line);
 		if (s.token != KEY) {
 			tell(l, LEVEL_FATAL, "syntax error: expected the name of a parameter; a "
 				"value needs quotes unless it has only letters, digits and -._:/");
@@ -361,7 +412,7 @@ static void parse_file(struct loader *l, const char *text, size_t n)
 		}
 		if (!(name = conf_copy(&l->report, s.at, s.n)))
 			return;
-		good = scan_value(l, &s, name);
+		good = scan_value(l, &s, line, name);
 		free(name);
 		if (!good)
 			return;
@@ -398,12 +449,12 @@ static void read_open_file(struct loader *l, int fd)
 static bool read_file(struct loader *l, const char *path)
 {
 	const char *file = l->report.file;
-	int line = l->report.line, fd = open(path, O_RDONLY | O_CLOEXEC);
+	int line = l->report.line, at = l->report.column, fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return false;
 	l->report.file = path;
-	l->report.line = 0;
+	l->report.line = l->report.column = 0;
 	l->depth++;
 	if (fd < 0)
 		tell(l, LEVEL_FATAL, "cannot open the file: %s", strerror(errno));
@@ -414,6 +465,8 @@ static bool read_file(struct loader *l, const char *path)
 	l->depth--;
 	l->report.file = file;
 	l->report.line = line;
+	l->report.column = at;
+	l->name_column = l->value_column = 0;
 	return true;
 }
 
@@ -429,23 +482,24 @@ static const char *first_variable(char *const *environ_)
 
 static bool is_image_default(const char *name)
 {
-	for (size_t i = 0; i < COUNT(image_defaults); i++)
-		if (!strcmp(image_defaults[i].name, current_name(name)))
+	for (const struct conf_default *d = conf_image_defaults; d->name; d++)
+		if (!strcmp(d->name, current_name(name)))
 			return true;
 	return false;
 }
 
-/* The image forces its socket directory, which it makes; elsewhere it need not exist. */
+/* The image makes a directory for its sockets; elsewhere it need not exist. */
 static void set_image_defaults(struct loader *l)
 {
 	struct stat st;
+	int index;
 
-	for (size_t i = 0; i < COUNT(image_defaults); i++) {
-		const char *value = image_defaults[i].value;
+	for (const struct conf_default *d = conf_image_defaults; d->name; d++) {
+		const struct conf_row *row = find_row(d->name, &index);
+		bool missing = !strcmp(d->value, CONF_IMAGE_SOCKETS)
+			&& (stat(d->value, &st) || !S_ISDIR(st.st_mode));
 
-		if (!strcmp(value, IMAGE_SOCKETS) && (stat(value, &st) || !S_ISDIR(st.st_mode)))
-			value = "";
-		set(l, image_defaults[i].name, value);
+		put(l, row, index, d->name, missing ? "" : d->value);
 	}
 }
 
@@ -489,73 +543,94 @@ static void read_environment(struct loader *l, char *const *environ_)
 /* --- the whole ----------------------------------------------------------- */
 
 /* Gives a node what it does not say itself. */
-static void complete_node(struct loader *l, struct conf_node *node)
+static void complete_node(struct loader *l, int index)
 {
-	for (size_t i = NODE_ROWS; i < COUNT(rows); i++) {
-		void *to = (char *)node + rows[i].offset;
-		const void *from = (const char *)&l->c->bare + rows[i].offset;
+	for (const struct conf_row *row = rows + NODE_ROWS; row < rows + PEER_ROWS; row++) {
+		void *to = place(l->c, row, index);
+		const void *from = place(l->c, row, NO_INDEX);
 
-		if (node->set >> (i - NODE_ROWS) & 1)
+		if (l->c->given[index] & bit(row))
 			continue;
-		if (rows[i].kind->is_text) {
+		if (row->kind->is_text) {
 			const char *text = *(char *const *)from;
 
 			*(char **)to = conf_copy(&l->report, text, strlen(text));
 		} else
-			memcpy(to, from, rows[i].kind->size);
+			memcpy(to, from, row->kind->size);
 	}
 }
 
-static bool given(const struct conf_node *node, const char *name)
+/* The node that counts as the primary until the nodes themselves say which one it is.  Of
+ * several that are flagged as it, the others lose the flag. */
+static int find_primary(struct loader *l)
 {
-	int index;
+	int first = -1, flagged = -1;
 
-	return node->set >> (find_row(name, &index) - rows - NODE_ROWS) & 1;
+	for (int i = 0; i < l->c->nnodes; i++) {
+		struct conf_node *node = &l->c->node[i];
+
+		if (node->used && first < 0)
+			first = i;
+		if (!node->used || !(node->flag & NODE_ALWAYS_PRIMARY))
+			continue;
+		if (flagged >= 0) {
+			tell(l, LEVEL_WARNING, "\"backend_flag%d\": ALWAYS_PRIMARY is ignored, "
+				"node %d has it already", i, flagged);
+			node->flag &= ~(unsigned)NODE_ALWAYS_PRIMARY;
+		} else
+			flagged = i;
+	}
+	return flagged >= 0 ? flagged : first;
+}
+
+static void check_weights(struct loader *l, int primary)
+{
+	const struct conf_row *row = rows + ROW_backend_weight;
+
+	for (int i = 0; i < l->c->nnodes && l->c->load_balance_mode; i++)
+		if (l->c->node[i].used && i != primary && l->c->node[i].weight == 0)
+			tell(l, LEVEL_WARNING, "node %d gets no reads: \"backend_weight%d\" is %s",
+				i, i, l->c->given[i] & bit(row) ? "0" : "not set");
 }
 
 static void complete_nodes(struct loader *l)
 {
 	struct conf *c = l->c;
-	int nodes = 0, primary = -1;
 
 	for (int i = 0; i < CONF_NODES; i++) {
 		c->node[i].used = c->node[i].port != 0;
-		if (c->node[i].used) {
+		if (c->node[i].used)
 			c->nnodes = i + 1;
-			nodes++;
-		} else if (c->node[i].hostname && c->node[i].hostname[0])
+		else if (c->node[i].hostname && c->node[i].hostname[0])
 			tell(l, LEVEL_WARNING,
 				"node %d is left out: \"backend_port%d\" is not set", i, i);
 	}
-
-	bool balance = c->load_balance_mode && nodes > 1;
-
-	for (int i = 0; i < c->nnodes && !l->report.nomem; i++) {
-		struct conf_node *node = &c->node[i];
-
-		complete_node(l, node);
-		if (node->used && balance && !given(node, "backend_weight"))
-			tell(l, LEVEL_WARNING,
-				"node %d gets no reads: \"backend_weight%d\" is not set", i, i);
-		if (!node->used || !(node->flag & NODE_ALWAYS_PRIMARY))
-			continue;
-		if (primary >= 0) {
-			tell(l, LEVEL_WARNING, "\"backend_flag%d\": ALWAYS_PRIMARY is ignored, "
-				"node %d has it already", i, primary);
-			node->flag &= ~(unsigned)NODE_ALWAYS_PRIMARY;
-		} else
-			primary = i;
-	}
+	for (int i = 0; i < c->nnodes && !l->report.nomem; i++)
+		complete_node(l, i);
+	if (!l->report.nomem)
+		check_weights(l, find_primary(l));
 }
 
-static void check_destination(struct loader *l)
+/* What no single value tells. */
+static void check_whole(struct loader *l)
 {
-	const struct conf_list *d = &l->c->log_destination;
+	const struct conf *c = l->c;
+	const struct conf_list *d = &c->log_destination;
 
 	for (size_t i = 0; i < d->n; i++)
 		if (strcasecmp(d->item[i], "stderr") && strcasecmp(d->item[i], "syslog"))
-			tell(l, LEVEL_WARNING, "\"log_destination\": the log goes to stderr or "
-				"syslog, not to \"%.*s\"", CONF_QUOTED, d->item[i]);
+			tell(l, LEVEL_WARNING, "\"log_destination\": nothing is logged to "
+				"\"%.*s\" (allowed: stderr, syslog)", CONF_QUOTED, d->item[i]);
+	if (c->process_management_mode == PROCESSES_DYNAMIC
+		&& (c->min_spare_children >= c->max_spare_children
+		|| c->max_spare_children > c->num_init_children))
+		tell(l, LEVEL_FATAL, "process_management_mode is dynamic: \"min_spare_children\" "
+			"must be below \"max_spare_children\", and that not above "
+			"\"num_init_children\"");
+	if (c->disable_load_balance_on_write == DLBOW_DML_ADAPTIVE_GLOBAL)
+		tell(l, LEVEL_WARNING, "\"disable_load_balance_on_write\": in this version "
+			"dml_adaptive_global is dml_adaptive, which protects only the session "
+			"that wrote");
 }
 
 struct conf *conf_load(const char *path, char *const *environ_, const struct conf_messages *m)
@@ -584,7 +659,7 @@ struct conf *conf_load(const char *path, char *const *environ_, const struct con
 	}
 	if (!l.report.failed) {
 		complete_nodes(&l);
-		check_destination(&l);
+		check_whole(&l);
 	}
 	if (l.report.failed) {
 		conf_free(l.c);
@@ -605,12 +680,12 @@ void conf_keep_start(struct conf *fresh, struct conf *old, const struct conf_mes
 	struct loader l = { .c = fresh, .report.m = m };
 
 	for (const struct conf_row *row = rows; row < rows + NODE_ROWS; row++) {
-		void *a = (char *)fresh + row->offset, *b = (char *)old + row->offset;
+		void *a = place(fresh, row, NO_INDEX), *b = place(old, row, NO_INDEX);
 		union conf_value v;
 
 		if (strcmp(row->when, WHEN_START))
 			continue;
-		if (!same(row, a, b))
+		if (row->effect == EFFECT_WORKS && !same(row, a, b))
 			tell(&l, LEVEL_WARNING,
 				"parameter \"%s\" cannot be changed without a restart", row->name);
 		memcpy(&v, a, row->kind->size);
@@ -623,12 +698,10 @@ void conf_free(struct conf *c)
 {
 	if (!c)
 		return;
-	for (size_t i = 0; i < NODE_ROWS; i++)
-		rows[i].kind->release((char *)c + rows[i].offset);
-	for (size_t i = NODE_ROWS; i < COUNT(rows); i++) {
-		rows[i].kind->release((char *)&c->bare + rows[i].offset);
-		for (int n = 0; n < CONF_NODES; n++)
-			rows[i].kind->release((char *)&c->node[n] + rows[i].offset);
+	for (const struct conf_row *row = rows; row < rows + COUNT(rows); row++) {
+		row->kind->release(place(c, row, NO_INDEX));
+		for (int i = 0; i < CONF_NODES && row->per_node; i++)
+			row->kind->release(place(c, row, i));
 	}
 	free(c);
 }
@@ -637,13 +710,12 @@ int conf_show(const struct conf *c, const char *name, char *out, size_t size)
 {
 	int index;
 	const struct conf_row *row = find_row(current_name(name), &index);
-	const void *base = c;
 
-	if (!row || index == BAD_INDEX || index >= c->nnodes)
+	if (!row || index == BAD_INDEX || (index >= c->nnodes && row < rows + PEER_ROWS))
 		return -1;
-	if (row->per_node)
-		base = index == NO_INDEX ? &c->bare : &c->node[index];
-	return row->kind->show(row, (const char *)base + row->offset, out, size);
+	if (index != NO_INDEX && !(c->given[index] & bit(row)))
+		index = NO_INDEX;
+	return row->kind->show(row, place(c, row, index), out, size);
 }
 
 void conf_each(void (*fn)(void *ctx, const struct conf_row *row), void *ctx)

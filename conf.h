@@ -2,16 +2,18 @@
  *
  * A row below is the only place where a parameter is written down.  It becomes a field of struct
  * conf, a name that the file and the environment understand, an answer of PGPOOL SHOW and a
- * paragraph of documentation (conf_each).
+ * line of documentation (conf_document, conf_each).
  *
- *      X(field, type, default, min, max, unit, when, doc)
+ *      X(field, group, type, default, min, max, unit, when, effect, doc)
+ *
+ *      group    the heading under which it is documented (GROUP_ROWS)
  *
  *      type     field is      unit is
  *      BOOL     bool          -
  *      INT      int64_t       NONE, OCTAL (shown so), or what a bare number means:
  *                             B, KB (memory), MS, S, MIN (time)
  *      REAL     double        -
- *      ENUM     enum tag      the tag of its words (CONF_WORDS)
+ *      ENUM     enum tag      the tag of its words (CONF_ENUMS)
  *      FLAGS    unsigned      -   NODE_ bits
  *      TEXT     char *        -   never NULL
  *      SECRET   char *        -   likewise, shown as *****, wiped when freed
@@ -20,12 +22,19 @@
  *      when     START: needs a restart.  RELOAD: SIGHUP is enough.
  *               SESSION: also PGPOOL SET inside one client's session.
  *
+ *      effect   WORKS    doc says what it does
+ *               MISSED   nothing here listens to it, doc says why: a warning where it is set
+ *               USELESS  likewise, but nobody will miss it: only a remark
+ *               LATER    this version does not do it yet: a warning
+ *               DETAIL   a detail of such a thing: a remark
+ *               Default, off, 0 and empty ask for nothing, so nothing is said about them.
+ *
  * NODE_TABLE has the parameters of one node: name + index 0 to 127, and whether the name without
  * an index is the default of the nodes that do not set it (BARE) or a mistake (INDEXED).
+ * PEER_TABLE has those of the watchdog's members, numbered on their own.
  *
- * Defaults, ranges and contexts are Pgpool-II's (4.8).  Its other parameters are known by name
- * and say that they have no effect here; names from old versions are understood; any other name
- * is a warning.  None of that stops a start; a bad value does.
+ * Names, defaults, ranges and contexts are Pgpool-II's (4.8); names from old versions are
+ * understood; any other name is a warning.  None of that stops a start; a bad value does.
  *
  * File grammar: Pgpool-II's scanner.  `key = value` or `key value`; a value is 'quoted' (nothing
  * is unescaped), a word, a number with a unit, or *; # starts a comment; the last assignment
@@ -41,6 +50,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "log.h"        /* enum level and enum verbosity are the logger's words */
 
@@ -76,17 +86,52 @@
 	W(FACILITY_LOCAL4, "LOCAL4") W(FACILITY_LOCAL5, "LOCAL5") \
 	W(FACILITY_LOCAL6, "LOCAL6") W(FACILITY_LOCAL7, "LOCAL7")
 
+#define PROCESS_MANAGEMENT_WORDS(W, A, R) \
+	W(PROCESSES_STATIC, "static") W(PROCESSES_DYNAMIC, "dynamic")
+
+#define PROCESS_STRATEGY_WORDS(W, A, R) \
+	W(PROCESSES_AGGRESSIVE, "aggressive") \
+	W(PROCESSES_GENTLE, "gentle") \
+	W(PROCESSES_LAZY, "lazy")
+
+#define RELCACHE_TARGET_WORDS(W, A, R) \
+	W(RELCACHE_PRIMARY, "primary") W(RELCACHE_BALANCED, "load_balance_node")
+
+#define STANDBY_DELAY_WORDS(W, A, R) \
+	W(STANDBY_DELAY_ALWAYS, "always") \
+	W(STANDBY_DELAY_IF_OVER_THRESHOLD, "if_over_threshold") \
+	W(STANDBY_DELAY_NONE, "none")
+
+#define CACHE_METHOD_WORDS(W, A, R) \
+	W(CACHE_SHMEM, "shmem") W(CACHE_MEMCACHED, "memcached")
+
+#define LIFECHECK_METHOD_WORDS(W, A, R) \
+	W(LIFECHECK_QUERY, "query") \
+	W(LIFECHECK_HEARTBEAT, "heartbeat") \
+	W(LIFECHECK_EXTERNAL, "external")
+
+#define CONF_ENUMS(E) \
+	E(clustering_mode, CLUSTERING_MODE_WORDS) \
+	E(dlbow, DLBOW_WORDS) \
+	E(check_temp, CHECK_TEMP_WORDS) \
+	E(backend_messages, BACKEND_MESSAGES_WORDS) \
+	E(facility, FACILITY_WORDS) \
+	E(process_management, PROCESS_MANAGEMENT_WORDS) \
+	E(process_strategy, PROCESS_STRATEGY_WORDS) \
+	E(relcache_target, RELCACHE_TARGET_WORDS) \
+	E(standby_delay, STANDBY_DELAY_WORDS) \
+	E(cache_method, CACHE_METHOD_WORDS) \
+	E(lifecheck_method, LIFECHECK_METHOD_WORDS)
+
 #define CONF_WORD(constant, word) constant,
 #define CONF_ALIAS(constant, word)
 #define CONF_REFUSED(word)
-enum clustering_mode { CLUSTERING_MODE_WORDS(CONF_WORD, CONF_ALIAS, CONF_REFUSED) };
-enum dlbow { DLBOW_WORDS(CONF_WORD, CONF_ALIAS, CONF_REFUSED) };
-enum check_temp { CHECK_TEMP_WORDS(CONF_WORD, CONF_ALIAS, CONF_REFUSED) };
-enum backend_messages { BACKEND_MESSAGES_WORDS(CONF_WORD, CONF_ALIAS, CONF_REFUSED) };
-enum facility { FACILITY_WORDS(CONF_WORD, CONF_ALIAS, CONF_REFUSED) };
+#define CONF_ENUM(tag, WORDS) enum tag { WORDS(CONF_WORD, CONF_ALIAS, CONF_REFUSED) };
+CONF_ENUMS(CONF_ENUM)
 #undef CONF_WORD
 #undef CONF_ALIAS
 #undef CONF_REFUSED
+#undef CONF_ENUM
 
 /* backend_flagN.  Exactly one of the first two is set; at most one node is ALWAYS_PRIMARY. */
 enum {
@@ -133,179 +178,388 @@ struct conf_list {
 	};
 };
 
+#define GROUP_ROWS(G) \
+	G(BACKENDS, "Nodes") \
+	G(SESSIONS, "Listening, sessions, pooling") \
+	G(AUTHENTICATION, "Authentication") \
+	G(TLS, "TLS") \
+	G(BALANCING, "Load balancing") \
+	G(DELAY, "Delay of standbys") \
+	G(HEALTH, "Health checks") \
+	G(LOGGING, "Logging and files") \
+	G(FAILOVER, "Failover") \
+	G(REPLICATION, "Native replication") \
+	G(RECOVERY, "Online recovery") \
+	G(CACHE, "Query cache") \
+	G(WATCHDOG, "Watchdog")
+
+/* Why a parameter has no effect: ends "parameter ... has no effect here: ". */
+#define NO_CACHE "this version has no query cache"
+#define NO_CATALOG "this version looks nothing up in the nodes' catalogs"
+#define NO_CHECKS "a node that fails is noticed when it is used, and tried every node_probe_period"
+#define NO_DELAY "this version does not measure the delay of standbys"
+#define NO_FAILOVER "promoting and replacing servers is left to what runs PostgreSQL"
+#define NO_PCP "this version has no PCP"
+#define NO_PROCESSES "one process serves all clients"
+#define NO_RECOVERY "making and repairing standbys is left to what runs PostgreSQL"
+#define NO_REPLICATION "PostgreSQL replicates itself: use streaming_replication"
+#define NO_TLS "this version has no TLS"
+#define NO_TRACKING "this version does not watch what other sessions write"
+#define NO_WATCHDOG "Kubernetes restarts the proxy and routes clients to it"
+
 #define CONF_TABLE(X) \
-	X(backend_clustering_mode, ENUM, "streaming_replication", 0, 0, clustering_mode, START, \
+	X(backend_clustering_mode, BACKENDS, ENUM, "streaming_replication", \
+		0, 0, clustering_mode, START, WORKS, \
 		"streaming_replication: a primary with standbys.  raw: one node.") \
 	\
-	X(listen_addresses, LIST, "localhost", 0, 0, ',', START, \
+	X(listen_addresses, SESSIONS, LIST, "localhost", 0, 0, ',', START, WORKS, \
 		"Addresses to listen on; * is every one, empty leaves Unix sockets only.") \
-	X(port, INT, "9999", 1024, 65535, NONE, START, \
+	X(port, SESSIONS, INT, "9999", 1024, 65535, NONE, START, WORKS, \
 		"Port for clients; also the number in the name of the Unix sockets.") \
-	X(unix_socket_directories, LIST, "/tmp", 0, 0, ',', START, \
+	X(unix_socket_directories, SESSIONS, LIST, "/tmp", 0, 0, ',', START, WORKS, \
 		"Directories in which a Unix socket is made; empty means none.") \
-	X(unix_socket_group, TEXT, "", 0, 0, NONE, START, \
+	X(unix_socket_group, SESSIONS, TEXT, "", 0, 0, NONE, START, WORKS, \
 		"Group, by name or number, of the Unix sockets; empty means the process's.") \
-	X(unix_socket_permissions, INT, "0777", 0, 0777, OCTAL, START, \
+	X(unix_socket_permissions, SESSIONS, INT, "0777", 0, 0777, OCTAL, START, WORKS, \
 		"File mode of the Unix sockets, octal when it starts with 0.") \
-	X(listen_backlog_multiplier, INT, "2", 1, INT32_MAX, NONE, START, \
+	X(pcp_listen_addresses, SESSIONS, LIST, "localhost", 0, 0, ',', START, LATER, NO_PCP) \
+	X(pcp_port, SESSIONS, INT, "9898", 1024, 65535, NONE, START, LATER, NO_PCP) \
+	X(pcp_socket_dir, SESSIONS, LIST, "/tmp", 0, 0, ',', START, DETAIL, NO_PCP) \
+	X(listen_backlog_multiplier, SESSIONS, INT, "2", 1, INT32_MAX, NONE, START, WORKS, \
 		"Clients the kernel may queue before they are accepted, times num_init_children.") \
-	X(reserved_connections, INT, "0", 0, INT32_MAX, NONE, START, \
+	X(serialize_accept, SESSIONS, BOOL, "off", 0, 0, NONE, START, USELESS, NO_PROCESSES) \
+	X(reserved_connections, SESSIONS, INT, "0", 0, INT32_MAX, NONE, START, WORKS, \
 		"If above 0, clients beyond num_init_children less this are refused, not queued.") \
-	X(num_init_children, INT, "32", 1, INT32_MAX, NONE, START, \
+	X(num_init_children, SESSIONS, INT, "32", 1, INT32_MAX, NONE, START, WORKS, \
 		"Times max_pool: the connections to each node at most.") \
-	X(max_pool, INT, "4", 0, INT32_MAX, NONE, START, \
+	X(process_management_mode, SESSIONS, ENUM, "static", \
+		0, 0, process_management, RELOAD, USELESS, NO_PROCESSES) \
+	X(process_management_strategy, SESSIONS, ENUM, "gentle", \
+		0, 0, process_strategy, RELOAD, USELESS, NO_PROCESSES) \
+	X(min_spare_children, SESSIONS, INT, "5", 1, INT32_MAX, NONE, RELOAD, USELESS, \
+		NO_PROCESSES) \
+	X(max_spare_children, SESSIONS, INT, "10", 1, INT32_MAX, NONE, RELOAD, USELESS, \
+		NO_PROCESSES) \
+	X(max_pool, SESSIONS, INT, "4", 0, INT32_MAX, NONE, START, WORKS, \
 		"Times num_init_children: the connections to each node at most.") \
-	X(child_life_time, INT, "300", 0, INT32_MAX, S, START, \
+	X(child_life_time, SESSIONS, INT, "300", 0, INT32_MAX, S, START, WORKS, \
 		"A pooled connection that nobody used for this long is closed; 0 keeps it.") \
-	X(child_max_connections, INT, "0", 0, INT32_MAX, NONE, START, \
+	X(child_max_connections, SESSIONS, INT, "0", 0, INT32_MAX, NONE, START, WORKS, \
 		"A pooled connection is closed after so many sessions; 0 means no limit.") \
-	X(connection_life_time, INT, "0", 0, INT32_MAX, S, START, \
+	X(connection_life_time, SESSIONS, INT, "0", 0, INT32_MAX, S, START, WORKS, \
 		"A pooled connection is closed this long after it went idle; 0 keeps it.") \
-	X(client_idle_limit, INT, "0", 0, INT32_MAX, S, SESSION, \
+	X(client_idle_limit, SESSIONS, INT, "0", 0, INT32_MAX, S, SESSION, WORKS, \
 		"A client that is silent for this long is disconnected, in a transaction too.") \
-	X(authentication_timeout, INT, "60", 0, INT32_MAX, S, START, \
+	X(authentication_timeout, SESSIONS, INT, "60", 0, INT32_MAX, S, START, WORKS, \
 		"A client must have logged in within this time; 0 means no limit.") \
-	X(connection_cache, BOOL, "on", 0, 0, NONE, START, \
+	X(connection_cache, SESSIONS, BOOL, "on", 0, 0, NONE, START, WORKS, \
 		"Keep connections to the nodes when their client leaves, for the next one.") \
-	X(reset_query_list, LIST, "ABORT;DISCARD ALL", 0, 0, ';', RELOAD, \
+	X(reset_query_list, SESSIONS, LIST, "ABORT;DISCARD ALL", 0, 0, ';', RELOAD, WORKS, \
 		"Statements that clean a connection for its next client.") \
-	X(query_wait_timeout, INT, "120", 0, INT32_MAX, S, RELOAD, \
+	X(query_wait_timeout, SESSIONS, INT, "120", 0, INT32_MAX, S, RELOAD, WORKS, \
 		"How long a client's request waits for a free server before it fails with 53300; " \
 		"0 means no limit.") \
-	X(primary_wait_timeout, INT, "5", 0, INT32_MAX, S, RELOAD, \
+	X(primary_wait_timeout, SESSIONS, INT, "5", 0, INT32_MAX, S, RELOAD, WORKS, \
 		"How long requests wait for a primary that cannot be reached before they fail; " \
 		"0 fails at once.") \
-	X(node_probe_period, INT, "1000", 50, INT32_MAX, MS, RELOAD, \
+	X(node_probe_period, SESSIONS, INT, "1000", 50, INT32_MAX, MS, RELOAD, WORKS, \
 		"How often a node that is down is tried again in the background.") \
 	\
-	X(enable_pool_hba, BOOL, "off", 0, 0, NONE, RELOAD, \
+	X(enable_pool_hba, AUTHENTICATION, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Decide by pool_hba.conf who may connect and how clients prove who they are.") \
-	X(pool_passwd, SECRET, "pool_passwd", 0, 0, NONE, START, \
+	X(pool_passwd, AUTHENTICATION, SECRET, "pool_passwd", 0, 0, NONE, START, WORKS, \
 		"File of users and passwords, relative to the configuration file; empty: none.") \
-	X(allow_clear_text_frontend_auth, BOOL, "off", 0, 0, NONE, RELOAD, \
+	X(allow_clear_text_frontend_auth, AUTHENTICATION, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Without pool_hba.conf, ask unknown users for a clear text password.") \
-	X(auth_user, TEXT, "", 0, 0, NONE, RELOAD, \
-		"Role that asks PostgreSQL for the password of users that pool_passwd does not have.") \
-	X(auth_query, TEXT, "SELECT rolname, rolpassword, rolvaliduntil FROM pg_catalog.pg_authid " \
-		"WHERE rolname = $1 AND rolcanlogin", 0, 0, NONE, RELOAD, \
-		"What auth_user asks: user $1's name, password or verifier, and until when it is good.") \
-	X(ssl, BOOL, "off", 0, 0, NONE, START, \
-		"Offer TLS to clients and try it with the nodes.") \
+	X(auth_user, AUTHENTICATION, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
+		"Role that asks PostgreSQL for the passwords of users that pool_passwd lacks.") \
+	X(auth_query, AUTHENTICATION, TEXT, \
+		"SELECT rolname, rolpassword, rolvaliduntil FROM pg_catalog.pg_authid " \
+		"WHERE rolname = $1 AND rolcanlogin", 0, 0, NONE, RELOAD, WORKS, \
+		"What auth_user asks: user $1's name, password or verifier, and until when it " \
+		"is good.") \
 	\
-	X(load_balance_mode, BOOL, "on", 0, 0, NONE, START, \
+	X(ssl, TLS, BOOL, "off", 0, 0, NONE, START, LATER, \
+		"this version has no TLS: clients that require it cannot connect") \
+	X(ssl_cert, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
+	X(ssl_key, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
+	X(ssl_ca_cert, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
+	X(ssl_ca_cert_dir, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
+	X(ssl_crl_file, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
+	X(ssl_ciphers, TLS, TEXT, "HIGH:MEDIUM:+3DES:!aNULL", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
+	X(ssl_prefer_server_ciphers, TLS, BOOL, "off", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
+	X(ssl_ecdh_curve, TLS, TEXT, "prime256v1", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
+	X(ssl_dh_params_file, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
+	X(ssl_passphrase_command, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
+	\
+	X(load_balance_mode, BALANCING, BOOL, "on", 0, 0, NONE, START, WORKS, \
 		"Send reads to the nodes by weight; off sends everything to the primary.") \
-	X(ignore_leading_white_space, BOOL, "on", 0, 0, NONE, RELOAD, \
+	X(ignore_leading_white_space, BALANCING, BOOL, "on", 0, 0, NONE, RELOAD, WORKS, \
 		"Balance a SELECT that has blanks before its first letter.") \
-	X(read_only_function_list, PATTERNS, "", 0, 0, ',', RELOAD, \
+	X(read_only_function_list, BALANCING, PATTERNS, "", 0, 0, ',', RELOAD, WORKS, \
 		"When not empty, exactly these functions do not write.") \
-	X(write_function_list, PATTERNS, "", 0, 0, ',', RELOAD, \
+	X(write_function_list, BALANCING, PATTERNS, "", 0, 0, ',', RELOAD, WORKS, \
 		"Functions that write: a statement that calls one goes to the primary.") \
-	X(primary_routing_query_pattern_list, PATTERNS, "", 0, 0, ';', RELOAD, \
+	X(primary_routing_query_pattern_list, BALANCING, PATTERNS, "", 0, 0, ';', RELOAD, WORKS, \
 		"Statements whose whole text matches one of these go to the primary.") \
-	X(user_redirect_preference_list, REDIRECTS, "", 0, 0, ',', RELOAD, \
+	X(user_redirect_preference_list, BALANCING, REDIRECTS, "", 0, 0, ',', RELOAD, WORKS, \
 		"Where a user's reads go: user:primary, user:standby, user:1, user:1(0.5).") \
-	X(database_redirect_preference_list, REDIRECTS, "", 0, 0, ',', RELOAD, \
+	X(database_redirect_preference_list, BALANCING, REDIRECTS, "", 0, 0, ',', RELOAD, WORKS, \
 		"Where a database's reads go, written like user_redirect_preference_list.") \
-	X(app_name_redirect_preference_list, REDIRECTS, "", 0, 0, ',', RELOAD, \
+	X(app_name_redirect_preference_list, BALANCING, REDIRECTS, "", 0, 0, ',', RELOAD, WORKS, \
 		"Where an application's reads go, like user_redirect_preference_list.") \
-	X(allow_sql_comments, BOOL, "off", 0, 0, NONE, SESSION, \
+	X(allow_sql_comments, BALANCING, BOOL, "off", 0, 0, NONE, SESSION, WORKS, \
 		"Balance a SELECT that begins with a comment.") \
-	X(disable_load_balance_on_write, ENUM, "transaction", 0, 0, dlbow, RELOAD, \
-		"Which reads go to the primary after a write.") \
-	X(dml_adaptive_object_relationship_list, RELATIONS, "", 0, 0, ',', RELOAD, \
+	X(disable_load_balance_on_write, BALANCING, ENUM, "transaction", \
+		0, 0, dlbow, RELOAD, WORKS, \
+		"Which reads go to the primary after a write.  dml_adaptive_global is " \
+		"dml_adaptive in this version: only the session that wrote is protected.") \
+	X(dml_adaptive_object_relationship_list, BALANCING, RELATIONS, "", \
+		0, 0, ',', RELOAD, WORKS, \
 		"object:other pairs for dml_adaptive: writing one counts as writing the other.") \
-	X(statement_level_load_balance, BOOL, "off", 0, 0, NONE, RELOAD, \
+	X(statement_level_load_balance, BALANCING, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Choose the node for each statement instead of each session.") \
-	X(check_temp_table, ENUM, "catalog", 0, 0, check_temp, RELOAD, \
-		"How temporary tables are recognised.") \
+	X(check_temp_table, BALANCING, ENUM, "catalog", 0, 0, check_temp, RELOAD, USELESS, \
+		"temporary tables are known by the statements that make them") \
+	X(check_unlogged_table, BALANCING, BOOL, "on", 0, 0, NONE, SESSION, DETAIL, NO_CATALOG) \
+	X(relcache_expire, BALANCING, INT, "0", 0, INT64_MAX, S, START, DETAIL, NO_CATALOG) \
+	X(relcache_size, BALANCING, INT, "256", 0, INT32_MAX, NONE, START, DETAIL, NO_CATALOG) \
+	X(enable_shared_relcache, BALANCING, BOOL, "on", 0, 0, NONE, START, DETAIL, NO_CATALOG) \
+	X(relcache_query_target, BALANCING, ENUM, "primary", \
+		0, 0, relcache_target, RELOAD, DETAIL, NO_CATALOG) \
+	X(track_table_mutation_ttl_factor, BALANCING, REAL, "5.0", 1, 100, NONE, RELOAD, DETAIL, \
+		NO_TRACKING) \
+	X(track_table_mutation_max_staleness, BALANCING, INT, "60000", \
+		0, 3600000, MS, RELOAD, DETAIL, NO_TRACKING) \
+	X(track_table_mutation_cold_start_duration, BALANCING, INT, "2000", \
+		0, 60000, MS, RELOAD, DETAIL, NO_TRACKING) \
+	X(track_table_mutation_table_buckets, BALANCING, INT, "1024", \
+		64, 65536, NONE, START, DETAIL, NO_TRACKING) \
+	X(track_table_mutation_table_size, BALANCING, INT, "2048", \
+		128, 131072, NONE, START, DETAIL, NO_TRACKING) \
 	\
-	X(sr_check_period, INT, "10", 0, INT32_MAX, S, RELOAD, \
-		"How often the delay of the standbys is measured; 0 is never.") \
-	X(sr_check_user, TEXT, "", 0, 0, NONE, RELOAD, \
-		"Role that asks the nodes for their role and replication position.") \
-	X(sr_check_password, SECRET, "", 0, 0, NONE, RELOAD, \
-		"Its password; empty looks it up in pool_passwd.") \
-	X(sr_check_database, TEXT, "postgres", 0, 0, NONE, RELOAD, \
-		"Database it connects to.") \
+	X(sr_check_period, DELAY, INT, "10", 0, INT32_MAX, S, RELOAD, LATER, NO_DELAY) \
+	X(sr_check_user, DELAY, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
+		"Role as which nodes that are down are tried, where health_check_user is empty.") \
+	X(sr_check_password, DELAY, SECRET, "", 0, 0, NONE, RELOAD, DETAIL, NO_DELAY) \
+	X(sr_check_database, DELAY, TEXT, "postgres", 0, 0, NONE, RELOAD, DETAIL, NO_DELAY) \
+	X(replication_delay_source_cmd, DELAY, TEXT, "", 0, 0, NONE, RELOAD, LATER, NO_DELAY) \
+	X(replication_delay_source_timeout, DELAY, INT, "10", 1, 3600, NONE, RELOAD, DETAIL, \
+		NO_DELAY) \
+	X(delay_threshold, DELAY, INT, "0", 0, INT64_MAX, B, RELOAD, LATER, NO_DELAY) \
+	X(delay_threshold_by_time, DELAY, INT, "0", 0, INT32_MAX, MS, RELOAD, LATER, NO_DELAY) \
+	X(prefer_lower_delay_standby, DELAY, BOOL, "off", 0, 0, NONE, RELOAD, LATER, NO_DELAY) \
+	X(log_standby_delay, DELAY, ENUM, "if_over_threshold", \
+		0, 0, standby_delay, RELOAD, DETAIL, NO_DELAY) \
 	\
-	X(log_destination, LIST, "stderr", 0, 0, ',', RELOAD, \
+	X(health_check_test, HEALTH, BOOL, "off", 0, 0, NONE, START, USELESS, \
+		"it is a hook for tests of Pgpool-II") \
+	\
+	X(log_destination, LOGGING, LIST, "stderr", 0, 0, ',', RELOAD, WORKS, \
 		"Where the log goes: stderr, syslog or both.") \
-	X(syslog_facility, ENUM, "LOCAL0", 0, 0, facility, RELOAD, \
-		"Facility of what goes to syslog.") \
-	X(syslog_ident, TEXT, "pgpool", 0, 0, NONE, RELOAD, \
-		"Name of the program in what goes to syslog.") \
-	X(logging_collector, BOOL, "off", 0, 0, NONE, START, \
-		"Write what would go to stderr to files in log_directory.") \
-	X(log_directory, TEXT, "/tmp/pgpool_logs", 0, 0, NONE, RELOAD, \
-		"Directory of the log files, relative to the configuration file.") \
-	X(log_filename, TEXT, "pgpool-%Y-%m-%d_%H%M%S.log", 0, 0, NONE, RELOAD, \
-		"Name of a log file: strftime's pattern for when it was begun.") \
-	X(log_file_mode, INT, "0600", 0, 0777, OCTAL, RELOAD, \
-		"File mode of a log file, octal when it starts with 0.") \
-	X(log_rotation_age, INT, "1440", 0, INT32_MAX, MIN, RELOAD, \
-		"A log file older than this is followed by a new one; 0: never.") \
-	X(log_rotation_size, INT, "10240", 0, 2097151, KB, RELOAD, \
-		"A log file larger than this is followed by a new one; 0: never.") \
-	X(log_truncate_on_rotation, BOOL, "off", 0, 0, NONE, RELOAD, \
-		"Begin a file that rotation by age comes back to anew, instead of going on in it.") \
-	X(log_line_prefix, TEXT, "%m: %a pid %p: ", 0, 0, NONE, RELOAD, \
+	X(log_line_prefix, LOGGING, TEXT, "%m: %a pid %p: ", 0, 0, NONE, RELOAD, WORKS, \
 		"What each log line begins with.") \
-	X(log_error_verbosity, ENUM, "default", 0, 0, verbosity, SESSION, \
+	X(log_error_verbosity, LOGGING, ENUM, "default", 0, 0, verbosity, SESSION, WORKS, \
 		"terse leaves DETAIL and HINT lines out of the log.") \
-	X(client_min_messages, ENUM, "notice", 0, 0, level, SESSION, \
+	X(client_min_messages, LOGGING, ENUM, "notice", 0, 0, level, SESSION, WORKS, \
 		"The least important level that clients are told.") \
-	X(log_min_messages, ENUM, "warning", 0, 0, level, SESSION, \
+	X(log_min_messages, LOGGING, ENUM, "warning", 0, 0, level, SESSION, WORKS, \
 		"The least important level that is logged; log counts as above error.") \
-	X(log_statement, BOOL, "off", 0, 0, NONE, SESSION, \
+	X(log_statement, LOGGING, BOOL, "off", 0, 0, NONE, SESSION, WORKS, \
 		"Log each statement.") \
-	X(log_per_node_statement, BOOL, "off", 0, 0, NONE, SESSION, \
+	X(log_per_node_statement, LOGGING, BOOL, "off", 0, 0, NONE, SESSION, WORKS, \
 		"Log each statement with the node that it went to.") \
-	X(notice_per_node_statement, BOOL, "off", 0, 0, NONE, SESSION, \
+	X(notice_per_node_statement, LOGGING, BOOL, "off", 0, 0, NONE, SESSION, WORKS, \
 		"Tell the client, with a notice, which node each statement went to.") \
-	X(log_client_messages, BOOL, "off", 0, 0, NONE, SESSION, \
+	X(log_client_messages, LOGGING, BOOL, "off", 0, 0, NONE, SESSION, WORKS, \
 		"Log each protocol message of clients.") \
-	X(log_backend_messages, ENUM, "none", 0, 0, backend_messages, SESSION, \
+	X(log_backend_messages, LOGGING, ENUM, "none", 0, 0, backend_messages, SESSION, WORKS, \
 		"Log each protocol message of servers; terse counts repeated ones.") \
-	X(log_connections, BOOL, "off", 0, 0, NONE, RELOAD, \
+	X(log_connections, LOGGING, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Log each client that connects.") \
-	X(log_disconnections, BOOL, "off", 0, 0, NONE, RELOAD, \
+	X(log_disconnections, LOGGING, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Log each client that leaves, and how long it stayed.") \
-	X(log_hostname, BOOL, "off", 0, 0, NONE, RELOAD, \
-		"Log the names of clients' hosts, looked up in the background, beside their addresses.") \
-	X(pid_file_name, TEXT, "/var/run/pgpool/pgpool.pid", 0, 0, NONE, START, \
+	X(log_pcp_processes, LOGGING, BOOL, "off", 0, 0, NONE, RELOAD, DETAIL, NO_PCP) \
+	X(log_hostname, LOGGING, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
+		"Log the names of clients' hosts, looked up in the background.") \
+	X(syslog_facility, LOGGING, ENUM, "LOCAL0", 0, 0, facility, RELOAD, WORKS, \
+		"Facility of what goes to syslog.") \
+	X(syslog_ident, LOGGING, TEXT, "pgpool", 0, 0, NONE, RELOAD, WORKS, \
+		"Name of the program in what goes to syslog.") \
+	X(logging_collector, LOGGING, BOOL, "off", 0, 0, NONE, START, WORKS, \
+		"Write what would go to stderr to files in log_directory.") \
+	X(log_directory, LOGGING, TEXT, "/tmp/pgpool_logs", 0, 0, NONE, RELOAD, WORKS, \
+		"Directory of the log files, relative to the configuration file.") \
+	X(log_filename, LOGGING, TEXT, "pgpool-%Y-%m-%d_%H%M%S.log", 0, 0, NONE, RELOAD, WORKS, \
+		"Name of a log file: strftime's pattern for when it was begun.") \
+	X(log_file_mode, LOGGING, INT, "0600", 0, 0777, OCTAL, RELOAD, WORKS, \
+		"File mode of a log file, octal when it starts with 0.") \
+	X(log_rotation_age, LOGGING, INT, "1440", 0, INT32_MAX, MIN, RELOAD, WORKS, \
+		"A log file older than this is followed by a new one; 0: never.") \
+	X(log_rotation_size, LOGGING, INT, "10240", 0, 2097151, KB, RELOAD, WORKS, \
+		"A log file larger than this is followed by a new one; 0: never.") \
+	X(log_truncate_on_rotation, LOGGING, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
+		"Empty a file that rotation by age comes back to, instead of going on in it.") \
+	X(pid_file_name, LOGGING, TEXT, "/var/run/pgpool/pgpool.pid", 0, 0, NONE, START, WORKS, \
 		"File with the process id, relative to the configuration file.") \
+	X(work_dir, LOGGING, TEXT, "/tmp", 0, 0, NONE, START, USELESS, \
+		"nothing is written there: a start finds out how the nodes are") \
 	\
-	X(failover_on_backend_error, BOOL, "on", 0, 0, NONE, RELOAD, \
-		"Accepted; a node that fails is always taken out and put back by itself.")
+	X(failover_on_backend_error, FAILOVER, BOOL, "on", 0, 0, NONE, RELOAD, USELESS, \
+		"a node that fails gets nothing until it answers again") \
+	X(failover_on_backend_shutdown, FAILOVER, BOOL, "off", 0, 0, NONE, RELOAD, USELESS, \
+		"a node that fails gets nothing until it answers again") \
+	X(failover_command, FAILOVER, TEXT, "", 0, 0, NONE, RELOAD, MISSED, NO_FAILOVER) \
+	X(failback_command, FAILOVER, TEXT, "", 0, 0, NONE, RELOAD, MISSED, NO_FAILOVER) \
+	X(follow_primary_command, FAILOVER, TEXT, "", 0, 0, NONE, RELOAD, MISSED, NO_FAILOVER) \
+	X(detach_false_primary, FAILOVER, BOOL, "off", 0, 0, NONE, RELOAD, MISSED, NO_FAILOVER) \
+	X(auto_failback, FAILOVER, BOOL, "off", 0, 0, NONE, RELOAD, USELESS, \
+		"a node that answers again is used again") \
+	X(auto_failback_interval, FAILOVER, INT, "60", 0, INT32_MAX, S, RELOAD, USELESS, \
+		"a node that answers again is used again") \
+	X(search_primary_node_timeout, FAILOVER, INT, "300", 0, INT32_MAX, S, RELOAD, USELESS, \
+		"a start waits for no primary; requests do, for primary_wait_timeout") \
+	X(failover_when_quorum_exists, FAILOVER, BOOL, "on", 0, 0, NONE, START, USELESS, \
+		NO_WATCHDOG) \
+	X(failover_require_consensus, FAILOVER, BOOL, "on", 0, 0, NONE, START, USELESS, \
+		NO_WATCHDOG) \
+	X(allow_multiple_failover_requests_from_node, FAILOVER, BOOL, "off", \
+		0, 0, NONE, START, USELESS, NO_WATCHDOG) \
+	X(enable_consensus_with_half_votes, FAILOVER, BOOL, "off", 0, 0, NONE, START, USELESS, \
+		NO_WATCHDOG) \
+	\
+	X(replication_mode, REPLICATION, BOOL, "off", 0, 0, NONE, START, MISSED, NO_REPLICATION) \
+	X(replication_stop_on_mismatch, REPLICATION, BOOL, "off", 0, 0, NONE, RELOAD, USELESS, \
+		NO_REPLICATION) \
+	X(failover_if_affected_tuples_mismatch, REPLICATION, BOOL, "off", \
+		0, 0, NONE, RELOAD, USELESS, NO_REPLICATION) \
+	X(replicate_select, REPLICATION, BOOL, "off", 0, 0, NONE, RELOAD, USELESS, NO_REPLICATION) \
+	X(insert_lock, REPLICATION, BOOL, "on", 0, 0, NONE, RELOAD, USELESS, NO_REPLICATION) \
+	X(lobj_lock_table, REPLICATION, TEXT, "", 0, 0, NONE, RELOAD, USELESS, NO_REPLICATION) \
+	\
+	X(recovery_user, RECOVERY, TEXT, "", 0, 0, NONE, RELOAD, USELESS, NO_RECOVERY) \
+	X(recovery_password, RECOVERY, SECRET, "", 0, 0, NONE, RELOAD, USELESS, NO_RECOVERY) \
+	X(recovery_database, RECOVERY, TEXT, "postgres", 0, 0, NONE, RELOAD, USELESS, NO_RECOVERY) \
+	X(recovery_1st_stage_command, RECOVERY, TEXT, "", 0, 0, NONE, RELOAD, USELESS, \
+		NO_RECOVERY) \
+	X(recovery_2nd_stage_command, RECOVERY, TEXT, "", 0, 0, NONE, RELOAD, USELESS, \
+		NO_RECOVERY) \
+	X(recovery_timeout, RECOVERY, INT, "90", 0, INT32_MAX, S, RELOAD, USELESS, NO_RECOVERY) \
+	X(client_idle_limit_in_recovery, RECOVERY, INT, "0", -1, INT32_MAX, S, SESSION, USELESS, \
+		NO_RECOVERY) \
+	\
+	X(memory_cache_enabled, CACHE, BOOL, "off", 0, 0, NONE, START, LATER, NO_CACHE) \
+	X(memqcache_method, CACHE, ENUM, "shmem", 0, 0, cache_method, START, DETAIL, NO_CACHE) \
+	X(memqcache_memcached_host, CACHE, TEXT, "localhost", 0, 0, NONE, START, DETAIL, NO_CACHE) \
+	X(memqcache_memcached_port, CACHE, INT, "11211", 0, INT32_MAX, NONE, START, DETAIL, \
+		NO_CACHE) \
+	X(memqcache_total_size, CACHE, INT, "64MB", 0, INT64_MAX, B, START, DETAIL, NO_CACHE) \
+	X(memqcache_max_num_cache, CACHE, INT, "1000000", 0, INT32_MAX, NONE, START, DETAIL, \
+		NO_CACHE) \
+	X(memqcache_expire, CACHE, INT, "0", 0, INT32_MAX, S, START, DETAIL, NO_CACHE) \
+	X(memqcache_auto_cache_invalidation, CACHE, BOOL, "on", 0, 0, NONE, RELOAD, DETAIL, \
+		NO_CACHE) \
+	X(memqcache_maxcache, CACHE, INT, "409600", 0, INT32_MAX, B, START, DETAIL, NO_CACHE) \
+	X(memqcache_cache_block_size, CACHE, INT, "1048576", 512, INT32_MAX, B, START, DETAIL, \
+		NO_CACHE) \
+	X(memqcache_oiddir, CACHE, TEXT, "/var/log/pgpool/oiddir", 0, 0, NONE, START, DETAIL, \
+		NO_CACHE) \
+	X(cache_safe_memqcache_table_list, CACHE, PATTERNS, "", 0, 0, ',', RELOAD, DETAIL, \
+		NO_CACHE) \
+	X(cache_unsafe_memqcache_table_list, CACHE, PATTERNS, "", 0, 0, ',', RELOAD, DETAIL, \
+		NO_CACHE) \
+	X(clear_memqcache_on_escalation, CACHE, BOOL, "on", 0, 0, NONE, RELOAD, DETAIL, NO_CACHE) \
+	\
+	X(use_watchdog, WATCHDOG, BOOL, "off", 0, 0, NONE, START, MISSED, NO_WATCHDOG) \
+	X(wd_remove_shutdown_nodes, WATCHDOG, BOOL, "off", 0, 0, NONE, RELOAD, USELESS, \
+		NO_WATCHDOG) \
+	X(wd_lost_node_removal_timeout, WATCHDOG, INT, "0", 0, INT32_MAX, S, RELOAD, USELESS, \
+		NO_WATCHDOG) \
+	X(wd_no_show_node_removal_timeout, WATCHDOG, INT, "0", 0, INT32_MAX, S, RELOAD, USELESS, \
+		NO_WATCHDOG) \
+	X(wd_ipc_socket_dir, WATCHDOG, TEXT, "/tmp", 0, 0, NONE, START, USELESS, NO_WATCHDOG) \
+	X(wd_escalation_command, WATCHDOG, TEXT, "", 0, 0, NONE, RELOAD, USELESS, NO_WATCHDOG) \
+	X(wd_de_escalation_command, WATCHDOG, TEXT, "", 0, 0, NONE, RELOAD, USELESS, NO_WATCHDOG) \
+	X(trusted_servers, WATCHDOG, TEXT, "", 0, 0, NONE, START, USELESS, NO_WATCHDOG) \
+	X(trusted_server_command, WATCHDOG, TEXT, "ping -q -c3 %h", 0, 0, NONE, RELOAD, USELESS, \
+		NO_WATCHDOG) \
+	X(delegate_ip, WATCHDOG, TEXT, "", 0, 0, NONE, START, USELESS, NO_WATCHDOG) \
+	X(ping_path, WATCHDOG, TEXT, "/bin", 0, 0, NONE, START, USELESS, NO_WATCHDOG) \
+	X(if_cmd_path, WATCHDOG, TEXT, "/sbin", 0, 0, NONE, START, USELESS, NO_WATCHDOG) \
+	X(if_up_cmd, WATCHDOG, TEXT, \
+		"/usr/bin/sudo /sbin/ip addr add $_IP_$/24 dev eth0 label eth0:0", \
+		0, 0, NONE, START, USELESS, NO_WATCHDOG) \
+	X(if_down_cmd, WATCHDOG, TEXT, "/usr/bin/sudo /sbin/ip addr del $_IP_$/24 dev eth0", \
+		0, 0, NONE, START, USELESS, NO_WATCHDOG) \
+	X(arping_path, WATCHDOG, TEXT, "/usr/sbin", 0, 0, NONE, START, USELESS, NO_WATCHDOG) \
+	X(arping_cmd, WATCHDOG, TEXT, "/usr/bin/sudo /usr/sbin/arping -U $_IP_$ -w 1 -I eth0", \
+		0, 0, NONE, START, USELESS, NO_WATCHDOG) \
+	X(wd_lifecheck_query, WATCHDOG, TEXT, "SELECT 1", 0, 0, NONE, START, USELESS, NO_WATCHDOG) \
+	X(wd_lifecheck_dbname, WATCHDOG, TEXT, "template1", 0, 0, NONE, RELOAD, USELESS, \
+		NO_WATCHDOG) \
+	X(wd_lifecheck_user, WATCHDOG, TEXT, "", 0, 0, NONE, RELOAD, USELESS, NO_WATCHDOG) \
+	X(wd_lifecheck_password, WATCHDOG, SECRET, "", 0, 0, NONE, RELOAD, USELESS, NO_WATCHDOG) \
+	X(wd_authkey, WATCHDOG, SECRET, "", 0, 0, NONE, RELOAD, USELESS, NO_WATCHDOG) \
+	X(wd_listen_address, WATCHDOG, TEXT, "", 0, 0, NONE, START, USELESS, NO_WATCHDOG) \
+	X(wd_listen_port, WATCHDOG, INT, "0", 1024, 65535, NONE, START, USELESS, NO_WATCHDOG) \
+	X(wd_heartbeat_listen_addresses, WATCHDOG, TEXT, "", 0, 0, NONE, START, USELESS, \
+		NO_WATCHDOG) \
+	X(wd_heartbeat_listen_port, WATCHDOG, INT, "0", 0, INT32_MAX, NONE, START, USELESS, \
+		NO_WATCHDOG) \
+	X(wd_monitoring_interfaces_list, WATCHDOG, LIST, "", 0, 0, ',', START, USELESS, \
+		NO_WATCHDOG) \
+	X(wd_priority, WATCHDOG, INT, "1", 0, INT32_MAX, NONE, START, USELESS, NO_WATCHDOG) \
+	X(wd_interval, WATCHDOG, INT, "10", 0, INT32_MAX, S, START, USELESS, NO_WATCHDOG) \
+	X(wd_life_point, WATCHDOG, INT, "3", 0, INT32_MAX, NONE, START, USELESS, NO_WATCHDOG) \
+	X(wd_heartbeat_keepalive, WATCHDOG, INT, "2", 1, INT32_MAX, S, START, USELESS, \
+		NO_WATCHDOG) \
+	X(wd_heartbeat_deadtime, WATCHDOG, INT, "30", 1, INT32_MAX, S, START, USELESS, \
+		NO_WATCHDOG) \
+	X(wd_lifecheck_method, WATCHDOG, ENUM, "heartbeat", \
+		0, 0, lifecheck_method, START, USELESS, NO_WATCHDOG)
 
-/* X(name, field, type, default, min, max, unit, when, INDEXED or BARE, doc) */
+/* X(name, field, group, type, default, min, max, unit, when, INDEXED or BARE, effect, doc) */
 #define NODE_TABLE(X) \
-	X(backend_hostname, hostname, TEXT, "", 0, 0, NONE, RELOAD, INDEXED, \
+	X(backend_hostname, hostname, BACKENDS, TEXT, "", 0, 0, NONE, RELOAD, INDEXED, WORKS, \
 		"Host of the node; a directory, or empty for /tmp, means the Unix socket in it.") \
-	X(backend_port, port, INT, "0", 1024, 65535, NONE, RELOAD, INDEXED, \
+	X(backend_port, port, BACKENDS, INT, "0", 1024, 65535, NONE, RELOAD, INDEXED, WORKS, \
 		"Port of the node; there is no node without one.") \
-	X(backend_weight, weight, REAL, "0", 0, 100000000, NONE, RELOAD, INDEXED, \
+	X(backend_weight, weight, BACKENDS, REAL, "0", 0, 100000000, NONE, RELOAD, INDEXED, WORKS, \
 		"The node's share of the reads, relative to the other nodes; 0 gets none.") \
-	X(backend_flag, flag, FLAGS, "ALLOW_TO_FAILOVER", 0, 0, NONE, RELOAD, INDEXED, \
-		"ALLOW_TO_FAILOVER, DISALLOW_TO_FAILOVER, ALWAYS_PRIMARY, joined by |.") \
-	X(backend_application_name, application_name, TEXT, "", 0, 0, NONE, RELOAD, INDEXED, \
-		"The standby's application_name in pg_stat_replication.") \
-	X(connect_timeout, connect_timeout, INT, "10000", 0, INT32_MAX, MS, RELOAD, BARE, \
+	X(backend_flag, flag, BACKENDS, FLAGS, "ALLOW_TO_FAILOVER", \
+		0, 0, NONE, RELOAD, INDEXED, WORKS, \
+		"ALWAYS_PRIMARY marks the primary; the other two change nothing.  Joined by |.") \
+	X(backend_application_name, application_name, BACKENDS, TEXT, "", \
+		0, 0, NONE, RELOAD, INDEXED, DETAIL, NO_DELAY) \
+	X(backend_data_directory, data_directory, BACKENDS, TEXT, "", \
+		0, 0, NONE, RELOAD, INDEXED, USELESS, NO_RECOVERY) \
+	X(connect_timeout, connect_timeout, SESSIONS, INT, "10000", \
+		0, INT32_MAX, MS, RELOAD, BARE, WORKS, \
 		"Connecting to the node is given up after this time; 0 means no limit.") \
-	X(health_check_period, health_check_period, INT, "0", 0, INT32_MAX, S, RELOAD, BARE, \
-		"How often the node is checked; 0 is never.") \
-	X(health_check_timeout, health_check_timeout, INT, "20", 0, INT32_MAX, S, RELOAD, BARE, \
-		"A check fails after this time; 0 means no limit.") \
-	X(health_check_user, health_check_user, TEXT, "", 0, 0, NONE, RELOAD, BARE, \
-		"Role that checks the node.") \
-	X(health_check_password, health_check_password, SECRET, "", 0, 0, NONE, RELOAD, BARE, \
-		"Its password; empty looks it up in pool_passwd.") \
-	X(health_check_database, health_check_database, TEXT, "postgres", 0, 0, NONE, RELOAD, \
-		BARE, "Database it connects to.") \
-	X(health_check_max_retries, health_check_max_retries, INT, "0", 0, INT32_MAX, NONE, \
-		RELOAD, BARE, "Failed checks in a row before the node counts as down, less one.") \
-	X(health_check_retry_delay, health_check_retry_delay, INT, "1", 0, INT32_MAX, S, RELOAD, \
-		BARE, "Time between such checks.")
+	X(health_check_period, health_check_period, HEALTH, INT, "0", \
+		0, INT32_MAX, S, RELOAD, BARE, USELESS, NO_CHECKS) \
+	X(health_check_timeout, health_check_timeout, HEALTH, INT, "20", \
+		0, INT32_MAX, S, RELOAD, BARE, USELESS, NO_CHECKS) \
+	X(health_check_user, health_check_user, HEALTH, TEXT, "", 0, 0, NONE, RELOAD, BARE, WORKS, \
+		"Role as which the node is tried while it is down; empty: sr_check_user.") \
+	X(health_check_password, health_check_password, HEALTH, SECRET, "", \
+		0, 0, NONE, RELOAD, BARE, USELESS, NO_CHECKS) \
+	X(health_check_database, health_check_database, HEALTH, TEXT, "postgres", \
+		0, 0, NONE, RELOAD, BARE, WORKS, \
+		"Database in which it is tried.") \
+	X(health_check_max_retries, health_check_max_retries, HEALTH, INT, "0", \
+		0, INT32_MAX, NONE, RELOAD, BARE, USELESS, NO_CHECKS) \
+	X(health_check_retry_delay, health_check_retry_delay, HEALTH, INT, "1", \
+		0, INT32_MAX, S, RELOAD, BARE, USELESS, NO_CHECKS)
+
+/* X(name, group, type, default, min, max, unit, when, effect, doc) */
+#define PEER_TABLE(X) \
+	X(heartbeat_hostname, WATCHDOG, TEXT, "", 0, 0, NONE, RELOAD, USELESS, NO_WATCHDOG) \
+	X(heartbeat_port, WATCHDOG, INT, "0", 1024, 65535, NONE, RELOAD, USELESS, NO_WATCHDOG) \
+	X(heartbeat_device, WATCHDOG, TEXT, "", 0, 0, NONE, RELOAD, USELESS, NO_WATCHDOG) \
+	X(hostname, WATCHDOG, TEXT, "localhost", 0, 0, NONE, RELOAD, USELESS, NO_WATCHDOG) \
+	X(pgpool_port, WATCHDOG, INT, "0", 1024, 65535, NONE, RELOAD, USELESS, NO_WATCHDOG) \
+	X(wd_port, WATCHDOG, INT, "0", 1024, 65535, NONE, RELOAD, USELESS, NO_WATCHDOG)
 
 #define FIELD_BOOL(f, unit) bool f;
 #define FIELD_INT(f, unit) int64_t f;
@@ -324,42 +578,57 @@ enum { CONF_NODES = 128 };
 /* One node.  Below struct conf's nnodes every field has a value; `used` tells whether there is a
  * node at this index (it has a port). */
 struct conf_node {
-#define X(name, f, type, dflt, min, max, unit, when, bare, doc) FIELD_##type(f, unit)
+#define X(name, f, group, type, dflt, min, max, unit, when, bare, effect, doc) FIELD_##type(f, unit)
 	NODE_TABLE(X)
 #undef X
 	bool used;
-	uint32_t set;                   /* rows of NODE_TABLE that were given for this very index */
+};
+
+/* One member of a watchdog, as far as it was given: a text may be NULL.  Only conf_show asks. */
+struct conf_peer {
+#define X(f, group, type, dflt, min, max, unit, when, effect, doc) FIELD_##type(f, unit)
+	PEER_TABLE(X)
+#undef X
 };
 
 struct conf {
-#define X(f, type, dflt, min, max, unit, when, doc) FIELD_##type(f, unit)
+#define X(f, group, type, dflt, min, max, unit, when, effect, doc) FIELD_##type(f, unit)
 	CONF_TABLE(X)
 #undef X
-	struct conf_node node[CONF_NODES];
-	struct conf_node bare;          /* what the names without an index say */
+	/* Behind the last one: what the names without an index say, or the defaults. */
+	struct conf_node node[CONF_NODES + 1];
+	struct conf_peer peer[CONF_NODES + 1];
+	uint32_t given[CONF_NODES];     /* which of their rows were set for this very index */
 	int nnodes;                     /* highest used index + 1 */
 	bool from_environment;          /* made from PGPOOL_PARAMS_ variables */
 };
 
 /* Where warnings (LEVEL_WARNING), errors (LEVEL_FATAL) and remarks (LEVEL_LOG) go.  file is the
- * name of the file, or of the environment variable with line 0, or NULL for what has no place;
+ * name of the file, with the line and column (in bytes, from 1) of the name or value that is
+ * meant; or of the environment variable, or NULL for what has no place: line and column are 0.
  * text names the parameter and, for a bad value, what is allowed. */
 struct conf_messages {
-	void (*tell)(void *ctx, enum level severity, const char *file, int line, const char *text);
+	void (*tell)(void *ctx, enum level severity, const char *file, int line, int column,
+		const char *text);
 	void *ctx;
 };
+
+enum conf_effect { EFFECT_WORKS, EFFECT_MISSED, EFFECT_USELESS, EFFECT_LATER, EFFECT_DETAIL };
 
 /* A row, for documentation and tests. */
 struct conf_row {
 	const char *name, *type, *dflt;
+	const char *group;              /* the heading */
 	int64_t min, max;               /* of INT and REAL */
 	const char *unit;               /* "B", "kB", "ms", "s", "min"; "" when there is none */
 	const char *when;               /* "start", "reload", "session" */
-	bool per_node, bare;            /* a row of NODE_TABLE; may stand without an index */
-	const char *doc;
+	bool per_node, bare;            /* takes an index; may stand without one */
+	enum conf_effect effect;
+	const char *doc;                /* a sentence, or why there is no effect */
 
 	/* conf.c's own: */
-	size_t offset;
+	size_t offset;                  /* in struct conf, of index 0 */
+	size_t stride;                  /* from index to index */
 	const struct conf_kind *kind;
 	const struct conf_word *words;
 	char separator;
@@ -387,7 +656,10 @@ void conf_free(struct conf *c);
  * "connect_timeout".  Returns its length like snprintf, or -1 when there is no such parameter. */
 int conf_show(const struct conf *c, const char *name, char *out, size_t size);
 
-/* Walks both tables. */
+/* Prints the documentation of all parameters, as Markdown. */
+void conf_document(FILE *to);
+
+/* Walks all rows. */
 void conf_each(void (*fn)(void *ctx, const struct conf_row *row), void *ctx);
 
 /* Does any of the patterns match text? */

@@ -124,7 +124,7 @@ void scan_next(struct scan *s)
 		while (s->p < s->end && *s->p != '\n')
 			s->p++;
 
-	s->at = s->p;
+	s->at = s->from = s->p;
 	s->n = 1;
 	s->token = END;
 	if (s->p == s->end)

@@ -27,6 +27,7 @@ struct scan {
 	enum token token;
 	const char *at;                 /* the token's text, a STRING's without its quotes */
 	size_t n;
+	const char *from;               /* where it begins, with its quote */
 };
 
 /* Moves on to the next token. */

@@ -16,7 +16,7 @@ void conf_vtell(struct conf_report *r, enum level v, const char *fmt, va_list ar
 	vsnprintf(text, sizeof text, fmt, args);
 	if (v >= LEVEL_ERROR)
 		r->failed = true;
-	r->m->tell(r->m->ctx, v, r->file, r->line, text);
+	r->m->tell(r->m->ctx, v, r->file, r->line, r->column, text);
 }
 
 static void report(struct conf_report *r, enum level v, const char *fmt, ...)
@@ -55,11 +55,9 @@ char *conf_copy(struct conf_report *r, const char *text, size_t n)
 #define REFUSED_ROW(word) { word, 0, REFUSED },
 #define WORDS(name, ...) const struct conf_word conf_##name[] = { __VA_ARGS__ { NULL, 0, PLAIN } }
 
-WORDS(clustering_mode_words, CLUSTERING_MODE_WORDS(WORD_ROW, ALIAS_ROW, REFUSED_ROW));
-WORDS(dlbow_words, DLBOW_WORDS(WORD_ROW, ALIAS_ROW, REFUSED_ROW));
-WORDS(check_temp_words, CHECK_TEMP_WORDS(WORD_ROW, ALIAS_ROW, REFUSED_ROW));
-WORDS(backend_messages_words, BACKEND_MESSAGES_WORDS(WORD_ROW, ALIAS_ROW, REFUSED_ROW));
-WORDS(facility_words, FACILITY_WORDS(WORD_ROW, ALIAS_ROW, REFUSED_ROW));
+#define ENUM_WORDS(tag, TABLE) WORDS(tag##_words, TABLE(WORD_ROW, ALIAS_ROW, REFUSED_ROW));
+
+CONF_ENUMS(ENUM_WORDS)
 WORDS(level_words, LEVEL_WORDS(WORD_ROW, ALIAS_ROW));
 WORDS(verbosity_words, VERBOSITY_WORDS(WORD_ROW, ALIAS_ROW));
 
@@ -143,13 +141,13 @@ static const struct unit *find_unit(const char *name, size_t n)
 	return NULL;
 }
 
-/* What a row takes: "1024 .. 65535", "on, off, true, ..." */
-static void describe(const struct conf_row *row, char *out, size_t size)
+void conf_describe(const struct conf_row *row, char *out, size_t size)
 {
 	const struct unit *base = find_unit(row->unit, strlen(row->unit));
 	size_t n = 0;
 
-	if (!row->words)
+	*out = '\0';
+	if (!row->words && row->min < row->max)
 		snprintf(out, size, row->octal ? "%04llo .. %04llo" : "%lld .. %lld%s%s%s",
 			(long long)row->min, (long long)row->max, base ? " " : "", row->unit,
 			!base ? "" : base->time ? "; units: us ms s min h d"
@@ -173,7 +171,7 @@ static bool refuse_value(struct conf_report *r, const struct conf_row *row, cons
 
 	for (const struct conf_word *w = row->words; w && w->word; w++)
 		known |= w->how == REFUSED && !strcasecmp(w->word, value);
-	describe(row, allowed, sizeof allowed);
+	conf_describe(row, allowed, sizeof allowed);
 	return refuse(r, known ? "unsupported" : "invalid", value, allowed);
 }
 

@@ -16,7 +16,7 @@
 struct conf_report {
 	const struct conf_messages *m;
 	const char *file;               /* or the environment variable, or NULL */
-	int line;
+	int line, column;
 	const char *name;               /* of the parameter */
 	bool failed;                    /* something worse than a warning was told */
 	bool nomem;
@@ -57,8 +57,21 @@ extern const struct conf_kind conf_kind_BOOL, conf_kind_INT, conf_kind_REAL, con
 	conf_kind_REDIRECTS, conf_kind_RELATIONS;
 
 extern const struct conf_word conf_bool_words[], conf_flag_words[], conf_level_words[],
-	conf_verbosity_words[], conf_clustering_mode_words[], conf_dlbow_words[],
-	conf_check_temp_words[], conf_backend_messages_words[], conf_facility_words[];
+	conf_verbosity_words[];
+#define CONF_ENUM(tag, WORDS) extern const struct conf_word conf_##tag##_words[];
+CONF_ENUMS(CONF_ENUM)
+#undef CONF_ENUM
+
+/* A name of old versions: what it is called now, or why it has no effect.  # stands for an index;
+ * a name that is NULL ends the list. */
+extern const struct conf_old { const char *name, *now, *reason; } conf_old_names[];
+
+/* What Pgpool-II's container image sets when the variable is missing or empty.  NULL ends it. */
+extern const struct conf_default { const char *name, *value; } conf_image_defaults[];
+#define CONF_IMAGE_SOCKETS "/var/run/pgpool"
+
+/* What a row takes: "1024 .. 65535", "on, off, true, ..."; "" when it takes any text. */
+void conf_describe(const struct conf_row *row, char *out, size_t size);
 
 /* Room for a field of any kind. */
 union conf_value {

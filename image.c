@@ -107,7 +107,7 @@ static bool lacks_password(const struct passwd *p, const char *user, const char 
 const char *image_refuses(const struct conf *c, const struct passwd *p, const struct hba *h,
 	char *const *environment, const char *hba_file)
 {
-	const struct conf_node *health = &c->bare;
+	const struct conf_node *health = &c->node[CONF_NODES];
 
 	if (hba_file && h && !has_users(environment) && !hba_has_hostssl(h))
 		return "If pool_passwd is disabled, password authentication will be used. You must "

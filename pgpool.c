@@ -90,16 +90,6 @@ static void set_log(struct pgpool *pg)
 	log_apply(l);
 }
 
-static void check_nodes(struct pgpool *pg)
-{
-	const struct conf *c = pg->conf;
-
-	for (int i = 0; i < c->nnodes; i++)
-		if (c->node[i].used && i != pg->nodes->primary && c->node[i].weight == 0)
-			log_write(&pg->log, NULL, LEVEL_WARNING, NULL, "set backend_weightN to let it take reads",
-				"backend_weight%d is 0: node %d never gets a read", i, i);
-}
-
 /* All or nothing: a file in error changes nothing, but for the rules, which stay as they were. */
 static void reload(struct pgpool *pg)
 {
@@ -135,7 +125,6 @@ static void reload(struct pgpool *pg)
 	pg->passwd = fresh.passwd;
 	set_log(pg);
 	servers_reload(&pg->servers);
-	check_nodes(pg);
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "reload config files.");
 }
 
@@ -453,7 +442,6 @@ static int start(struct pgpool *pg)
 	}
 	if ((status = open_all(pg)) != 0)
 		return status;
-	check_nodes(pg);
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "find_primary_node: primary node is %d",
 		pg->nodes->primary);
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "pgpool-II successfully started. version %s (%s)",

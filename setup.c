@@ -8,7 +8,8 @@ extern char **environ;
 
 /* --- messages ------------------------------------------------------------ */
 
-void setup_tell(void *telling, enum level severity, const char *file, int line, const char *text)
+void setup_tell(void *telling, enum level severity, const char *file, int line, int column,
+	const char *text)
 {
 	struct telling *t = telling;
 
@@ -16,7 +17,9 @@ void setup_tell(void *telling, enum level severity, const char *file, int line, 
 		return;
 	if (t->reload && severity > LEVEL_WARNING)
 		severity = LEVEL_WARNING;
-	if (file && line)
+	if (file && column)
+		log_write(t->log, NULL, severity, NULL, NULL, "%s:%d:%d: %s", file, line, column, text);
+	else if (file && line)
 		log_write(t->log, NULL, severity, NULL, NULL, "%s:%d: %s", file, line, text);
 	else
 		log_write(t->log, NULL, severity, NULL, NULL, "%s%s%s", file ? file : "",
@@ -25,7 +28,7 @@ void setup_tell(void *telling, enum level severity, const char *file, int line, 
 
 static void warn(void *telling, const char *file, int line, const char *text)
 {
-	setup_tell(telling, LEVEL_WARNING, file, line, text);
+	setup_tell(telling, LEVEL_WARNING, file, line, 0, text);
 }
 
 /* --- files --------------------------------------------------------------- */
@@ -73,7 +76,7 @@ static struct passwd *load_passwd(struct setup *s, const struct sources *from,
 	struct passwd *p = passwd_load(file, &key, environ, &report);
 	explicit_bzero(&key, sizeof key);
 	if (!p)
-		setup_tell(t, LEVEL_FATAL, NULL, 0, report.error);
+		setup_tell(t, LEVEL_FATAL, NULL, 0, 0, report.error);
 	return p;
 }
 
@@ -85,7 +88,7 @@ static bool load_pcp(const struct setup *s, const struct sources *from, struct t
 	struct passwd *p = pcp_load(find(s, from, from->pcp, "pcp.conf", path), environ, &report);
 
 	if (!p)
-		setup_tell(t, LEVEL_FATAL, NULL, 0, report.error);
+		setup_tell(t, LEVEL_FATAL, NULL, 0, 0, report.error);
 	passwd_free(p);
 	return p;
 }
@@ -126,12 +129,12 @@ static void tell_files(const struct setup *s, const char *hba_file, struct telli
 		*s->conf_file ? s->conf_file : "PGPOOL_PARAMS_* variables",
 		!s->conf->enable_pool_hba ? "none (enable_pool_hba is off)"
 		: *s->rules ? "generated" : hba_file);
-	setup_tell(t, LEVEL_LOG, NULL, 0, text);
+	setup_tell(t, LEVEL_LOG, NULL, 0, 0, text);
 }
 
 static int refuse(struct setup *s, struct telling *t, const char *why, int status)
 {
-	setup_tell(t, status == IMAGE_EXIT ? LEVEL_ERROR : LEVEL_FATAL, NULL, 0, why);
+	setup_tell(t, status == IMAGE_EXIT ? LEVEL_ERROR : LEVEL_FATAL, NULL, 0, 0, why);
 	setup_free(s);
 	return status;
 }

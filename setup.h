@@ -45,7 +45,8 @@ int setup_load_conf(struct setup *s, const struct sources *from, struct telling 
 void setup_path(const struct setup *s, const char *name, char out[static PATH_MAX]);
 
 /* Where conf.h's messages arrive; its context is a struct telling. */
-void setup_tell(void *telling, enum level severity, const char *file, int line, const char *text);
+void setup_tell(void *telling, enum level severity, const char *file, int line, int column,
+	const char *text);
 
 void setup_free(struct setup *s);
 

@@ -91,11 +91,12 @@ static char *ask(const char *prompt)
 
 /* ---- pool_passwd ---- */
 
-static void tell_error(void *ctx, enum level severity, const char *file, int line, const char *text)
+static void tell_error(void *ctx, enum level severity, const char *file, int line, int column,
+	const char *text)
 {
 	(void)ctx;
 	if (severity == LEVEL_FATAL)
-		fprintf(stderr, "%s:%d: %s\n", file ? file : "", line, text);
+		fprintf(stderr, "%s:%d:%d: %s\n", file ? file : "", line, column, text);
 }
 
 /* Which file it is: relative to the configuration's. */

@@ -1,6 +1,7 @@
 /* conf_test.c - parameters: grammar, values, tables, environment, reload, memory running out.
  *
- * conf_test --sample prints pgpool.conf.sample, which must be what the tables say. */
+ * conf_test --sample prints pgpool.conf.sample, conf_test --settings docs/settings.md; both must be
+ * what the tables say. */
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ static int test_regcomp(regex_t *re, const char *s, int flags)
 #include "../conf_scan.c"
 #include "../conf_value.c"
 #include "../conf.c"
+#include "../conf_doc.c"
 #undef malloc
 #undef calloc
 #undef strndup
@@ -47,7 +49,8 @@ static char dir[] = "/tmp/conf_test.XXXXXX", path[64];
 static char warnings[16384], remarks[4096], errors[65536];
 static int nwarnings, nerrors;
 
-static void remember(void *ctx, enum level v, const char *file, int line, const char *text)
+static void remember(void *ctx, enum level v, const char *file, int line, int column,
+	const char *text)
 {
 	char *to = v == LEVEL_WARNING ? warnings : v == LEVEL_LOG ? remarks : errors;
 	size_t size = to == warnings ? sizeof warnings : to == remarks ? sizeof remarks
@@ -56,7 +59,11 @@ static void remember(void *ctx, enum level v, const char *file, int line, const 
 	const char *base = file ? strrchr(file, '/') : NULL;
 
 	(void)ctx;
-	snprintf(to + n, size - n, "%s:%d: %s\n", base ? base + 1 : file ? file : "-", line, text);
+	n += (size_t)snprintf(to + n, size - n, "%s:%d:", base ? base + 1 : file ? file : "-", line);
+	if (n < size && column)
+		n += (size_t)snprintf(to + n, size - n, "%d:", column);
+	if (n < size)
+		snprintf(to + n, size - n, " %s\n", text);
 	nwarnings += v == LEVEL_WARNING;
 	nerrors += v == LEVEL_FATAL;
 }
@@ -170,16 +177,16 @@ static void test_grammar(void)
 		{ "\n\r\n \t", "port", "9999" }
 	};
 	static const struct one bad[] = {
-		{ "backend_hostname0 = 127.0.0.1", "", "pgpool.conf:1: syntax error" },
+		{ "backend_hostname0 = 127.0.0.1", "", "pgpool.conf:1:26: syntax error" },
 		{ "\n\nport =\nmax_pool = 3", "",
-			"pgpool.conf:3: parameter \"port\" has no value" },
+			"pgpool.conf:3:1: parameter \"port\" has no value" },
 		{ "port", "", "parameter \"port\" has no value" },
 		{ "port =", "", "parameter \"port\" has no value" },
 		{ "port = # 7000", "", "parameter \"port\" has no value" },
 		{ "log_line_prefix = 'abc", "",
-			":1: parameter \"log_line_prefix\": the string has no" },
+			":1:19: parameter \"log_line_prefix\": the string has no" },
 		{ "log_line_prefix = 'abc\n'", "",
-			":1: parameter \"log_line_prefix\": the string has no" },
+			":1:19: parameter \"log_line_prefix\": the string has no" },
 		{ "log_line_prefix = 'abc\\'", "", "the string has no closing quote" },
 		{ "log_line_prefix = 'a''b'", "", "syntax error" },
 		{ "port == 7000", "", "syntax error behind parameter \"port\"" },
@@ -230,41 +237,67 @@ static void test_keys(void)
 		{ "fail_over_on_backend_error = off", "failover_on_backend_error", "off" },
 		{ "black_function_list = 'f'", "write_function_list", "f" },
 		{ "white_function_list = 'f'", "read_only_function_list", "f" },
-		{ "black_query_pattern_list = 'f'", "primary_routing_query_pattern_list", "f" }
+		{ "black_query_pattern_list = 'f'", "primary_routing_query_pattern_list", "f" },
+		{ "black_memqcache_table_list = 'f'", "cache_unsafe_memqcache_table_list", "f" },
+		{ "white_memqcache_table_list = 'f'", "cache_safe_memqcache_table_list", "f" },
+		{ "delegate_IP = '1.2.3.4'", "delegate_ip", "1.2.3.4" },
+		{ "logdir = '/var/log'", "work_dir", "/var/log" },
+		{ "wd_port1 = 9000", "wd_port1", "9000" },
+		{ "wd_port1 = 9000", "wd_port0", "0" },
+		{ "hostname1 = 'a'", "hostname0", "localhost" },
+		{ "hostname1 = 'a'", "hostname1", "a" },
+		{ "hostname1 = 'a'", "backend_hostname1", "(none)" },
+		{ "heartbeat_hostname127 = 'a'", "heartbeat_hostname127", "a" },
+		{ "heartbeat_hostname127 = 'a'", "heartbeat_hostname128", "(none)" },
+		{ "memqcache_total_size = 1GB", "memqcache_total_size", "1GB" },
+		{ "", "memqcache_total_size", "64MB" },
+		{ "wd_authkey = 'x'", "wd_authkey", "*****" },
+		{ "process_management_mode = dynamic", "process_management_mode", "dynamic" }
 	};
 	static const struct one bad[] = {
 		{ "backend_port = 5432", "",
-			"\"backend_port\": behind \"backend_port\" belongs the index" },
+			"\"backend_port\": behind \"backend_port\" belongs an index" },
 		{ "backend_hostname = 'x'", "", "allowed: 0 .. 127" },
 		{ "backend_port128 = 5432", "", "allowed: 0 .. 127" },
 		{ "backend_port99999999999999999999 = 5432", "", "allowed: 0 .. 127" },
 		{ "backend_portx = 5432", "", "allowed: 0 .. 127" },
 		{ "backend_port_1 = 5432", "", "allowed: 0 .. 127" },
 		{ "connect_timeout128 = 5", "", "allowed: 0 .. 127" },
-		{ "connect_timeout1x = 5", "", "allowed: 0 .. 127" }
+		{ "connect_timeout1x = 5", "", "allowed: 0 .. 127" },
+		{ "hostname0x = ''", "", "allowed: 0 .. 127" },
+		{ "backend_data_directory = '/d'", "", "belongs an index" },
+		{ "heartbeat_port128 = 9000", "", "allowed: 0 .. 127" },
+		{ "port = 7000 use_watchdog = maybe", "", "pgpool.conf:1:28: invalid value" },
+		{ "port = 7000\n\twd_priority = '-1'", "", "pgpool.conf:2:16: invalid value" },
+		{ "wd_port3 = 80", "", "pgpool.conf:1:12: invalid value for parameter \"wd_port3\"" },
+		{ "backend_portx = 1", "", "pgpool.conf:1:1: parameter \"backend_portx\": behind" },
+		{ "process_management_mode = dynamic\nmin_spare_children = 10", "",
+			"\"min_spare_children\" must be below" },
+		{ "process_management_mode = dynamic\nnum_init_children = 9", "",
+			"not above \"num_init_children\"" }
 	};
 	static const struct one warned[] = {
-		{ "\nPort = 7000", "", "pgpool.conf:2: unknown parameter \"Port\"" },
+		{ "\nPort = 7000", "", "pgpool.conf:2:1: unknown parameter \"Port\"" },
 		{ "no_such_thing = 1", "", "unknown parameter \"no_such_thing\"" },
 		{ "health_check_period_x = 1", "", "unknown parameter \"health_check_period_x\"" },
-		{ "wd_port0 = 9000", "",
-			":1: parameter \"wd_port0\" has no effect in this version" },
-		{ "wd_port = 9000", "", "parameter \"wd_port\" has no effect in this version" },
-		{ "use_watchdog = maybe", "",
-			"parameter \"use_watchdog\" has no effect in this version" },
-		{ "delegate_IP = ''", "", "parameter \"delegate_IP\" has no effect" },
-		{ "logdir = ''", "", "parameter \"logdir\" has no effect" },
-		{ "backend_data_directory12 = '/d'", "",
-			"\"backend_data_directory12\" has no effect" },
-		{ "backend_data_directory = '/d'", "",
-			"unknown parameter \"backend_data_directory\"" },
-		{ "hostname0x = ''", "", "unknown parameter \"hostname0x\"" },
-		{ "master_slave_mode = on", "", "parameter \"master_slave_mode\" has no effect" },
+		{ "port = 7000 use_watchdog = on", "",
+			"pgpool.conf:1:13: parameter \"use_watchdog\" has no effect here: Kubernetes" },
+		{ "ssl = on", "", "\"ssl\" has no effect here: this version has no TLS: clients" },
+		{ "wd_port = 9000", "", "parameter \"wd_port\" has no effect here: Kubernetes" },
+		{ "failover_command = '/f'", "", "\"failover_command\" has no effect here: " },
+		{ "heartbeat_destination0 = 'x'", "", "\"heartbeat_destination0\" has no effect" },
+		{ "master_slave_mode = on", "", "has no effect here: backend_clustering_mode says" },
+		{ "fail_over_on_backend_error = on\nsocket_dir = '/x'", "", "\"socket_dir\" is now" },
+		{ "backend_port0 = 5432\nbackend_port1 = 5433\nbackend_weight1 = 0", "",
+			"node 1 gets no reads: \"backend_weight1\" is 0" },
+		{ "backend_port0 = 5432\nbackend_port1 = 5433\nbackend_flag1 = ALWAYS_PRIMARY", "",
+			"node 0 gets no reads: \"backend_weight0\" is not set" },
+		{ "disable_load_balance_on_write = dml_adaptive_global", "", "dml_adaptive_global is" },
 		{ "socket_dir = '/x'", "",
 			"\"socket_dir\" is now called \"unix_socket_directories\"" },
 		{ "backend_hostname2 = 'x'", "",
 			"node 2 is left out: \"backend_port2\" is not set" },
-		{ "log_destination = 'syslog, eventlog'", "", "not to \"eventlog\"" },
+		{ "log_destination = 'stderr, eventlog,syslog'", "", "nothing is logged to \"eventlog\"" },
 		{ "user_redirect_preference_list = 'a:primary, b:standby'", "",
 			"the blank in front of \"b\"" },
 		{ "backend_port0 = 5432\nbackend_weight0 = 0\nbackend_port1 = 5433", "",
@@ -286,39 +319,115 @@ static void test_keys(void)
 		conf_free(c);
 	}
 
-	struct conf *c = load_text("wd_port0 = 1\nwd_port1 = 1\nuse_watchdog = on\n"
-		"use_watchdog = off\n");
+	struct conf *c = load_text("wd_port0 = 9001\nwd_port1 = 9002\nuse_watchdog = on\n"
+		"use_watchdog = yes\nheartbeat_hostname1 = 'x'\n");
 
-	say(c && nwarnings == 2, "what has no effect is told once");
+	say(c && nwarnings == 1 && !c->nnodes, "what has no effect is told once");
+	say(strstr(remarks, "pgpool.conf:1:1: parameter \"wd_port0\" has no effect here: ")
+		&& !strstr(remarks, "wd_port1") && strstr(remarks, "heartbeat_hostname1"),
+			"what nobody misses is a remark");
+	conf_free(c);
+	c = load_text("use_watchdog = off\nmemory_cache_enabled = off\ninsert_lock = off\n"
+		"sr_check_period = 0\nhealth_check_period = 0\ndelegate_IP = ''\nwd_port0 = 0\n"
+		"delay_threshold = 0x0\npcp_port = 9898\npcp_socket_dir = '/tmp'\n"
+		"failover_command = ''\nssl = off\nlog_standby_delay = if_over_threshold\n"
+		"memqcache_total_size = 65536kB\nfailover_on_backend_error = off\n");
+	say(c && !nwarnings && !remarks[0], "what asks for nothing is not told: %s%s", warnings,
+		remarks);
 	conf_free(c);
 	c = load_text("backend_port0 = 5432\nbackend_weight1 = 1");
 	say(c && !nwarnings && c->nnodes == 1, "one node without a weight is no reason to warn");
 	conf_free(c);
 }
 
-/* The names of the old documents: all known, none of them a row as well. */
+/* Every name of Pgpool-II 4.8, written down a second time. */
+static const char *const pgpool_names[] = {
+	"allow_clear_text_frontend_auth", "allow_multiple_failover_requests_from_node",
+	"allow_sql_comments", "app_name_redirect_preference_list", "arping_cmd", "arping_path",
+	"authentication_timeout", "auto_failback", "auto_failback_interval",
+	"backend_application_name#", "backend_clustering_mode", "backend_data_directory#",
+	"backend_flag#", "backend_hostname#", "backend_port#", "backend_weight#",
+	"cache_safe_memqcache_table_list", "cache_unsafe_memqcache_table_list", "check_temp_table",
+	"check_unlogged_table", "child_life_time", "child_max_connections",
+	"clear_memqcache_on_escalation", "client_idle_limit", "client_idle_limit_in_recovery",
+	"client_min_messages", "connect_timeout", "connection_cache", "connection_life_time",
+	"database_redirect_preference_list", "delay_threshold", "delay_threshold_by_time",
+	"delegate_IP", "delegate_ip", "detach_false_primary", "disable_load_balance_on_write",
+	"dml_adaptive_object_relationship_list", "enable_consensus_with_half_votes",
+	"enable_pool_hba", "enable_shared_relcache", "fail_over_on_backend_error",
+	"failback_command", "failover_command", "failover_if_affected_tuples_mismatch",
+	"failover_on_backend_error", "failover_on_backend_shutdown", "failover_require_consensus",
+	"failover_when_quorum_exists", "follow_primary_command", "health_check_database",
+	"health_check_max_retries", "health_check_password", "health_check_period",
+	"health_check_retry_delay", "health_check_test", "health_check_timeout",
+	"health_check_user", "heartbeat_device#", "heartbeat_hostname#", "heartbeat_port#",
+	"hostname#", "if_cmd_path", "if_down_cmd", "if_up_cmd", "ignore_leading_white_space",
+	"insert_lock", "listen_addresses", "listen_backlog_multiplier", "load_balance_mode",
+	"lobj_lock_table", "log_backend_messages", "log_client_messages", "log_connections",
+	"log_destination", "log_directory", "log_disconnections", "log_error_verbosity",
+	"log_file_mode", "log_filename", "log_hostname", "log_line_prefix", "log_min_messages",
+	"log_pcp_processes", "log_per_node_statement", "log_rotation_age", "log_rotation_size",
+	"log_standby_delay", "log_statement", "log_truncate_on_rotation", "logdir",
+	"logging_collector", "max_pool", "max_spare_children", "memory_cache_enabled",
+	"memqcache_auto_cache_invalidation", "memqcache_cache_block_size", "memqcache_expire",
+	"memqcache_max_num_cache", "memqcache_maxcache", "memqcache_memcached_host",
+	"memqcache_memcached_port", "memqcache_method", "memqcache_oiddir", "memqcache_total_size",
+	"min_spare_children", "notice_per_node_statement", "num_init_children",
+	"pcp_listen_addresses", "pcp_port", "pcp_socket_dir", "pgpool_port#", "pid_file_name",
+	"ping_path", "pool_passwd", "port", "prefer_lower_delay_standby",
+	"primary_routing_query_pattern_list", "process_management_mode",
+	"process_management_strategy", "read_only_function_list", "recovery_1st_stage_command",
+	"recovery_2nd_stage_command", "recovery_database", "recovery_password", "recovery_timeout",
+	"recovery_user", "relcache_expire", "relcache_query_target", "relcache_size",
+	"replicate_select", "replication_delay_source_cmd", "replication_delay_source_timeout",
+	"replication_mode", "replication_stop_on_mismatch", "reserved_connections",
+	"reset_query_list", "search_primary_node_timeout", "serialize_accept", "sr_check_database",
+	"sr_check_password", "sr_check_period", "sr_check_user", "ssl", "ssl_ca_cert",
+	"ssl_ca_cert_dir", "ssl_cert", "ssl_ciphers", "ssl_crl_file", "ssl_dh_params_file",
+	"ssl_ecdh_curve", "ssl_key", "ssl_passphrase_command", "ssl_prefer_server_ciphers",
+	"statement_level_load_balance", "syslog_facility", "syslog_ident",
+	"track_table_mutation_cold_start_duration", "track_table_mutation_max_staleness",
+	"track_table_mutation_table_buckets", "track_table_mutation_table_size",
+	"track_table_mutation_ttl_factor", "trusted_server_command", "trusted_servers",
+	"unix_socket_directories", "unix_socket_group", "unix_socket_permissions", "use_watchdog",
+	"user_redirect_preference_list", "wd_authkey", "wd_de_escalation_command",
+	"wd_escalation_command", "wd_heartbeat_deadtime", "wd_heartbeat_keepalive",
+	"wd_heartbeat_listen_addresses", "wd_heartbeat_listen_port", "wd_interval",
+	"wd_ipc_socket_dir", "wd_life_point", "wd_lifecheck_dbname", "wd_lifecheck_method",
+	"wd_lifecheck_password", "wd_lifecheck_query", "wd_lifecheck_user", "wd_listen_address",
+	"wd_listen_port", "wd_lost_node_removal_timeout", "wd_monitoring_interfaces_list",
+	"wd_no_show_node_removal_timeout", "wd_port#", "wd_priority", "wd_remove_shutdown_nodes",
+	"work_dir", "write_function_list"
+};
+
 static void test_names(void)
 {
-	for (size_t i = 0; i < COUNT(without_effect); i++) {
-		char name[100], text[200];
-		int index;
+	char name[100];
+	int index, ours = 0;
 
-		snprintf(name, sizeof name, "%.*s%s", (int)strcspn(without_effect[i], "#"),
-			without_effect[i], strchr(without_effect[i], '#') ? "3" : "");
-		say(!find_row(name, &index), "%s is no row", name);
-		snprintf(text, sizeof text, "%s = 'x'", name);
-		struct conf *c = load_text(text);
-		say(c && nwarnings == 1 && strstr(warnings, "no effect"), "%s has no effect", name);
-		conf_free(c);
-		say(!i || strcmp(without_effect[i - 1], without_effect[i]) < 0, "%s is in order",
-			name);
+	for (size_t i = 0; i < COUNT(pgpool_names); i++) {
+		snprintf(name, sizeof name, "%.*s%s", (int)strcspn(pgpool_names[i], "#"), pgpool_names[i],
+			strchr(pgpool_names[i], '#') ? "7" : "");
+		const struct conf_row *row = find_row(current_name(name), &index);
+
+		say(row && index == (strchr(pgpool_names[i], '#') ? 7 : NO_INDEX), "%s is known", name);
 	}
-	for (size_t i = 0; i < COUNT(renamed); i++) {
-		int index;
+	for (const struct conf_row *row = rows; row < rows + COUNT(rows); row++) {
+		snprintf(name, sizeof name, "%s%s", row->name, row->per_node && !row->bare ? "#" : "");
+		bool theirs = false;
 
-		say(find_row(renamed[i].name, &index) && !find_row(renamed[i].old, &index),
-			"%s is now %s",
-			renamed[i].old, renamed[i].name);
+		for (size_t i = 0; i < COUNT(pgpool_names); i++)
+			theirs |= !strcmp(pgpool_names[i], name);
+		ours += !theirs;
+	}
+	say(COUNT(pgpool_names) == 193 && ours == 5, "193 of Pgpool-II's, %d of ours", ours);
+	for (const struct conf_old *old = conf_old_names; old->name; old++) {
+		snprintf(name, sizeof name, "%.*s%s", (int)strcspn(old->name, "#"), old->name,
+			strchr(old->name, '#') ? "3" : "");
+		say(!find_row(name, &index) || index == BAD_INDEX, "%s is no row", name);
+		say(!old->now == !!old->reason && (!old->now || find_row(old->now, &index)),
+			"%s has a new name or a reason", name);
+		say(old == conf_old_names || strcmp(old[-1].name, old->name) < 0, "%s is in order", name);
 	}
 }
 
@@ -392,7 +501,7 @@ static void test_values(void)
 			"(none)" }
 	};
 	static const struct one bad[] = {
-		{ "\n\nconnection_cache = maybe", "", "pgpool.conf:3: invalid value for parameter "
+		{ "\n\nconnection_cache = maybe", "", "pgpool.conf:3:20: invalid value for parameter "
 			"\"connection_cache\": \"maybe\" (allowed: on, off, true, false, yes, no, "
 			"1, 0)" },
 		{ "log_statement = ''", "", "\"log_statement\": \"\"" }, { "ssl = o", "", "\"o\"" },
@@ -603,19 +712,21 @@ static struct conf *with(const struct conf_row *row, long long value)
 static void walk_range(const struct conf_row *row)
 {
 	long long bounds[2] = { row->min, row->max };
-	char range[64], place[128];
+	char range[64], where[128];
 	struct conf *c;
 
 	for (int i = 0; i < 2; i++) {
 		say((c = with(row, bounds[i])), "%s = %lld", row->name, bounds[i]);
 		conf_free(c);
+		if (bounds[i] == INT64_MAX)
+			continue;
 		c = with(row, bounds[i] + (i ? 1 : -1));
 		snprintf(range, sizeof range, row->octal ? "(allowed: %04llo .. %04llo"
 			: "(allowed: %lld .. %lld",
 			bounds[0], bounds[1]);
-		snprintf(place, sizeof place, "pgpool.conf:2: invalid value for parameter \"%s%s\"",
-			row->name, row->per_node ? "7" : "");
-		say(!c && strstr(errors, range) && strstr(errors, place), "%s is not %lld",
+		snprintf(where, sizeof where, "pgpool.conf:2:%zu: invalid value for parameter \"%s%s\"",
+			strlen(row->name) + (row->per_node ? 5 : 4), row->name, row->per_node ? "7" : "");
+		say(!c && strstr(errors, range) && strstr(errors, where), "%s is not %lld",
 			row->name,
 			bounds[i] + (i ? 1 : -1));
 		conf_free(c);
@@ -637,11 +748,10 @@ static void walk(void *ctx, const struct conf_row *row)
 	for (size_t i = 0; i < COUNT(names); i++)
 		unit |= !strcmp(names[i], row->unit);
 	say(known && unit, "%s: context and unit", row->name);
-	say(row->doc[0] && row->doc[strlen(row->doc) - 1] == '.' && strlen(row->doc) > 10,
-		"%s: a sentence",
-		row->name);
+	say(strlen(row->doc) > 10 && (row->doc[strlen(row->doc) - 1] == '.')
+		== (row->effect == EFFECT_WORKS), "%s: a sentence, or a reason", row->name);
 	for (const char *p = row->name; *p; p++)
-		if (!islower((unsigned char)*p) && *p != '_')
+		if (!islower((unsigned char)*p) && !isdigit((unsigned char)*p) && *p != '_')
 			say(false, "%s: a name", row->name);
 
 	/* The default, written into a file,
@@ -747,13 +857,13 @@ static void test_files(void)
 	c = load_text("port = 7000\ninclude = 'sub/a.conf'\nno_such = 2\nport = 7001");
 	say(c && c->port == 7001 && c->max_pool == 11 && c->reserved_connections == 12
 		&& c->num_init_children == 13, "include, relative to the including file");
-	say(strstr(warnings, "b.conf:5: unknown") && strstr(warnings, "pgpool.conf:3: unknown"),
+	say(strstr(warnings, "b.conf:5:1: unknown") && strstr(warnings, "pgpool.conf:3:1: unknown"),
 		"file and line within and after an include");
 	conf_free(c);
 	snprintf(text, sizeof text, "include '%s/sub/b.conf'", dir);
 	say((c = load_text(text)) && c->reserved_connections == 12, "include by an absolute path");
 	conf_free(c);
-	say(!load_text("\ninclude 'nothing.conf'") && strstr(errors, "pgpool.conf:2: include")
+	say(!load_text("\ninclude 'nothing.conf'") && strstr(errors, "pgpool.conf:2:9: include")
 		&& strstr(errors, "nothing.conf\": there is no such file"),
 			"a missing include is an error");
 	say(!load_text("include 'sub'") && strstr(errors, "Is a directory"),
@@ -802,7 +912,7 @@ static void test_environment(void)
 		"PGPOOL_PARAMS_X", NULL };
 	struct conf *c = load(NULL, plain);
 	struct stat st;
-	bool image = !stat(IMAGE_SOCKETS, &st) && S_ISDIR(st.st_mode);
+	bool image = !stat(CONF_IMAGE_SOCKETS, &st) && S_ISDIR(st.st_mode);
 
 	say(c && !nwarnings && c->from_environment, "one variable is enough: %s%s", errors,
 		warnings);
@@ -814,8 +924,10 @@ static void test_environment(void)
 	say(c->port == 9999 && item_is(&c->listen_addresses, 0, "*") && c->sr_check_period == 0
 		&& c->node[0].health_check_period == 0 && !c->failover_on_backend_error,
 			"and its defaults");
-	say(c->unix_socket_directories.n == (image ? 1 : 0),
-		"sockets only where there is a directory");
+	say(c->unix_socket_directories.n == (image ? 1 : 0) && c->pcp_socket_dir.n == (image ? 1 : 0)
+		&& !strcmp(c->wd_ipc_socket_dir, image ? CONF_IMAGE_SOCKETS : ""),
+			"sockets only where there is a directory");
+	say(!remarks[0], "and what the image sets is not told: %s", remarks);
 	conf_free(c);
 
 	static char *const rich[] = { "PGPOOL_PARAMS_BACKEND_HOSTNAME0=db", "PGPOOL_PARAMS_PORT=",
@@ -827,7 +939,7 @@ static void test_environment(void)
 		"PGPOOL_PARAMS_BACKEND_HOSTNAME1=ro", "PGPOOL_PARAMS_BACKEND_PORT1=5433",
 		"PGPOOL_PARAMS_BACKEND_WEIGHT1=2", "PGPOOL_PARAMS_MAX_POOL=3",
 			"PGPOOL_PARAMS_max_pool=5",
-		"PGPOOL_PARAMS_DELEGATE_IP=", "PGPOOL_PARAMS_NO_SUCH=1", "PGPOOL_PARAMS_=1",
+		"PGPOOL_PARAMS_DELEGATE_IP=10.0.0.1", "PGPOOL_PARAMS_NO_SUCH=1", "PGPOOL_PARAMS_=1",
 		"PGPOOL_PARAMS_CLIENT_IDLE_LIMIT=5 min", "PGPOOL_PARAMS_RESET_QUERY_LIST=", NULL };
 
 	c = load(NULL, rich);
@@ -846,10 +958,10 @@ static void test_environment(void)
 	say(c->client_idle_limit == 300, "a unit behind a blank");
 	say(strstr(warnings, "PGPOOL_PARAMS_NO_SUCH:0: unknown parameter \"no_such\""),
 		"unknown variable");
-	say(strstr(warnings,
-		"PGPOOL_PARAMS_DELEGATE_IP:0: parameter \"delegate_ip\" has no effect"),
-		"variable without effect");
-	say(nwarnings == 3, "three warnings");
+	say(strstr(remarks,
+		"PGPOOL_PARAMS_DELEGATE_IP:0: parameter \"delegate_ip\" has no effect here: ")
+		&& !strcmp(c->delegate_ip, "10.0.0.1"), "a name that had capitals, without effect");
+	say(strstr(warnings, "\"socket_dir\"") == NULL && nwarnings == 2, "two warnings: %s", warnings);
 	conf_free(c);
 
 	static char *const socket[] = { "PGPOOL_PARAMS_BACKEND_HOSTNAME0=db",
@@ -1012,12 +1124,13 @@ static void add(struct sample *s, const char *fmt, ...)
 static void add_row(void *ctx, const struct conf_row *row)
 {
 	struct sample *s = ctx;
-	char allowed[300] = "";
+	char allowed[300];
 	bool bare_word = !strcmp(row->type, "INT") || !strcmp(row->type, "REAL")
 		|| !strcmp(row->type, "BOOL") || !strcmp(row->type, "ENUM");
 
-	if (!strcmp(row->type, "INT") || !strcmp(row->type, "REAL") || row->words)
-		describe(row, allowed, sizeof allowed);
+	if (row->effect != EFFECT_WORKS)
+		return;
+	conf_describe(row, allowed, sizeof allowed);
 	if (!strcmp(row->type, "BOOL"))
 		strcpy(allowed, "on, off");
 	add(s, "\n# %s\n", row->doc);
@@ -1037,29 +1150,56 @@ static void add_row(void *ctx, const struct conf_row *row)
 static void make_sample(struct sample *s)
 {
 	s->n = 0;
-	add(s, "# pgpool.conf - every parameter with its default.\n#\n"
+	add(s, "# pgpool.conf - every parameter that has an effect, with its default.\n#\n"
 		"# A line is \"name = value\".  A value needs quotes unless it has only letters,\n"
 		"# digits and -._:/ ; the last of several lines wins; include 'file' reads more.\n"
 		"# The parameters of nodes are at the end: copy those lines for each node.\n");
 	conf_each(add_row, s);
 }
 
+/* A file of the source tree, named relative to this one. */
+static const char *source(const char *name)
+{
+	static char text[131072];
+	char file[512];
+	FILE *f;
+
+	snprintf(file, sizeof file, "%.*s%s", (int)(strrchr(__FILE__, '/') - __FILE__ + 1), __FILE__,
+		name);
+	text[0] = '\0';
+	if ((f = fopen(file, "r"))) {
+		text[fread(text, 1, sizeof text - 1, f)] = '\0';
+		fclose(f);
+	}
+	return text;
+}
+
+static void test_settings(void)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *f = open_memstream(&text, &n);
+
+	conf_document(f);
+	fclose(f);
+	say(!strcmp(text, source("../docs/settings.md")),
+		"docs/settings.md is what the tables say (conf_test --settings)");
+	for (const struct conf_row *row = rows; row < rows + COUNT(rows); row++) {
+		char cell[100];
+
+		snprintf(cell, sizeof cell, "\n| `%s%s`", row->name, row->per_node && !row->bare ? "N" : "");
+		if (!strstr(text, cell))
+			say(false, "%s is documented", row->name);
+	}
+	free(text);
+}
+
 static void test_sample(void)
 {
 	static struct sample s;
-	static char on_disk[65536];
-	char *slash, file[512];
-	FILE *f;
 
-	snprintf(file, sizeof file, "%s", __FILE__);
-	slash = strrchr(file, '/');
-	snprintf(slash ? slash + 1 : file, 100, "../pgpool.conf.sample");
 	make_sample(&s);
-	if ((f = fopen(file, "r"))) {
-		on_disk[fread(on_disk, 1, sizeof on_disk - 1, f)] = '\0';
-		fclose(f);
-	}
-	say(!strcmp(s.text, on_disk),
+	say(!strcmp(s.text, source("../pgpool.conf.sample")),
 		"pgpool.conf.sample is what the tables say (conf_test --sample)");
 
 	struct conf *plain = load(NULL, NULL), *c = load_text(s.text);
@@ -1100,6 +1240,10 @@ int main(int argc, char **argv)
 		fputs(s.text, stdout);
 		return 0;
 	}
+	if (argc > 1 && !strcmp(argv[1], "--settings")) {
+		conf_document(stdout);
+		return 0;
+	}
 	if (!mkdtemp(dir))
 		return 1;
 	snprintf(path, sizeof path, "%s/pgpool.conf", dir);
@@ -1117,6 +1261,7 @@ int main(int argc, char **argv)
 	test_reload();
 	test_memory();
 	test_sample();
+	test_settings();
 	remove_files();
 	return done();
 }

@@ -44,11 +44,12 @@ void log_record(struct log *l, struct log_who *who, enum level v, const char *pl
 	(void)l, (void)who, (void)v, (void)place, (void)detail, (void)hint, (void)fmt;
 }
 
-static void shout(void *ctx, enum level v, const char *file, int line, const char *text)
+static void shout(void *ctx, enum level v, const char *file, int line, int column,
+	const char *text)
 {
 	(void)ctx;
 	if (v >= LEVEL_WARNING)
-		printf("# %s:%d: %s\n", file ? file : "-", line, text);
+		printf("# %s:%d:%d: %s\n", file ? file : "-", line, column, text);
 }
 
 static void on_change(void *ctx, struct node *n)

@@ -225,12 +225,12 @@ def test_check_tells_what_will_not_match(proxy):
 def test_show_conf_can_be_read_again(proxy, tmp_path):
     p = written(proxy, sr_check_password="hidden", log_line_prefix="%m [%p] \\'q\\' ",
                 database_redirect_preference_list="postgres:primary,mydb[01]:1(0.3)",
-                health_check_timeout1=7, child_life_time="90s", unix_socket_permissions="0770",
+                connect_timeout1=7000, child_life_time="90s", unix_socket_permissions="0770",
                 primary_routing_query_pattern_list="SELECT a\\;b;x.*")
     first = run(p, "show-conf")
     assert first.returncode == 0 and "hidden" not in first.stdout
-    for line in (f"port = {p.port}", "child_life_time = 90s", "health_check_timeout1 = 7s",
-                 "health_check_timeout = 20s", "unix_socket_permissions = 0770",
+    for line in (f"port = {p.port}", "child_life_time = 90s", "connect_timeout1 = 7s",
+                 "connect_timeout = 10s", "unix_socket_permissions = 0770",
                  "database_redirect_preference_list = 'postgres:primary,mydb[01]:1(0.3)'",
                  "# sr_check_password is not shown", "pool_passwd = 'pool_passwd'"):
         assert line in first.stdout.splitlines()

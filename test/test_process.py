@@ -253,7 +253,7 @@ def test_unknown_and_unused_parameters_only_warn(proxy):
               use_watchdog=True, parallel_mode=False)
     assert p.psql("SELECT 1") == "1"
     for name in ("no_such_parameter", "recovery_1st_stage_command", "use_watchdog"):
-        p.wait_log(rf"WARNING: .*{name}")
+        p.wait_log(rf"(WARNING|LOG): .*{name}")
 
 
 GRAMMAR = """

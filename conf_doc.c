@@ -1,0 +1,167 @@
+#include "conf.h"
+
+#include <string.h>
+
+#include "conf_value.h"
+
+static const char introduction[] =
+	"# Parameters\n"
+	"\n"
+	"All parameters of `pgpool.conf`, as `pgpool --settings` prints them.\n"
+	"\n"
+	"**The file.** A line is `name = value`. A value needs single quotes unless it is one word of\n"
+	"letters, digits and `-._:/` that begins with a letter, a number with its unit, or `*`. Nothing\n"
+	"is unescaped between quotes. `#` begins a comment, `include 'file'` reads another file\n"
+	"(relative to this one), and the last of several lines wins. A name that is not known is a\n"
+	"warning; a value that is not allowed is an error with file, line and column.\n"
+	"\n"
+	"**Change.** `restart`: only a start reads it. `reload`: SIGHUP (or `pgpool reload`) is enough;\n"
+	"a file in error then changes nothing. `session`: a client can also set it for its own session.\n"
+	"\n"
+	"**Units.** Where a range has a unit, that is what a bare number means, and a number may carry\n"
+	"another one: `us ms s min h d` for times, `B kB MB GB TB` (each 1024 of the one before) for\n"
+	"sizes, as in `5min` or `'5 min'`. Letters count as they are written here. A number that begins\n"
+	"with `0` is octal, with `0x` hexadecimal. A boolean is `on`, `off`, `true`, `false`, `yes`,\n"
+	"`no`, `1`, `0`, or the beginning of one of these that can be no other; words are in any case.\n"
+	"\n"
+	"**Lists.** The separator is named with the type, and blanks around an item do not count. A\n"
+	"*pattern* is an extended regular expression in any case that must match the whole name (`^` and\n"
+	"`$` are added).\n"
+	"\n"
+	"**Nodes.** Instead of `N` stands the number of a node, 0 to 127. Where the name may also stand\n"
+	"without a number, it is the default of the nodes that do not set their own.\n"
+	"\n"
+	"**The environment.** Without a file, each variable `PGPOOL_PARAMS_<NAME>` sets a parameter:\n"
+	"`PGPOOL_PARAMS_BACKEND_HOSTNAME0=db`. The name is in upper or lower case, the value everything\n"
+	"behind the first `=`, byte for byte and without quotes. Some defaults are then those of\n"
+	"Pgpool-II's container image: see the end. With a file, these variables are ignored.\n"
+	"\n"
+	"**No effect.** Such a parameter is understood and its value checked, so that existing\n"
+	"configurations work. Where it is set to something else than its default, `off`, 0 or nothing,\n"
+	"the log says once that it has no effect, and why.\n";
+
+static const char table_head[] =
+	"| parameter | type | default | allowed | change | meaning |\n"
+	"| --- | --- | --- | --- | --- | --- |\n";
+
+/* In a table a | ends the cell, even within `code`. */
+static void cell(FILE *to, const char *text)
+{
+	for (; *text; text++)
+		fprintf(to, *text == '|' ? "\\%c" : "%c", *text);
+}
+
+static void name(FILE *to, const struct conf_row *row)
+{
+	fprintf(to, "`%s%s`", row->name, row->per_node && !row->bare ? "N" : "");
+	if (row->bare)
+		fprintf(to, ", `%sN`", row->name);
+}
+
+static void type(FILE *to, const struct conf_row *row)
+{
+	static const struct { const char *type, *words; } types[] = {
+		{ "BOOL", "boolean" }, { "INT", "integer" }, { "REAL", "number" },
+		{ "ENUM", "word" }, { "FLAGS", "words" }, { "TEXT", "text" },
+		{ "SECRET", "secret text" }, { "LIST", "list" }, { "PATTERNS", "patterns" },
+		{ "REDIRECTS", "redirections" }, { "RELATIONS", "pairs" }
+	};
+	size_t i = 0;
+
+	while (strcmp(types[i].type, row->type))
+		i++;
+	fprintf(to, "%s", types[i].words);
+	if (row->separator)
+		fprintf(to, ", `%c`", row->separator);
+}
+
+/* Of booleans one spelling is enough, and which units there are is told once for all. */
+static void allowed(FILE *to, const struct conf_row *row)
+{
+	char text[256];
+
+	conf_describe(row, text, sizeof text);
+	if (row->words == conf_bool_words)
+		strcpy(text, "on, off");
+	text[strcspn(text, ";")] = '\0';
+	cell(to, text);
+}
+
+static void document_row(FILE *to, const struct conf_row *row)
+{
+	fputs("| ", to);
+	name(to, row);
+	fputs(" | ", to);
+	type(to, row);
+	fputs(" | ", to);
+	if (*row->dflt) {
+		fputc('`', to);
+		cell(to, row->dflt);
+		fputc('`', to);
+	}
+	fputs(" | ", to);
+	allowed(to, row);
+	fprintf(to, " | %s | ", strcmp(row->when, "start") ? row->when : "restart");
+	if (row->effect != EFFECT_WORKS)
+		fputs("*No effect:* ", to);
+	cell(to, row->doc);
+	fputs(row->effect == EFFECT_WORKS ? " |\n" : ". |\n", to);
+}
+
+struct group {
+	FILE *to;
+	const char *heading;
+};
+
+static void document_in_group(void *ctx, const struct conf_row *row)
+{
+	struct group *g = ctx;
+
+	if (!strcmp(row->group, g->heading))
+		document_row(g->to, row);
+}
+
+static void document_old_names(FILE *to)
+{
+	fputs("\n## Names of old versions\n\n| name | |\n| --- | --- |\n", to);
+	for (const struct conf_old *old = conf_old_names; old->name; old++) {
+		size_t n = strcspn(old->name, "#");
+
+		fprintf(to, "| `%.*s%s` | ", (int)n, old->name, old->name[n] ? "N" : "");
+		if (old->now)
+			fprintf(to, "now `%s`", old->now);
+		else
+			fprintf(to, "*No effect:* %s.", old->reason);
+		fputs(" |\n", to);
+	}
+}
+
+static void document_image(FILE *to)
+{
+	fputs("\n## Defaults when the environment is used\n\n"
+		"A variable that is not set, or empty, is:\n\n"
+		"| parameter | value |\n| --- | --- |\n", to);
+	for (const struct conf_default *d = conf_image_defaults; d->name; d++)
+		fprintf(to, "| `%s` | `%s` |\n", d->name, d->value);
+	fputs("\nWhere there is no directory `" CONF_IMAGE_SOCKETS "`, the directories of sockets are "
+		"empty instead.\n", to);
+}
+
+void conf_document(FILE *to)
+{
+	static const char *const headings[] = {
+#define GROUP(tag, heading) heading,
+		GROUP_ROWS(GROUP)
+#undef GROUP
+	};
+
+	fputs(introduction, to);
+	for (size_t i = 0; i < sizeof headings / sizeof *headings; i++) {
+		struct group g = { to, headings[i] };
+
+		fprintf(to, "\n## %s\n\n%s", headings[i], table_head);
+		conf_each(document_in_group, &g);
+	}
+	document_old_names(to);
+	document_image(to);
+}
