@@ -286,7 +286,8 @@ static void set(struct loader *l, const char *name, const char *value)
 
 	l->report.column = l->name_column;
 	if (old && old->reason) {
-		tell(l, LEVEL_WARNING, "parameter \"%s\" has no effect here: %s", name, old->reason);
+		tell(l, LEVEL_WARNING, "parameter \"%s\" has no effect here: %s", name,
+			old->reason);
 		return;
 	}
 	if (!row) {
@@ -619,8 +620,8 @@ static void check_whole(struct loader *l)
 
 	for (size_t i = 0; i < d->n; i++)
 		if (strcasecmp(d->item[i], "stderr") && strcasecmp(d->item[i], "syslog"))
-			tell(l, LEVEL_WARNING, "\"log_destination\": nothing is logged to "
-				"\"%.*s\" (allowed: stderr, syslog)", CONF_QUOTED, d->item[i]);
+			tell(l, LEVEL_WARNING, "\"log_destination\": the log goes to stderr or "
+				"syslog, not to \"%.*s\"", CONF_QUOTED, d->item[i]);
 	if (c->process_management_mode == PROCESSES_DYNAMIC
 		&& (c->min_spare_children >= c->max_spare_children
 		|| c->max_spare_children > c->num_init_children))

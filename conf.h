@@ -440,9 +440,9 @@ struct conf_list {
 	X(recovery_user, RECOVERY, TEXT, "", 0, 0, NONE, RELOAD, USELESS, NO_RECOVERY) \
 	X(recovery_password, RECOVERY, SECRET, "", 0, 0, NONE, RELOAD, USELESS, NO_RECOVERY) \
 	X(recovery_database, RECOVERY, TEXT, "postgres", 0, 0, NONE, RELOAD, USELESS, NO_RECOVERY) \
-	X(recovery_1st_stage_command, RECOVERY, TEXT, "", 0, 0, NONE, RELOAD, USELESS, \
+	X(recovery_1st_stage_command, RECOVERY, TEXT, "", 0, 0, NONE, RELOAD, MISSED, \
 		NO_RECOVERY) \
-	X(recovery_2nd_stage_command, RECOVERY, TEXT, "", 0, 0, NONE, RELOAD, USELESS, \
+	X(recovery_2nd_stage_command, RECOVERY, TEXT, "", 0, 0, NONE, RELOAD, MISSED, \
 		NO_RECOVERY) \
 	X(recovery_timeout, RECOVERY, INT, "90", 0, INT32_MAX, S, RELOAD, USELESS, NO_RECOVERY) \
 	X(client_idle_limit_in_recovery, RECOVERY, INT, "0", -1, INT32_MAX, S, SESSION, USELESS, \

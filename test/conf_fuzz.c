@@ -35,7 +35,7 @@ static void show(void *ctx, const struct conf_row *row)
 {
 	char out[100];
 
-	if ((!row->per_node || row->bare) && conf_show(ctx, row->name, out, sizeof out) < 0)
+	if (row->kind->show(row, place(ctx, row, NO_INDEX), out, sizeof out) < 0)
 		abort();
 }
 
@@ -80,7 +80,7 @@ static struct conf *from_file(const struct conf_messages *m, const char *text, s
 	return l.c;
 }
 
-/* Each line is a variable, of which the common beginning is left out; a backslash is a line feed. */
+/* Each line is a variable without its common beginning; a backslash stands for a line feed. */
 static struct conf *from_environment(const struct conf_messages *m, const char *text, size_t n)
 {
 	struct loader l = new_loader(m);

@@ -59,7 +59,8 @@ static void remember(void *ctx, enum level v, const char *file, int line, int co
 	const char *base = file ? strrchr(file, '/') : NULL;
 
 	(void)ctx;
-	n += (size_t)snprintf(to + n, size - n, "%s:%d:", base ? base + 1 : file ? file : "-", line);
+	n += (size_t)snprintf(to + n, size - n, "%s:%d:", base ? base + 1 : file ? file : "-",
+		line);
 	if (n < size && column)
 		n += (size_t)snprintf(to + n, size - n, "%d:", column);
 	if (n < size)
@@ -269,7 +270,8 @@ static void test_keys(void)
 		{ "heartbeat_port128 = 9000", "", "allowed: 0 .. 127" },
 		{ "port = 7000 use_watchdog = maybe", "", "pgpool.conf:1:28: invalid value" },
 		{ "port = 7000\n\twd_priority = '-1'", "", "pgpool.conf:2:16: invalid value" },
-		{ "wd_port3 = 80", "", "pgpool.conf:1:12: invalid value for parameter \"wd_port3\"" },
+		{ "wd_port3 = 80", "",
+			"pgpool.conf:1:12: invalid value for parameter \"wd_port3\"" },
 		{ "backend_portx = 1", "", "pgpool.conf:1:1: parameter \"backend_portx\": behind" },
 		{ "process_management_mode = dynamic\nmin_spare_children = 10", "",
 			"\"min_spare_children\" must be below" },
@@ -281,23 +283,25 @@ static void test_keys(void)
 		{ "no_such_thing = 1", "", "unknown parameter \"no_such_thing\"" },
 		{ "health_check_period_x = 1", "", "unknown parameter \"health_check_period_x\"" },
 		{ "port = 7000 use_watchdog = on", "",
-			"pgpool.conf:1:13: parameter \"use_watchdog\" has no effect here: Kubernetes" },
+			"pgpool.conf:1:13: parameter \"use_watchdog\" has no effect here: " },
 		{ "ssl = on", "", "\"ssl\" has no effect here: this version has no TLS: clients" },
 		{ "wd_port = 9000", "", "parameter \"wd_port\" has no effect here: Kubernetes" },
 		{ "failover_command = '/f'", "", "\"failover_command\" has no effect here: " },
 		{ "heartbeat_destination0 = 'x'", "", "\"heartbeat_destination0\" has no effect" },
-		{ "master_slave_mode = on", "", "has no effect here: backend_clustering_mode says" },
-		{ "fail_over_on_backend_error = on\nsocket_dir = '/x'", "", "\"socket_dir\" is now" },
+		{ "master_slave_mode = on", "", "has no effect here: backend_clustering_mode" },
+		{ "fail_over_on_backend_error = on\nsocket_dir = '/x'", "",
+			"\"socket_dir\" is now" },
 		{ "backend_port0 = 5432\nbackend_port1 = 5433\nbackend_weight1 = 0", "",
 			"node 1 gets no reads: \"backend_weight1\" is 0" },
 		{ "backend_port0 = 5432\nbackend_port1 = 5433\nbackend_flag1 = ALWAYS_PRIMARY", "",
 			"node 0 gets no reads: \"backend_weight0\" is not set" },
-		{ "disable_load_balance_on_write = dml_adaptive_global", "", "dml_adaptive_global is" },
+		{ "disable_load_balance_on_write = dml_adaptive_global", "",
+			"dml_adaptive_global is" },
 		{ "socket_dir = '/x'", "",
 			"\"socket_dir\" is now called \"unix_socket_directories\"" },
 		{ "backend_hostname2 = 'x'", "",
 			"node 2 is left out: \"backend_port2\" is not set" },
-		{ "log_destination = 'stderr, eventlog,syslog'", "", "nothing is logged to \"eventlog\"" },
+		{ "log_destination = 'syslog, eventlog'", "", "not to \"eventlog\"" },
 		{ "user_redirect_preference_list = 'a:primary, b:standby'", "",
 			"the blank in front of \"b\"" },
 		{ "backend_port0 = 5432\nbackend_weight0 = 0\nbackend_port1 = 5433", "",
@@ -406,14 +410,16 @@ static void test_names(void)
 	int index, ours = 0;
 
 	for (size_t i = 0; i < COUNT(pgpool_names); i++) {
-		snprintf(name, sizeof name, "%.*s%s", (int)strcspn(pgpool_names[i], "#"), pgpool_names[i],
-			strchr(pgpool_names[i], '#') ? "7" : "");
+		snprintf(name, sizeof name, "%.*s%s", (int)strcspn(pgpool_names[i], "#"),
+			pgpool_names[i], strchr(pgpool_names[i], '#') ? "7" : "");
 		const struct conf_row *row = find_row(current_name(name), &index);
 
-		say(row && index == (strchr(pgpool_names[i], '#') ? 7 : NO_INDEX), "%s is known", name);
+		say(row && index == (strchr(pgpool_names[i], '#') ? 7 : NO_INDEX),
+			"%s is known", name);
 	}
 	for (const struct conf_row *row = rows; row < rows + COUNT(rows); row++) {
-		snprintf(name, sizeof name, "%s%s", row->name, row->per_node && !row->bare ? "#" : "");
+		snprintf(name, sizeof name, "%s%s", row->name,
+			row->per_node && !row->bare ? "#" : "");
 		bool theirs = false;
 
 		for (size_t i = 0; i < COUNT(pgpool_names); i++)
@@ -427,7 +433,8 @@ static void test_names(void)
 		say(!find_row(name, &index) || index == BAD_INDEX, "%s is no row", name);
 		say(!old->now == !!old->reason && (!old->now || find_row(old->now, &index)),
 			"%s has a new name or a reason", name);
-		say(old == conf_old_names || strcmp(old[-1].name, old->name) < 0, "%s is in order", name);
+		say(old == conf_old_names || strcmp(old[-1].name, old->name) < 0,
+			"%s is in order", name);
 	}
 }
 
@@ -484,6 +491,8 @@ static void test_values(void)
 			"DISALLOW_TO_FAILOVER" },
 		{ "backend_port0 = 5432\nbackend_flag0 = 'ALWAYS_PRIMARY|DISALLOW_TO_FAILOVER'",
 			"backend_flag0", "DISALLOW_TO_FAILOVER|ALWAYS_PRIMARY" },
+		{ "backend_port0 = 5432\nbackend_flag0 = 'ALWAYS_MASTER|DISALLOW_TO_FAILOVER'",
+			"backend_flag0", "DISALLOW_TO_FAILOVER|ALWAYS_PRIMARY" },
 		{ "backend_port0 = 5432\nbackend_flag0 = ' always_primary | '", "backend_flag0",
 			"ALLOW_TO_FAILOVER|ALWAYS_PRIMARY" },
 		{ "backend_port0 = 5432\nbackend_flag0 = ''", "backend_flag0",
@@ -501,7 +510,8 @@ static void test_values(void)
 			"(none)" }
 	};
 	static const struct one bad[] = {
-		{ "\n\nconnection_cache = maybe", "", "pgpool.conf:3:20: invalid value for parameter "
+		{ "\n\nconnection_cache = maybe", "",
+			"pgpool.conf:3:20: invalid value for parameter "
 			"\"connection_cache\": \"maybe\" (allowed: on, off, true, false, yes, no, "
 			"1, 0)" },
 		{ "log_statement = ''", "", "\"log_statement\": \"\"" }, { "ssl = o", "", "\"o\"" },
@@ -545,7 +555,8 @@ static void test_values(void)
 		{ "backend_flag0 = 'ALLOW_TO_FAILOVER|DISALLOW_TO_FAILOVER'", "",
 			"exclude each other" },
 		{ "backend_flag0 = 'PRIMARY'", "",
-			"(allowed: ALLOW_TO_FAILOVER, DISALLOW_TO_FAILOVER, ALWAYS_PRIMARY)" },
+			"(allowed: ALLOW_TO_FAILOVER, DISALLOW_TO_FAILOVER, ALWAYS_PRIMARY, "
+			"ALWAYS_MASTER)" },
 		{ "write_function_list = 'a,b(,c'", "",
 			"\"write_function_list\": \"b(\" is no regular" },
 		{ "user_redirect_preference_list = 'a'", "", "\"a\" (allowed: pattern:target" },
@@ -724,8 +735,9 @@ static void walk_range(const struct conf_row *row)
 		snprintf(range, sizeof range, row->octal ? "(allowed: %04llo .. %04llo"
 			: "(allowed: %lld .. %lld",
 			bounds[0], bounds[1]);
-		snprintf(where, sizeof where, "pgpool.conf:2:%zu: invalid value for parameter \"%s%s\"",
-			strlen(row->name) + (row->per_node ? 5 : 4), row->name, row->per_node ? "7" : "");
+		snprintf(where, sizeof where, "pgpool.conf:2:%zu: invalid value for parameter "
+			"\"%s%s\"", strlen(row->name) + (row->per_node ? 5 : 4), row->name,
+			row->per_node ? "7" : "");
 		say(!c && strstr(errors, range) && strstr(errors, where), "%s is not %lld",
 			row->name,
 			bounds[i] + (i ? 1 : -1));
@@ -924,7 +936,8 @@ static void test_environment(void)
 	say(c->port == 9999 && item_is(&c->listen_addresses, 0, "*") && c->sr_check_period == 0
 		&& c->node[0].health_check_period == 0 && !c->failover_on_backend_error,
 			"and its defaults");
-	say(c->unix_socket_directories.n == (image ? 1 : 0) && c->pcp_socket_dir.n == (image ? 1 : 0)
+	say(c->unix_socket_directories.n == (image ? 1 : 0)
+		&& c->pcp_socket_dir.n == (image ? 1 : 0)
 		&& !strcmp(c->wd_ipc_socket_dir, image ? CONF_IMAGE_SOCKETS : ""),
 			"sockets only where there is a directory");
 	say(!remarks[0], "and what the image sets is not told: %s", remarks);
@@ -961,7 +974,7 @@ static void test_environment(void)
 	say(strstr(remarks,
 		"PGPOOL_PARAMS_DELEGATE_IP:0: parameter \"delegate_ip\" has no effect here: ")
 		&& !strcmp(c->delegate_ip, "10.0.0.1"), "a name that had capitals, without effect");
-	say(strstr(warnings, "\"socket_dir\"") == NULL && nwarnings == 2, "two warnings: %s", warnings);
+	say(!strstr(warnings, "\"socket_dir\"") && nwarnings == 2, "two warnings: %s", warnings);
 	conf_free(c);
 
 	static char *const socket[] = { "PGPOOL_PARAMS_BACKEND_HOSTNAME0=db",
@@ -1164,8 +1177,8 @@ static const char *source(const char *name)
 	char file[512];
 	FILE *f;
 
-	snprintf(file, sizeof file, "%.*s%s", (int)(strrchr(__FILE__, '/') - __FILE__ + 1), __FILE__,
-		name);
+	snprintf(file, sizeof file, "%.*s%s", (int)(strrchr(__FILE__, '/') - __FILE__ + 1),
+		__FILE__, name);
 	text[0] = '\0';
 	if ((f = fopen(file, "r"))) {
 		text[fread(text, 1, sizeof text - 1, f)] = '\0';
@@ -1187,7 +1200,8 @@ static void test_settings(void)
 	for (const struct conf_row *row = rows; row < rows + COUNT(rows); row++) {
 		char cell[100];
 
-		snprintf(cell, sizeof cell, "\n| `%s%s`", row->name, row->per_node && !row->bare ? "N" : "");
+		snprintf(cell, sizeof cell, "\n| `%s%s`", row->name,
+			row->per_node && !row->bare ? "N" : "");
 		if (!strstr(text, cell))
 			say(false, "%s is documented", row->name);
 	}
