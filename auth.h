@@ -51,7 +51,7 @@
 struct auth_report {
 	void (*warn)(void *ctx, const char *file, int line, const char *text);
 	void *ctx;
-	char error[512];                /* why NULL was returned, with file and line */
+	char error[640];                /* why NULL was returned, with file and line */
 };
 
 /* ---- what both readers are made from (auth.c) ---- */
@@ -74,9 +74,9 @@ enum passwd_kind {
 	PASSWD_NONE,                    /* never in a table */
 	PASSWD_MD5,                     /* text is "md5" and 32 digits: for md5 on both sides */
 	PASSWD_CLEAR,                   /* text is the password: good for everything */
-	PASSWD_AES,                     /* could not be decrypted (otherwise it is PASSWD_CLEAR): good
-	                                 * for nothing, it is there so that the login can say why */
-	PASSWD_PCP,                     /* text is the 32 digits of md5(password): pcp.conf's only */
+	PASSWD_AES,                     /* not decrypted (else it would be PASSWD_CLEAR): good
+	                                 * for nothing, there so that the login can say why */
+	PASSWD_PCP,                     /* of pcp.conf: text is the 32 digits of md5(password) */
 	PASSWD_SCRAM                    /* text is a verifier that scram_verifier_parse takes: good
 	                                 * for scram-sha-256 and password on the client's side */
 };
@@ -166,8 +166,8 @@ struct hba_query {
 enum hba_answer {
 	HBA_NONE,                       /* no record matches */
 	HBA_FOUND,
-	HBA_NEEDS_HOST                  /* host was NULL, and only it decides whether the first record
-	                                 * matches that may: look it up, ask again */
+	HBA_NEEDS_HOST                  /* host is NULL, and whether the first record that may match
+	                                 * does depends on it: look it up, ask again */
 };
 
 /* The first record that matches; *rule is NULL without HBA_FOUND. */

@@ -109,12 +109,14 @@ static enum passwd_kind open_aes(char *text, const struct passwd_key *key,
 	size_t len = strlen(text);
 
 	if (!key || !(key->usable || *key->file)) {
-		snprintf(why, PASSWD_WHY, "AES encrypted, and there is no key file (-k, PGPOOLKEYFILE)");
+		snprintf(why, PASSWD_WHY, "AES encrypted, and there is no key file "
+			"(-k, PGPOOLKEYFILE)");
 		return PASSWD_AES;
 	}
 	if (!key->usable) {
-		snprintf(why, PASSWD_WHY, "AES encrypted, and key file \"%.100s\" cannot be used: %s",
-			key->file, key->error == ENODATA ? "it is empty" : strerror(key->error));
+		snprintf(why, PASSWD_WHY, "AES encrypted, and key file \"%.100s\" cannot be "
+			"used: %s", key->file,
+			key->error == ENODATA ? "it is empty" : strerror(key->error));
 		return PASSWD_AES;
 	}
 	int n = passwd_decrypt(text + 3, len - 3, key);
@@ -236,8 +238,8 @@ static bool pcp_user(struct passwd *p, const char *user, char *password, int col
 	size_t n = strspn(password, "0123456789abcdefABCDEF");
 
 	if (n != 32 || password[n]) {
-		auth_warn(o.r, o.file, o.line, "column %d: the password of user \"%.128s\" is not 32 "
-			"hexadecimal digits, as pg_md5 prints them", column, user);
+		auth_warn(o.r, o.file, o.line, "column %d: the password of user \"%.128s\" is not "
+			"32 hexadecimal digits, as pg_md5 prints them", column, user);
 		return true;
 	}
 	for (char *c = password; *c; c++)
@@ -252,8 +254,8 @@ static bool pcp_line(struct passwd *p, char *line, struct origin o)
 	if (line[strspn(line, " \t")] == '\0' || *line == '#')
 		return true;
 	if (!name || !line[name] || name > LONGEST_PCP_USER) {
-		auth_warn(o.r, o.file, o.line, "column %zu: not a line of the form user:md5hash, with a "
-			"name of at most %d bytes", name + 1, LONGEST_PCP_USER);
+		auth_warn(o.r, o.file, o.line, "column %zu: not a line of the form user:md5hash, "
+			"with a name of at most %d bytes", name + 1, LONGEST_PCP_USER);
 		return true;
 	}
 	while (line[end - 1] == ' ' || line[end - 1] == '\t')
@@ -282,7 +284,8 @@ static bool read_text(struct passwd *p, char *text, size_t len, const struct rea
 			stop--;
 		*stop = '\0';
 		if (stop - line >= LONGEST_LINE)
-			auth_warn(o.r, o.file, o.line, "line is longer than %d bytes", LONGEST_LINE);
+			auth_warn(o.r, o.file, o.line, "line is longer than %d bytes",
+				LONGEST_LINE);
 		else if (strlen(line) != (size_t)(stop - line))
 			auth_warn(o.r, o.file, o.line, "line contains a zero byte");
 		else if (*line && !reader->line(p, line, o))
@@ -375,7 +378,8 @@ static bool pcp_environment(struct passwd *p, char *const *environment, struct o
 	if (!user || !password || !*user || !*password)
 		return true;
 	if (strlen(user) > LONGEST_PCP_USER) {
-		auth_warn(o.r, o.file, 0, "PGPOOL_PCP_USER is longer than %d bytes", LONGEST_PCP_USER);
+		auth_warn(o.r, o.file, 0, "PGPOOL_PCP_USER is longer than %d bytes",
+			LONGEST_PCP_USER);
 		return true;
 	}
 	if (skips_encryption(environment))

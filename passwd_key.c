@@ -105,7 +105,7 @@ void passwd_encrypt(char *out, const struct passwd_key *k, const char *password,
 	br_aes_ct_cbcenc_init(&c, k->key, sizeof k->key);
 	memcpy(iv, k->iv, sizeof iv);
 	for (size_t at = 0, n; at < padded(len); at += n) {
-		size_t rest = len - at;         /* password that is left: less than a piece ends it */
+		size_t rest = len - at;         /* of the password; less than a piece ends it */
 
 		n = rest < PIECE ? padded(rest) : PIECE;
 		memset(piece, (int)(n - rest), sizeof piece);

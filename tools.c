@@ -119,7 +119,7 @@ static int find_passwd(struct tool *t)
 	bool none = !*name;
 	conf_free(c);
 	if (none)
-		return fail("pool_passwd is empty in the configuration file: there is no file to change");
+		return fail("pool_passwd is empty in the configuration file: nothing to change");
 	return n < (int)sizeof t->path ? 0 : fail("the name of pool_passwd is too long");
 }
 
@@ -181,7 +181,8 @@ static int write_file(char *path, FILE *from, const char *user, const char *fiel
 
 	if (fd < 0)
 		return -1;
-	bool kept = !from || (fstat(fileno(from), &st) == 0 && fchmod(fd, st.st_mode & 07777) == 0 &&
+	bool kept = !from || (fstat(fileno(from), &st) == 0 &&
+		fchmod(fd, st.st_mode & 07777) == 0 &&
 		(fchown(fd, st.st_uid, st.st_gid) == 0 || geteuid() != 0));
 	FILE *to = fdopen(fd, "w");
 	if (!to) {
@@ -224,8 +225,8 @@ static int update(const struct tool *t, const char *user, const char *field)
 
 static int too_long(size_t n)
 {
-	fprintf(stderr, "Error: Input exceeds maximum password length given:%zu max allowed:%d!\n", n,
-		LONGEST_PASSWORD);
+	fprintf(stderr, "Error: Input exceeds maximum password length given:%zu "
+		"max allowed:%d!\n", n, LONGEST_PASSWORD);
 	return 1;
 }
 
@@ -266,7 +267,8 @@ static int take_file(const struct tool *t)
 
 	printf("trying to read username:password pairs from file %s\n", t->input);
 	if (!(from = fopen(t->input, "re"))) {
-		fprintf(stderr, "failed to open input_file \"%s\" (%s)\n\n", t->input, strerror(errno));
+		fprintf(stderr, "failed to open input_file \"%s\" (%s)\n\n", t->input,
+			strerror(errno));
 		return 1;
 	}
 	for (int number = 1; getline(&line, &size, from) >= 0; number++) {
@@ -385,7 +387,8 @@ static void md5_tell(int line, const char *user, bool blank)
 	if (user)
 		printf("LINE#%02d: USER: <%s>\n", line, user);
 	else
-		printf("LINE#%02d: %s\n", line, blank ? "BLANK LINE" : "Invalid username:password pair");
+		printf("LINE#%02d: %s\n", line,
+			blank ? "BLANK LINE" : "Invalid username:password pair");
 }
 
 static int md5_usage(FILE *to, const char *name, int status)
@@ -394,15 +397,16 @@ static int md5_usage(FILE *to, const char *name, int status)
 		"  %s [OPTIONS]\n"
 		"  %s <PASSWORD>\n\n"
 		"  --prompt, -p             ask for the password on the terminal\n"
-		"  --md5auth, -m            write md5(password, user) to pool_passwd, for logins; without\n"
-		"                           it, md5(password) is printed, for pcp.conf\n"
-		"  --username, -u USER      whose password it is, with -m (default: the system's user)\n"
+		"  --md5auth, -m            write md5(password, user) to pool_passwd, for logins;\n"
+		"                           without it, md5(password) is printed, for pcp.conf\n"
+		"  --username, -u USER      whose password it is, with -m (default: who runs it)\n"
 		"  --config-file, -f FILE   pgpool.conf, which names pool_passwd, with -m\n"
 		"                           (default: " DEFAULT_CONF ")\n"
 		"  --input-file, -i FILE    take user:password lines from this file\n"
 		"  --help, -h               this text\n\n"
-		"A password has at most %d bytes.  As an argument it may be seen by others and in the\n"
-		"shell's history: -p and -i are better.\n", name, name, LONGEST_PASSWORD);
+		"A password has at most %d bytes.  As an argument it may be seen by others and\n"
+		"stays in the shell's history: -p and -i are better.\n", name, name,
+		LONGEST_PASSWORD);
 	return status;
 }
 
@@ -476,9 +480,10 @@ static int enc_usage(FILE *to, const char *name, int status)
 		"  -p, --prompt             ask for the password on the terminal\n"
 		"  -P, --prompt-for-key     ask for the encryption key on the terminal\n"
 		"  -m, --update-pass        write the encrypted password to pool_passwd\n"
-		"  -u, --username=USER      whose password it is, with -m (default: the system's user)\n"
+		"  -u, --username=USER      whose password it is, with -m (default: who runs it)\n"
 		"  -h, --help               this text\n\n"
-		"A password has at most %d bytes.\n", name, *file ? file : "none", LONGEST_PASSWORD);
+		"A password has at most %d bytes.\n", name, *file ? file : "none",
+		LONGEST_PASSWORD);
 	return status;
 }
 

@@ -70,8 +70,9 @@ static void fuzz_passwd(char *text, size_t len, struct auth_report *r)
 	struct passwd *p = calloc(1, sizeof *p);
 	struct passwd_key key = { 0 };
 
+	struct origin o = { .file = "pool_passwd", .key = &key, .r = r };
 	passwd_key_derive(&key, "testkey", 7);
-	read_text(p, text, len, &pool_passwd, (struct origin){ "pool_passwd", 0, &key, r });
+	read_text(p, text, len, &pool_passwd, o);
 	check_user(p);
 	passwd_free(p);
 }
@@ -80,7 +81,7 @@ static void fuzz_pcp(char *text, size_t len, struct auth_report *r)
 {
 	struct passwd *p = calloc(1, sizeof *p);
 
-	read_text(p, text, len, &pcp_conf, (struct origin){ "pcp.conf", 0, NULL, r });
+	read_text(p, text, len, &pcp_conf, (struct origin){ .file = "pcp.conf", .r = r });
 	check_user(p);
 	passwd_free(p);
 }

@@ -54,7 +54,8 @@ static struct passwd *passwd_of(const char *text, size_t len)
 
 	*warned = '\0';
 	memcpy(copy, text, len);
-	if (!read_text(p, copy, len, &pool_passwd, (struct origin){ "pool_passwd", 0, key, &report }))
+	struct origin o = { .file = "pool_passwd", .key = key, .r = &report };
+	if (!read_text(p, copy, len, &pool_passwd, o))
 		abort();
 	free(copy);
 	return p;
@@ -143,9 +144,10 @@ static void test_passwd_file(void)
 
 	p = calloc(1, sizeof *p);
 	char user[16];
+	struct origin o = { .file = "x", .line = 1, .r = &report };
 	for (int i = 0; i < 5000; i++) {
 		snprintf(user, sizeof user, "user%d", i);
-		add_user(p, user, user + 4, PASSWD_CLEAR, (struct origin){ "x", 1, NULL, &report });
+		add_user(p, user, user + 4, PASSWD_CLEAR, o);
 	}
 	bool all = true;
 	for (int i = 0; i < 5000; i++) {

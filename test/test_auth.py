@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -319,6 +320,35 @@ def test_odd_passwords_from_the_file(auth, kind):
              + entry(kind, "odd_user", "second line is not looked at"))
     works(p.raw(user="odd_user", password=ODD), "odd_user")
     refused(p, user="odd_user", password=ODD[:-1])
+
+
+@pytest.mark.parametrize("rules", [None, "host all all all scram-sha-256\n"], ids=["demand", "hba"])
+def test_encrypted_passwords(auth, tmp_path, rules):
+    key = tmp_path / "key"
+    key.write_text("some key\n")
+    key.chmod(0o600)
+    p = auth(start=False, passwd="", hba=rules, enable_pool_hba=bool(rules),
+             env={"PGPOOLKEYFILE": str(key)})
+    p.write()
+    for user, secret in (("scram_user", SECRET), ("odd_user", ODD)):
+        subprocess.run([p.binary, "pg_enc", "-k", str(key), "-f", p.conf_file, "-m", "-u", user,
+                        secret], check=True, timeout=20)
+    with open(f"{p.folder}/pool_passwd") as f:
+        p.passwd = f.read()
+    assert p.passwd.count(":AES") == 2
+    p.start()
+    works(p.raw(user="scram_user", password=SECRET), "scram_user")
+    works(p.raw(user="odd_user", password=ODD), "odd_user")
+    refused(p, user="scram_user", password=WRONG)
+    assert SECRET not in p.log_text()
+
+    key.write_text("another key\n")
+    p.reload()
+    refused(p, user="scram_user", password=SECRET)
+    assert p.wait_log(rf'pool_passwd:1: password of user "scram_user": .* "{key}"')
+    key.unlink()
+    p.reload()
+    p.wait_log(rf'pool_passwd:2: password of user "odd_user": .* key file "{key}" cannot be used')
 
 
 def test_passwords_from_the_environment(auth):
