@@ -87,6 +87,8 @@ struct passwd_entry {
 	const char *user;
 	const char *text;               /* NUL-terminated */
 	size_t len;                     /* of text */
+	int line;                       /* of the file, from 1; or 0, and then ... */
+	const char *variable;           /* ... the <PREFIX>_USERNAME=... of the environment */
 };
 
 struct passwd;
@@ -112,8 +114,9 @@ const struct passwd_entry *passwd_find(const struct passwd *p, const char *user)
 
 size_t passwd_count(const struct passwd *p);            /* 0 for NULL */
 
-/* Calls fn for each, in any order. */
-void passwd_each(const struct passwd *p, void (*fn)(void *ctx, const struct passwd_entry *e), void *ctx);
+/* All entries, in no order. */
+void passwd_each(const struct passwd *p, void (*fn)(void *ctx, const struct passwd_entry *e),
+	void *ctx);
 
 /* Wipes, then frees.  NULL is fine. */
 void passwd_free(struct passwd *p);

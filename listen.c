@@ -229,11 +229,14 @@ int listeners_open(struct listeners *all, const struct conf *conf)
 		const char *dir = conf->unix_socket_directories.item[i];
 		log_write(log, NULL, LEVEL_LOG, NULL, NULL, "Setting up socket for %s/.s.PGSQL.%d", dir,
 			(int)conf->port);
-		if (open_unix(all, dir, conf) < 0) {
-			log_write(log, NULL, LEVEL_FATAL, strerror(errno), NULL,
-				"failed to bind a socket: \"%s/.s.PGSQL.%d\"", dir, (int)conf->port);
+		if (open_unix(all, dir, conf) == 0)
+			continue;
+		int error = errno;
+		bool skip = all->may_lack_directories && access(dir, W_OK | X_OK) < 0;
+		log_write(log, NULL, skip ? LEVEL_WARNING : LEVEL_FATAL, strerror(error), NULL,
+			"failed to bind a socket: \"%s/.s.PGSQL.%d\"", dir, (int)conf->port);
+		if (!skip)
 			return -1;
-		}
 	}
 	if (all->first)
 		return 0;

@@ -16,6 +16,8 @@ struct listeners {
 	struct clients *clients;
 	struct listener *first;
 	int reserve;                            /* an open descriptor to give up */
+	bool may_lack_directories;              /* a socket directory that is not there, or is
+	                                         * read-only, is a warning: the caller's to set */
 };
 
 /* Opens all of them; -1 after saying why in the log. */

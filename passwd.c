@@ -28,6 +28,7 @@ struct passwd {
 struct origin {
 	const char *file;
 	int line;
+	const char *variable;
 	const struct passwd_key *key;
 	struct auth_report *r;
 };
@@ -56,7 +57,8 @@ size_t passwd_count(const struct passwd *p)
 	return p ? p->n : 0;
 }
 
-void passwd_each(const struct passwd *p, void (*fn)(void *ctx, const struct passwd_entry *e), void *ctx)
+void passwd_each(const struct passwd *p, void (*fn)(void *ctx, const struct passwd_entry *e),
+	void *ctx)
 {
 	for (size_t i = 0; p && i < sizeof p->buckets / sizeof *p->buckets; i++)
 		for (const struct held *h = p->buckets[i]; h; h = h->chain)
@@ -189,7 +191,9 @@ static bool add_user(struct passwd *p, const char *user, const char *password,
 		kind = passwd_decode(text, o.key, why);
 	if (*why)
 		auth_warn(o.r, o.file, o.line, "password of user \"%s\": %s", user, why);
-	h->entry = (struct passwd_entry){ kind, 0, h->text, text, strlen(text) };
+	h->entry = (struct passwd_entry){
+		kind, 0, h->text, text, strlen(text), o.line, o.variable
+	};
 	if (kind == PASSWD_NONE)
 		free_held(h);
 	else
@@ -358,6 +362,7 @@ static bool passwd_environment(struct passwd *p, char *const *environment, struc
 		const char *user = equals + 1;
 		const char *password = variable(environment, *e, (size_t)prefix, "_PASSWORD");
 
+		o.variable = *e;
 		if (!add_user(p, user, password ? password : "", kind, o))
 			return false;
 	}

@@ -1,7 +1,9 @@
 /* pgpool.c - command line, start, signals, reload, shutdown. */
 #include "client.h"
+#include "command.h"
 #include "entry.h"
 #include "listen.h"
+#include "pidfile.h"
 #include "tools.h"
 #include "verifier.h"
 
@@ -21,19 +23,21 @@
 
 #define VERSION "4.7.0"
 #define VERSION_NAME "musl"
-#define DEFAULT_DIRECTORY "/config"
 
-enum { EXIT_USAGE = 1, EXIT_START = 3 };
+enum { EXIT_USAGE = 1, EXIT_PID_FILE = 1, EXIT_START = SETUP_EXIT };
 enum { LAST_MOMENT = 2000 };                    /* ms for clients to take their last words */
 
 #define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 /* The program: everything that there is one of. */
 struct pgpool {
-	char conf_file[PATH_MAX], hba_file[PATH_MAX], key_file[PATH_MAX], log_directory[PATH_MAX];
-	const char *key_option;                 /* -k */
+	struct sources sources;
+	const char *command;                    /* instead of a start, or NULL */
+	int stop_signal;                        /* of the command */
 	bool foreground, debug;
-	bool pid_file;                          /* ours, to be removed */
+	char pid_file[PATH_MAX], log_directory[PATH_MAX];
+	bool has_pid_file;                      /* ours, locked, to be removed */
+	int word;                               /* where the parent waits for our exit status */
 
 	struct log log;
 	struct conf *conf;
@@ -55,73 +59,6 @@ struct pgpool {
 
 /* --- configuration ------------------------------------------------------- */
 
-struct telling {
-	struct pgpool *pg;
-	bool reload;                            /* nothing is fatal then */
-};
-
-static void tell(void *ctx, enum level severity, const char *file, int line, int column,
-	const char *text)
-{
-	struct telling *t = ctx;
-
-	if (t->reload && severity == LEVEL_FATAL)
-		severity = LEVEL_WARNING;
-	if (file && column)
-		log_write(&t->pg->log, NULL, severity, NULL, NULL, "%s:%d:%d: %s", file, line, column, text);
-	else if (file && line)
-		log_write(&t->pg->log, NULL, severity, NULL, NULL, "%s:%d: %s", file, line, text);
-	else
-		log_write(&t->pg->log, NULL, severity, NULL, NULL, "%s%s%s", file ? file : "",
-			file ? ": " : "", text);
-}
-
-static void warn(void *ctx, const char *file, int line, const char *text)
-{
-	tell(ctx, LEVEL_WARNING, file, line, 0, text);
-}
-
-/* A file beside the configuration file, unless its name is absolute. */
-static void beside(const struct pgpool *pg, const char *name, char *out, size_t size)
-{
-	const char *slash = strrchr(pg->conf_file, '/');
-
-	if (*name == '/' || !slash)
-		snprintf(out, size, "%s", name);
-	else
-		snprintf(out, size, "%.*s/%s", (int)(slash - pg->conf_file), pg->conf_file, name);
-}
-
-static struct passwd *load_passwd(struct pgpool *pg, const struct conf *conf, struct telling *t)
-{
-	extern char **environ;
-	struct auth_report report = { .warn = warn, .ctx = t };
-	char path[PATH_MAX];
-
-	beside(pg, conf->pool_passwd, path, sizeof path);
-	struct passwd_key key;
-	passwd_key_load(&key, pg->key_file);
-	struct passwd *p = passwd_load(*conf->pool_passwd ? path : NULL, &key, environ, &report);
-	explicit_bzero(&key, sizeof key);
-	if (!p)
-		tell(t, LEVEL_FATAL, NULL, 0, 0, report.error);
-	return p;
-}
-
-static struct hba *load_hba(struct pgpool *pg, const struct conf *conf, struct telling *t)
-{
-	struct auth_report report = { .warn = warn, .ctx = t };
-
-	if (!conf->enable_pool_hba)
-		return NULL;
-	struct hba *h = hba_load(pg->hba_file, &report);
-	if (!h)
-		log_write(&pg->log, NULL, LEVEL_WARNING, report.error, t->reload
-			? "the rules in force are kept" : "every login fails until it is corrected",
-			"missing or erroneous pool_hba.conf file");
-	return h;
-}
-
 static unsigned log_destinations(const struct conf_list *list)
 {
 	unsigned to = 0;
@@ -139,7 +76,6 @@ static void set_log(struct pgpool *pg)
 	const struct conf *c = pg->conf;
 	struct log *l = &pg->log;
 
-	beside(pg, c->log_directory, pg->log_directory, sizeof pg->log_directory);
 	l->prefix = c->log_line_prefix;
 	l->min = pg->debug ? LEVEL_DEBUG1 : c->log_min_messages;
 	l->verbosity = c->log_error_verbosity;
@@ -156,41 +92,40 @@ static void set_log(struct pgpool *pg)
 	log_apply(l);
 }
 
-/* All or nothing: a file in error changes nothing. */
+/* All or nothing: a file in error changes nothing, but for the rules, which stay as they were. */
 static void reload(struct pgpool *pg)
 {
-	extern char **environ;
-	struct telling t = { pg, true };
-	struct conf_messages m = { tell, &t };
-	struct conf *fresh = conf_load(pg->conf_file, environ, &m);
-	struct passwd *passwd = fresh ? load_passwd(pg, fresh, &t) : NULL;
+	struct telling t = { .log = &pg->log, .reload = true };
+	struct conf_messages m = { setup_tell, &t };
+	struct setup fresh;
 	struct route route;
+	bool loaded = setup_load(&fresh, &pg->sources, &t) == 0;
 
-	if (!passwd || route_init(&route, fresh, pg->nodes) < 0
-	    || verifiers_of(pg->clients.verifiers, passwd) < 0) {
+	if (!loaded || route_init(&route, fresh.conf, pg->nodes) < 0
+	    || verifiers_of(pg->clients.verifiers, fresh.passwd) < 0) {
 		log_write(&pg->log, NULL, LEVEL_WARNING, NULL, "correct what is named above, then reload again",
 			"the configuration was not reloaded: nothing has changed");
-		passwd_free(passwd);
-		conf_free(fresh);
+		if (loaded)
+			setup_free(&fresh);
 		return;
 	}
-	struct hba *hba = load_hba(pg, fresh, &t);
-	conf_keep_start(fresh, pg->conf, &m);
+	conf_keep_start(fresh.conf, pg->conf, &m);
+	setup_path(&fresh, fresh.conf->log_directory, pg->log_directory);
 	route_free(&pg->route);
 	pg->route = route;
-	nodes_reload(pg->nodes, fresh);
-	pg->servers.conf = pg->clients.conf = fresh;
-	pg->servers.passwd = passwd;
+	nodes_reload(pg->nodes, fresh.conf);
+	pg->servers.conf = pg->clients.conf = fresh.conf;
+	pg->servers.passwd = fresh.passwd;
 	memset(pg->clients.recent, 0, RECENT_STATEMENTS * sizeof *pg->clients.recent);
-	if (hba || !fresh->enable_pool_hba) {
-		pg->clients.hba = hba;
+	if (!fresh.hba_unusable) {
+		pg->clients.hba = fresh.hba;
 		hba_free(pg->hba);
-		pg->hba = hba;
+		pg->hba = fresh.hba;
 	}
 	conf_free(pg->conf);
 	passwd_free(pg->passwd);
-	pg->conf = fresh;
-	pg->passwd = passwd;
+	pg->conf = fresh.conf;
+	pg->passwd = fresh.passwd;
 	set_log(pg);
 	servers_reload(&pg->servers);
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "reload config files.");
@@ -258,37 +193,89 @@ static void usage(FILE *to)
 {
 	fputs("pgpool - connection pool and read load balancer for PostgreSQL\n\n"
 	      "Usage:\n"
-	      "  pgpool [-f FILE] [-a FILE] [-k FILE] [-n] [-d]\n"
-	      "  pgpool -h | -v\n\n"
-	      "  -f, --config-file=FILE   pgpool.conf (default " DEFAULT_DIRECTORY "/pgpool.conf; without\n"
-	      "                           a file, PGPOOL_PARAMS_* variables)\n"
+	      "  pgpool [-f FILE] [-a FILE] [-F FILE] [-k FILE] [-n] [-d]\n"
+	      "  pgpool [-f FILE] [-m MODE] stop\n"
+	      "  pgpool [-f FILE] reload\n"
+	      "  pgpool [-f FILE] [-a FILE] [-F FILE] [-k FILE] --check | show-conf | show-passwd\n"
+	      "  pgpool pg_md5 ... | pg_enc ...\n"
+	      "  pgpool --settings | -h | -v\n\n"
+	      "  -f, --config-file=FILE   pgpool.conf (default: that of the container image's folders,\n"
+	      "                           or PGPOOL_PARAMS_* variables, in the foreground)\n"
 	      "  -a, --hba-file=FILE      pool_hba.conf (default: beside pgpool.conf)\n"
-	      "  -n, --dont-detach        stay in the foreground, log to stderr; so it is as process 1\n"
+	      "  -F, --pcp-file=FILE      pcp.conf (default: beside pgpool.conf)\n"
+	      "  -k, --key-file=FILE      the key of AES passwords (default: $PGPOOLKEYFILE, else\n"
+	      "                           $HOME/.pgpoolkey)\n"
+	      "  -n, --dont-detach        stay in the foreground; so it is as process 1\n"
 	      "  -d, --debug              log debug messages\n"
-	      "  -k, --key-file=FILE      key of AES entries in pool_passwd (default: $PGPOOLKEYFILE, else\n"
-	      "                           ~/.pgpoolkey)\n"
-	      "  -F, -D, -C, -x           accepted, without effect\n"
+	      "  -D, -C, -x               accepted: there is no saved status, no query cache, no\n"
+	      "                           assertion to switch\n"
+	      "  -m, --mode=MODE          of stop: smart (default) waits for the clients to leave, fast\n"
+	      "                           ends their sessions, immediate waits for nothing\n"
+	      "  -t, --check              say what a start would say; the exit status is 0 if it works\n"
+	      "      --settings           the documentation of all parameters\n"
 	      "  -h, --help               this text\n"
-	      "  -v, --version            the version\n", to);
+	      "  -v, --version            the version\n\n"
+	      "  stop, reload             the server that has written pid_file_name\n"
+	      "  show-conf, show-passwd   what is in force, secrets left out or as hashes\n"
+	      "  pg_md5, pg_enc           make lines of pcp.conf and pool_passwd\n", to);
 }
+
+/* A relative name stays what it was when a daemon changes its directory.  Links are not followed:
+ * Kubernetes replaces them when a mounted file changes. */
+static void set_file(char out[static PATH_MAX], const char *name)
+{
+	char here[PATH_MAX];
+
+	if (*name && *name != '/' && getcwd(here, sizeof here))
+		snprintf(out, PATH_MAX, "%s/%s", here, name);
+	else
+		snprintf(out, PATH_MAX, "%s", name);
+}
+
+/* Of a mode its first letter counts; 0 for a word that is none. */
+static int stop_signal(const char *mode)
+{
+	return *mode == 's' ? SIGTERM : *mode == 'f' ? SIGINT : *mode == 'i' ? SIGQUIT : 0;
+}
+
+static int misused(void)
+{
+	usage(stderr);
+	return EXIT_USAGE;
+}
+
+enum { OPTION_SETTINGS = 256 };
 
 /* Returns -1 to go on, or the exit status. */
 static int options(struct pgpool *pg, int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "hba-file", 1, NULL, 'a' }, { "config-file", 1, NULL, 'f' }, { "pcp-file", 1, NULL, 'F' },
-		{ "key-file", 1, NULL, 'k' }, { "dont-detach", 0, NULL, 'n' },
+		{ "key-file", 1, NULL, 'k' }, { "dont-detach", 0, NULL, 'n' }, { "mode", 1, NULL, 'm' },
 		{ "discard-status", 0, NULL, 'D' }, { "clear-oidmaps", 0, NULL, 'C' },
-		{ "debug", 0, NULL, 'd' }, { "debug-assertions", 0, NULL, 'x' }, { "help", 0, NULL, 'h' },
+		{ "debug", 0, NULL, 'd' }, { "debug-assertions", 0, NULL, 'x' }, { "check", 0, NULL, 't' },
+		{ "settings", 0, NULL, OPTION_SETTINGS }, { "help", 0, NULL, 'h' },
 		{ "version", 0, NULL, 'v' }, { NULL, 0, NULL, 0 } };
 
-	for (int o; (o = getopt_long(argc, argv, "a:f:F:k:nDCdxhv", longs, NULL)) != -1; )
+	pg->stop_signal = SIGTERM;
+	for (int o; (o = getopt_long(argc, argv, "a:f:F:k:m:nDCdxthv", longs, NULL)) != -1; )
 		switch (o) {
 		case 'a':
-			snprintf(pg->hba_file, sizeof pg->hba_file, "%s", optarg);
+			set_file(pg->sources.hba, optarg);
 			break;
 		case 'f':
-			snprintf(pg->conf_file, sizeof pg->conf_file, "%s", optarg);
+			set_file(pg->sources.conf, optarg);
+			break;
+		case 'F':
+			set_file(pg->sources.pcp, optarg);
+			break;
+		case 'k':
+			set_file(pg->sources.key, optarg);
+			break;
+		case 'm':
+			pg->stop_signal = stop_signal(optarg);
+			if (!pg->stop_signal)
+				return misused();
 			break;
 		case 'n':
 			pg->foreground = true;
@@ -296,43 +283,26 @@ static int options(struct pgpool *pg, int argc, char **argv)
 		case 'd':
 			pg->debug = true;
 			break;
+		case 't':
+			pg->command = "check";
+			break;
+		case OPTION_SETTINGS:
+			pg->command = "settings";
+			break;
 		case 'h':
 			usage(stdout);
 			return 0;
 		case 'v':
 			fputs("pgpool-II version " VERSION " (" VERSION_NAME ")\n", stderr);
 			return 0;
-		case 'k':
-			pg->key_option = optarg;
-			break;
-		case 'F': case 'D': case 'C': case 'x':
+		case 'D': case 'C': case 'x':
 			break;
 		default:
-			usage(stderr);
-			return EXIT_USAGE;
+			return misused();
 		}
-	if (optind < argc) {
-		usage(stderr);
-		return EXIT_USAGE;
-	}
-	return -1;
-}
-
-/* A relative name stays what it was when a daemon changes its directory. */
-static void set_files(struct pgpool *pg)
-{
-	extern char **environ;
-	char path[PATH_MAX];
-
-	if (!*pg->conf_file)
-		snprintf(pg->conf_file, sizeof pg->conf_file, DEFAULT_DIRECTORY "/pgpool.conf");
-	else if (realpath(pg->conf_file, path))
-		memcpy(pg->conf_file, path, sizeof path);
-	if (!*pg->hba_file)
-		beside(pg, "pool_hba.conf", pg->hba_file, sizeof pg->hba_file);
-	passwd_key_file(pg->key_file, pg->key_option, environ);
-	if (realpath(pg->key_file, path))
-		memcpy(pg->key_file, path, sizeof path);
+	if (optind < argc && !pg->command)
+		pg->command = argv[optind++];
+	return optind < argc ? misused() : -1;
 }
 
 static void raise_limits(void)
@@ -345,16 +315,46 @@ static void raise_limits(void)
 	}
 }
 
+/* The parent of a daemon leaves with the status that its child tells, so that whoever starts it
+ * learns how that went. */
+static void wait_for_word(int from)
+{
+	unsigned char status = EXIT_START;
+
+	while (read(from, &status, 1) < 0 && errno == EINTR)
+		;
+	_exit(status);
+}
+
+static void say_word(struct pgpool *pg, int status)
+{
+	unsigned char byte = (unsigned char)status;
+
+	if (pg->word && write(pg->word, &byte, 1) == 1)
+		close(pg->word);
+	pg->word = 0;
+}
+
 /* stderr stays what it is: that is where the log goes. */
 static int detach(struct pgpool *pg)
 {
-	int fd;
+	int word[2], fd;
 
-	if (pg->foreground || getpid() == 1)
+	if (pg->foreground)
 		return 0;
-	if (daemon(0, 1) < 0)
+	if (pipe2(word, O_CLOEXEC) < 0)
 		return -1;
+	pid_t child = fork();
+	if (child < 0)
+		return -1;
+	close(word[child == 0 ? 0 : 1]);
+	if (child)
+		wait_for_word(word[0]);
+	pg->word = word[1];
 	pg->log.pid = 0;
+	setsid();
+	if (chdir("/") < 0)
+		return -1;
 	if ((fd = open("/dev/null", O_RDWR)) >= 0) {
 		dup2(fd, 0);
 		dup2(fd, 1);
@@ -363,21 +363,24 @@ static int detach(struct pgpool *pg)
 	return 0;
 }
 
-/* In a container there is often no place for it, and no use. */
-static void write_pid_file(struct pgpool *pg)
+/* A daemon without a pid file could not be stopped.  In the foreground it is a convenience; in a
+ * container there is often no place for it, and nobody misses it. */
+static int write_pid_file(struct pgpool *pg)
 {
-	char path[PATH_MAX];
+	enum level level = !pg->foreground ? LEVEL_FATAL : *pg->sources.conf ? LEVEL_WARNING : LEVEL_DEBUG1;
+	int holder, lock = pidfile_take(pg->pid_file, &holder);
 
-	beside(pg, pg->conf->pid_file_name, path, sizeof path);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (fd < 0) {
-		log_write(&pg->log, NULL, pg->foreground ? LEVEL_DEBUG1 : LEVEL_WARNING, strerror(errno), NULL,
-			"could not write the pid file \"%s\"", path);
-		return;
+	pg->has_pid_file = lock >= 0;
+	if (lock == PIDFILE_HELD) {
+		fprintf(stderr, "ERROR: pid file found. is another pgpool(%d) is running?\n", holder);
+		return EXIT_PID_FILE;
 	}
-	pg->pid_file = true;
-	dprintf(fd, "%d%c", (int)getpid(), 0);
-	close(fd);
+	if (lock == PIDFILE_ERROR) {
+		log_write(&pg->log, NULL, level, strerror(errno), "set pid_file_name",
+			"could not write the pid file \"%s\"", pg->pid_file);
+		return pg->foreground ? 0 : EXIT_START;
+	}
+	return 0;
 }
 
 static bool wire_up(struct pgpool *pg)
@@ -396,6 +399,7 @@ static bool wire_up(struct pgpool *pg)
 		.log = &pg->log, .net = pg->net, .hba = pg->hba,
 		.verifiers = verifiers_new(pg->loop) };
 	pg->listeners.clients = c;
+	pg->listeners.may_lack_directories = pg->foreground;
 	pg->last_moment.fire = end;
 	s->entries = entries_new(s);
 	if (!s->accounts || !s->stmts || !s->entries || !c->verifiers || clients_init(c) < 0
@@ -405,27 +409,14 @@ static bool wire_up(struct pgpool *pg)
 	return true;
 }
 
-static int start(struct pgpool *pg)
+/* The part that a daemon's child does. */
+static int open_all(struct pgpool *pg)
 {
-	extern char **environ;
-	struct telling t = { pg, false };
-	struct conf_messages m = { tell, &t };
+	int status = write_pid_file(pg);
 
-	pg->conf = conf_load(pg->conf_file, environ, &m);
-	if (!pg->conf)
-		return EXIT_START;
-	set_log(pg);
-	if (!pg->conf->nnodes) {
-		log_write(&pg->log, NULL, LEVEL_FATAL, NULL, "set backend_hostname0 and backend_port0",
-			"no backend is configured");
-		return EXIT_START;
-	}
-	pg->passwd = load_passwd(pg, pg->conf, &t);
-	pg->hba = load_hba(pg, pg->conf, &t);
-	if (!pg->passwd)
-		return EXIT_START;
-	raise_limits();
-	if (detach(pg) < 0 || !wire_up(pg) || watch_signals(pg) < 0) {
+	if (status)
+		return status;
+	if (!wire_up(pg) || watch_signals(pg) < 0) {
 		log_write(&pg->log, NULL, LEVEL_FATAL, strerror(errno), NULL, "could not start");
 		return EXIT_START;
 	}
@@ -433,7 +424,30 @@ static int start(struct pgpool *pg)
 		listeners_close(&pg->listeners);
 		return EXIT_START;
 	}
-	write_pid_file(pg);
+	return 0;
+}
+
+static int start(struct pgpool *pg)
+{
+	struct telling t = { .log = &pg->log };
+	struct setup s;
+	int status = setup_load(&s, &pg->sources, &t);
+
+	if (status)
+		return status;
+	setup_path(&s, s.conf->pid_file_name, pg->pid_file);
+	setup_path(&s, s.conf->log_directory, pg->log_directory);
+	pg->conf = s.conf;
+	pg->passwd = s.passwd;
+	pg->hba = s.hba;
+	set_log(pg);
+	raise_limits();
+	if (detach(pg) < 0) {
+		log_write(&pg->log, NULL, LEVEL_FATAL, strerror(errno), NULL, "could not detach");
+		return EXIT_START;
+	}
+	if ((status = open_all(pg)) != 0)
+		return status;
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "find_primary_node: primary node is %d",
 		pg->nodes->primary);
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "pgpool-II successfully started. version %s (%s)",
@@ -444,13 +458,9 @@ static int start(struct pgpool *pg)
 /* The listeners are closed by the system; what holds secrets is wiped here. */
 static void clean_up(struct pgpool *pg)
 {
-	char path[PATH_MAX];
-
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "Pgpool-II system is shutdown");
-	if (pg->pid_file) {
-		beside(pg, pg->conf->pid_file_name, path, sizeof path);
-		unlink(path);
-	}
+	if (pg->has_pid_file)
+		unlink(pg->pid_file);
 	clients_free(&pg->clients);
 	entries_free(pg->servers.entries);
 	servers_free(&pg->servers);
@@ -466,6 +476,26 @@ static void clean_up(struct pgpool *pg)
 	loop_free(pg->loop);
 }
 
+static int serve(struct pgpool *pg)
+{
+	/* Without -f it is the entry point of a container, where the process that was started is the
+	 * one that is watched, be it number 1 or not. */
+	pg->foreground |= getpid() == 1 || !*pg->sources.conf;
+	pg->log.verbosity = VERBOSITY_DEFAULT;
+	log_open(&pg->log);
+	int status = start(pg);
+	say_word(pg, status);
+	if (status) {
+		if (pg->has_pid_file)
+			unlink(pg->pid_file);
+		return status;
+	}
+	while (!pg->over && !(pg->stopping && !pg->clients.open))
+		loop_turn(pg->loop);
+	clean_up(pg);
+	return 0;
+}
+
 /* The tool that goes by the last part of this name, or NULL. */
 static int (*tool(const char *name))(int, char **)
 {
@@ -477,7 +507,9 @@ static int (*tool(const char *name))(int, char **)
 
 int main(int argc, char **argv)
 {
+	extern char **environ;
 	static struct pgpool pg;
+	char key[PATH_MAX];
 
 	if (argc && tool(argv[0]))
 		return tool(argv[0])(argc, argv);
@@ -487,13 +519,10 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	set_files(&pg);
-	log_open(&pg.log);
-	status = start(&pg);
-	if (status)
-		return status;
-	while (!pg.over && !(pg.stopping && !pg.clients.open))
-		loop_turn(pg.loop);
-	clean_up(&pg);
-	return 0;
+	passwd_key_file(key, *pg.sources.key ? pg.sources.key : NULL, environ);
+	set_file(pg.sources.key, key);
+	if (!pg.command)
+		return serve(&pg);
+	status = command_run(pg.command, &pg.sources, pg.stop_signal);
+	return status < 0 ? misused() : status;
 }

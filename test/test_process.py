@@ -12,7 +12,7 @@ import time
 import pytest
 
 import wire
-from pg import free_port
+from pg import free_port, tool
 from wire import query, wait_until
 
 pytestmark = pytest.mark.proxy
@@ -158,6 +158,48 @@ def test_weights_change_by_reload(proxy, primary, replica):
     assert p.one("SELECT current_setting('port')") == str(primary.port)
 
 
+RULES = "host all all 127.0.0.1/32 trust\n"
+FILES = [                               # pgpool.conf's last line, pool_hba.conf, pool_passwd; good?
+    ("log_statement = off", RULES, "a:b\n", True),
+    ("log_statement = maybe", RULES, "a:b\n", False),
+    ("reserved_connections = 0", "# more\n" + RULES, "", True),
+    ("include 'nowhere.conf'", "host all\n", "\n:\nAES:AES\n", False),
+    ("node_probe_period = 500", "host all all all nonsense\n", "a:AESbroken\n", True),
+    ("backend_weight0 = 1", "", "no colon\n", True),
+    ("port = 'unclosed", RULES, "a:c\n", False),
+]
+
+
+def test_reloads_under_load_lose_no_client(proxy, tmp_path):
+    """Good and bad files in turn; a bad pool_hba.conf leaves the old rules in force."""
+    script = tmp_path / "reads.sql"
+    script.write_text("SELECT count(*) FROM generate_series(1, :client_id + 10);\n")
+    p = proxy(log_per_node_statement=False, enable_pool_hba=True, hba=RULES, passwd="a:b\n",
+              log_min_messages="warning")
+    quiet = p.raw()
+    quiet.query("SET application_name TO 'kept'")
+    load = [subprocess.Popen([tool("pgbench"), "-n", "-f", script, "-c", "8", "-T", "60", *args],
+                             env=p.env(), text=True, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT) for args in ([], ["-C", "-M", "prepared"])]
+    try:
+        good = p.write() or open(p.conf_file).read()
+        for i in range(20):
+            last, p.hba, p.passwd, is_good = FILES[i % len(FILES)]
+            p.text = f"{good}{last}\n"
+            p.write()
+            at = len(p.log)
+            p.send_signal(signal.SIGHUP)
+            p.wait_log("reload config files" if is_good else "was not reloaded", at)
+            assert p.psql("SELECT 1") == "1"
+            assert all(bench.poll() is None for bench in load)
+    finally:
+        for bench in load:
+            bench.send_signal(signal.SIGINT)
+    out = [bench.communicate(timeout=30)[0] for bench in load]
+    assert not any("error" in text or "aborted" in text for text in out), out
+    assert wire.value(quiet.query("SHOW application_name")) == "kept"
+
+
 # ---- log --------------------------------------------------------------------------------------
 
 def test_the_format_of_log_lines(proxy):
@@ -253,7 +295,7 @@ def test_unknown_and_unused_parameters_only_warn(proxy):
               use_watchdog=True, parallel_mode=False)
     assert p.psql("SELECT 1") == "1"
     for name in ("no_such_parameter", "recovery_1st_stage_command", "use_watchdog"):
-        p.wait_log(rf"WARNING: .*{name}")
+        p.wait_log(rf"(WARNING|LOG): .*{name}")
 
 
 GRAMMAR = """

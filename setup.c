@@ -1,0 +1,192 @@
+#include "setup.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+extern char **environ;
+
+/* --- messages ------------------------------------------------------------ */
+
+void setup_tell(void *telling, enum level severity, const char *file, int line, int column,
+	const char *text)
+{
+	struct telling *t = telling;
+
+	if (t->quiet && severity < LEVEL_ERROR)
+		return;
+	if (t->reload && severity > LEVEL_WARNING)
+		severity = LEVEL_WARNING;
+	if (file && column)
+		log_write(t->log, NULL, severity, NULL, NULL, "%s:%d:%d: %s", file, line, column, text);
+	else if (file && line)
+		log_write(t->log, NULL, severity, NULL, NULL, "%s:%d: %s", file, line, text);
+	else
+		log_write(t->log, NULL, severity, NULL, NULL, "%s%s%s", file ? file : "",
+			file ? ": " : "", text);
+}
+
+static void warn(void *telling, const char *file, int line, const char *text)
+{
+	setup_tell(telling, LEVEL_WARNING, file, line, 0, text);
+}
+
+/* --- files --------------------------------------------------------------- */
+
+static bool is_image(const struct sources *from)
+{
+	return !*from->conf;
+}
+
+void setup_path(const struct setup *s, const char *name, char out[static PATH_MAX])
+{
+	const char *slash = strrchr(s->conf_file, '/');
+
+	if (*name == '/' || !slash)
+		snprintf(out, PATH_MAX, "%s", name);
+	else
+		snprintf(out, PATH_MAX, "%.*s/%s", (int)(slash - s->conf_file), s->conf_file, name);
+}
+
+/* A file that the command line may name, else the one of this name that belongs to the
+ * configuration; NULL when the image has none. */
+static const char *find(const struct setup *s, const struct sources *from, const char *given,
+	const char *name, char out[static PATH_MAX])
+{
+	if (*given)
+		return given;
+	if (*name != '/' && is_image(from))
+		return image_file(name, out);
+	setup_path(s, name, out);
+	return out;
+}
+
+/* --- loading ------------------------------------------------------------- */
+
+static struct passwd *load_passwd(struct setup *s, const struct sources *from,
+	struct telling *t)
+{
+	struct auth_report report = { .warn = warn, .ctx = t };
+	char path[PATH_MAX];
+	const char *name = s->conf->pool_passwd, *file = *name ? find(s, from, "", name, path) : NULL;
+	struct passwd_key key;
+
+	snprintf(s->passwd_file, sizeof s->passwd_file, "%s", file ? file : "");
+	passwd_key_load(&key, from->key);
+	struct passwd *p = passwd_load(file, &key, environ, &report);
+	explicit_bzero(&key, sizeof key);
+	if (!p)
+		setup_tell(t, LEVEL_FATAL, NULL, 0, 0, report.error);
+	return p;
+}
+
+/* Nobody asks for it yet; what is wrong in it is told all the same. */
+static bool load_pcp(const struct setup *s, const struct sources *from, struct telling *t)
+{
+	struct auth_report report = { .warn = warn, .ctx = t };
+	char path[PATH_MAX];
+	struct passwd *p = pcp_load(find(s, from, from->pcp, "pcp.conf", path), environ, &report);
+
+	if (!p)
+		setup_tell(t, LEVEL_FATAL, NULL, 0, 0, report.error);
+	passwd_free(p);
+	return p;
+}
+
+static void load_hba(struct setup *s, const char *file, struct telling *t)
+{
+	struct auth_report report = { .warn = warn, .ctx = t };
+
+	if (!s->conf->enable_pool_hba)
+		return;
+	s->hba = *s->rules ? hba_parse(s->rules, "generated rules", &report) : hba_load(file, &report);
+	s->hba_unusable = !s->hba;
+	if (!s->hba && !t->quiet)
+		log_write(t->log, NULL, LEVEL_WARNING, report.error, t->reload
+			? "the rules in force are kept" : "every login fails until it is corrected",
+			"missing or erroneous pool_hba.conf file");
+}
+
+/* There is no TLS yet: whoever asked for it is told what that means. */
+static void tell_tls(const struct setup *s, struct telling *t)
+{
+	if (s->conf->ssl)
+		warn(t, NULL, 0, "ssl is on, but this version has no TLS: "
+			"clients that require it cannot connect");
+	if (s->hba && hba_has_hostssl(s->hba))
+		warn(t, NULL, 0, s->conf->ssl
+			? "hostssl lines of pool_hba.conf never match: this version has no TLS"
+			: "hostssl lines of pool_hba.conf never match: ssl is off");
+	else if (s->conf->ssl && *s->rules)
+		warn(t, NULL, 0, "the generated rules let clients in without TLS");
+}
+
+static void tell_files(const struct setup *s, const char *hba_file, struct telling *t)
+{
+	char text[2 * PATH_MAX + 64];
+
+	snprintf(text, sizeof text, "configuration: %s; rules of access: %s",
+		*s->conf_file ? s->conf_file : "PGPOOL_PARAMS_* variables",
+		!s->conf->enable_pool_hba ? "none (enable_pool_hba is off)"
+		: *s->rules ? "generated" : hba_file);
+	setup_tell(t, LEVEL_LOG, NULL, 0, 0, text);
+}
+
+static int refuse(struct setup *s, struct telling *t, const char *why, int status)
+{
+	setup_tell(t, status == IMAGE_EXIT ? LEVEL_ERROR : LEVEL_FATAL, NULL, 0, 0, why);
+	setup_free(s);
+	return status;
+}
+
+int setup_load_conf(struct setup *s, const struct sources *from, struct telling *t)
+{
+	struct conf_messages m = { setup_tell, t };
+	char path[PATH_MAX];
+	const char *file = find(s, from, from->conf, "pgpool.conf", path);
+
+	*s = (struct setup){ 0 };
+	if (file)
+		snprintf(s->conf_file, sizeof s->conf_file, "%s", file);
+	const char *why = is_image(from) ? image_refuses_variables(environ, file) : NULL;
+	if (why)
+		return refuse(s, t, why, IMAGE_EXIT);
+	s->conf = conf_load(file, environ, &m);
+	return s->conf ? 0 : SETUP_EXIT;
+}
+
+int setup_load(struct setup *s, const struct sources *from, struct telling *t)
+{
+	char path[PATH_MAX];
+	int status = setup_load_conf(s, from, t);
+
+	if (status)
+		return status;
+	const char *hba_file = find(s, from, from->hba, "pool_hba.conf", path);
+	if (is_image(from))
+		image_complete(s->conf, environ, hba_file, s->rules);
+	s->passwd = load_passwd(s, from, t);
+	if (!s->passwd || !load_pcp(s, from, t)) {
+		setup_free(s);
+		return SETUP_EXIT;
+	}
+	load_hba(s, hba_file, t);
+	const char *why = is_image(from)
+		? image_refuses(s->conf, s->passwd, s->hba, environ, hba_file) : NULL;
+	if (why)
+		return refuse(s, t, why, IMAGE_EXIT);
+	if (!s->conf->nnodes)
+		return refuse(s, t, "no backend is configured: set backend_hostname0 and backend_port0",
+			SETUP_EXIT);
+	tell_tls(s, t);
+	tell_files(s, hba_file, t);
+	return 0;
+}
+
+void setup_free(struct setup *s)
+{
+	conf_free(s->conf);
+	passwd_free(s->passwd);
+	hba_free(s->hba);
+	*s = (struct setup){ 0 };
+}
