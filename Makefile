@@ -75,8 +75,12 @@ unit: $(TESTS)
 		echo "$$t: $$(grep -c '^ok' $$t.tap) ok"; done
 
 fuzz: $(FUZZERS)
-	@set -e; for f in $(FUZZERS); do echo "$$f"; \
-		$$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 2>&1 | tail -3; done
+	@set -e; for f in $(FUZZERS); do echo "$$f"; mkdir -p $$f.corpus; \
+		kept=test/corpus/$$(basename $$f _fuzz); [ -d $$kept ] || kept=; \
+		$$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 \
+			-artifact_prefix=build/ $$f.corpus $$kept >$$f.log 2>&1 || \
+			{ tail -50 $$f.log; exit 1; }; \
+		tail -3 $$f.log; done
 
 # What a shell user types works on a machine with nothing but git and make.
 packages:
