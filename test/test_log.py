@@ -351,6 +351,17 @@ def test_verbosity(proxy):
     assert len(said(p, "Query message")) == 3 and len(said(p, "DETAIL:  query")) == 2
 
 
+# ---- start -------------------------------------------------------------------------------------
+
+def test_what_is_told_at_start(proxy):
+    p = proxy()
+    in_order(p, "LOG:  listen address[0]: 127.0.0.1", f"LOG:  Setting up socket for 127.0.0.1:{p.port}",
+             f"LOG:  create socket files[0]: {p.socket}", "LOG:  find_primary_node: primary node is 0")
+    p.wait_log(r"LOG:  pgpool-II successfully started\. version \S+ \(\S+\)$")
+    p.raw().query("SELECT 1")
+    p.wait_log("LOG:  find_primary_node: standby node is 1$")
+
+
 # ---- connections ------------------------------------------------------------------------------
 
 def test_connections_by_reload(proxy):
