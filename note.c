@@ -10,6 +10,24 @@
 
 /* --- logging ------------------------------------------------------------- */
 
+enum { COMPLAINT_TEXT = LOG_TEXT_MAX / 2 };     /* leaves room for what is wrong with it */
+
+/* The statements of a request, once each: an error may be about any of a pipeline's. */
+static void keep_text(struct request *r, const char *text, size_t len)
+{
+	size_t have = r->text ? strlen(r->text) : 0;
+
+	if (len > COMPLAINT_TEXT)
+		len = COMPLAINT_TEXT;
+	if (have >= len && !memcmp(r->text + have - len, text, len))
+		return;
+	char *more = have + len > COMPLAINT_TEXT ? NULL : realloc(r->text, have + 2 + len + 1);
+	if (!more)
+		return;
+	r->text = more;
+	snprintf(more + have, 2 + len + 1, "%s%.*s", have ? "; " : "", (int)len, text);
+}
+
 static void log_to(struct client *c, struct request *r, const char *what, const char *text,
                    size_t len)
 {
@@ -17,10 +35,8 @@ static void log_to(struct client *c, struct request *r, const char *what, const 
 	const struct server *s = r->server;
 
 	if (conf->log_per_node_statement) {
-		if (len) {
-			free(r->text);
-			r->text = strndup(text, LOG_TEXT_MAX / 2);
-		}
+		if (len)
+			keep_text(r, text, len);
 		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL,
 			"DB node id: %d backend pid: %u statement: %s%.*s", s->node->id, s->pid, what,
 			(int)(len > LOG_TEXT_MAX ? LOG_TEXT_MAX : len), text);
@@ -67,11 +83,11 @@ static void log_unparsed(struct client *c, const struct sql_facts *f, const char
 	client_peer(c, host, sizeof host, port, sizeof port);
 	if (*port)
 		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL,
-			"Unable to parse the query: \"%.*s\" from client %s(%s)", LOG_TEXT_MAX / 2,
+			"Unable to parse the query: \"%.*s\" from client %s(%s)", COMPLAINT_TEXT,
 			text, host, port);
 	else
 		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL,
-			"Unable to parse the query: \"%.*s\" from local client", LOG_TEXT_MAX / 2,
+			"Unable to parse the query: \"%.*s\" from local client", COMPLAINT_TEXT,
 			text);
 }
 
