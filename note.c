@@ -10,6 +10,24 @@
 
 /* --- logging ------------------------------------------------------------- */
 
+enum { COMPLAINT_TEXT = LOG_TEXT_MAX / 2 };     /* leaves room for what is wrong with it */
+
+/* The statements of a request, once each: an error may be about any of a pipeline's. */
+static void keep_text(struct request *r, const char *text, size_t len)
+{
+	size_t have = r->text ? strlen(r->text) : 0;
+
+	if (len > COMPLAINT_TEXT)
+		len = COMPLAINT_TEXT;
+	if (have >= len && !memcmp(r->text + have - len, text, len))
+		return;
+	char *more = have + len > COMPLAINT_TEXT ? NULL : realloc(r->text, have + 2 + len + 1);
+	if (!more)
+		return;
+	r->text = more;
+	snprintf(more + have, 2 + len + 1, "%s%.*s", have ? "; " : "", (int)len, text);
+}
+
 static void log_to(struct client *c, struct request *r, const char *what, const char *text,
                    size_t len)
 {
@@ -17,10 +35,8 @@ static void log_to(struct client *c, struct request *r, const char *what, const 
 	const struct server *s = r->server;
 
 	if (conf->log_per_node_statement) {
-		if (len) {
-			free(r->text);
-			r->text = strndup(text, LOG_TEXT_MAX / 2);
-		}
+		if (len)
+			keep_text(r, text, len);
 		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL,
 			"DB node id: %d backend pid: %u statement: %s%.*s", s->node->id, s->pid, what,
 			(int)(len > LOG_TEXT_MAX ? LOG_TEXT_MAX : len), text);
@@ -67,11 +83,12 @@ static void log_unparsed(struct client *c, const struct sql_facts *f, const char
 	client_peer(c, host, sizeof host, port, sizeof port);
 	if (*port)
 		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL,
-			"Unable to parse the query: \"%.*s\" from client %s(%s)", LOG_TEXT_MAX / 2,
+			"Unable to parse the query: \"%.*s\" from client %s(%s)", COMPLAINT_TEXT,
 			text, host, port);
 	else
 		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL,
-			"Unable to parse the query: \"%.*s\" from local client", LOG_TEXT_MAX / 2, text);
+			"Unable to parse the query: \"%.*s\" from local client", COMPLAINT_TEXT,
+			text);
 }
 
 /* Takes a text that may not be there to its end, and prints what it is called and what it says. */
@@ -80,8 +97,8 @@ static void put_field(char *out, size_t size, size_t *at, const char *name, stru
 	size_t n = m->at < m->end ? strnlen((const char *)m->at, (size_t)(m->end - m->at)) : 0;
 	int shown = n < LOG_TEXT_MAX ? (int)n : LOG_TEXT_MAX;
 
-	*at += (size_t)snprintf(out + *at, size - *at, "%s%s: \"%.*s\"", *at ? ", " : "", name, shown,
-		shown ? (const char *)m->at : "");
+	*at += (size_t)snprintf(out + *at, size - *at, "%s%s: \"%.*s\"", *at ? ", " : "", name,
+		shown, shown ? (const char *)m->at : "");
 	*at = *at < size ? *at : size - 1;
 	m->at += n + (m->at + n < m->end);
 }
@@ -110,7 +127,8 @@ void log_client_message(struct client *c, struct msg m)
 	}
 	if (c->copied) {
 		snprintf(detail, sizeof detail, "count: %u", c->copied);
-		log_write(c->all->log, &c->who, LEVEL_LOG, detail, NULL, "CopyData message from frontend.");
+		log_write(c->all->log, &c->who, LEVEL_LOG, detail, NULL,
+			"CopyData message from frontend.");
 		c->copied = 0;
 	}
 	if (!texts[type].name)
@@ -118,7 +136,8 @@ void log_client_message(struct client *c, struct msg m)
 	if (type == 'D' || type == 'C')
 		statement = m.at < m.end && *m.at++ == 'S';
 	if (texts[type].first)
-		put_field(detail, sizeof detail, &at, statement ? "statement" : texts[type].first, &m);
+		put_field(detail, sizeof detail, &at,
+			statement ? "statement" : texts[type].first, &m);
 	if (texts[type].second)
 		put_field(detail, sizeof detail, &at, texts[type].second, &m);
 	if (type == 'F')

@@ -324,9 +324,9 @@ static const char *datagram(int fd)
 static void test_syslog(void)
 {
 	static const struct { enum level v; int priority; } severities[] = {
-		{ LEVEL_DEBUG5, 135 }, { LEVEL_DEBUG1, 135 }, { LEVEL_LOG, 134 }, { LEVEL_INFO, 134 },
-		{ LEVEL_NOTICE, 133 }, { LEVEL_WARNING, 133 }, { LEVEL_ERROR, 132 },
-		{ LEVEL_FATAL, 131 }, { LEVEL_PANIC, 130 }
+		{ LEVEL_DEBUG5, 135 }, { LEVEL_DEBUG1, 135 }, { LEVEL_LOG, 134 },
+		{ LEVEL_INFO, 134 }, { LEVEL_NOTICE, 133 }, { LEVEL_WARNING, 133 },
+		{ LEVEL_ERROR, 132 }, { LEVEL_FATAL, 131 }, { LEVEL_PANIC, 130 }
 	};
 	struct log l = logger("p ", LEVEL_DEBUG5);
 	char path[64], want[100], text[4001];
@@ -374,7 +374,8 @@ static void test_syslog(void)
 		text[4000] = '\0';
 		log_write(&l, NULL, LEVEL_LOG, NULL, NULL, "%s", text);
 		for (piece = 1; *datagram(fd); piece++) {
-			snprintf(want, sizeof want, "<190>me[7]: [%d-%d] %n", 2 + blanks, piece, &head);
+			snprintf(want, sizeof want, "<190>me[7]: [%d-%d] %n", 2 + blanks, piece,
+				&head);
 			if (strncmp(got, want, (size_t)head) || strlen(got + head) > SYSLOG_PIECE)
 				break;
 			sum += strlen(got + head) + (size_t)blanks;
@@ -392,7 +393,8 @@ static void test_syslog(void)
 		log_write(&l, NULL, LEVEL_LOG, NULL, NULL, "x");
 		taken();
 	}
-	say(l.dropped > dropped, "who does not read stops nobody: %lu dropped", l.dropped - dropped);
+	say(l.dropped > dropped, "who does not read stops nobody: %lu dropped",
+		l.dropped - dropped);
 	close(fd);
 	unlink(path);
 	fd = listen_as_syslog(path);
@@ -450,7 +452,8 @@ static void test_turns(void)
 
 	struct log_file f = { .directory = folder, .filename = "%d-%H", .mode = 0600, .age = HOUR };
 
-	say(log_file_open(&f, 2 * DAY + 100) == 0 && f.due == 2 * DAY + HOUR, "due at the full hour");
+	say(log_file_open(&f, 2 * DAY + 100) == 0 && f.due == 2 * DAY + HOUR,
+		"due at the full hour");
 	append(&f, "a", 2 * DAY + 3599);
 	append(&f, "b", 2 * DAY + 3600);
 	append(&f, "c", 2 * DAY + 3 * HOUR + 5);
@@ -482,7 +485,8 @@ static void test_turns(void)
 	log_file_open(&f, 0);
 	append(&f, "1234", 0);
 	append(&f, "5", 1);
-	say(!strcmp(in_file("00"), "1234") && !strcmp(in_file("01"), "5"), "a full file's successor");
+	say(!strcmp(in_file("00"), "1234") && !strcmp(in_file("01"), "5"),
+		"a full file's successor");
 	forget("01");
 	append(&f, "678", 1);
 	append(&f, "9", 61);

@@ -9,8 +9,8 @@ import time
 import pytest
 
 import wire
-from wire import (bind, cancel_now, close, copy_data, copy_done, copy_fail, describe, execute, flush,
-                  function_call, parse, query, sync, wait_until)
+from wire import (bind, cancel_now, close, copy_data, copy_done, copy_fail, describe, execute,
+                  flush, function_call, parse, query, sync, wait_until)
 
 pytestmark = pytest.mark.proxy
 
@@ -57,7 +57,8 @@ def test_messages_of_the_simple_protocol(proxy):
     w.ask(function_call(1598, []))                              # random()
     w.ask(sync())
     w.bye()
-    in_order(p, *message_of("Query", "query: \"SELECT 'one'\""), *message_of("Query", 'query: "BEGIN"'),
+    in_order(p, *message_of("Query", "query: \"SELECT 'one'\""),
+             *message_of("Query", 'query: "BEGIN"'),
              *message_of("Query", 'query: "COMMIT"'), *message_of("FunctionCall", 'oid: "1598"'),
              *message_of("Sync"), *message_of("Terminate"))
 
@@ -104,8 +105,8 @@ def test_messages_of_copy_in_the_extended_protocol(proxy):
     p = proxy(log_client_messages=True, **QUIET)
     w = p.raw()
     w.query("CREATE TEMP TABLE t (a int)")
-    w.ask(parse("", "COPY t FROM STDIN") + bind() + execute() + copy_data(b"1\n") + copy_data(b"2\n")
-          + copy_done() + sync())
+    w.ask(parse("", "COPY t FROM STDIN") + bind() + execute() + copy_data(b"1\n")
+          + copy_data(b"2\n") + copy_done() + sync())
     in_order(p, *message_of("CopyData", "count: 2"), *message_of("CopyDone"), *message_of("Sync"))
 
 
@@ -239,7 +240,8 @@ def test_long_replies_count_each_row(proxy):
     """Rows that come in pieces, and that are longer than any buffer."""
     p = proxy(log_backend_messages="terse", **QUIET)
     w = p.raw()
-    assert len(wire.rows(w.query("SELECT i, repeat('x', 5000) FROM generate_series(1, 1000) i"))) == 1000
+    sql = "SELECT i, repeat('x', 5000) FROM generate_series(1, 1000) i"
+    assert len(wire.rows(w.query(sql))) == 1000
     p.wait_log("last DataRow message from backend 1 repeated 999 times")
     assert len(wire.rows(w.query("SELECT repeat('x', 300000) FROM generate_series(1, 5) i"))) == 5
     p.wait_log("last DataRow message from backend 1 repeated 4 times")
@@ -270,8 +272,15 @@ def test_errors_and_notices_with_their_statements(proxy):
     complaint = "LOG:  pool_send_and_wait: Error or notice message from backend: DB node id: 0 " \
                 r"backend pid: \d+ statement: "
     p.wait_log(complaint + r'"DO \$\$ BEGIN RAISE NOTICE \'listen\'; END \$\$" message: "listen"$')
-    p.wait_log(complaint + r'"SELECT \* FROM nowhere" message: "relation "nowhere" does not exist"$')
+    p.wait_log(complaint + r'"SELECT \* FROM nowhere" message: '
+               r'"relation "nowhere" does not exist"$')
     p.wait_log(complaint + r'"SELECT 1 / \$1::int" message: "division by zero"$')
+    w.ask(wire.extended("SELECT 1") + wire.extended("SELECT 2 / 0") + wire.extended("SELECT 3")
+          + sync())
+    p.wait_log('statement: "SELECT 1; SELECT 2 / 0; SELECT 3" message: "division by zero"$')
+    long = "SELECT '" + "x" * 10000 + "' / 1"
+    w.query(long)
+    p.wait_log('"SELECT \'x{4000,}" message: ')
     p.reload(log_per_node_statement=False)
     n = len(said(p, "pool_send_and_wait"))
     w.query("SELECT * FROM nowhere")
@@ -282,7 +291,8 @@ def test_errors_and_notices_with_their_statements(proxy):
 def test_extended_messages_per_node(proxy):
     p = proxy()
     w = p.raw()
-    w.ask(parse("s", "SELECT 1") + bind("", "s") + describe("P") + execute() + close("S", "s") + sync())
+    w.ask(parse("s", "SELECT 1") + bind("", "s") + describe("P") + execute() + close("S", "s")
+          + sync())
     for what in ("Parse: SELECT 1", "Bind: SELECT 1", "D message", "Execute: SELECT 1", "C message",
                  "Sync"):
         p.wait_log(rf"LOG:  DB node id: 1 backend pid: \d+ statement: {what}$")
@@ -316,7 +326,8 @@ def test_why_a_statement_is_not_balanced(proxy):
 
 
 def test_notices_obey_client_min_messages(proxy):
-    p = proxy(notice_per_node_statement=True, client_min_messages="warning", log_min_messages="notice")
+    p = proxy(notice_per_node_statement=True, client_min_messages="warning",
+              log_min_messages="notice")
     w = p.raw()
     assert "N" not in wire.types(w.query("SELECT 1"))
     p.wait_log("NOTICE:  DB node id: 1 statement: SELECT 1")
@@ -344,6 +355,17 @@ def test_verbosity(proxy):
     p.stop()
     assert len(said(p, "LOCATION")) == n
     assert len(said(p, "Query message")) == 3 and len(said(p, "DETAIL:  query")) == 2
+
+
+# ---- start -------------------------------------------------------------------------------------
+
+def test_what_is_told_at_start(proxy):
+    p = proxy()
+    in_order(p, "LOG:  listen address[0]: 127.0.0.1", f"LOG:  Setting up socket for 127.0.0.1:{p.port}",
+             f"LOG:  create socket files[0]: {p.socket}", "LOG:  find_primary_node: primary node is 0")
+    p.wait_log(r"LOG:  pgpool-II successfully started\. version \S+ \(\S+\)$")
+    p.raw().query("SELECT 1")
+    p.wait_log("LOG:  find_primary_node: standby node is 1$")
 
 
 # ---- connections ------------------------------------------------------------------------------
@@ -453,7 +475,8 @@ def test_rotation_by_size(proxy):
 
 
 def test_a_full_file_whose_successor_has_its_name_goes_on(proxy):
-    p = collecting(proxy, log_rotation_size=8, log_filename="one.log", log_truncate_on_rotation=True)
+    p = collecting(proxy, log_rotation_size=8, log_filename="one.log",
+                   log_truncate_on_rotation=True)
     w = p.raw()
     for i in range(20):
         w.query(f"SELECT {i}, '" + "x" * 2000 + "'")
@@ -538,8 +561,8 @@ def test_syslog(proxy, syslog):
     w = p.raw()
     w.query("SELECT 'to syslog'")
     text = received(syslog, "to syslog")
-    assert re.fullmatch(rf"<158>\w{{3}} [ \d]\d \d\d:\d\d:\d\d balancer\[{p.pid}\]: \[\d+\] app LOG:  "
-                        r"statement: SELECT 'to syslog'", text), text
+    assert re.fullmatch(rf"<158>\w{{3}} [ \d]\d \d\d:\d\d:\d\d balancer\[{p.pid}\]: \[\d+\] "
+                        r"app LOG:  statement: SELECT 'to syslog'", text), text
     w.query("SELECT '" + "y" * 3000 + "',\n'end'")
     pieces = [received(syslog, r"y|end") for _ in range(5)]
     assert all(re.search(rf"\[\d+-{i}\] ", piece) and len(piece) < 1024
