@@ -27,7 +27,7 @@ struct peer_name {
 	struct job job;
 	struct clients *all;
 	struct client *client;
-	struct log_who who;                     /* nobody yet: the line is about the connection alone */
+	struct log_who who;                     /* nobody yet: the line is about the connection */
 	struct sockaddr_storage at;
 	socklen_t len;
 	char port[8];
@@ -470,7 +470,8 @@ static void log_hello(struct clients *all, struct log_who *who, const char *host
 
 	if (!all->conf->log_connections)
 		return;
-	snprintf(detail, sizeof detail, "connecting host=%s%s%s", host, *port ? " port=" : "", port);
+	snprintf(detail, sizeof detail, "connecting host=%s%s%s", host, *port ? " port=" : "",
+		port);
 	log_write(all->log, who, LEVEL_LOG, detail, NULL, "new connection received");
 }
 
@@ -492,8 +493,8 @@ static void looked_up(struct job *j)
 	p->pending = false;
 	p->all->naming--;
 	if (!*p->host)
-		getnameinfo((const struct sockaddr *)&p->at, p->len, address, sizeof address, NULL, 0,
-			NI_NUMERICHOST);
+		getnameinfo((const struct sockaddr *)&p->at, p->len, address, sizeof address, NULL,
+			0, NI_NUMERICHOST);
 	log_hello(p->all, &p->who, *p->host ? p->host : address, p->port);
 	if (!c) {
 		free(p);
@@ -519,7 +520,8 @@ static bool find_name(struct client *c, const struct sockaddr_storage *peer)
 		return false;
 	*p = (struct peer_name){ .job = { NULL, look_up, looked_up }, .all = all, .client = c,
 		.who = { "child", NULL, NULL, 0 }, .at = *peer, .pending = true,
-		.len = c->family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6) };
+		.len = c->family == AF_INET ? sizeof(struct sockaddr_in)
+		                            : sizeof(struct sockaddr_in6) };
 	snprintf(p->port, sizeof p->port, "%u", c->port);
 	if (loop_job(all->loop, LANE_PEERS, &p->job) < 0) {
 		free(p);

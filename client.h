@@ -95,7 +95,7 @@ struct client {
 	uint8_t hellos;                         /* SSLRequest and GSSENCRequest packets so far */
 	bool primary_once;                      /* the next request goes to the primary */
 	bool copying;                           /* COPY FROM STDIN: the last request takes data */
-	uint32_t copied;                        /* CopyData messages so far, for log_client_messages */
+	uint32_t copied;                        /* CopyData messages, for log_client_messages */
 	bool paused;                            /* its servers are not read: it is slow */
 	uint8_t pins;
 	bool lost_request;                      /* a server broke under a request that cannot run again */

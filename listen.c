@@ -217,6 +217,7 @@ int listeners_open(struct listeners *all, const struct conf *conf)
 	all->reserve = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	for (size_t i = 0; i < conf->listen_addresses.n; i++) {
 		const char *host = conf->listen_addresses.item[i];
+		log_write(log, NULL, LEVEL_LOG, NULL, NULL, "listen address[%zu]: %s", i, host);
 		log_write(log, NULL, LEVEL_LOG, NULL, NULL, "Setting up socket for %s:%d", host,
 			(int)conf->port);
 		if (open_address(all, host, conf) < 0) {
@@ -227,8 +228,8 @@ int listeners_open(struct listeners *all, const struct conf *conf)
 	}
 	for (size_t i = 0; i < conf->unix_socket_directories.n; i++) {
 		const char *dir = conf->unix_socket_directories.item[i];
-		log_write(log, NULL, LEVEL_LOG, NULL, NULL, "Setting up socket for %s/.s.PGSQL.%d", dir,
-			(int)conf->port);
+		log_write(log, NULL, LEVEL_LOG, NULL, NULL, "create socket files[%zu]: %s/.s.PGSQL.%d",
+			i, dir, (int)conf->port);
 		if (open_unix(all, dir, conf) == 0)
 			continue;
 		int error = errno;

@@ -17,8 +17,8 @@ enum {
 	PADDING_MAX = 100,
 	LINE_ROOM = PREFIX_MAX + 16 + LOG_TEXT_MAX,
 	RECORD_MAX = 1 + 4 * LINE_ROOM,
-	SYSLOG_PIECE = 900,                     /* bytes of text in one datagram: receivers cut at 1024 */
-	LOCAL0 = 16                             /* syslog's number of the facility */
+	SYSLOG_PIECE = 900,             /* bytes of text in a datagram: receivers cut at 1024 */
+	LOCAL0 = 16                     /* syslog's number of the facility */
 };
 
 /* A record being built, behind a line feed that ends a torn line.  What does not fit is left out;
@@ -318,7 +318,8 @@ static bool syslog_open(struct log *l)
 		return true;
 	}
 	if (!l->syslog_told)
-		complain(l, "reach syslog at", syslog_path, "the log goes to stderr until it is there");
+		complain(l, "reach syslog at", syslog_path,
+			"the log goes to stderr until it is there");
 	l->syslog_told = true;
 	if (fd >= 0)
 		close(fd);

@@ -119,8 +119,8 @@ const char *log_level_name(enum level v);
  * important than ERROR and less than FATAL.  Cheap: ask before building costly arguments. */
 bool log_wants(const struct log *l, enum level v);
 
-/* After the settings were changed: opens and closes what they ask for.  The strings are the caller's
- * and are read until they are exchanged. */
+/* After the settings were changed: opens and closes what they ask for.  The strings are the
+ * caller's and are read until they are exchanged. */
 void log_apply(struct log *l);
 
 /* Goes on to a new file now, if its name is another one; or comes back to a name whose file was

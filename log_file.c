@@ -36,7 +36,8 @@ static bool is_open(const struct log_file *f, const char *path)
 {
 	struct stat ours, there;
 
-	return f->fd && !strcmp(f->path, path) && fstat(f->fd, &ours) == 0 && stat(path, &there) == 0
+	return f->fd && !strcmp(f->path, path)
+	       && fstat(f->fd, &ours) == 0 && stat(path, &there) == 0
 	       && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
 }
 
@@ -89,7 +90,7 @@ int log_file_turn(struct log_file *f, time_t now)
 
 	if (!f->fd || (!aged && !full))
 		return 0;
-	/* Once a second is often enough to look whether a full file's successor has another name. */
+	/* Once a second is often enough to see whether a full file's successor has another name. */
 	if (now < f->again)
 		return 0;
 	return change(f, now, aged ? turn_of(now, f->age) : now, aged);

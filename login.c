@@ -578,7 +578,8 @@ static int identify(struct client *c, const struct startup *s)
 	c->login->client = c;
 	c->who.user = account(c)->user;
 	c->who.database = account(c)->database;
-	c->who.app = *c->borrower.profile->application_name ? c->borrower.profile->application_name : NULL;
+	const char *app = c->borrower.profile->application_name;
+	c->who.app = *app ? app : NULL;
 	return 0;
 }
 

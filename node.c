@@ -191,6 +191,7 @@ void node_is(struct node *n, enum node_role role)
 {
 	struct nodes *all = n->all;
 	int before = all->primary;
+	bool news = role == ROLE_STANDBY && n->role != ROLE_STANDBY;
 
 	for (int i = 0; role == ROLE_PRIMARY && i < all->count; i++)
 		if (all->node[i].role == ROLE_PRIMARY)
@@ -200,6 +201,9 @@ void node_is(struct node *n, enum node_role role)
 	if (all->primary != before)
 		log_write(all->log, NULL, LEVEL_LOG, NULL, NULL,
 			"find_primary_node: primary node is %d", all->primary);
+	if (news)
+		log_write(all->log, NULL, LEVEL_LOG, NULL, NULL,
+			"find_primary_node: standby node is %d", n->id);
 }
 
 /* --- the draw ------------------------------------------------------------ */

@@ -71,7 +71,8 @@ static void log_unparsed(struct client *c, const struct sql_facts *f, const char
 			text, host, port);
 	else
 		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL,
-			"Unable to parse the query: \"%.*s\" from local client", LOG_TEXT_MAX / 2, text);
+			"Unable to parse the query: \"%.*s\" from local client", LOG_TEXT_MAX / 2,
+			text);
 }
 
 /* Takes a text that may not be there to its end, and prints what it is called and what it says. */
@@ -80,8 +81,8 @@ static void put_field(char *out, size_t size, size_t *at, const char *name, stru
 	size_t n = m->at < m->end ? strnlen((const char *)m->at, (size_t)(m->end - m->at)) : 0;
 	int shown = n < LOG_TEXT_MAX ? (int)n : LOG_TEXT_MAX;
 
-	*at += (size_t)snprintf(out + *at, size - *at, "%s%s: \"%.*s\"", *at ? ", " : "", name, shown,
-		shown ? (const char *)m->at : "");
+	*at += (size_t)snprintf(out + *at, size - *at, "%s%s: \"%.*s\"", *at ? ", " : "", name,
+		shown, shown ? (const char *)m->at : "");
 	*at = *at < size ? *at : size - 1;
 	m->at += n + (m->at + n < m->end);
 }
@@ -110,7 +111,8 @@ void log_client_message(struct client *c, struct msg m)
 	}
 	if (c->copied) {
 		snprintf(detail, sizeof detail, "count: %u", c->copied);
-		log_write(c->all->log, &c->who, LEVEL_LOG, detail, NULL, "CopyData message from frontend.");
+		log_write(c->all->log, &c->who, LEVEL_LOG, detail, NULL,
+			"CopyData message from frontend.");
 		c->copied = 0;
 	}
 	if (!texts[type].name)
@@ -118,7 +120,8 @@ void log_client_message(struct client *c, struct msg m)
 	if (type == 'D' || type == 'C')
 		statement = m.at < m.end && *m.at++ == 'S';
 	if (texts[type].first)
-		put_field(detail, sizeof detail, &at, statement ? "statement" : texts[type].first, &m);
+		put_field(detail, sizeof detail, &at,
+			statement ? "statement" : texts[type].first, &m);
 	if (texts[type].second)
 		put_field(detail, sizeof detail, &at, texts[type].second, &m);
 	if (type == 'F')

@@ -138,10 +138,10 @@ static void log_why(struct client *c, const struct sql_facts *f, const char *tex
 	if (!why)
 		return;
 	snprintf(detail, sizeof detail, "destination = %d for query= \"%.*s\"",
-		nodes_primary(c->all->servers->nodes)->id, (int)(len < LOG_TEXT_MAX ? len : LOG_TEXT_MAX),
-		text);
-	log_write(c->all->log, &c->who, LEVEL_DEBUG1, detail, NULL, "could not load balance because %s",
-		why);
+		nodes_primary(c->all->servers->nodes)->id,
+		(int)(len < LOG_TEXT_MAX ? len : LOG_TEXT_MAX), text);
+	log_write(c->all->log, &c->who, LEVEL_DEBUG1, detail, NULL,
+		"could not load balance because %s", why);
 }
 
 /* What one statement asks of the request's place. */

@@ -418,7 +418,7 @@ static long step(struct client *c, const uint8_t *p, size_t n)
 	if (data)
 		return copy_message(c, p, n);
 	if (*p == 'H')
-		return drop_message(c, p);      /* whatever is in flight has its Sync, which flushes */
+		return drop_message(c, p);      /* what is in flight has its Sync, which flushes */
 	return dispatch(c, p, n);
 }
 

@@ -235,8 +235,9 @@ static const char *label_of(char type)
 		['3'] = "CloseComplete", ['A'] = "NotificationResponse", ['C'] = "CommandComplete",
 		['D'] = "DataRow", ['E'] = "ErrorResponse", ['G'] = "CopyInResponse",
 		['H'] = "CopyOutResponse", ['I'] = "EmptyQueryResponse", ['K'] = "BackendKeyData",
-		['N'] = "NoticeResponse", ['R'] = "AuthenticationRequest", ['S'] = "ParameterStatus",
-		['T'] = "RowDescription", ['V'] = "FunctionCallResponse", ['W'] = "CopyBothResponse",
+		['N'] = "NoticeResponse", ['R'] = "AuthenticationRequest",
+		['S'] = "ParameterStatus", ['T'] = "RowDescription",
+		['V'] = "FunctionCallResponse", ['W'] = "CopyBothResponse",
 		['Z'] = "ReadyForQuery", ['c'] = "CopyDone", ['d'] = "CopyData", ['n'] = "NoData",
 		['s'] = "PortalSuspended", ['t'] = "ParameterDescription",
 		['v'] = "NegotiateProtocolVersion" };
@@ -395,8 +396,9 @@ static void log_complaint(const struct server *s, const struct request *r, const
 	const char *text = wire_field(body, len, 'M');
 
 	log_write(s->all->log, who_of(s), LEVEL_LOG, NULL, NULL,
-		"pool_send_and_wait: Error or notice message from backend: DB node id: %d backend pid: %u"
-		" statement: \"%s\" message: \"%s\"", s->node->id, s->pid, r->text, text ? text : "");
+		"pool_send_and_wait: Error or notice message from backend: DB node id: %d"
+		" backend pid: %u statement: \"%s\" message: \"%s\"", s->node->id, s->pid,
+		r->text, text ? text : "");
 }
 
 /* Takes one message that must be seen whole from p; returns how far it got, or NULL when more

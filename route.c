@@ -87,7 +87,8 @@ bool route_reads(const struct route *rt, const struct session *s, const char *te
 	return !mentions_list(&s->temporary, text, len);
 }
 
-const char *route_why(const struct session *s, const struct sql_facts *f, const char *text, size_t len)
+const char *route_why(const struct session *s, const struct sql_facts *f, const char *text,
+                      size_t len)
 {
 	if (f->kind != SQL_SELECT)
 		return NULL;

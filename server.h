@@ -174,7 +174,7 @@ struct request {
 	/* query.c's. */
 	struct effect *effects;
 	uint32_t executes;                      /* statements that will answer with a CommandComplete */
-	char *text;                             /* what errors and notices are logged with, or NULL */
+	char *text;                             /* what errors and notices are logged with */
 	uint8_t *copy, *held;                   /* the request itself; the reply so far */
 	uint32_t copy_len, held_len;
 	bool simple;                            /* a Query or FunctionCall ends it, not a Sync */

@@ -294,8 +294,291 @@ static void test_open(void)
 	say(log_wants(&zero, LEVEL_DEBUG5), "the zero value logs everything");
 }
 
+/* --- syslog -------------------------------------------------------------- */
+
+static char folder[] = "/tmp/log_test.XXXXXX";
+
+static int listen_as_syslog(const char *path)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+
+	snprintf(un.sun_path, sizeof un.sun_path, "%s", path);
+	return bind(fd, (struct sockaddr *)&un, sizeof un) ? -1 : fd;
+}
+
+/* One datagram, behind its time: "<134>" and "name[1]: [1] text". */
+static const char *datagram(int fd)
+{
+	ssize_t n = recv(fd, got, sizeof got - 1, 0);
+	char *stamp;
+
+	got[n > 0 ? n : 0] = '\0';
+	stamp = strchr(got, '>');
+	if (n < 22 || !stamp)
+		return "";
+	memmove(stamp + 1, stamp + 17, strlen(stamp + 17) + 1);
+	return got;
+}
+
+static void test_syslog(void)
+{
+	static const struct { enum level v; int priority; } severities[] = {
+		{ LEVEL_DEBUG5, 135 }, { LEVEL_DEBUG1, 135 }, { LEVEL_LOG, 134 },
+		{ LEVEL_INFO, 134 }, { LEVEL_NOTICE, 133 }, { LEVEL_WARNING, 133 },
+		{ LEVEL_ERROR, 132 }, { LEVEL_FATAL, 131 }, { LEVEL_PANIC, 130 }
+	};
+	struct log l = logger("p ", LEVEL_DEBUG5);
+	char path[64], want[100], text[4001];
+	int piece, head;
+
+	snprintf(path, sizeof path, "%s/syslog", folder);
+	syslog_path = path;
+	l.to = LOG_TO_SYSLOG;
+	l.pid = 7;
+	log_apply(&l);
+	log_write(&l, NULL, LEVEL_LOG, NULL, NULL, "a");
+	taken();
+	say(strstr(got, "p WARNING:  could not reach syslog at") && strstr(got, "p LOG:  a\n"),
+		"without syslog there is stderr: %s", got);
+	log_write(&l, NULL, LEVEL_LOG, NULL, NULL, "b");
+	say(!strcmp(taken(), "p LOG:  b\n"), "and one warning");
+
+	int fd = listen_as_syslog(path);
+
+	l.syslog_again = 0;
+	l.syslog_records = 0;
+	log_write(&l, NULL, LEVEL_LOG, NULL, NULL, "c");
+	say(!strcmp(datagram(fd), "<134>pgpool[7]: [1] p LOG:  c"), "there it is: %s", got);
+	say(!*taken(), "and nothing goes to stderr");
+	for (size_t i = 0; i < sizeof severities / sizeof *severities; i++) {
+		log_write(&l, NULL, severities[i].v, NULL, NULL, "x");
+		snprintf(want, sizeof want, "<%d>", severities[i].priority);
+		say(!strncmp(datagram(fd), want, strlen(want)), "level %d is %s", severities[i].v,
+			want);
+	}
+	l.facility = 7;
+	l.ident = "me";
+	l.to |= LOG_TO_STDERR;
+	l.syslog_records = 0;
+	log_write(&l, NULL, LEVEL_LOG, "e", NULL, "d");
+	say(!strcmp(datagram(fd), "<190>me[7]: [1-1] p LOG:  d"), "facility, ident: %s", got);
+	say(!strcmp(datagram(fd), "<190>me[7]: [1-2] p DETAIL:  e"), "a line, a datagram: %s", got);
+	say(!strcmp(taken(), "p LOG:  d\np DETAIL:  e\n"), "stderr gets it, too");
+
+	for (int blanks = 0; blanks < 2; blanks++) {
+		size_t sum = 0;
+
+		for (int i = 0; i < 4000; i += 2)
+			memcpy(text + i, blanks ? "x " : "\xc3\xa9", 2);
+		text[4000] = '\0';
+		log_write(&l, NULL, LEVEL_LOG, NULL, NULL, "%s", text);
+		for (piece = 1; *datagram(fd); piece++) {
+			snprintf(want, sizeof want, "<190>me[7]: [%d-%d] %n", 2 + blanks, piece,
+				&head);
+			if (strncmp(got, want, (size_t)head) || strlen(got + head) > SYSLOG_PIECE)
+				break;
+			sum += strlen(got + head) + (size_t)blanks;
+			if (!blanks)
+				say((got[strlen(got) - 1] & 0xc0) == 0x80, "whole characters");
+		}
+		say(piece == 6 && sum == 8 + 4000 + (size_t)blanks,
+			"5 pieces of a long line: %d, %zu bytes", piece, sum);
+		taken();
+	}
+
+	unsigned long dropped = l.dropped;
+
+	for (int i = 0; i < 5000; i++) {
+		log_write(&l, NULL, LEVEL_LOG, NULL, NULL, "x");
+		taken();
+	}
+	say(l.dropped > dropped, "who does not read stops nobody: %lu dropped",
+		l.dropped - dropped);
+	close(fd);
+	unlink(path);
+	fd = listen_as_syslog(path);
+	log_write(&l, NULL, LEVEL_LOG, NULL, NULL, "again");
+	say(strstr(datagram(fd), "p LOG:  again") && *taken(), "a syslog that was started anew");
+	l.to = LOG_TO_STDERR;
+	log_apply(&l);
+	say(!l.syslog, "no longer wanted, no longer connected");
+	close(fd);
+	unlink(path);
+}
+
+/* --- files --------------------------------------------------------------- */
+
+static const char *in_file(const char *name)
+{
+	char path[128];
+	ssize_t n = -1;
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	int fd = open(path, O_RDONLY);
+	if (fd >= 0) {
+		n = read(fd, got, sizeof got - 1);
+		close(fd);
+	}
+	got[n > 0 ? n : 0] = '\0';
+	return n < 0 ? "(none)" : got;
+}
+
+static void forget(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	unlink(path);
+}
+
+static void append(struct log_file *f, const char *text, time_t now)
+{
+	log_file_turn(f, now);
+	log_file_write(f, text, strlen(text));
+}
+
+static void test_turns(void)
+{
+	enum { HOUR = 3600, DAY = 86400 };
+
+	setenv("TZ", "UTC-5:30", 1);    /* midnight there is at 18:30 */
+	tzset();
+	say(turn_of(10 * DAY, DAY) == 10 * DAY - 5 * HOUR - 1800, "days begin at local midnight");
+	say(turn_of(10 * DAY, HOUR) == 10 * DAY - 1800, "hours are counted from there");
+	say(turn_of(12345, 0) == 12345, "no age, no turn");
+	setenv("TZ", "UTC", 1);
+	tzset();
+
+	struct log_file f = { .directory = folder, .filename = "%d-%H", .mode = 0600, .age = HOUR };
+
+	say(log_file_open(&f, 2 * DAY + 100) == 0 && f.due == 2 * DAY + HOUR,
+		"due at the full hour");
+	append(&f, "a", 2 * DAY + 3599);
+	append(&f, "b", 2 * DAY + 3600);
+	append(&f, "c", 2 * DAY + 3 * HOUR + 5);
+	say(!strcmp(in_file("03-00"), "a"), "the first hour's");
+	say(!strcmp(in_file("03-01"), "b"), "the second's");
+	say(!strcmp(in_file("03-03"), "c"), "one that came late");
+
+	f.truncate = true;
+	append(&f, "d", 3 * DAY);
+	log_file_close(&f);
+	f = (struct log_file){ .directory = folder, .filename = "%H", .mode = 0600, .age = HOUR,
+		.truncate = true };
+	log_file_open(&f, 0);
+	append(&f, "old", 0);
+	append(&f, "x", HOUR);
+	append(&f, "new", DAY);
+	say(!strcmp(in_file("00"), "new"), "truncated when its turn comes again");
+	f.size = 3;
+	append(&f, "er", DAY + 2);
+	say(!strcmp(in_file("00"), "newer"), "but not for its size");
+	f.truncate = false;
+	append(&f, "y", DAY + HOUR);
+	say(!strcmp(in_file("01"), "xy"), "appended to without truncation");
+	log_file_close(&f);
+
+	forget("00");
+	forget("01");
+	f = (struct log_file){ .directory = folder, .filename = "%S", .mode = 0600, .size = 4 };
+	log_file_open(&f, 0);
+	append(&f, "1234", 0);
+	append(&f, "5", 1);
+	say(!strcmp(in_file("00"), "1234") && !strcmp(in_file("01"), "5"),
+		"a full file's successor");
+	forget("01");
+	append(&f, "678", 1);
+	append(&f, "9", 61);
+	say(!strcmp(in_file("01"), "9"), "a file that was deleted is made anew at the next turn");
+
+	char nowhere[64];
+
+	snprintf(nowhere, sizeof nowhere, "%s/a/b", folder);
+	f.directory = nowhere;
+	f.size = 1;
+	say(log_file_turn(&f, 200) < 0 && f.fd && f.again == 260, "what is open stays open");
+	say(log_file_turn(&f, 201) == 0, "and the next minute is quiet");
+	log_file_close(&f);
+
+	char *longest = malloc(PATH_MAX + 2);
+
+	memset(longest, 'x', PATH_MAX + 1);
+	longest[PATH_MAX + 1] = '\0';
+	f = (struct log_file){ .directory = folder, .filename = longest };
+	say(log_file_open(&f, 0) < 0 && errno == ENAMETOOLONG, "a name that is too long");
+	f.filename = "";
+	say(log_file_open(&f, 0) < 0, "and none");
+	free(longest);
+	unsetenv("TZ");
+	tzset();
+	for (const char *const *n = (const char *const []){ "03-00", "03-01", "03-03", "04-00",
+	     "00", "01", NULL }; *n; n++)
+		forget(*n);
+}
+
+static void test_collector(void)
+{
+	struct log l = logger("", LEVEL_DEBUG5);
+	char path[64], moved[64];
+
+	say(log_rotate(&l) < 0 && errno == EINVAL, "no collector, no rotation");
+	l.collect = true;
+	l.file = (struct log_file){ .directory = folder, .filename = "one", .mode = 0640 };
+	log_apply(&l);
+	log_write(&l, NULL, LEVEL_LOG, NULL, NULL, "a");
+	say(!strcmp(in_file("one"), "LOG:  a\n") && !*taken(), "a file instead of stderr");
+	snprintf(path, sizeof path, "%s/one", folder);
+	snprintf(moved, sizeof moved, "%s/moved", folder);
+
+	struct stat st;
+
+	say(stat(path, &st) == 0 && (st.st_mode & 0777) == 0640, "its mode");
+	rename(path, moved);
+	say(log_rotate(&l) == 0, "moved away");
+	log_write(&l, NULL, LEVEL_LOG, NULL, NULL, "b");
+	say(!strcmp(in_file("moved"), "LOG:  a\n") && !strcmp(in_file("one"), "LOG:  b\n"),
+		"log_rotate() comes back to the name");
+	l.file.filename = "two";
+	log_apply(&l);
+	log_write(&l, NULL, LEVEL_LOG, NULL, NULL, "c");
+	say(!strcmp(in_file("two"), "LOG:  c\n"), "another name");
+	l.file.directory = "/proc/nowhere";
+	log_apply(&l);
+	say(strstr(taken(), "WARNING:  could not go on to a new log file in \"/proc/nowhere\""),
+		"a directory that cannot be: %s", got);
+	log_write(&l, NULL, LEVEL_LOG, NULL, NULL, "d");
+	say(!strcmp(in_file("two"), "LOG:  c\nLOG:  d\n"), "the old file goes on");
+	l.to = LOG_TO_SYSLOG;
+	log_apply(&l);
+	say(!l.file.fd, "without stderr as destination there is no file");
+
+	l = logger("", LEVEL_DEBUG5);
+	l.collect = true;
+	l.file = (struct log_file){ .directory = "/dev", .filename = "full", .mode = 0600 };
+	log_apply(&l);
+	log_write(&l, NULL, LEVEL_LOG, NULL, NULL, "e");
+	say(!strcmp(taken(), "LOG:  e\n") && !l.dropped, "a full disk: stderr");
+	log_file_close(&l.file);
+	forget("one");
+	forget("two");
+	forget("moved");
+}
+
+static void test_location(void)
+{
+	struct log l = logger("p ", LEVEL_DEBUG5);
+
+	l.verbosity = VERBOSITY_VERBOSE;
+	log_write(&l, NULL, LEVEL_LOG, "d", "h", "m");
+	say(!strncmp(taken(), "p LOG:  m\np DETAIL:  d\np HINT:  h\np LOCATION:  ", 44)
+		&& strstr(got, "log_test.c:"), "where it was written: %s", got);
+}
+
 int main(void)
 {
+	if (!mkdtemp(folder))
+		return 1;
 	if (pipe2(pipe_fd, O_NONBLOCK))
 		return 1;
 	signal(SIGPIPE, SIG_IGN);
@@ -307,5 +590,10 @@ int main(void)
 	test_cutting();
 	test_full();
 	test_open();
+	test_location();
+	test_syslog();
+	test_turns();
+	test_collector();
+	rmdir(folder);
 	return done();
 }
