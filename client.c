@@ -1,3 +1,4 @@
+#include "peer.h"
 #include "query.h"
 
 #include <arpa/inet.h>
@@ -21,18 +22,11 @@ enum {
 
 static const struct borrower_ops borrower_ops;
 
-/* The name of a client's host.  It belongs to the look-up while that is under way, and then to its
- * client; whoever is gone is NULL to the other. */
-struct peer_name {
-	struct job job;
+/* A client whose connect line waits for the name of its host. */
+struct arrival {
 	struct clients *all;
-	struct client *client;
-	struct log_who who;                     /* nobody yet: the line is about the connection */
-	struct sockaddr_storage at;
-	socklen_t len;
-	char port[8];
-	bool pending;                           /* the rest is the helper thread's */
-	char host[NI_MAXHOST];                  /* "" when it has none */
+	struct client *client;                  /* NULL: it has left */
+	char address[INET6_ADDRSTRLEN], port[8];
 };
 
 /* --- slots: what cancel requests name ------------------------------------ */
@@ -119,8 +113,8 @@ static void log_goodbye(struct client *c)
 	if (!c->all->conf->log_disconnections || c->phase != AT_READY)
 		return;
 	client_peer(c, host, sizeof host, port, sizeof port);
-	if (c->peer && !c->peer->pending && *c->peer->host)
-		snprintf(host, sizeof host, "%s", c->peer->host);
+	if (c->host)
+		snprintf(host, sizeof host, "%s", c->host);
 	log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL, "frontend disconnection: session time:"
 		" %d:%02d:%02d.%03d user=%s database=%s host=%s%s%s", (int)(ms / 3600000),
 		(int)(ms / 60000 % 60), (int)(ms / 1000 % 60), (int)(ms % 1000), c->who.user,
@@ -134,10 +128,9 @@ static void bury(struct client *c)
 	timer_stop(all->loop, &c->timer);
 	conn_close(all->net, &c->conn);
 	profile_drop(c->borrower.profile);
-	if (c->peer && c->peer->pending)
-		c->peer->client = NULL;
-	else
-		free(c->peer);
+	if (c->arrival)
+		c->arrival->client = NULL;
+	free(c->host);
 	*c->at = c->next;
 	if (c->next)
 		c->next->at = c->at;
@@ -486,34 +479,19 @@ static void log_hello(struct clients *all, struct log_who *who, const char *host
 	log_write(all->log, who, LEVEL_LOG, detail, NULL, "new connection received");
 }
 
-static void look_up(struct job *j)
+static void named(void *ctx, const char *name, bool confirmed)
 {
-	struct peer_name *p = OWNER(j, struct peer_name, job);
+	struct arrival *a = ctx;
+	struct log_who who = { "child", NULL, NULL, 0 };
 
-	if (getnameinfo((const struct sockaddr *)&p->at, p->len, p->host, sizeof p->host, NULL, 0,
-	                NI_NAMEREQD))
-		p->host[0] = 0;
-}
-
-static void looked_up(struct job *j)
-{
-	struct peer_name *p = OWNER(j, struct peer_name, job);
-	struct client *c = p->client;
-	char address[INET6_ADDRSTRLEN] = "";
-
-	p->pending = false;
-	p->all->naming--;
-	if (!*p->host)
-		getnameinfo((const struct sockaddr *)&p->at, p->len, address, sizeof address, NULL,
-			0, NI_NUMERICHOST);
-	log_hello(p->all, &p->who, *p->host ? p->host : address, p->port);
-	if (!c) {
-		free(p);
-		return;
+	(void)confirmed;
+	a->all->naming--;
+	log_hello(a->all, &who, *name ? name : a->address, a->port);
+	if (a->client) {
+		a->client->arrival = NULL;
+		a->client->host = *name ? strdup(name) : NULL;
 	}
-	p = realloc(p, offsetof(struct peer_name, host) + strlen(p->host) + 1);
-	if (p)
-		c->peer = p;    /* the name alone is kept */
+	free(a);
 }
 
 /* The connect line is written when the name is known.  Where names come slowly, only so many are
@@ -526,19 +504,15 @@ static bool find_name(struct client *c, const struct sockaddr_storage *peer)
 		return false;
 	if (!all->conf->log_connections && !all->conf->log_disconnections)
 		return false;
-	struct peer_name *p = calloc(1, sizeof *p);
-	if (!p)
-		return false;
-	*p = (struct peer_name){ .job = { NULL, look_up, looked_up }, .all = all, .client = c,
-		.who = { "child", NULL, NULL, 0 }, .at = *peer, .pending = true,
-		.len = c->family == AF_INET ? sizeof(struct sockaddr_in)
-		                            : sizeof(struct sockaddr_in6) };
-	snprintf(p->port, sizeof p->port, "%u", c->port);
-	if (loop_job(all->loop, LANE_PEERS, &p->job) < 0) {
-		free(p);
+	struct arrival *a = malloc(sizeof *a);
+	if (!a || !peer_look_up(all->loop, peer, named, a)) {
+		free(a);
 		return false;
 	}
-	c->peer = p;
+	a->all = all;
+	a->client = c;
+	client_peer(c, a->address, sizeof a->address, a->port, sizeof a->port);
+	c->arrival = a;
 	all->naming++;
 	return true;
 }

@@ -122,7 +122,8 @@ struct client {
 	int64_t since, active;                  /* accepted; last heard of */
 	struct login *login;
 	struct log_who who;
-	struct peer_name *peer;                 /* log_hostname: being looked up, or known */
+	struct arrival *arrival;                /* log_hostname: its name is looked up, */
+	char *host;                             /* or known; or NULL */
 	uint8_t address[16];                    /* of the peer */
 	uint16_t port;
 	uint16_t family;

@@ -399,7 +399,7 @@ struct conf_list {
 		"File mode of a log file, octal when it starts with 0.") \
 	X(log_rotation_age, LOGGING, INT, "1440", 0, INT32_MAX, MIN, RELOAD, WORKS, \
 		"A log file older than this is followed by a new one; 0: never.") \
-	X(log_rotation_size, LOGGING, INT, "10240", 0, 2097151, KB, RELOAD, WORKS, \
+	X(log_rotation_size, LOGGING, INT, "10240", 0, 2097152, KB, RELOAD, WORKS, \
 		"A log file larger than this is followed by a new one; 0: never.") \
 	X(log_truncate_on_rotation, LOGGING, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Empty a file that rotation by age comes back to, instead of going on in it.") \
