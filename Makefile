@@ -11,7 +11,7 @@
 # Alpine: make CC=cc
 
 CC      = musl-gcc
-CFLAGS  = -O2 -g
+CFLAGS  = -O2 -g -fno-asynchronous-unwind-tables
 LTO     = -flto=auto
 LDFLAGS = -static -Wl,-z,relro,-z,now
 STD     = -std=c11 -D_GNU_SOURCE
@@ -20,6 +20,10 @@ SAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omi
 
 SOURCES = $(wildcard *.c)
 OBJECTS = $(SOURCES:%.c=build/%.o)
+
+# What runs at start and at a reload is built for size.
+COLD    = command conf conf_doc conf_scan conf_value hba image log_file passwd passwd_key pgpool \
+          pidfile setup tools
 
 # BearSSL: Debian keeps its archive per architecture, Alpine in /usr/lib.  Debian's was compiled for
 # glibc's checked string functions; musl has the plain ones, which take the same arguments bar the
@@ -44,6 +48,8 @@ pgpool: $(OBJECTS)
 
 build/%.o: %.c | build
 	$(CC) $(STD) $(INCLUDE) $(WARN) -MMD -MP $(CFLAGS) $(LTO) -c -o $@ $<
+
+$(COLD:%=build/%.o): CFLAGS += -Os
 
 build build/debug:
 	mkdir -p $@
