@@ -125,6 +125,7 @@ static void reload(struct pgpool *pg)
 	pg->passwd = fresh.passwd;
 	set_log(pg);
 	servers_reload(&pg->servers);
+	setup_tell_files(&fresh, &t);
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "reload config files.");
 }
 
@@ -435,6 +436,7 @@ static int start(struct pgpool *pg)
 	pg->passwd = s.passwd;
 	pg->hba = s.hba;
 	set_log(pg);
+	setup_tell_files(&s, &t);
 	raise_limits();
 	if (detach(pg) < 0) {
 		log_write(&pg->log, NULL, LEVEL_FATAL, strerror(errno), NULL, "could not detach");

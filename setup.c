@@ -121,14 +121,14 @@ static void tell_tls(const struct setup *s, struct telling *t)
 		warn(t, NULL, 0, "the generated rules let clients in without TLS");
 }
 
-static void tell_files(const struct setup *s, const char *hba_file, struct telling *t)
+void setup_tell_files(const struct setup *s, struct telling *t)
 {
 	char text[2 * PATH_MAX + 64];
 
 	snprintf(text, sizeof text, "configuration: %s; rules of access: %s",
 		*s->conf_file ? s->conf_file : "PGPOOL_PARAMS_* variables",
 		!s->conf->enable_pool_hba ? "none (enable_pool_hba is off)"
-		: *s->rules ? "generated" : hba_file);
+		: *s->rules ? "generated" : s->hba_file);
 	setup_tell(t, LEVEL_LOG, NULL, 0, 0, text);
 }
 
@@ -163,6 +163,7 @@ int setup_load(struct setup *s, const struct sources *from, struct telling *t)
 	if (status)
 		return status;
 	const char *hba_file = find(s, from, from->hba, "pool_hba.conf", path);
+	snprintf(s->hba_file, sizeof s->hba_file, "%s", hba_file ? hba_file : "");
 	if (is_image(from))
 		image_complete(s->conf, environ, hba_file, s->rules);
 	s->passwd = load_passwd(s, from, t);
@@ -179,7 +180,6 @@ int setup_load(struct setup *s, const struct sources *from, struct telling *t)
 		return refuse(s, t, "no backend is configured: set backend_hostname0 and backend_port0",
 			SETUP_EXIT);
 	tell_tls(s, t);
-	tell_files(s, hba_file, t);
 	return 0;
 }
 
