@@ -275,6 +275,12 @@ def test_errors_and_notices_with_their_statements(proxy):
     p.wait_log(complaint + r'"SELECT \* FROM nowhere" message: '
                r'"relation "nowhere" does not exist"$')
     p.wait_log(complaint + r'"SELECT 1 / \$1::int" message: "division by zero"$')
+    w.ask(wire.extended("SELECT 1") + wire.extended("SELECT 2 / 0") + wire.extended("SELECT 3")
+          + sync())
+    p.wait_log('statement: "SELECT 1; SELECT 2 / 0; SELECT 3" message: "division by zero"$')
+    long = "SELECT '" + "x" * 10000 + "' / 1"
+    w.query(long)
+    p.wait_log('"SELECT \'x{4000,}" message: ')
     p.reload(log_per_node_statement=False)
     n = len(said(p, "pool_send_and_wait"))
     w.query("SELECT * FROM nowhere")
