@@ -77,13 +77,13 @@ unit: $(TESTS)
 	@set -e; for t in $(TESTS); do $$t >$$t.tap || { grep '^not ok' $$t.tap; exit 1; }; \
 		echo "$$t: $$(grep -c '^ok' $$t.tap) ok"; done
 
-# What it finds new stays in build/; what is kept is in test/corpus/.
 fuzz: $(FUZZERS)
-	@set -e; for f in $(FUZZERS); do echo "$$f"; name=$$(basename $$f _fuzz); \
-		kept=test/corpus/$$name; [ -d $$kept ] || kept=; mkdir -p build/corpus/$$name; \
+	@set -e; for f in $(FUZZERS); do echo "$$f"; mkdir -p $$f.corpus; \
+		kept=test/corpus/$$(basename $$f _fuzz); [ -d $$kept ] || kept=; \
 		$$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 \
-			-artifact_prefix=build/ build/corpus/$$name $$kept >$$f.log 2>&1 \
-			|| { tail -60 $$f.log; exit 1; }; tail -3 $$f.log; done
+			-artifact_prefix=build/ $$f.corpus $$kept >$$f.log 2>&1 || \
+			{ tail -50 $$f.log; exit 1; }; \
+		tail -3 $$f.log; done
 
 # What a shell user types works on a machine with nothing but git and make.
 packages:
