@@ -167,7 +167,8 @@ static bool can_be_quoted(const char *text)
 
 static void print_line(const struct conf_row *row, const char *name, const char *value)
 {
-	bool bare = !strcmp(row->type, "BOOL") || !strcmp(row->type, "INT") || !strcmp(row->type, "REAL");
+	bool bare = !strcmp(row->type, "BOOL") || !strcmp(row->type, "INT")
+		|| !strcmp(row->type, "REAL");
 	const char *quote = bare ? "" : "'";
 
 	if (!strcmp(row->type, "SECRET") && strcmp(name, "pool_passwd"))

@@ -18,7 +18,8 @@ void setup_tell(void *telling, enum level severity, const char *file, int line, 
 	if (t->reload && severity > LEVEL_WARNING)
 		severity = LEVEL_WARNING;
 	if (file && column)
-		log_write(t->log, NULL, severity, NULL, NULL, "%s:%d:%d: %s", file, line, column, text);
+		log_write(t->log, NULL, severity, NULL, NULL, "%s:%d:%d: %s", file, line, column,
+			text);
 	else if (file && line)
 		log_write(t->log, NULL, severity, NULL, NULL, "%s:%d: %s", file, line, text);
 	else
@@ -68,7 +69,8 @@ static struct passwd *load_passwd(struct setup *s, const struct sources *from,
 {
 	struct auth_report report = { .warn = warn, .ctx = t };
 	char path[PATH_MAX];
-	const char *name = s->conf->pool_passwd, *file = *name ? find(s, from, "", name, path) : NULL;
+	const char *name = s->conf->pool_passwd;
+	const char *file = *name ? find(s, from, "", name, path) : NULL;
 	struct passwd_key key;
 
 	snprintf(s->passwd_file, sizeof s->passwd_file, "%s", file ? file : "");
@@ -99,7 +101,8 @@ static void load_hba(struct setup *s, const char *file, struct telling *t)
 
 	if (!s->conf->enable_pool_hba)
 		return;
-	s->hba = *s->rules ? hba_parse(s->rules, "generated rules", &report) : hba_load(file, &report);
+	s->hba = *s->rules ? hba_parse(s->rules, "generated rules", &report)
+		: hba_load(file, &report);
 	s->hba_unusable = !s->hba;
 	if (!s->hba && !t->quiet)
 		log_write(t->log, NULL, LEVEL_WARNING, report.error, t->reload
@@ -177,8 +180,8 @@ int setup_load(struct setup *s, const struct sources *from, struct telling *t)
 	if (why)
 		return refuse(s, t, why, IMAGE_EXIT);
 	if (!s->conf->nnodes)
-		return refuse(s, t, "no backend is configured: set backend_hostname0 and backend_port0",
-			SETUP_EXIT);
+		return refuse(s, t, "no backend is configured: set backend_hostname0 and "
+			"backend_port0", SETUP_EXIT);
 	tell_tls(s, t);
 	return 0;
 }
