@@ -80,7 +80,6 @@ unit: $(TESTS)
 	@set -e; for t in $(TESTS); do $$t >$$t.tap || { grep '^not ok' $$t.tap; exit 1; }; \
 		echo "$$t: $$(grep -c '^ok' $$t.tap) ok"; done
 
-# What it finds new stays in build/; what is kept is in test/corpus/.
 fuzz: $(FUZZERS)
 	@set -e; for f in $(FUZZERS); do echo "$$f"; name=$$(basename $$f _fuzz); \
 		kept=test/corpus/$$name; [ -d $$kept ] || kept=; mkdir -p build/corpus/$$name; \

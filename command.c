@@ -133,11 +133,12 @@ static int check(const struct sources *from, int number)
 	int status = setup_load(&s, from, &t);
 
 	(void)number;
+	if (!status)
+		setup_tell_files(&s, &t);
 	/* A start would succeed without its rules, and nobody could log in. */
 	if (!status && s.hba_unusable)
 		status = SETUP_EXIT;
-	if (!status || s.conf)
-		setup_free(&s);
+	setup_free(&s);
 	puts(status ? "the configuration is not usable" : "the configuration is usable");
 	return status ? SETUP_EXIT : 0;
 }
@@ -166,7 +167,8 @@ static bool can_be_quoted(const char *text)
 
 static void print_line(const struct conf_row *row, const char *name, const char *value)
 {
-	bool bare = !strcmp(row->type, "BOOL") || !strcmp(row->type, "INT") || !strcmp(row->type, "REAL");
+	bool bare = !strcmp(row->type, "BOOL") || !strcmp(row->type, "INT")
+		|| !strcmp(row->type, "REAL");
 	const char *quote = bare ? "" : "'";
 
 	if (!strcmp(row->type, "SECRET") && strcmp(name, "pool_passwd"))

@@ -15,7 +15,9 @@ const char *image_file(const char *name, char out[static PATH_MAX])
 		int n = snprintf(out, PATH_MAX, "%s/%s", directories[i], name);
 
 		/* One that may not be read is there: whoever reads it will say so. */
-		if (n < PATH_MAX && (access(out, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR)))
+		if (n >= PATH_MAX)
+			continue;
+		if (access(out, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))
 			return out;
 	}
 	return NULL;
@@ -61,9 +63,11 @@ static const char *method_of(char *const *environment)
 const char *image_refuses_variables(char *const *environment, const char *conf_file)
 {
 	if (!conf_file && !*variable(environment, "PGPOOL_PARAMS_BACKEND_HOSTNAME0"))
-		return "PGPOOL_PARAMS_BACKEND_HOSTNAME0 environment variable is not set, exiting...";
+		return "PGPOOL_PARAMS_BACKEND_HOSTNAME0 environment variable is not set, "
+			"exiting...";
 	if (!method_of(environment))
-		return "PGPOOL_PASSWORD_ENCRYPTION_METHOD is neither scram-sha-256 nor md5, exiting...";
+		return "PGPOOL_PASSWORD_ENCRYPTION_METHOD is neither scram-sha-256 nor md5, "
+			"exiting...";
 	return NULL;
 }
 

@@ -103,47 +103,57 @@ static void put_field(char *out, size_t size, size_t *at, const char *name, stru
 	m->at += n + (m->at + n < m->end);
 }
 
+static const struct wording {
+	char type;
+	const char *name, *first, *second;      /* of the message and its fields */
+} wordings[] = {
+	{ 'Q', "Query", "query", NULL }, { 'P', "Parse", "statement", "query" },
+	{ 'B', "Bind", "portal", "statement" }, { 'D', "Describe", "portal", NULL },
+	{ 'E', "Execute", "portal", NULL }, { 'C', "Close", "portal", NULL },
+	{ 'S', "Sync", NULL, NULL }, { 'H', "Flush", NULL, NULL },
+	{ 'F', "FunctionCall", NULL, NULL }, { 'X', "Terminate", NULL, NULL },
+	{ 'c', "CopyDone", NULL, NULL }, { 'f', "CopyFail", NULL, NULL },
+	{ 0, NULL, NULL, NULL }
+};
+
+static void log_copied(struct client *c)
+{
+	char detail[32];
+
+	if (!c->copied)
+		return;
+	snprintf(detail, sizeof detail, "count: %u", c->copied);
+	c->copied = 0;
+	log_write(c->all->log, &c->who, LEVEL_LOG, detail, NULL, "CopyData message from frontend.");
+}
+
 /* In Pgpool-II's words; CopyData messages are counted, and told when something else comes. */
 void log_client_message(struct client *c, struct msg m)
 {
-	static const struct { const char *name, *first, *second; } texts[128] = {
-		['Q'] = { "Query", "query", NULL }, ['P'] = { "Parse", "statement", "query" },
-		['B'] = { "Bind", "portal", "statement" }, ['E'] = { "Execute", "portal", NULL },
-		['D'] = { "Describe", "portal", NULL }, ['C'] = { "Close", "portal", NULL },
-		['S'] = { "Sync", NULL, NULL }, ['H'] = { "Flush", NULL, NULL },
-		['F'] = { "FunctionCall", NULL, NULL }, ['X'] = { "Terminate", NULL, NULL },
-		['c'] = { "CopyDone", NULL, NULL }, ['f'] = { "CopyFail", NULL, NULL },
-	};
+	const struct wording *w = wordings;
 	char detail[LOG_TEXT_MAX + 256];
-	int type = m.type & 127;
 	bool statement = false;
 	size_t at = 0;
 
 	if (c->force)
 		return;
-	if (type == 'd') {
-		c->copied++;
+	c->copied += m.type == 'd';
+	if (m.type != 'd')
+		log_copied(c);
+	while (w->type && w->type != m.type)
+		w++;
+	if (!w->type)
 		return;
-	}
-	if (c->copied) {
-		snprintf(detail, sizeof detail, "count: %u", c->copied);
-		log_write(c->all->log, &c->who, LEVEL_LOG, detail, NULL,
-			"CopyData message from frontend.");
-		c->copied = 0;
-	}
-	if (!texts[type].name)
-		return;
-	if (type == 'D' || type == 'C')
+	if (m.type == 'D' || m.type == 'C')
 		statement = m.at < m.end && *m.at++ == 'S';
-	if (texts[type].first)
-		put_field(detail, sizeof detail, &at,
-			statement ? "statement" : texts[type].first, &m);
-	if (texts[type].second)
-		put_field(detail, sizeof detail, &at, texts[type].second, &m);
-	if (type == 'F')
+	if (w->first)
+		put_field(detail, sizeof detail, &at, statement ? "statement" : w->first, &m);
+	if (w->second)
+		put_field(detail, sizeof detail, &at, w->second, &m);
+	if (m.type == 'F')
 		at = (size_t)snprintf(detail, sizeof detail, "oid: \"%u\"", get_u32(&m));
 	log_write(c->all->log, &c->who, LEVEL_LOG, at ? detail : NULL, NULL,
-		"%s message from frontend.", texts[type].name);
+		"%s message from frontend.", w->name);
 }
 
 /* --- what a server lacks ------------------------------------------------- */

@@ -101,9 +101,14 @@ static void reload(struct pgpool *pg)
 	struct route route;
 	bool loaded = setup_load(&fresh, &pg->sources, &t) == 0;
 
-	if (!loaded || route_init(&route, fresh.conf, pg->nodes) < 0
-	    || verifiers_of(pg->clients.verifiers, fresh.passwd) < 0) {
-		log_write(&pg->log, NULL, LEVEL_WARNING, NULL, "correct what is named above, then reload again",
+	bool ready = loaded && route_init(&route, fresh.conf, pg->nodes) == 0;
+	if (ready && verifiers_of(pg->clients.verifiers, fresh.passwd) < 0) {
+		route_free(&route);
+		ready = false;
+	}
+	if (!ready) {
+		log_write(&pg->log, NULL, LEVEL_WARNING, NULL,
+			"correct what is named above, then reload again",
 			"the configuration was not reloaded: nothing has changed");
 		if (loaded)
 			setup_free(&fresh);
@@ -128,6 +133,7 @@ static void reload(struct pgpool *pg)
 	pg->passwd = fresh.passwd;
 	set_log(pg);
 	servers_reload(&pg->servers);
+	setup_tell_files(&fresh, &t);
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "reload config files.");
 }
 
@@ -141,8 +147,10 @@ static void end(struct timer *t)
 /* Smart waits for the clients to leave; fast ends their sessions; immediate waits for nothing. */
 static void stop(struct pgpool *pg, int signal_number)
 {
-	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "exit handler called (signal: %d)", signal_number);
-	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "shutting down by signal %d", signal_number);
+	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "exit handler called (signal: %d)",
+		signal_number);
+	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "shutting down by signal %d",
+		signal_number);
 	pg->stopping = signal_number;
 	pg->clients.draining = pg->servers.draining = true;
 	listeners_close(&pg->listeners);
@@ -199,8 +207,8 @@ static void usage(FILE *to)
 	      "  pgpool [-f FILE] [-a FILE] [-F FILE] [-k FILE] --check | show-conf | show-passwd\n"
 	      "  pgpool pg_md5 ... | pg_enc ...\n"
 	      "  pgpool --settings | -h | -v\n\n"
-	      "  -f, --config-file=FILE   pgpool.conf (default: that of the container image's folders,\n"
-	      "                           or PGPOOL_PARAMS_* variables, in the foreground)\n"
+	      "  -f, --config-file=FILE   pgpool.conf (default: that of the container image's\n"
+	      "                           folders or PGPOOL_PARAMS_*; in the foreground)\n"
 	      "  -a, --hba-file=FILE      pool_hba.conf (default: beside pgpool.conf)\n"
 	      "  -F, --pcp-file=FILE      pcp.conf (default: beside pgpool.conf)\n"
 	      "  -k, --key-file=FILE      the key of AES passwords (default: $PGPOOLKEYFILE, else\n"
@@ -209,9 +217,9 @@ static void usage(FILE *to)
 	      "  -d, --debug              log debug messages\n"
 	      "  -D, -C, -x               accepted: there is no saved status, no query cache, no\n"
 	      "                           assertion to switch\n"
-	      "  -m, --mode=MODE          of stop: smart (default) waits for the clients to leave, fast\n"
-	      "                           ends their sessions, immediate waits for nothing\n"
-	      "  -t, --check              say what a start would say; the exit status is 0 if it works\n"
+	      "  -m, --mode=MODE          of stop: smart (default) waits for clients to leave,\n"
+	      "                           fast ends their sessions, immediate waits for nothing\n"
+	      "  -t, --check              say what a start would say; exit status 0 if it works\n"
 	      "      --settings           the documentation of all parameters\n"
 	      "  -h, --help               this text\n"
 	      "  -v, --version            the version\n\n"
@@ -225,11 +233,14 @@ static void usage(FILE *to)
 static void set_file(char out[static PATH_MAX], const char *name)
 {
 	char here[PATH_MAX];
+	bool relative = *name && *name != '/' && getcwd(here, sizeof here);
 
-	if (*name && *name != '/' && getcwd(here, sizeof here))
-		snprintf(out, PATH_MAX, "%s/%s", here, name);
-	else
-		snprintf(out, PATH_MAX, "%s", name);
+	if (!relative)
+		*here = '\0';
+	if (snprintf(out, PATH_MAX, "%s%s%s", here, relative ? "/" : "", name) < PATH_MAX)
+		return;
+	fprintf(stderr, "the name of a file is longer than %d bytes\n", PATH_MAX - 1);
+	exit(EXIT_USAGE);
 }
 
 /* Of a mode its first letter counts; 0 for a word that is none. */
@@ -250,10 +261,12 @@ enum { OPTION_SETTINGS = 256 };
 static int options(struct pgpool *pg, int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "hba-file", 1, NULL, 'a' }, { "config-file", 1, NULL, 'f' }, { "pcp-file", 1, NULL, 'F' },
-		{ "key-file", 1, NULL, 'k' }, { "dont-detach", 0, NULL, 'n' }, { "mode", 1, NULL, 'm' },
+		{ "hba-file", 1, NULL, 'a' }, { "config-file", 1, NULL, 'f' },
+		{ "pcp-file", 1, NULL, 'F' }, { "key-file", 1, NULL, 'k' },
+		{ "dont-detach", 0, NULL, 'n' }, { "mode", 1, NULL, 'm' },
 		{ "discard-status", 0, NULL, 'D' }, { "clear-oidmaps", 0, NULL, 'C' },
-		{ "debug", 0, NULL, 'd' }, { "debug-assertions", 0, NULL, 'x' }, { "check", 0, NULL, 't' },
+		{ "debug", 0, NULL, 'd' }, { "debug-assertions", 0, NULL, 'x' },
+		{ "check", 0, NULL, 't' },
 		{ "settings", 0, NULL, OPTION_SETTINGS }, { "help", 0, NULL, 'h' },
 		{ "version", 0, NULL, 'v' }, { NULL, 0, NULL, 0 } };
 
@@ -367,12 +380,14 @@ static int detach(struct pgpool *pg)
  * container there is often no place for it, and nobody misses it. */
 static int write_pid_file(struct pgpool *pg)
 {
-	enum level level = !pg->foreground ? LEVEL_FATAL : *pg->sources.conf ? LEVEL_WARNING : LEVEL_DEBUG1;
+	enum level level = !pg->foreground ? LEVEL_FATAL
+		: *pg->sources.conf ? LEVEL_WARNING : LEVEL_DEBUG1;
 	int holder, lock = pidfile_take(pg->pid_file, &holder);
 
 	pg->has_pid_file = lock >= 0;
 	if (lock == PIDFILE_HELD) {
-		fprintf(stderr, "ERROR: pid file found. is another pgpool(%d) is running?\n", holder);
+		fprintf(stderr, "ERROR: pid file found. is another pgpool(%d) is running?\n",
+			holder);
 		return EXIT_PID_FILE;
 	}
 	if (lock == PIDFILE_ERROR) {
@@ -394,9 +409,10 @@ static bool wire_up(struct pgpool *pg)
 	if (!pg->net || !pg->nodes || route_init(&pg->route, pg->conf, pg->nodes) < 0)
 		return false;
 	*s = (struct servers){ .conf = pg->conf, .loop = pg->loop, .log = &pg->log, .net = pg->net,
-		.nodes = pg->nodes, .accounts = accounts_new(), .stmts = stmts_new(), .passwd = pg->passwd };
-	*c = (struct clients){ .servers = s, .route = &pg->route, .conf = pg->conf, .loop = pg->loop,
-		.log = &pg->log, .net = pg->net, .hba = pg->hba,
+		.nodes = pg->nodes, .accounts = accounts_new(), .stmts = stmts_new(),
+		.passwd = pg->passwd };
+	*c = (struct clients){ .servers = s, .route = &pg->route, .conf = pg->conf,
+		.loop = pg->loop, .log = &pg->log, .net = pg->net, .hba = pg->hba,
 		.verifiers = verifiers_new(pg->loop) };
 	pg->listeners.clients = c;
 	pg->listeners.may_lack_directories = pg->foreground;
@@ -441,6 +457,7 @@ static int start(struct pgpool *pg)
 	pg->passwd = s.passwd;
 	pg->hba = s.hba;
 	set_log(pg);
+	setup_tell_files(&s, &t);
 	raise_limits();
 	if (detach(pg) < 0) {
 		log_write(&pg->log, NULL, LEVEL_FATAL, strerror(errno), NULL, "could not detach");
@@ -450,8 +467,8 @@ static int start(struct pgpool *pg)
 		return status;
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "find_primary_node: primary node is %d",
 		pg->nodes->primary);
-	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "pgpool-II successfully started. version %s (%s)",
-		VERSION, VERSION_NAME);
+	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL,
+		"pgpool-II successfully started. version %s (%s)", VERSION, VERSION_NAME);
 	return 0;
 }
 
@@ -478,8 +495,8 @@ static void clean_up(struct pgpool *pg)
 
 static int serve(struct pgpool *pg)
 {
-	/* Without -f it is the entry point of a container, where the process that was started is the
-	 * one that is watched, be it number 1 or not. */
+	/* Without -f it is the entry point of a container, where the process that was started is
+	 * the one that is watched, be it number 1 or not. */
 	pg->foreground |= getpid() == 1 || !*pg->sources.conf;
 	pg->log.verbosity = VERBOSITY_DEFAULT;
 	log_open(&pg->log);

@@ -30,7 +30,8 @@ static int is_gone(int fd, const char *path)
 {
 	struct stat a, b;
 
-	return fstat(fd, &a) < 0 || stat(path, &b) < 0 || a.st_dev != b.st_dev || a.st_ino != b.st_ino;
+	return fstat(fd, &a) < 0 || stat(path, &b) < 0 || a.st_dev != b.st_dev
+		|| a.st_ino != b.st_ino;
 }
 
 static int fail(int fd)

@@ -18,7 +18,8 @@ void setup_tell(void *telling, enum level severity, const char *file, int line, 
 	if (t->reload && severity > LEVEL_WARNING)
 		severity = LEVEL_WARNING;
 	if (file && column)
-		log_write(t->log, NULL, severity, NULL, NULL, "%s:%d:%d: %s", file, line, column, text);
+		log_write(t->log, NULL, severity, NULL, NULL, "%s:%d:%d: %s", file, line, column,
+			text);
 	else if (file && line)
 		log_write(t->log, NULL, severity, NULL, NULL, "%s:%d: %s", file, line, text);
 	else
@@ -68,7 +69,8 @@ static struct passwd *load_passwd(struct setup *s, const struct sources *from,
 {
 	struct auth_report report = { .warn = warn, .ctx = t };
 	char path[PATH_MAX];
-	const char *name = s->conf->pool_passwd, *file = *name ? find(s, from, "", name, path) : NULL;
+	const char *name = s->conf->pool_passwd;
+	const char *file = *name ? find(s, from, "", name, path) : NULL;
 	struct passwd_key key;
 
 	snprintf(s->passwd_file, sizeof s->passwd_file, "%s", file ? file : "");
@@ -99,7 +101,8 @@ static void load_hba(struct setup *s, const char *file, struct telling *t)
 
 	if (!s->conf->enable_pool_hba)
 		return;
-	s->hba = *s->rules ? hba_parse(s->rules, "generated rules", &report) : hba_load(file, &report);
+	s->hba = *s->rules ? hba_parse(s->rules, "generated rules", &report)
+		: hba_load(file, &report);
 	s->hba_unusable = !s->hba;
 	if (!s->hba && !t->quiet)
 		log_write(t->log, NULL, LEVEL_WARNING, report.error, t->reload
@@ -121,14 +124,14 @@ static void tell_tls(const struct setup *s, struct telling *t)
 		warn(t, NULL, 0, "the generated rules let clients in without TLS");
 }
 
-static void tell_files(const struct setup *s, const char *hba_file, struct telling *t)
+void setup_tell_files(const struct setup *s, struct telling *t)
 {
 	char text[2 * PATH_MAX + 64];
 
 	snprintf(text, sizeof text, "configuration: %s; rules of access: %s",
 		*s->conf_file ? s->conf_file : "PGPOOL_PARAMS_* variables",
 		!s->conf->enable_pool_hba ? "none (enable_pool_hba is off)"
-		: *s->rules ? "generated" : hba_file);
+		: *s->rules ? "generated" : s->hba_file);
 	setup_tell(t, LEVEL_LOG, NULL, 0, 0, text);
 }
 
@@ -163,6 +166,7 @@ int setup_load(struct setup *s, const struct sources *from, struct telling *t)
 	if (status)
 		return status;
 	const char *hba_file = find(s, from, from->hba, "pool_hba.conf", path);
+	snprintf(s->hba_file, sizeof s->hba_file, "%s", hba_file ? hba_file : "");
 	if (is_image(from))
 		image_complete(s->conf, environ, hba_file, s->rules);
 	s->passwd = load_passwd(s, from, t);
@@ -176,10 +180,9 @@ int setup_load(struct setup *s, const struct sources *from, struct telling *t)
 	if (why)
 		return refuse(s, t, why, IMAGE_EXIT);
 	if (!s->conf->nnodes)
-		return refuse(s, t, "no backend is configured: set backend_hostname0 and backend_port0",
-			SETUP_EXIT);
+		return refuse(s, t, "no backend is configured: set backend_hostname0 and "
+			"backend_port0", SETUP_EXIT);
 	tell_tls(s, t);
-	tell_files(s, hba_file, t);
 	return 0;
 }
 

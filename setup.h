@@ -24,6 +24,7 @@ struct setup {
 	struct hba *hba;                /* NULL without enable_pool_hba, or when it is unusable */
 	char conf_file[PATH_MAX];       /* where it came from; "" is the environment */
 	char passwd_file[PATH_MAX];     /* pool_passwd; "" is none */
+	char hba_file[PATH_MAX];        /* pool_hba.conf; "" is none */
 	char rules[IMAGE_RULES_MAX];    /* pool_hba.conf as the image makes it, or "" */
 	bool hba_unusable;
 };
@@ -37,6 +38,9 @@ struct telling {
 
 /* Returns 0, or after saying why the exit status of a start; then there is nothing to free. */
 int setup_load(struct setup *s, const struct sources *from, struct telling *t);
+
+/* Says where the configuration and the rules came from. */
+void setup_tell_files(const struct setup *s, struct telling *t);
 
 /* Only pgpool.conf: where it stands and what is in it. */
 int setup_load_conf(struct setup *s, const struct sources *from, struct telling *t);

@@ -533,15 +533,12 @@ def test_odd_passwords_from_the_file(auth, kind):
 
 
 @pytest.mark.parametrize("rules", [None, "host all all all scram-sha-256\n"], ids=["demand", "hba"])
-def test_encrypted_passwords(auth, tmp_path, rules):
-    key = tmp_path / "key"
-    key.write_text("some key\n")
-    key.chmod(0o600)
-    p = auth(start=False, passwd="", hba=rules, enable_pool_hba=bool(rules),
-             env={"PGPOOLKEYFILE": str(key)})
+def test_encrypted_passwords(auth, rules):
+    p = auth(start=False, passwd="", hba=rules, enable_pool_hba=bool(rules))
     p.write()
+    key = p.environment["PGPOOLKEYFILE"]
     for user, secret in (("scram_user", SECRET), ("odd_user", ODD)):
-        subprocess.run([p.binary, "pg_enc", "-k", str(key), "-f", p.conf_file, "-m", "-u", user,
+        subprocess.run([p.binary, "pg_enc", "-k", key, "-f", p.conf_file, "-m", "-u", user,
                         secret], check=True, timeout=20)
     with open(f"{p.folder}/pool_passwd") as f:
         p.passwd = f.read()
@@ -552,7 +549,8 @@ def test_encrypted_passwords(auth, tmp_path, rules):
     refused(p, user="scram_user", password=WRONG)
     assert SECRET not in p.log_text()
 
-    key.write_text("another key\n")
+    with open(key, "w") as f:
+        f.write("another key\n")
     p.reload()
     refused(p, user="scram_user", password=SECRET)
     assert p.wait_log(rf'pool_passwd:1: password of user "scram_user": .* "{key}"')

@@ -7,8 +7,10 @@ documentation for Kubernetes; only hosts, ports and passwords are the test's.
 
 import itertools
 import os
+import re
 import shutil
 import signal
+import textwrap
 
 import pytest
 
@@ -202,6 +204,26 @@ def test_pgpool_deploy_with_its_own_rules(image, asking):
     p.send_signal(signal.SIGHUP)
     p.wait_log("reload config files")
     serves(p)
+
+
+def blocks(name):
+    """The texts behind `KEY: |` in a manifest."""
+    with open(f"{os.path.dirname(__file__)}/../k8s/{name}") as f:
+        found = re.findall(r"^  (\S+): \|\n((?:    .*\n|\n)+)", f.read(), re.M)
+    return {key: textwrap.dedent(text) for key, text in found}
+
+
+def test_our_configmap(image, asking):
+    files = blocks("pgpool-configmap.yaml")
+    assert set(files) == {"pgpool.conf", "pool_hba.conf", "pool_passwd"}
+    p = image(files=files)
+    put(p, "pool_passwd", files["pool_passwd"].replace("postgres:change-me", f"{USER}:{PASSWORD}"))
+    put(p, "pgpool.conf", files["pgpool.conf"].replace("port = 9999", f"port = {p.port}")
+        .replace("'mypostgres'", "'127.0.0.1'").replace("'mypostgres-replica'", "'127.0.0.1'")
+        .replace("port0 = 5432", f"port0 = {asking[0].port}").replace("weight0 = 0", "weight0 = 1")
+        .replace("port1 = 5432", f"port1 = {asking[1].port}"))
+    serves(start(p))
+    assert "WARNING" not in p.log_text()
 
 
 # ---- where things come from -------------------------------------------------------------------

@@ -43,7 +43,7 @@ def test_what_has_no_effect_says_so_once_with_its_reason(proxy):
 def test_what_is_switched_off_is_not_told(proxy):
     p = proxy(use_watchdog=False, ssl=False, memory_cache_enabled=False, failover_command="",
               pcp_port=9898, health_check_period=0, delay_threshold=0, insert_lock=False,
-              failover_on_backend_error=False, memqcache_total_size="64MB")
+              failover_on_backend_error=False, pid_file_name="pid", memqcache_total_size="64MB")
     p.psql("SELECT 1")
     assert "no effect" not in p.log_text()
     assert "WARNING" not in p.log_text()
