@@ -4,6 +4,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import os
 import socket
 import struct
 import subprocess
@@ -554,7 +555,7 @@ def test_encrypted_passwords(auth, rules):
     p.reload()
     refused(p, user="scram_user", password=SECRET)
     assert p.wait_log(rf'pool_passwd:1: password of user "scram_user": .* "{key}"')
-    key.unlink()
+    os.unlink(key)
     p.reload()
     p.wait_log(rf'pool_passwd:2: password of user "odd_user": .* key file "{key}" cannot be used')
 
