@@ -82,14 +82,14 @@ static void tell(struct verifiers *v, uint32_t id, const struct scram_verifier *
 	}
 }
 
-static void work(struct job *j)
+static void derive(struct job *j)
 {
 	struct making *m = OWNER(j, struct making, job);
 
 	scram_derive(&m->keys, m->password, m->len, m->salt, sizeof m->salt, SCRAM_ITERATIONS);
 }
 
-static void done(struct job *j)
+static void derived(struct job *j)
 {
 	struct making *m = OWNER(j, struct making, job);
 	struct verifiers *v = m->all;
@@ -118,12 +118,12 @@ static void make(struct verifiers *v, const struct passwd_entry *e)
 	m->id = e->id;
 	m->len = e->len;
 	memcpy(m->password, e->text, e->len);
-	m->job.work = work;
-	m->job.done = done;
+	m->job.work = derive;
+	m->job.done = derived;
 	v->making = m;
 	if (loop_job(v->loop, LANE_VERIFIERS, &m->job) < 0) {
-		work(&m->job);          /* no thread to be had: late is better than never */
-		done(&m->job);
+		derive(&m->job);          /* no thread to be had: late is better than never */
+		derived(&m->job);
 	}
 }
 
