@@ -349,6 +349,21 @@ static void finished(struct server *s, struct request *r, char status)
 	server_settled(s);
 }
 
+/* log_per_node_statement: the server has something to say about a statement. */
+__attribute__((cold))
+static void log_complaint(const struct server *s, const struct request *r, const uint8_t *body,
+                          size_t len)
+{
+	const char *text = r->text ? wire_field(body, len, 'M') : NULL;
+
+	if (!text)
+		return;
+	log_write(s->all->log, who_of(s), LEVEL_LOG, NULL, NULL,
+		"pool_send_and_wait: Error or notice message from backend: DB node id: %d"
+		" backend pid: %u statement: \"%s\" message: \"%s\"", s->node->id, s->pid,
+		r->text, text);
+}
+
 /* A whole message of the head request's reply; true: it is part of what is passed on. */
 static bool whole(struct server *s, struct request *r, char type, const uint8_t *body, size_t len)
 {
@@ -358,7 +373,10 @@ static bool whole(struct server *s, struct request *r, char type, const uint8_t 
 	}
 	if (type == 'S')
 		note_role(s, body, len);
-	r->failed |= type == 'E';
+	if (type == 'E') {
+		r->failed = true;
+		log_complaint(s, r, body, len);
+	}
 	if (type == 'C' || type == 'I' || type == 's')
 		r->commands++;
 	r->progress |= type == 'G' || type == 'H' || type == 'W';
@@ -388,19 +406,6 @@ static void translate_pid(const struct server *s, uint8_t *p)
 		}
 }
 
-/* log_per_node_statement: the server has something to say about a statement. */
-__attribute__((cold))
-static void log_complaint(const struct server *s, const struct request *r, const uint8_t *body,
-                          size_t len)
-{
-	const char *text = wire_field(body, len, 'M');
-
-	log_write(s->all->log, who_of(s), LEVEL_LOG, NULL, NULL,
-		"pool_send_and_wait: Error or notice message from backend: DB node id: %d"
-		" backend pid: %u statement: \"%s\" message: \"%s\"", s->node->id, s->pid,
-		r->text, text ? text : "");
-}
-
 /* Takes one message that must be seen whole from p; returns how far it got, or NULL when more
  * bytes are needed.  *from is the beginning of what is to be passed on. */
 static uint8_t *take_whole(struct server *s, uint8_t *p, uint8_t *end, uint8_t **from)
@@ -415,8 +420,6 @@ static uint8_t *take_whole(struct server *s, uint8_t *p, uint8_t *end, uint8_t *
 		there = size;
 	if (type == 'A' && there > WIRE_HEADER + 4)
 		translate_pid(s, p + WIRE_HEADER);
-	if ((type == 'E' || type == 'N') && r && r->text)
-		log_complaint(s, r, p + WIRE_HEADER, there - WIRE_HEADER);
 	if (!r || (sorts[*p] == ASYNC && !r->ops->bytes)) {
 		unasked(s, p, there);
 		*from = p + there;
@@ -429,6 +432,8 @@ static uint8_t *take_whole(struct server *s, uint8_t *p, uint8_t *end, uint8_t *
 		bool on = whole(s, r, type, p + WIRE_HEADER, there - WIRE_HEADER);
 		if (!on || s->phase == GONE)
 			*from = p + there;
+	} else if (type == 'N') {
+		log_complaint(s, r, p + WIRE_HEADER, there - WIRE_HEADER);
 	}
 	s->left = (uint32_t)(size - there);
 	s->pass = *from <= p;
