@@ -381,7 +381,7 @@ static int detach(struct pgpool *pg)
 static int write_pid_file(struct pgpool *pg)
 {
 	enum level level = !pg->foreground ? LEVEL_FATAL
-		: *pg->sources.conf ? LEVEL_WARNING : LEVEL_DEBUG1;
+		: *pg->sources.conf ? LEVEL_LOG : LEVEL_DEBUG1;
 	int holder, lock = pidfile_take(pg->pid_file, &holder);
 
 	pg->has_pid_file = lock >= 0;
@@ -501,12 +501,11 @@ static int serve(struct pgpool *pg)
 	pg->log.verbosity = VERBOSITY_DEFAULT;
 	log_open(&pg->log);
 	int status = start(pg);
+	if (status && pg->has_pid_file)
+		unlink(pg->pid_file);
 	say_word(pg, status);
-	if (status) {
-		if (pg->has_pid_file)
-			unlink(pg->pid_file);
+	if (status)
 		return status;
-	}
 	while (!pg->over && !(pg->stopping && !pg->clients.open))
 		loop_turn(pg->loop);
 	clean_up(pg);

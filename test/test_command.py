@@ -126,6 +126,23 @@ def test_a_second_server_is_refused(server):
     assert open(pid_file(server)).read() == f"{server.pid}\0"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a process 1")
+def test_process_1_is_found_without_a_pid_file(proxy):
+    """As `kubectl exec POD -- /pgpool reload` in a container that has no place for one."""
+    p = proxy(start=False, pid_file_name="/nowhere/pid")
+    alone = ["unshare", "-pf", "--mount-proc", "--kill-child"]
+    if subprocess.run([*alone, "true"], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("no name spaces here")
+    p.command = lambda: [*alone, p.binary, "-f", p.conf_file]
+    p.start()
+    with open(f"/proc/{p.pid}/task/{p.pid}/children") as f:
+        inside = ["nsenter", "-t", f.read().strip(), "-p", "-m", p.binary, "-f", p.conf_file]
+    assert subprocess.run([*inside, "reload"], timeout=10).returncode == 0
+    p.wait_log("main pid 1: LOG:  reload config files")
+    subprocess.run([*inside, "-m", "fast", "stop"], timeout=10)     # ends with its name space
+    assert p.wait() == 0
+
+
 # ---- daemons ----------------------------------------------------------------------------------
 
 def launch_daemon(p):
@@ -169,10 +186,10 @@ def test_a_daemon_that_cannot_start_says_so(proxy, server):
     assert launch_daemon(p) == 3
 
 
-def test_in_the_foreground_what_cannot_be_written_is_a_warning(proxy):
+def test_in_the_foreground_what_cannot_be_written_is_not_fatal(proxy):
     p = proxy(pid_file_name="nowhere/proxy.pid", unix_socket_directories="/nowhere")
     assert p.psql("SELECT 1") == "1"
-    p.wait_log("WARNING:  could not write the pid file")
+    p.wait_log("LOG:  could not write the pid file")
     p.wait_log('WARNING:  failed to bind a socket: "/nowhere/')
 
 
