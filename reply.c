@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { HELD_MAX = 1 << 20 };                    /* bytes of a reply before its first row */
+
 /* --- replies ------------------------------------------------------------- */
 
 static void pause_servers(struct client *c)
@@ -15,10 +17,11 @@ static void pause_servers(struct client *c)
 
 static void hold(struct request *r, const uint8_t *p, size_t n)
 {
-	uint8_t *more = realloc(r->held, r->held_len + n);
+	bool endless = r->held_len + n > HELD_MAX;
+	uint8_t *more = endless ? NULL : realloc(r->held, r->held_len + n);
 
 	if (!more) {
-		server_close(r->server, "out of memory");
+		server_close(r->server, endless ? "its reply goes on without a row" : "out of memory");
 		return;
 	}
 	memcpy(more + r->held_len, p, n);

@@ -406,6 +406,15 @@ static void translate_pid(const struct server *s, uint8_t *p)
 		}
 }
 
+/* The warning that a backend sends on an immediate shutdown or after a crash, behind what it had
+ * of its reply. */
+static bool goes_down(const uint8_t *body, size_t len)
+{
+	const char *code = wire_field(body, len, 'C');
+
+	return code && (!strcmp(code, "57P01") || !strcmp(code, "57P02"));
+}
+
 /* Takes one message that must be seen whole from p; returns how far it got, or NULL when more
  * bytes are needed.  *from is the beginning of what is to be passed on. */
 static uint8_t *take_whole(struct server *s, uint8_t *p, uint8_t *end, uint8_t **from)
@@ -420,6 +429,8 @@ static uint8_t *take_whole(struct server *s, uint8_t *p, uint8_t *end, uint8_t *
 		there = size;
 	if (type == 'A' && there > WIRE_HEADER + 4)
 		translate_pid(s, p + WIRE_HEADER);
+	if (type == 'N')
+		s->dying |= goes_down(p + WIRE_HEADER, there - WIRE_HEADER);
 	if (!r || (sorts[*p] == ASYNC && !r->ops->bytes)) {
 		unasked(s, p, there);
 		*from = p + there;
@@ -502,8 +513,9 @@ void server_replies(struct server *s, uint8_t *p, size_t n)
 	}
 	if (s->phase == GONE)
 		return;
-	/* PostgreSQL sends a short reply, or its first 8 KB, at once: an error among it is the reply. */
-	if (s->head)
+	/* PostgreSQL sends a short reply, or its first 8 KB, at once: an error or the warning of a crash
+	 * among it is the reply. */
+	if (s->head && !s->dying)
 		s->head->progress |= s->head->rows;
 	pass(s->head, from, p);
 	if (s->phase != GONE && p < end && conn_keep(&s->conn, p, (size_t)(end - p)) < 0)

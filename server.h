@@ -235,6 +235,7 @@ struct server {
 	bool pass;                              /* it goes on */
 	bool used;                              /* something ran since the last reset */
 	bool proven;                            /* it has answered a request */
+	bool dying;                             /* it said that it goes down, in a reply */
 	bool stale;                             /* to be closed instead of pooled */
 	bool probe;                             /* asks whether the node answers, nothing else */
 	unsigned reset_left, sessions, cancels;

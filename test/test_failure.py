@@ -156,6 +156,8 @@ FATAL = message("E", b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting 
 READY = OK + message("K", struct.pack("!II", 1, 2)) + message("Z", b"I")
 ROW = (message("T", struct.pack("!H2sIhIhih", 1, b"a", 0, 0, 23, 4, -1, 0))
        + message("D", struct.pack("!HIc", 1, 1, b"7")))
+CRASHES = message("N", b"SWARNING\0VWARNING\0C57P01\0Mterminating connection due to immediate"
+                  b" shutdown command\0\0")
 ENDS = message("E", b"SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0")
 BAD_NODES = {
     "closes at once": lambda s: s.close(),
@@ -173,6 +175,8 @@ BAD_NODES = {
     "ready, then closes": says(READY),
     "ready, then silent rubbish": says(READY + b"\xff" * 100, False),
     "breaks after a row": answers(ROW + ENDS),
+    "breaks after a row and a warning": answers(ROW + CRASHES),
+    "describes rows without end": answers(ROW[:ROW.index(b"D")] * 100000),
     "ready twice": says(READY + message("Z", b"I"), False),
 }
 
