@@ -61,7 +61,9 @@ static bool find_server(struct server *server, const struct sources *from, struc
 
 static bool is_alive(const struct server *server)
 {
-	return server->pid_file < 0 ? kill(server->pid, 0) == 0 : pidfile_is_held(server->pid_file);
+	int held = server->pid_file < 0 ? -1 : pidfile_is_held(server->pid_file);
+
+	return held < 0 ? kill(server->pid, 0) == 0 || errno == EPERM : held;
 }
 
 /* The number of a server that is gone may be that of another program. */
@@ -157,9 +159,9 @@ static int load(struct setup *s, const struct sources *from)
 static bool can_be_quoted(const char *text)
 {
 	for (; *text; text++) {
-		if (*text == '\\' && !*++text)
+		if (*text == '\n' || *text == '\'')
 			return false;
-		if (*text == '\n' || (*text == '\'' && text[-1] != '\\'))
+		if (*text == '\\' && (!*++text || *text == '\n'))
 			return false;
 	}
 	return true;

@@ -97,6 +97,13 @@ static void node_trouble(struct server *s, const char *why)
 		{ "FATAL", "08006", message, why, NULL }, NULL, 0 });
 }
 
+/* Likewise, but it is about this login: the node works. */
+static void login_trouble(struct server *s, const char *why)
+{
+	server_refused(s, &(struct refusal){ REFUSED_BACKEND,
+		{ "FATAL", "28000", "failed to authenticate with backend", why, NULL }, NULL, 0 });
+}
+
 /* PostgreSQL says no.  Starting up and shutting down are states of the node; all else is
  * about this login. */
 static void backend_says_no(struct server *s, const uint8_t *body, size_t len)
@@ -195,7 +202,7 @@ static void scram_begin(struct server *s, struct msg *m)
 	for (const char *name; *(name = get_text(m)); )
 		offered |= !strcmp(name, "SCRAM-SHA-256");
 	if (!offered) {
-		node_trouble(s, "it offers no SASL mechanism that this program has");
+		login_trouble(s, "it offers no SASL mechanism that this program has");
 		return;
 	}
 	if (!clear_password(s) && !s->account->have_keys) {
@@ -312,7 +319,7 @@ static void scram_challenge(struct server *s, struct msg *m)
 	const char *why;
 
 	if (scram_client_challenge(c, (const char *)m->at, (size_t)(m->end - m->at), &why) < 0) {
-		node_trouble(s, why);
+		login_trouble(s, why);
 		return;
 	}
 	bool own = s->dial->secret != NULL;
@@ -336,7 +343,7 @@ static void scram_end(struct server *s, struct msg *m)
 
 	if (!s->dial->have_keys || scram_client_verify(&s->dial->scram, (const char *)m->at,
 	                                               (size_t)(m->end - m->at), &s->dial->keys, &why) < 0)
-		node_trouble(s, "it could not prove that it knows the password");
+		login_trouble(s, "it could not prove that it knows the password");
 	else
 		s->dial->doubtful = false;
 }
@@ -361,7 +368,7 @@ static void authentication(struct server *s, struct msg *m)
 	switch (get_u32(m)) {
 	case 0:
 		if (s->dial->doubtful) {
-			node_trouble(s, "it did not prove that it knows the password");
+			login_trouble(s, "it did not prove that it knows the password");
 			return;
 		}
 		if (s->demand == DEMAND_UNKNOWN)
@@ -386,7 +393,7 @@ static void authentication(struct server *s, struct msg *m)
 		scram_end(s, m);
 		break;
 	default:
-		node_trouble(s, "it asks for an authentication method that this program does not have");
+		login_trouble(s, "it asks for an authentication method that this program does not have");
 	}
 }
 

@@ -21,6 +21,7 @@ struct fetched {
 	struct fetched *next;                   /* the newest first */
 	struct entry_wait *waiting;
 	int64_t at;                             /* loop_now() when it was told; 0: ask anew */
+	uint64_t turn;                          /* since when somebody waits */
 	bool again;                             /* the connection broke under its question */
 	double until;                           /* seconds since 1970 */
 	struct passwd_entry entry;              /* kind PASSWD_NONE: there is no such user */
@@ -33,6 +34,8 @@ struct entries {
 	struct servers *all;
 	struct fetched *list;
 	unsigned n;
+	uint64_t turns;
+	bool outdated;                          /* it asks as the configuration said before */
 	struct borrower borrower;
 	struct server *server;
 	struct timer deadline;
@@ -44,6 +47,7 @@ struct entries {
 };
 
 static void ask_next(struct entries *e);
+static void give_back(struct entries *e);
 
 /* --- the list ------------------------------------------------------------ */
 
@@ -74,19 +78,21 @@ static void drop(struct entries *e, struct fetched **at)
 	free(f);
 }
 
-/* Drops the oldest answers above a number. */
+/* Drops the oldest answers above a number; invented names go before those of users. */
 static void prune(struct entries *e, unsigned keep)
 {
-	struct fetched **oldest;
-
 	while (e->n > keep) {
-		oldest = NULL;
-		for (struct fetched **at = &e->list; *at; at = &(*at)->next)
-			if (!(*at)->waiting && *at != e->asked)
-				oldest = at;
+		struct fetched **oldest = NULL, **nobody = NULL;
+		for (struct fetched **at = &e->list; *at; at = &(*at)->next) {
+			if ((*at)->waiting || *at == e->asked)
+				continue;
+			oldest = at;
+			if ((*at)->entry.kind == PASSWD_NONE)
+				nobody = at;
+		}
 		if (!oldest)
 			return;
-		drop(e, oldest);
+		drop(e, nobody ? nobody : oldest);
 	}
 }
 
@@ -245,7 +251,16 @@ static void fail_asked(struct entries *e, const char *why)
 	log_write(e->all->log, NULL, LEVEL_ERROR, why, "Check auth_user, auth_query and auth_database.",
 		"auth_query failed for user \"%s\"", f->user);
 	f->at = 0;
+	f->again = false;
 	tell(f, why);
+}
+
+/* The connection is one of auth_user as he was before a reload: ask_next() takes another. */
+static void renew(struct entries *e)
+{
+	if (e->outdated)
+		give_back(e);
+	e->outdated = false;
 }
 
 static void done(struct request *r, char status)
@@ -263,8 +278,11 @@ static void done(struct request *r, char status)
 		e->asked = NULL;
 		timer_stop(e->all->loop, &e->deadline);
 		forget_answer(e);
+		if (e->outdated)
+			f->at = 0;
 		tell(f, NULL);
 	}
+	renew(e);
 	ask_next(e);
 }
 
@@ -280,6 +298,7 @@ static void lost_request(struct request *r)
 	}
 	f->again = true;
 	e->asked = NULL;
+	timer_stop(e->all->loop, &e->deadline);
 	forget_answer(e);
 }
 
@@ -374,7 +393,7 @@ static void fail_all(struct entries *e, const char *why)
 		}
 }
 
-/* The first whom somebody waits for. */
+/* Who is waited for longest. */
 static void ask_next(struct entries *e)
 {
 	struct fetched *next = NULL;
@@ -382,7 +401,7 @@ static void ask_next(struct entries *e)
 	if (e->asked)
 		return;
 	for (struct fetched *f = e->list; f; f = f->next)
-		if (f->waiting)
+		if (f->waiting && (!next || f->turn < next->turn))
 			next = f;
 	if (!next) {
 		give_back(e);
@@ -403,6 +422,7 @@ static void lent(struct borrower *b, struct server *s)
 	struct entries *e = OWNER(b, struct entries, borrower);
 
 	e->server = s;
+	renew(e);
 	ask_next(e);
 }
 
@@ -449,6 +469,8 @@ bool entry_ask(struct entries *e, const char *user, struct entry_wait *w)
 		return true;
 	if (!f && !(f = add(e, user)))
 		return true;            /* without memory he stays unknown */
+	if (!f->waiting)
+		f->turn = ++e->turns;
 	w->next = f->waiting;
 	w->at = &f->waiting;
 	if (w->next)
@@ -478,6 +500,7 @@ void entry_doubt(struct entries *e, const char *user)
 
 void entries_forget(struct entries *e)
 {
+	e->outdated = e->asked || e->borrower.profile;
 	for (struct fetched *f = e->list; f; f = f->next)
 		f->at = 0;
 }
@@ -498,6 +521,7 @@ void entries_free(struct entries *e)
 {
 	if (!e)
 		return;
+	timer_stop(e->all->loop, &e->deadline);
 	give_back(e);
 	while (e->list)
 		drop(e, &e->list);

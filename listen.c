@@ -167,7 +167,7 @@ static int open_address(struct listeners *all, const char *host, const struct co
 /* A file that nobody answers on was left by a program that is gone. */
 static void remove_stale(const struct sockaddr_un *un)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd >= 0 && connect(fd, (const struct sockaddr *)un, sizeof *un) < 0 && errno == ECONNREFUSED)
 		unlink(un->sun_path);

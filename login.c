@@ -44,6 +44,7 @@ struct login {
 	enum step step;
 	struct client *client;
 	int line;                       /* of the rule in pool_hba.conf, or 0 */
+	bool trusted;                   /* by the rule */
 	uint8_t salt[4];
 	char *password;                 /* to be proved; wiped */
 	struct server *server;
@@ -414,7 +415,9 @@ static void entry_answered(struct entry_wait *w, const char *why)
 {
 	struct client *c = OWNER(w, struct login, entry)->client;
 
-	if (why)
+	if (why && c->login->trusted)
+		welcome(c);
+	else if (why)
 		client_deny(c, "58000", "the password of the user could not be looked up", why);
 	else
 		decide(c);
@@ -432,23 +435,25 @@ static bool know_entry(struct client *c)
 static int by_demand(struct client *c)
 {
 	const struct passwd_entry *e;
+	bool hidden;                    /* there is no such user, which is not to be told */
 	bool clear = c->all->conf->allow_clear_text_frontend_auth;
 	enum demand demand = account(c)->demand;
 
 	if (demand != DEMAND_UNKNOWN && demand != DEMAND_NOTHING && !know_entry(c))
 		return 0;
 	e = entry(c);
+	hidden = !e && *c->all->conf->auth_user && !clear;
 	switch (demand) {
 	case DEMAND_NOTHING:
 		return welcome(c);
 	case DEMAND_CLEAR:
 		return ask(c, ASK_CLEAR, 3, NULL, 0);
 	case DEMAND_MD5:
-		if (e && (e->kind == PASSWD_CLEAR || e->kind == PASSWD_MD5))
+		if (hidden || (e && (e->kind == PASSWD_CLEAR || e->kind == PASSWD_MD5)))
 			return start_md5(c);
 		return clear ? ask(c, ASK_CLEAR, 3, NULL, 0) : no_entry(c, "md5");
 	case DEMAND_SCRAM:
-		if (e && (e->kind == PASSWD_CLEAR || e->kind == PASSWD_SCRAM))
+		if (hidden || (e && (e->kind == PASSWD_CLEAR || e->kind == PASSWD_SCRAM)))
 			return start_sasl(c, e);
 		return clear ? ask(c, ASK_CLEAR, 3, NULL, 0) : no_entry(c, "SCRAM");
 	case DEMAND_UNKNOWN:
@@ -517,6 +522,7 @@ static int by_rule(struct client *c)
 	if (!rule || rule->method == HBA_REJECT)
 		return not_allowed(c);
 	c->login->line = rule->line;
+	c->login->trusted = rule->method == HBA_TRUST;
 	if (!know_entry(c))
 		return 0;
 	switch (rule->method) {
@@ -588,6 +594,10 @@ static void negotiate(struct client *c, const struct startup *s, uint32_t versio
 static int identify(struct client *c, const struct startup *s)
 {
 	const char *database = s->database && *s->database ? s->database : s->user;
+	size_t size = strlen(s->user) + strlen(database) + s->len + sizeof "....3210userdatabase" + 5;
+
+	if (size > WIRE_STARTUP_MAX)    /* PostgreSQL would not take it from us either */
+		return bad_packet(c, "invalid length of startup packet");
 	struct account *a = account_get(c->all->servers->accounts, s->user, database);
 
 	if (a)

@@ -270,7 +270,7 @@ static int wait_time(struct loop *l)
 {
 	int64_t at = l->ntimers ? l->heap[1]->at : INT64_MAX;
 
-	if (at <= l->now)
+	if (at <= l->now || l->tasks)
 		return 0;
 	if (at < l->armed) {
 		struct itimerspec t = { .it_value = { at / 1000, at % 1000 * 1000000 } };

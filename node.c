@@ -23,6 +23,11 @@ struct look_up {
 	int n;
 };
 
+const struct conf_node node_nobody = {
+	.hostname = "", .application_name = "", .data_directory = "", .health_check_user = "",
+	.health_check_password = "", .health_check_database = "",
+};
+
 /* --- addresses ----------------------------------------------------------- */
 
 static int take_answer(const struct addrinfo *list, struct address *to)
@@ -62,7 +67,9 @@ static void looked_up(struct job *j)
 	struct node *n = l->node;
 
 	n->look_up = NULL;
-	if (l->n > 0) {
+	if (strcmp(l->host, node_conf(n)->hostname) || atoi(l->port) != (int)node_conf(n)->port) {
+		n->all->changed(n->all->ctx, n);        /* a reload has moved it: look again */
+	} else if (l->n > 0) {
 		memcpy(n->address, l->address, sizeof n->address);
 		n->naddresses = l->n;
 		n->next_address = 0;
@@ -150,6 +157,8 @@ static void try_again(struct timer *t)
 {
 	struct node *n = OWNER(t, struct node, probe);
 
+	if (!node_conf(n)->used)
+		return;                 /* a reload has removed it */
 	timer_set(n->all->loop, t, n->all->conf->node_probe_period);
 	if (!n->probing)
 		n->all->probe(n->all->ctx, n);
@@ -294,9 +303,27 @@ void nodes_free(struct nodes *all)
 	free(all);
 }
 
+/* It is somewhere else now, or nowhere: what is known of it is not true any more. */
+static void move(struct node *n)
+{
+	n->resolved = 0;
+	n->naddresses = 0;
+	n->role = ROLE_UNKNOWN;
+	n->moved = true;
+	if (node_conf(n)->used && n->state == NODE_DOWN)
+		timer_set(n->all->loop, &n->probe, 0);
+}
+
 void nodes_reload(struct nodes *all, const struct conf *conf)
 {
+	const struct conf *old = all->conf;
+
 	all->conf = conf;
+	for (int i = 0; i < all->count; i++)
+		if (old->node[i].used != conf->node[i].used || (conf->node[i].used
+		    && (old->node[i].port != conf->node[i].port
+		        || strcmp(old->node[i].hostname, conf->node[i].hostname))))
+			move(&all->node[i]);
 	while (all->count < conf->nnodes)
 		init_node(all, all->count++);
 	choose_primary(all);

@@ -44,6 +44,7 @@ struct node {
 	struct look_up *look_up;                /* under way */
 
 	struct timer probe;
+	bool moved;                             /* by a reload: its idle servers are elsewhere */
 	bool probing;
 
 	/* Kept by server.c. */
@@ -73,9 +74,14 @@ struct nodes *nodes_new(const struct conf *conf, struct loop *loop, struct log *
 void nodes_free(struct nodes *all);
 void nodes_reload(struct nodes *all, const struct conf *conf);
 
+/* Its parameters; those of nobody when a reload has removed it. */
+extern const struct conf_node node_nobody;
+
 static inline const struct conf_node *node_conf(const struct node *n)
 {
-	return &n->all->conf->node[n->id];
+	const struct conf_node *c = &n->all->conf->node[n->id];
+
+	return c->used ? c : &node_nobody;
 }
 
 /* The next address to try.  NULL: none is known yet; `changed` is called when that may be

@@ -2,6 +2,7 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@ struct peer_name {
 	struct sockaddr_storage peer;
 	void (*told)(void *ctx, const char *name, bool confirmed);
 	void *ctx;
+	atomic_bool forgotten;                  /* nobody wants to know */
 	bool confirmed;
 	char name[NI_MAXHOST];
 };
@@ -38,6 +40,8 @@ static void look_up(struct job *j)
 	struct peer_name *p = OWNER(j, struct peer_name, job);
 	struct addrinfo *list, hints = { .ai_family = p->peer.ss_family, .ai_socktype = SOCK_STREAM };
 
+	if (p->forgotten)
+		return;
 	if (getnameinfo((struct sockaddr *)&p->peer, length(&p->peer), p->name, sizeof p->name, NULL, 0,
 	                NI_NAMEREQD) != 0) {
 		p->name[0] = '\0';
@@ -93,6 +97,8 @@ struct peer_name *peer_look_up(struct loop *l, const struct sockaddr_storage *pe
 
 void peer_forget(struct peer_name *p)
 {
-	if (p)
-		p->told = NULL;
+	if (!p)
+		return;
+	p->told = NULL;
+	p->forgotten = true;
 }

@@ -179,17 +179,26 @@ static void signaled(struct watch *w, short revents)
 	net_flush(pg->net);
 }
 
-static int watch_signals(struct pgpool *pg)
+/* Before anybody can know us: what comes early waits.  Process 1 inherits other processes'
+ * children, which the kernel reaps. */
+static sigset_t block_signals(void)
 {
 	sigset_t set;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGQUIT);
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
+	return set;
+}
+
+static int watch_signals(struct pgpool *pg)
+{
+	sigset_t set = block_signals();
 	int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	pg->signals.ready = signaled;
 	return fd < 0 ? -1 : watch_start(pg->loop, &pg->signals, fd, POLLIN);
@@ -361,8 +370,12 @@ static int detach(struct pgpool *pg)
 	if (child < 0)
 		return -1;
 	close(word[child == 0 ? 0 : 1]);
-	if (child)
+	if (child) {
+		sigset_t none;
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
 		wait_for_word(word[0]);
+	}
 	pg->word = word[1];
 	pg->log.pid = 0;
 	setsid();
@@ -499,6 +512,7 @@ static int serve(struct pgpool *pg)
 	 * the one that is watched, be it number 1 or not. */
 	pg->foreground |= getpid() == 1 || !*pg->sources.conf;
 	pg->log.verbosity = VERBOSITY_DEFAULT;
+	block_signals();
 	log_open(&pg->log);
 	int status = start(pg);
 	if (status && pg->has_pid_file)
@@ -521,11 +535,25 @@ static int (*tool(const char *name))(int, char **)
 	return !strcmp(name, "pg_md5") ? tool_pg_md5 : !strcmp(name, "pg_enc") ? tool_pg_enc : NULL;
 }
 
+/* 0, 1 and 2 are never anything else than what they should be. */
+static void open_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	extern char **environ;
 	static struct pgpool pg;
 	char key[PATH_MAX];
+
+	open_standard();
 
 	if (argc && tool(argv[0]))
 		return tool(argv[0])(argc, argv);

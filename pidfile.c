@@ -83,5 +83,5 @@ int pidfile_is_held(int fd)
 {
 	struct flock lock = whole();
 
-	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+	return fcntl(fd, F_OFD_GETLK, &lock) < 0 ? -1 : lock.l_type != F_UNLCK;
 }

@@ -608,6 +608,12 @@ static bool still_true(void *ctx, const struct account *a)
 
 void servers_reload(struct servers *all)
 {
+	for (int i = 0; i < all->nodes->count; i++) {
+		struct node *n = &all->nodes->node[i];
+		while (n->moved && n->idle)
+			server_close(n->idle, "the node is somewhere else");
+		n->moved = false;
+	}
 	accounts_forget_secrets(all->accounts, still_true, all);
 	entries_forget(all->entries);
 }

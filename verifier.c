@@ -13,7 +13,7 @@ enum { BEFOREHAND = 1000 };                     /* entries that are not asked fo
 struct making {
 	struct job job;
 	struct verifiers *all;
-	const struct passwd *passwd;
+	uint64_t generation;                    /* of the table */
 	uint32_t id;
 	uint8_t salt[SCRAM_SALT_OWN];
 	struct scram_keys keys;
@@ -29,7 +29,7 @@ struct known {
 
 struct verifiers {
 	struct loop *loop;
-	const struct passwd *passwd;
+	uint64_t generation;                    /* counts tables */
 	struct known *of;                       /* by the entries' ids */
 	size_t n, beforehand;                   /* below it all are made, or need not be */
 	struct making *making;
@@ -96,7 +96,7 @@ static void derived(struct job *j)
 	struct scram_verifier *made = NULL;
 
 	v->making = NULL;
-	if (m->passwd == v->passwd && (made = malloc(sizeof *made))) {
+	if (m->generation == v->generation && (made = malloc(sizeof *made))) {
 		scram_verifier_make(made, &m->keys, m->salt, sizeof m->salt, SCRAM_ITERATIONS);
 		v->of[m->id].verifier = made;
 		tell(v, m->id, made);
@@ -114,7 +114,7 @@ static void make(struct verifiers *v, const struct passwd_entry *e)
 		return;
 	}
 	m->all = v;
-	m->passwd = v->passwd;
+	m->generation = v->generation;
 	m->id = e->id;
 	m->len = e->len;
 	memcpy(m->password, e->text, e->len);
@@ -208,7 +208,7 @@ int verifiers_of(struct verifiers *v, const struct passwd *fresh)
 	wipe(v);
 	v->of = of;
 	v->n = n;
-	v->passwd = fresh;
+	v->generation++;
 	v->beforehand = 0;
 	loop_defer(v->loop, &v->changed);
 	return 0;

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 import wire
+from pg import wait_until
 from wire import LoginError, cstring, message
 
 pytestmark = pytest.mark.proxy
@@ -336,6 +337,27 @@ def test_auth_query_that_fails(asks, how, why):
     assert e["M"] == "the password of the user could not be looked up" and "D" not in e
     assert any(why in line for line in p.log)
     refused(p, ["58000"], user="scram_user", password=SECRET)
+
+
+def test_auth_query_is_asked_again_when_its_connection_breaks(asks, nodes, guest):
+    p = asks(enable_pool_hba=True, hba=SCRAM_HBA,
+             auth_query="SELECT rolname, rolpassword FROM pg_authid, pg_sleep(0.3)"
+                        " WHERE rolname = $1")
+    done = []
+    t = threading.Thread(target=lambda: done.append(p.raw(user="guest", password=SECRET)))
+    t.start()
+    mine = "application_name = 'pgpool auth_query'"
+    wait_until(lambda: nodes[0].su(f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                                   f" WHERE {mine} AND state = 'active'")[0][0], "query")
+    t.join()
+    works(done[0], "guest")
+
+
+def test_a_startup_packet_that_postgresql_would_not_take(auth):
+    p = auth()
+    refused(p, ["08P01"], user="x" * 6000, database="")
+    works(p.raw(user="trust_user"), "trust_user")
+    assert not any("is down" in line for line in p.log)
 
 
 def test_many_clients_wait_for_one_answer(asks):

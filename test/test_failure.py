@@ -102,6 +102,28 @@ def test_replica_killed_and_restarted_under_load(proxy, own_pair, mode, how):
         assert "1600/1600" in text and "failed transactions: 0 " in text, text
 
 
+def test_a_reload_removes_a_node_that_is_down(proxy, own_pair):
+    primary, replica = own_pair
+    p = proxy(nodes=own_pair, **FAST)
+    replica.stop()
+    assert reads_on(p, primary)
+    p.wait_log("node 1 .* is down")
+    p.params = {k: v for k, v in p.params.items() if not k.endswith("1")}
+    p.reload()
+    for _ in range(3):
+        p.psql("SELECT pg_sleep(0.2)")              # the node would have been tried again
+        assert reads_on(p, primary)
+
+
+def test_a_reload_moves_a_node(proxy, own_pair):
+    primary, replica = own_pair
+    p = proxy(nodes=own_pair, backend_port1=free_port(), **FAST)
+    assert reads_on(p, primary)
+    p.params["backend_port1"] = replica.port
+    p.reload()
+    wait_until(lambda: reads_on(p, replica), "reads on the node's new port")
+
+
 class FakeNode:
     """A listener that treats each connection with one function."""
 
