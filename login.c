@@ -52,8 +52,19 @@ struct login {
 	char *host;                     /* the client's name, "" for none; NULL: not looked up */
 	struct entry_wait entry;
 	struct verifier_wait keys;
+	struct check *check;
 	struct scram_server scram;
 	struct scram_verifier verifier;
+};
+
+/* A clear text password against a verifier: a helper thread derives its keys. */
+struct check {
+	struct job job;
+	struct login *login;                    /* NULL: it has left */
+	struct scram_verifier verifier;
+	struct scram_keys keys;
+	size_t len;
+	char password[];
 };
 
 static int welcome(struct client *c);
@@ -364,6 +375,68 @@ static int md5_answered(struct client *c, struct msg *m)
 	return welcome(c);
 }
 
+/* PostgreSQL may want more than the entry has: the password goes on to it. */
+static int prove(struct client *c, const char *password)
+{
+	if (account_knows(account(c), password))
+		return welcome(c);
+	if (!(c->login->password = strdup(password)))
+		return client_refuse(c, "53200", "out of memory", NULL, NULL);
+	return borrow(c, ASK_PROOF);
+}
+
+static void check_keys(struct job *j)
+{
+	struct check *k = OWNER(j, struct check, job);
+
+	scram_derive(&k->keys, k->password, k->len, k->verifier.salt, k->verifier.salt_len,
+		k->verifier.iterations);
+}
+
+static void checked_keys(struct job *j)
+{
+	struct check *k = OWNER(j, struct check, job);
+	const struct scram_verifier *v = &k->verifier;
+	struct client *c = k->login ? k->login->client : NULL;
+	struct net *net = c ? c->all->net : NULL;
+
+	if (c) {
+		c->login->check = NULL;
+		if (v->mock || !scram_keys_fit(&k->keys, v)) {
+			wrong_password(c);
+		} else {
+			account_set_keys(account(c), &k->keys, v->salt, v->salt_len, v->iterations);
+			prove(c, k->password);
+		}
+		net_flush(net);
+	}
+	explicit_bzero(k, sizeof *k + k->len);
+	free(k);
+}
+
+static int start_check(struct client *c, const struct passwd_entry *e, const char *password)
+{
+	size_t len = strlen(password);
+	struct check *k = calloc(1, sizeof *k + len + 1);
+
+	if (!k)
+		return client_refuse(c, "53200", "out of memory", NULL, NULL);
+	k->job.work = check_keys;
+	k->job.done = checked_keys;
+	k->login = c->login;
+	k->len = len;
+	memcpy(k->password, password, len);
+	if (!e || scram_verifier_parse(&k->verifier, e->text) < 0)
+		scram_verifier_mock(&k->verifier, c->all->mock, account(c)->user);
+	c->login->step = ASK_KEYS;
+	c->login->check = k;
+	if (loop_job(c->all->loop, LANE_CHECKS, &k->job) < 0) {
+		check_keys(&k->job);    /* no thread to be had: late is better than never */
+		checked_keys(&k->job);
+	}
+	return 0;
+}
+
 static int clear_answered(struct client *c, struct msg *m)
 {
 	const struct passwd_entry *e = entry(c);
@@ -373,19 +446,13 @@ static int clear_answered(struct client *c, struct msg *m)
 		return bad_packet(c, "malformed PasswordMessage");
 	if (!*password)
 		return client_refuse(c, "28P01", "empty password returned by client", NULL, NULL);
-	bool checked = e && (e->kind == PASSWD_CLEAR || e->kind == PASSWD_MD5 || e->kind == PASSWD_SCRAM);
-	if (!e && *c->all->conf->auth_user)
-		return wrong_password(c);       /* there is no such user */
+	bool nobody = !e && *c->all->conf->auth_user;           /* there is no such user */
+	if (nobody || (e && e->kind == PASSWD_SCRAM))
+		return start_check(c, e, password);
+	bool checked = e && (e->kind == PASSWD_CLEAR || e->kind == PASSWD_MD5);
 	if (checked && !passwd_check_clear(e, password, strlen(password)))
 		return wrong_password(c);
-	if (checked && e->kind == PASSWD_CLEAR)
-		return welcome(c);
-	/* PostgreSQL may want more than an md5 entry has: the password goes on to it. */
-	if (account_knows(account(c), password))
-		return welcome(c);
-	if (!(c->login->password = strdup(password)))
-		return client_refuse(c, "53200", "out of memory", NULL, NULL);
-	return borrow(c, ASK_PROOF);
+	return checked && e->kind == PASSWD_CLEAR ? welcome(c) : prove(c, password);
 }
 
 static int password_message(struct client *c, struct msg *m)
@@ -734,6 +801,8 @@ void login_free(struct client *c)
 	if (!l)
 		return;
 	verifier_unask(&l->keys);
+	if (l->check)
+		l->check->login = NULL;
 	entry_unask(&l->entry);
 	peer_forget(l->naming);
 	free(l->host);

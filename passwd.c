@@ -446,20 +446,6 @@ static bool same_text(const char *a, size_t a_len, const char *b, size_t b_len)
 	return same;
 }
 
-static bool fits_verifier(const char *verifier, const char *password, size_t len)
-{
-	struct scram_verifier v;
-	struct scram_keys k;
-
-	if (scram_verifier_parse(&v, verifier) < 0)
-		return false;
-	scram_derive(&k, password, len, v.salt, v.salt_len, v.iterations);
-	bool fit = scram_keys_fit(&k, &v);
-	explicit_bzero(&k, sizeof k);
-	explicit_bzero(&v, sizeof v);
-	return fit;
-}
-
 bool passwd_check_clear(const struct passwd_entry *e, const char *password, size_t len)
 {
 	char stored[36];
@@ -472,8 +458,6 @@ bool passwd_check_clear(const struct passwd_entry *e, const char *password, size
 		bool same = scram_equal(stored, e->text, 35);
 		explicit_bzero(stored, sizeof stored);
 		return same;
-	case PASSWD_SCRAM:
-		return fits_verifier(e->text, password, len);
 	default:
 		return false;
 	}

@@ -443,7 +443,7 @@ static void test_checks(void)
 		const struct passwd_entry *e = passwd_find(p, users[i]);
 		char stored[36], answer[36];
 
-		say(passwd_check_clear(e, "pencil", 6) == (i < 3), "%s: right password", users[i]);
+		say(passwd_check_clear(e, "pencil", 6) == (i < 2), "%s: right password", users[i]);
 		say(!passwd_check_clear(e, "pencils", 7), "%s: longer", users[i]);
 		say(!passwd_check_clear(e, "penci", 5), "%s: shorter", users[i]);
 		say(!passwd_check_clear(e, "", 0), "%s: none", users[i]);
