@@ -661,7 +661,7 @@ static void negotiate(struct client *c, const struct startup *s, uint32_t versio
 static int identify(struct client *c, const struct startup *s)
 {
 	const char *database = s->database && *s->database ? s->database : s->user;
-	size_t size = strlen(s->user) + strlen(database) + s->len + sizeof "....3210userdatabase" + 5;
+	size_t size = sizeof "len.3.0.user..database.." + strlen(s->user) + strlen(database) + s->len;
 
 	if (size > WIRE_STARTUP_MAX)    /* PostgreSQL would not take it from us either */
 		return bad_packet(c, "invalid length of startup packet");
