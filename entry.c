@@ -239,13 +239,18 @@ static void forget_answer(struct entries *e)
 	e->too_long = false;
 }
 
+static void end_question(struct entries *e)
+{
+	e->asked = NULL;
+	timer_stop(e->all->loop, &e->deadline);
+	forget_answer(e);
+}
+
 static void fail_asked(struct entries *e, const char *why)
 {
 	struct fetched *f = e->asked;
 
-	e->asked = NULL;
-	timer_stop(e->all->loop, &e->deadline);
-	forget_answer(e);
+	end_question(e);
 	if (!f)
 		return;
 	log_write(e->all->log, NULL, LEVEL_ERROR, why, "Check auth_user, auth_query and auth_database.",
@@ -263,6 +268,7 @@ static void renew(struct entries *e)
 	e->outdated = false;
 }
 
+/* What was asked as the configuration said before a reload is asked again. */
 static void done(struct request *r, char status)
 {
 	struct entries *e = r->owner;
@@ -271,18 +277,16 @@ static void done(struct request *r, char status)
 	(void)status;
 	if (e->too_long)
 		snprintf(e->why, sizeof e->why, "its answer is longer than %d bytes", ANSWER_MAX);
-	if (*e->why) {
+	if (e->outdated) {
+		end_question(e);
+		renew(e);
+	} else if (*e->why) {
 		fail_asked(e, e->why);
 	} else if (f) {
 		take_answer(e, f);
-		e->asked = NULL;
-		timer_stop(e->all->loop, &e->deadline);
-		forget_answer(e);
-		if (e->outdated)
-			f->at = 0;
+		end_question(e);
 		tell(f, NULL);
 	}
-	renew(e);
 	ask_next(e);
 }
 
@@ -297,9 +301,7 @@ static void lost_request(struct request *r)
 		return;
 	}
 	f->again = true;
-	e->asked = NULL;
-	timer_stop(e->all->loop, &e->deadline);
-	forget_answer(e);
+	end_question(e);
 }
 
 static void too_late(struct timer *t)
@@ -307,6 +309,8 @@ static void too_late(struct timer *t)
 	struct entries *e = OWNER(t, struct entries, deadline);
 	struct net *net = e->all->net;
 
+	if (!e->server)
+		return;
 	if (e->asked)
 		e->asked->again = true;
 	server_close(e->server, "auth_query took too long");

@@ -353,6 +353,21 @@ def test_auth_query_is_asked_again_when_its_connection_breaks(asks, nodes, guest
     works(done[0], "guest")
 
 
+def test_a_reload_while_auth_query_runs(asks, nodes, guest):
+    p = asks(enable_pool_hba=True, hba=SCRAM_HBA,
+             auth_query="SELECT rolname, rolpassword FROM pg_authid, pg_sleep(1)"
+                        " WHERE rolname = $1")
+    done = []
+    t = threading.Thread(target=lambda: done.append(p.raw(user="guest", password=SECRET)))
+    t.start()
+    wait_until(lambda: nodes[0].su("SELECT count(*) FROM pg_stat_activity WHERE state = 'active'"
+                                   " AND application_name = 'pgpool auth_query'")[0][0], "query")
+    p.reload(auth_query="SELECT rolname, rolpassword FROM pg_authid WHERE rolname = $1")
+    t.join()
+    works(done[0], "guest")
+    works(p.raw(user="guest", password=SECRET), "guest")
+
+
 def test_a_startup_packet_that_postgresql_would_not_take(auth):
     p = auth()
     refused(p, ["08P01"], user="x" * 6000, database="")
