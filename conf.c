@@ -446,11 +446,19 @@ static void read_open_file(struct loader *l, int fd)
 	free(text);
 }
 
+/* A FIFO would hold a reload up until somebody writes into it. */
+static bool is_fifo(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
 /* Returns whether there is such a file. */
 static bool read_file(struct loader *l, const char *path)
 {
 	const char *file = l->report.file;
-	int line = l->report.line, at = l->report.column, fd = open(path, O_RDONLY | O_CLOEXEC);
+	int line = l->report.line, at = l->report.column, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return false;
@@ -459,10 +467,12 @@ static bool read_file(struct loader *l, const char *path)
 	l->depth++;
 	if (fd < 0)
 		tell(l, LEVEL_FATAL, "cannot open the file: %s", strerror(errno));
-	else {
+	else if (is_fifo(fd))
+		tell(l, LEVEL_FATAL, "cannot read the file: it is a FIFO");
+	else
 		read_open_file(l, fd);
+	if (fd >= 0)
 		close(fd);
-	}
 	l->depth--;
 	l->report.file = file;
 	l->report.line = line;

@@ -858,6 +858,10 @@ static void test_files(void)
 	conf_free(c);
 	say(!load(dir, NULL) && strstr(errors, "cannot read the file: Is a directory"),
 		"a directory");
+	snprintf(full, sizeof full, "%s/fifo", dir);
+	say(mkfifo(full, 0600) == 0 && !load(full, NULL) && strstr(errors, "it is a FIFO"),
+		"a FIFO that nobody writes into");
+	unlink(full);
 	snprintf(full, sizeof full, "%s/pgpool.conf/x", dir);
 	c = load(full, NULL);
 	say(c && nwarnings == 1, "a file in a file does not exist");
