@@ -110,6 +110,18 @@
 	W(LIFECHECK_HEARTBEAT, "heartbeat") \
 	W(LIFECHECK_EXTERNAL, "external")
 
+#define SSLMODE_WORDS(W, A, R) \
+	W(SSLMODE_AUTO, "auto") \
+	W(SSLMODE_DISABLE, "disable") \
+	R("allow") \
+	W(SSLMODE_PREFER, "prefer") \
+	W(SSLMODE_REQUIRE, "require") \
+	W(SSLMODE_VERIFY_CA, "verify-ca") \
+	W(SSLMODE_VERIFY_FULL, "verify-full")
+
+#define SSLNEGOTIATION_WORDS(W, A, R) \
+	W(SSL_POSTGRES, "postgres") W(SSL_DIRECT, "direct")
+
 #define CONF_ENUMS(E) \
 	E(clustering_mode, CLUSTERING_MODE_WORDS) \
 	E(dlbow, DLBOW_WORDS) \
@@ -121,7 +133,9 @@
 	E(relcache_target, RELCACHE_TARGET_WORDS) \
 	E(standby_delay, STANDBY_DELAY_WORDS) \
 	E(cache_method, CACHE_METHOD_WORDS) \
-	E(lifecheck_method, LIFECHECK_METHOD_WORDS)
+	E(lifecheck_method, LIFECHECK_METHOD_WORDS) \
+	E(sslmode, SSLMODE_WORDS) \
+	E(sslnegotiation, SSLNEGOTIATION_WORDS)
 
 #define CONF_WORD(constant, word) constant,
 #define CONF_ALIAS(constant, word)
@@ -536,6 +550,12 @@ struct conf_list {
 		0, 0, NONE, RELOAD, INDEXED, DETAIL, NO_DELAY) \
 	X(backend_data_directory, data_directory, BACKENDS, TEXT, "", \
 		0, 0, NONE, RELOAD, INDEXED, USELESS, NO_RECOVERY) \
+	X(backend_sslmode, sslmode, TLS, ENUM, "auto", 0, 0, sslmode, RELOAD, BARE, WORKS, \
+		"TLS towards the node, as libpq's sslmode.  auto: disable with ssl = off, else verify-ca " \
+		"where ssl_ca_cert or ssl_ca_cert_dir is set, else prefer.") \
+	X(backend_sslnegotiation, sslnegotiation, TLS, ENUM, "postgres", \
+		0, 0, sslnegotiation, RELOAD, BARE, WORKS, \
+		"direct: TLS begins at once, without asking the node first (PostgreSQL 17).") \
 	X(connect_timeout, connect_timeout, SESSIONS, INT, "10000", \
 		0, INT32_MAX, MS, RELOAD, BARE, WORKS, \
 		"Connecting to the node is given up after this time; 0 means no limit.") \
@@ -664,6 +684,12 @@ void conf_document(FILE *to);
 
 /* Walks all rows. */
 void conf_each(void (*fn)(void *ctx, const struct conf_row *row), void *ctx);
+
+/* What backend_sslmode comes to for the node: never SSLMODE_AUTO, and on a Unix socket disable. */
+enum sslmode conf_sslmode(const struct conf *c, const struct conf_node *n);
+
+/* Is there TLS on either side? */
+bool conf_needs_tls(const struct conf *c);
 
 /* Does any of the patterns match text? */
 bool conf_matches(const struct conf_list *patterns, const char *text);

@@ -427,7 +427,7 @@ static void test_names(void)
 			theirs |= !strcmp(pgpool_names[i], name);
 		ours += !theirs;
 	}
-	say(COUNT(pgpool_names) == 193 && ours == 6, "193 of Pgpool-II's, %d of ours", ours);
+	say(COUNT(pgpool_names) == 193 && ours == 8, "193 of Pgpool-II's, %d of ours", ours);
 	for (const struct conf_old *old = conf_old_names; old->name; old++) {
 		snprintf(name, sizeof name, "%.*s%s", (int)strcspn(old->name, "#"), old->name,
 			strchr(old->name, '#') ? "3" : "");
@@ -799,6 +799,56 @@ static void walk(void *ctx, const struct conf_row *row)
 				"%s: %s", row->name, w->word);
 			conf_free(c);
 		}
+}
+
+/* What a node's TLS comes to, or the complaint. */
+static void test_sslmode(void)
+{
+	static const struct {
+		const char *text;
+		int mode;                       /* of node 1; or -1, and then: */
+		const char *error;
+	} table[] = {
+		{ "", SSLMODE_DISABLE, NULL },
+		{ "ssl = on", SSLMODE_PREFER, NULL },
+		{ "ssl = on\nssl_ca_cert = 'ca.crt'", SSLMODE_VERIFY_CA, NULL },
+		{ "ssl = on\nssl_ca_cert_dir = 'ca'", SSLMODE_VERIFY_CA, NULL },
+		{ "ssl_ca_cert = 'ca.crt'", SSLMODE_DISABLE, NULL },
+		{ "backend_sslmode = Require", SSLMODE_REQUIRE, NULL },
+		{ "ssl = on\nbackend_sslmode = disable", SSLMODE_DISABLE, NULL },
+		{ "ssl = on\nbackend_sslmode = disable\nbackend_sslmode1 = auto", SSLMODE_PREFER, NULL },
+		{ "backend_sslmode0 = require", SSLMODE_DISABLE, NULL },
+		{ "backend_sslmode1 = verify-full\nssl_ca_cert = 'ca.crt'", SSLMODE_VERIFY_FULL, NULL },
+		{ "backend_hostname1 = '/tmp'\nbackend_sslmode1 = verify-full", SSLMODE_DISABLE, NULL },
+		{ "backend_sslmode1 = require\nbackend_sslnegotiation = direct", SSLMODE_REQUIRE, NULL },
+		{ "backend_sslmode1 = allow", -1, "unsupported value for parameter \"backend_sslmode1\"" },
+		{ "backend_sslmode1 = always", -1, "invalid value for parameter \"backend_sslmode1\"" },
+		{ "backend_sslmode1 = verify-full", -1, "\"backend_sslmode\" of node 1 is verify-full" },
+		{ "backend_sslmode = verify-ca", -1, "\"backend_sslmode\" of node 0 is verify-ca" },
+		{ "ssl = on\nbackend_sslnegotiation1 = direct", -1, "of node 1 is direct" },
+	};
+	char text[400];
+
+	for (size_t i = 0; i < COUNT(table); i++) {
+		snprintf(text, sizeof text, "backend_hostname0 = a\nbackend_port0 = 5432\n"
+			"backend_hostname1 = b\nbackend_port1 = 5432\n%s\n", table[i].text);
+		struct conf *c = load_text(text);
+
+		if (table[i].mode >= 0)
+			say(c && (int)conf_sslmode(c, &c->node[1]) == table[i].mode, "TLS to nodes: %s%s",
+				flat(table[i].text), errors);
+		else
+			say(!c && strstr(errors, table[i].error), "not %s: %s", flat(table[i].text),
+				flat(errors));
+		conf_free(c);
+	}
+	struct conf *c = load_text("backend_port0 = 5432\nbackend_hostname1 = b\n"
+		"backend_port1 = 5432\nbackend_sslmode = require\n");
+	say(c && conf_needs_tls(c), "TLS to a node alone needs a context");
+	conf_free(c);
+	c = load_text("backend_port0 = 5432\nbackend_sslmode = require\n");
+	say(c && !conf_needs_tls(c), "a Unix socket needs none");
+	conf_free(c);
 }
 
 static void test_units(void)
@@ -1269,6 +1319,7 @@ int main(int argc, char **argv)
 	test_units();
 	test_lists();
 	test_nodes();
+	test_sslmode();
 	conf_each(walk, &rows_walked);
 	say(rows_walked == (int)COUNT(rows), "%d rows", rows_walked);
 	test_files();
