@@ -36,6 +36,7 @@ struct clients {
 	struct net *net;
 	struct verifiers *verifiers;
 	const struct hba *hba;                  /* NULL: the file is missing or bad */
+	struct tls_context *tls;                /* NULL: there is no TLS */
 
 	struct client *first;                   /* all of them */
 	struct client **slot;                   /* by process id - 1; what cancel requests name */
