@@ -178,6 +178,15 @@ void client_peer(const struct client *c, char *host, size_t size, char *port, si
 
 /* --- login.c ------------------------------------------------------------- */
 
+/* Before the first bytes are received: a client may begin with TLS. */
+void login_begin(struct client *c);
+
+/* After each input until the startup packet: has it left for want of an application protocol? */
+bool login_declined(struct client *c);
+
+/* Why an encrypted connection came to nothing, for the log. */
+void login_tell_tls(struct client *c);
+
 /* Uses what it can of the bytes; the rest is kept. */
 void login_input(struct client *c, uint8_t *p, size_t n);
 void login_lent(struct client *c, struct server *s);
