@@ -2,6 +2,7 @@
 direct TLS, what is refused, large results both ways, many handshakes at once, the end."""
 
 import os
+import signal
 import socket
 import ssl
 import struct
@@ -514,11 +515,11 @@ def test_storm(busy):
             with pytest.raises(ssl.SSLWantReadError):
                 tls.do_handshake()
             hellos.append(outgoing.read())
-        os.kill(busy.pid, 19)                                   # SIGSTOP: they all wait at once
+        os.kill(busy.pid, signal.SIGSTOP)                       # so that all are there at once
         for o, hello in zip(others, hellos):
             o.send(hello)
         w.send(query("SELECT 'in between'"))
-        os.kill(busy.pid, 18)
+        os.kill(busy.pid, signal.SIGCONT)
         assert wire.value(w.reply()) == "in between"
         unanswered = 0
         for o in others:
@@ -650,7 +651,9 @@ def test_reload(proxy, certs):
         assert shown(p) != first
         assert wire.value(w.query("SELECT 1")) == "1"
         secure(late).login()
-        p.reload(ssl_cert=certs.path("app.key"))                # which is none
+        p.write(ssl_cert=certs.path("app.key"))                 # which is none
+        p.send_signal(signal.SIGHUP)
+        p.wait_log("the configuration was not reloaded")
         assert wire.value(w.query("SELECT 2")) == "2"
         assert wire.value(late.query("SELECT 3")) == "3"
         assert shown(p) != first
