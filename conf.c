@@ -618,6 +618,48 @@ static void complete_nodes(struct loader *l)
 		check_weights(l, find_primary(l));
 }
 
+static bool has_ca(const struct conf *c)
+{
+	return *c->ssl_ca_cert || *c->ssl_ca_cert_dir;
+}
+
+enum sslmode conf_sslmode(const struct conf *c, const struct conf_node *n)
+{
+	if (!*n->hostname || *n->hostname == '/')
+		return SSLMODE_DISABLE;         /* a Unix socket: as libpq */
+	if (n->sslmode != SSLMODE_AUTO)
+		return n->sslmode;
+	return !c->ssl ? SSLMODE_DISABLE : has_ca(c) ? SSLMODE_VERIFY_CA : SSLMODE_PREFER;
+}
+
+bool conf_needs_tls(const struct conf *c)
+{
+	bool needs = c->ssl;
+
+	for (int i = 0; i < c->nnodes; i++)
+		needs |= c->node[i].used && conf_sslmode(c, &c->node[i]) != SSLMODE_DISABLE;
+	return needs;
+}
+
+/* What was asked for and cannot be had must not become something weaker. */
+static void check_tls(struct loader *l)
+{
+	const struct conf *c = l->c;
+
+	for (int i = 0; i < c->nnodes && !l->report.nomem; i++) {
+		const struct conf_node *n = &c->node[i];
+		enum sslmode mode = n->used ? conf_sslmode(c, n) : SSLMODE_DISABLE;
+
+		if (mode >= SSLMODE_VERIFY_CA && !has_ca(c))
+			tell(l, LEVEL_FATAL, "\"backend_sslmode\" of node %d is verify-%s, but neither "
+				"\"ssl_ca_cert\" nor \"ssl_ca_cert_dir\" says whom to trust", i,
+				mode == SSLMODE_VERIFY_CA ? "ca" : "full");
+		if (mode == SSLMODE_PREFER && n->sslnegotiation == SSL_DIRECT)
+			tell(l, LEVEL_FATAL, "\"backend_sslnegotiation\" of node %d is direct, which "
+				"needs a \"backend_sslmode\" of require, verify-ca or verify-full", i);
+	}
+}
+
 /* What no single value tells. */
 static void check_whole(struct loader *l)
 {
@@ -667,6 +709,7 @@ struct conf *conf_load(const char *path, char *const *environ_, const struct con
 	if (!l.report.failed) {
 		complete_nodes(&l);
 		check_whole(&l);
+		check_tls(&l);
 	}
 	if (l.report.failed) {
 		conf_free(l.c);

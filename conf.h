@@ -110,6 +110,18 @@
 	W(LIFECHECK_HEARTBEAT, "heartbeat") \
 	W(LIFECHECK_EXTERNAL, "external")
 
+#define SSLMODE_WORDS(W, A, R) \
+	W(SSLMODE_AUTO, "auto") \
+	W(SSLMODE_DISABLE, "disable") \
+	R("allow") \
+	W(SSLMODE_PREFER, "prefer") \
+	W(SSLMODE_REQUIRE, "require") \
+	W(SSLMODE_VERIFY_CA, "verify-ca") \
+	W(SSLMODE_VERIFY_FULL, "verify-full")
+
+#define SSLNEGOTIATION_WORDS(W, A, R) \
+	W(SSL_POSTGRES, "postgres") W(SSL_DIRECT, "direct")
+
 #define CONF_ENUMS(E) \
 	E(clustering_mode, CLUSTERING_MODE_WORDS) \
 	E(dlbow, DLBOW_WORDS) \
@@ -121,7 +133,9 @@
 	E(relcache_target, RELCACHE_TARGET_WORDS) \
 	E(standby_delay, STANDBY_DELAY_WORDS) \
 	E(cache_method, CACHE_METHOD_WORDS) \
-	E(lifecheck_method, LIFECHECK_METHOD_WORDS)
+	E(lifecheck_method, LIFECHECK_METHOD_WORDS) \
+	E(sslmode, SSLMODE_WORDS) \
+	E(sslnegotiation, SSLNEGOTIATION_WORDS)
 
 #define CONF_WORD(constant, word) constant,
 #define CONF_ALIAS(constant, word)
@@ -203,7 +217,6 @@ struct conf_list {
 #define NO_PROCESSES "one process serves all clients"
 #define NO_RECOVERY "making and repairing standbys is left to what runs PostgreSQL"
 #define NO_REPLICATION "PostgreSQL replicates itself: use streaming_replication"
-#define NO_TLS "this version has no TLS"
 #define NO_TRACKING "this version does not watch what other sessions write"
 #define NO_WATCHDOG "Kubernetes restarts the proxy and routes clients to it"
 
@@ -282,18 +295,30 @@ struct conf_list {
 	X(auth_database, AUTHENTICATION, TEXT, "postgres", 0, 0, NONE, RELOAD, WORKS, \
 		"Database in which auth_user asks.") \
 	\
-	X(ssl, TLS, BOOL, "off", 0, 0, NONE, START, LATER, \
-		"this version has no TLS: clients that require it cannot connect") \
-	X(ssl_cert, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
-	X(ssl_key, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
-	X(ssl_ca_cert, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
-	X(ssl_ca_cert_dir, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
-	X(ssl_crl_file, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
-	X(ssl_ciphers, TLS, TEXT, "HIGH:MEDIUM:+3DES:!aNULL", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
-	X(ssl_prefer_server_ciphers, TLS, BOOL, "off", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
-	X(ssl_ecdh_curve, TLS, TEXT, "prime256v1", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
-	X(ssl_dh_params_file, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
-	X(ssl_passphrase_command, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
+	X(ssl, TLS, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
+		"Offer TLS to clients, and ask the nodes for it as backend_sslmode says.") \
+	X(ssl_cert, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
+		"File of our certificate and those of its issuers, PEM: shown to clients, and to nodes " \
+		"that ask for one.  Without it and ssl_key one is made at start, for clients only.") \
+	X(ssl_key, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
+		"File of its private key, PEM: ECDSA (P-256 is fastest) or RSA of 2048 to 4096 bits.") \
+	X(ssl_ca_cert, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
+		"File of certificates, PEM, that those of nodes must come from, and those of clients, " \
+		"who are asked for one then.") \
+	X(ssl_ca_cert_dir, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
+		"Directory of such files.") \
+	X(ssl_crl_file, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
+		"File of lists of revoked certificates, PEM: one for each issuer.") \
+	X(ssl_ciphers, TLS, TEXT, "HIGH:MEDIUM:+3DES:!aNULL", 0, 0, NONE, RELOAD, WORKS, \
+		"OpenSSL's cipher string; there are ECDHE with AES-GCM or ChaCha20-Poly1305.") \
+	X(ssl_prefer_server_ciphers, TLS, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
+		"Take the first cipher of ssl_ciphers that the client has, not the client's first.") \
+	X(ssl_ecdh_curve, TLS, TEXT, "X25519:prime256v1", 0, 0, NONE, RELOAD, WORKS, \
+		"Curves of key exchange, out of X25519 and prime256v1.") \
+	X(ssl_dh_params_file, TLS, TEXT, "", 0, 0, NONE, RELOAD, USELESS, \
+		"key exchange is ECDHE, never DHE") \
+	X(ssl_passphrase_command, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
+		"Shell command that prints the passphrase of ssl_key; %p is replaced by a prompt.") \
 	\
 	X(load_balance_mode, BALANCING, BOOL, "on", 0, 0, NONE, START, WORKS, \
 		"Send reads to the nodes by weight; off sends everything to the primary.") \
@@ -536,6 +561,12 @@ struct conf_list {
 		0, 0, NONE, RELOAD, INDEXED, DETAIL, NO_DELAY) \
 	X(backend_data_directory, data_directory, BACKENDS, TEXT, "", \
 		0, 0, NONE, RELOAD, INDEXED, USELESS, NO_RECOVERY) \
+	X(backend_sslmode, sslmode, TLS, ENUM, "auto", 0, 0, sslmode, RELOAD, BARE, WORKS, \
+		"TLS towards the node, as libpq's sslmode.  auto: disable with ssl = off, else verify-ca " \
+		"where ssl_ca_cert or ssl_ca_cert_dir is set, else prefer.") \
+	X(backend_sslnegotiation, sslnegotiation, TLS, ENUM, "postgres", \
+		0, 0, sslnegotiation, RELOAD, BARE, WORKS, \
+		"direct: TLS begins at once, without asking the node first (PostgreSQL 17).") \
 	X(connect_timeout, connect_timeout, SESSIONS, INT, "10000", \
 		0, INT32_MAX, MS, RELOAD, BARE, WORKS, \
 		"Connecting to the node is given up after this time; 0 means no limit.") \
@@ -668,6 +699,12 @@ void conf_document(FILE *to);
 
 /* Walks all rows. */
 void conf_each(void (*fn)(void *ctx, const struct conf_row *row), void *ctx);
+
+/* What backend_sslmode comes to for the node: never SSLMODE_AUTO, and on a Unix socket disable. */
+enum sslmode conf_sslmode(const struct conf *c, const struct conf_node *n);
+
+/* Is there TLS on either side? */
+bool conf_needs_tls(const struct conf *c);
 
 /* Does any of the patterns match text? */
 bool conf_matches(const struct conf_list *patterns, const char *text);

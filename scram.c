@@ -13,10 +13,15 @@ struct slice {
 	size_t len;
 };
 
+/* Whose channel it is: the client is not to be believed, or somebody is in between. */
+static const char downgraded[] = "SCRAM channel binding negotiation error: the client supports channel"
+	" binding but thinks that the server does not";
+static const char unbound[] = "SCRAM channel binding check failed";
+
 static int fail(const char **why, const char *text)
 {
 	*why = text;
-	return -1;
+	return text == downgraded || text == unbound ? -3 : -1;
 }
 
 bool scram_equal(const void *a, const void *b, size_t len)
@@ -384,13 +389,13 @@ static const char *read_gs2(struct slice *m, char *flag, bool offered, bool plus
 	if (*flag != 'n' && *flag != 'y' && *flag != 'p')
 		return "malformed SCRAM message: no channel binding flag";
 	if (*flag == 'p' && !plus)
-		return "channel binding data with a mechanism that has none";
+		return "malformed SCRAM message: SCRAM-SHA-256 with channel binding data";
 	if (*flag != 'p' && plus)
-		return "SCRAM-SHA-256-PLUS without channel binding data";
+		return "malformed SCRAM message: SCRAM-SHA-256-PLUS without channel binding data";
 	if (*flag == 'y' && offered)
-		return "the client supports channel binding but thinks the server does not";
+		return downgraded;
 	if (*flag == 'p' && (m->len < len || memcmp(m->at, type, len)))
-		return "unsupported channel binding type";
+		return "unsupported SCRAM channel-binding type";
 	skip(m, len);
 
 	if (m->len > 1 && m->at[0] == ',' && m->at[1] == 'a')
@@ -426,13 +431,13 @@ int scram_server_first(struct scram_server *s, char *out, size_t size, const cha
 {
 	struct slice m = { in, len }, theirs;
 	char flag, ours[SCRAM_NONCE / 3 * 4 + 1], salt[(SCRAM_SALT_MAX + 2) / 3 * 4 + 1];
+	const char *fault = arrival(&s->step, SCRAM_NEW, in, len);
 
-	if ((*why = arrival(&s->step, SCRAM_NEW, in, len)))
-		return -1;
-	if (cb_len > SCRAM_BINDING_MAX || (plus && !cb))
-		return fail(why, "channel binding is not available");
-	if ((*why = read_gs2(&m, &flag, cb != NULL, plus)) || (*why = read_first_bare(m, &theirs)))
-		return -1;
+	if (!fault && (cb_len > SCRAM_BINDING_MAX || (plus && !cb)))
+		fault = "channel binding is not available";
+	if (fault || (fault = read_gs2(&m, &flag, cb != NULL, plus))
+	    || (fault = read_first_bare(m, &theirs)))
+		return fail(why, fault);
 
 	base64_encode(ours, nonce, SCRAM_NONCE);
 	base64_encode(salt, v->salt, v->salt_len);
@@ -463,7 +468,8 @@ static const char *read_final(const struct scram_server *s, struct slice m,
 	if (attribute(&m, &value) != 'c')
 		return "malformed SCRAM message: no channel binding";
 	if (value.len != strlen(s->binding) || memcmp(value.at, s->binding, value.len))
-		return "SCRAM channel binding check failed";
+		return s->binding[4] ? unbound  /* more than the header alone */
+			: "unexpected SCRAM channel-binding attribute in client-final-message";
 	if (attribute(&m, &value) != 'r')
 		return "malformed SCRAM message: no nonce";
 	if (value.len != s->nonce_len || memcmp(value.at, s->auth.at + s->nonce_at, value.len))
@@ -498,15 +504,14 @@ int scram_server_final(struct scram_server *s, char *out, size_t size, const cha
 	const struct scram_verifier *v, uint8_t client_key[static SCRAM_KEY], const char **why)
 {
 	uint8_t proof[SCRAM_KEY], signature[SCRAM_KEY];
+	const char *fault = arrival(&s->step, SCRAM_FIRST, in, len);
 	size_t before;
 
 	memset(client_key, 0, SCRAM_KEY);
-	if ((*why = arrival(&s->step, SCRAM_FIRST, in, len)))
-		return -1;
-	if (size < 2 + base64_len(SCRAM_KEY) + 1)
-		return fail(why, "SCRAM message does not fit");
-	if ((*why = read_final(s, (struct slice){ in, len }, proof, &before)))
-		return -1;
+	if (!fault && size < 2 + base64_len(SCRAM_KEY) + 1)
+		fault = "SCRAM message does not fit";
+	if (fault || (fault = read_final(s, (struct slice){ in, len }, proof, &before)))
+		return fail(why, fault);
 	if (!text_add(&s->auth, ",", 1) || !text_add(&s->auth, in, before))
 		return fail(why, "SCRAM message is too long");
 	if (!prove(s, v, proof, client_key)) {

@@ -101,14 +101,14 @@ struct scram_server {
  * SCRAM-SHA-256-PLUS.  cb: the tls-server-end-point data of this connection; NULL when PLUS was
  * not offered.  A flag of 'y' is refused when PLUS was offered (somebody hid it), 'p' is taken
  * with PLUS only and must name tls-server-end-point.
- * Returns the length written to out, or -1. */
+ * Returns the length written to out, -1 for a malformed message or -3 for that flag of 'y'. */
 int scram_server_first(struct scram_server *s, char *out, size_t size, const char *in, size_t len,
 	const struct scram_verifier *v, const uint8_t nonce[static SCRAM_NONCE],
 	const uint8_t *cb, size_t cb_len, bool plus, const char **why);
 
 /* client-final-message in, server-final-message out; the same verifier as before.  Returns the
- * length written, -1 for a malformed message (or wrong nonce, or wrong channel binding), -2 for a
- * wrong proof.  On success client_key is the ClientKey, which together with v->server_key makes
+ * length written, -1 for a malformed message (or wrong nonce), -2 for a wrong proof, -3 for another
+ * channel than ours: somebody is in between.  On success client_key is the ClientKey, which together with v->server_key makes
  * the scram_keys for any backend whose verifier has the same salt and iterations (pass-through);
  * otherwise it is all zero. */
 int scram_server_final(struct scram_server *s, char *out, size_t size, const char *in, size_t len,

@@ -284,7 +284,6 @@ static void test_keys(void)
 		{ "health_check_period_x = 1", "", "unknown parameter \"health_check_period_x\"" },
 		{ "port = 7000 use_watchdog = on", "",
 			"pgpool.conf:1:13: parameter \"use_watchdog\" has no effect here: " },
-		{ "ssl = on", "", "\"ssl\" has no effect here: this version has no TLS: clients" },
 		{ "wd_port = 9000", "", "parameter \"wd_port\" has no effect here: Kubernetes" },
 		{ "failover_command = '/f'", "", "\"failover_command\" has no effect here: " },
 		{ "heartbeat_destination0 = 'x'", "", "\"heartbeat_destination0\" has no effect" },
@@ -427,7 +426,7 @@ static void test_names(void)
 			theirs |= !strcmp(pgpool_names[i], name);
 		ours += !theirs;
 	}
-	say(COUNT(pgpool_names) == 193 && ours == 6, "193 of Pgpool-II's, %d of ours", ours);
+	say(COUNT(pgpool_names) == 193 && ours == 8, "193 of Pgpool-II's, %d of ours", ours);
 	for (const struct conf_old *old = conf_old_names; old->name; old++) {
 		snprintf(name, sizeof name, "%.*s%s", (int)strcspn(old->name, "#"), old->name,
 			strchr(old->name, '#') ? "3" : "");
@@ -801,6 +800,56 @@ static void walk(void *ctx, const struct conf_row *row)
 		}
 }
 
+/* What a node's TLS comes to, or the complaint. */
+static void test_sslmode(void)
+{
+	static const struct {
+		const char *text;
+		int mode;                       /* of node 1; or -1, and then: */
+		const char *error;
+	} table[] = {
+		{ "", SSLMODE_DISABLE, NULL },
+		{ "ssl = on", SSLMODE_PREFER, NULL },
+		{ "ssl = on\nssl_ca_cert = 'ca.crt'", SSLMODE_VERIFY_CA, NULL },
+		{ "ssl = on\nssl_ca_cert_dir = 'ca'", SSLMODE_VERIFY_CA, NULL },
+		{ "ssl_ca_cert = 'ca.crt'", SSLMODE_DISABLE, NULL },
+		{ "backend_sslmode = Require", SSLMODE_REQUIRE, NULL },
+		{ "ssl = on\nbackend_sslmode = disable", SSLMODE_DISABLE, NULL },
+		{ "ssl = on\nbackend_sslmode = disable\nbackend_sslmode1 = auto", SSLMODE_PREFER, NULL },
+		{ "backend_sslmode0 = require", SSLMODE_DISABLE, NULL },
+		{ "backend_sslmode1 = verify-full\nssl_ca_cert = 'ca.crt'", SSLMODE_VERIFY_FULL, NULL },
+		{ "backend_hostname1 = '/tmp'\nbackend_sslmode1 = verify-full", SSLMODE_DISABLE, NULL },
+		{ "backend_sslmode1 = require\nbackend_sslnegotiation = direct", SSLMODE_REQUIRE, NULL },
+		{ "backend_sslmode1 = allow", -1, "unsupported value for parameter \"backend_sslmode1\"" },
+		{ "backend_sslmode1 = always", -1, "invalid value for parameter \"backend_sslmode1\"" },
+		{ "backend_sslmode1 = verify-full", -1, "\"backend_sslmode\" of node 1 is verify-full" },
+		{ "backend_sslmode = verify-ca", -1, "\"backend_sslmode\" of node 0 is verify-ca" },
+		{ "ssl = on\nbackend_sslnegotiation1 = direct", -1, "of node 1 is direct" },
+	};
+	char text[400];
+
+	for (size_t i = 0; i < COUNT(table); i++) {
+		snprintf(text, sizeof text, "backend_hostname0 = a\nbackend_port0 = 5432\n"
+			"backend_hostname1 = b\nbackend_port1 = 5432\n%s\n", table[i].text);
+		struct conf *c = load_text(text);
+
+		if (table[i].mode >= 0)
+			say(c && (int)conf_sslmode(c, &c->node[1]) == table[i].mode, "TLS to nodes: %s%s",
+				flat(table[i].text), errors);
+		else
+			say(!c && strstr(errors, table[i].error), "not %s: %s", flat(table[i].text),
+				flat(errors));
+		conf_free(c);
+	}
+	struct conf *c = load_text("backend_port0 = 5432\nbackend_hostname1 = b\n"
+		"backend_port1 = 5432\nbackend_sslmode = require\n");
+	say(c && conf_needs_tls(c), "TLS to a node alone needs a context");
+	conf_free(c);
+	c = load_text("backend_port0 = 5432\nbackend_sslmode = require\n");
+	say(c && !conf_needs_tls(c), "a Unix socket needs none");
+	conf_free(c);
+}
+
 static void test_units(void)
 {
 	static const struct { const char *unit, *text; long long want; } cases[] = {
@@ -1041,12 +1090,12 @@ static void test_environment(void)
 static void test_reload(void)
 {
 	struct conf *old = load_text("port = 7000\nlisten_addresses = 'a,b'\npool_passwd = 'one'\n"
-		"ssl = on\n"
+		"load_balance_mode = off\n"
 		"log_statement = on\nwrite_function_list = 'f,g'\nbackend_port0 = 5432\n"
 		"backend_weight0 = 1\n"
 		"sr_check_password = 'one'\nunix_socket_group = 'g'\n");
 	struct conf *fresh = load_text("port = 7001\nlisten_addresses = 'c'\npool_passwd = 'two'\n"
-		"ssl = on\n"
+		"load_balance_mode = off\n"
 		"write_function_list = 'g,h'\nbackend_port0 = 5432\nbackend_weight0 = 3\n"
 		"sr_check_password = 'two'\nunix_socket_group = 'g'\n");
 
@@ -1067,7 +1116,7 @@ static void test_reload(void)
 	say(!strstr(warnings, "two") && !strstr(warnings, "one"), "no secret is");
 	say(fresh->port == 7000 && fresh->listen_addresses.n == 2 && !strcmp(fresh->pool_passwd,
 		"one")
-		&& fresh->ssl, "START values stay");
+		&& !fresh->load_balance_mode, "START values stay");
 	say(!fresh->log_statement && fresh->node[0].weight == 3 && !strcmp(fresh->sr_check_password,
 		"two"),
 		"the others are new");
@@ -1079,7 +1128,7 @@ static void test_reload(void)
 		"pointers to START values stay good");
 
 	struct conf *third = load_text("port = 7000\nlisten_addresses = 'a,b'\n"
-		"pool_passwd = 'one'\nssl = on\n"
+		"pool_passwd = 'one'\nload_balance_mode = off\n"
 		"unix_socket_group = 'g'\n");
 
 	nwarnings = 0;
@@ -1274,6 +1323,7 @@ int main(int argc, char **argv)
 	test_units();
 	test_lists();
 	test_nodes();
+	test_sslmode();
 	conf_each(walk, &rows_walked);
 	say(rows_walked == (int)COUNT(rows), "%d rows", rows_walked);
 	test_files();

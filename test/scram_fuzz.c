@@ -8,25 +8,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const uint8_t nonce[SCRAM_NONCE], cb[32];
 
-static void final_of_server(char *out, const char *in, size_t len, const struct scram_verifier *v)
+static void final_of_server(char *out, const char *in, size_t len, const struct scram_verifier *v,
+	bool plus)
 {
-	static const char first[] = "n,,n=,r=abc";
+	const char *first = plus ? "p=tls-server-end-point,,n=,r=abc" : "n,,n=,r=abc";
 	struct scram_server s = { 0 };
 	uint8_t key[SCRAM_KEY];
 	const char *why;
 
-	scram_server_first(&s, out, SCRAM_OUT_MAX, first, sizeof first - 1, v, nonce, NULL, 0, false,
-		&why);
+	scram_server_first(&s, out, SCRAM_OUT_MAX, first, strlen(first), v, nonce, plus ? cb : NULL,
+		plus ? sizeof cb : 0, plus, &why);
 	scram_server_final(&s, out, SCRAM_OUT_MAX, in, len, v, key, &why);
 }
 
-static void both_of_client(char *out, const char *in, size_t len)
+static void both_of_client(char *out, const char *in, size_t len, bool plus)
 {
 	struct scram_client c = { 0 };
 	struct scram_keys k = { .client_key = "c", .server_key = "s" };
 	const char *why;
 
-	scram_client_first(&c, out, SCRAM_OUT_MAX, nonce, NULL, 0, false);
+	scram_client_first(&c, out, SCRAM_OUT_MAX, nonce, plus ? cb : NULL, plus ? sizeof cb : 0, plus);
 	if (scram_client_challenge(&c, in, len, &why) == 0)
 		scram_client_final(&c, out, SCRAM_OUT_MAX, &k);
 	c.step = SCRAM_FINAL;
@@ -46,8 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	switch (*data % 5) {
 	case 0: scram_server_first(&s, out, sizeof out, in, size, &v, nonce, *data & 64 ? cb : NULL,
 			*data & 64 ? 32 : 0, *data & 128, &why); break;
-	case 1: final_of_server(out, in, size, &v); break;
-	case 2: both_of_client(out, in, size); break;
+	case 1: final_of_server(out, in, size, &v, *data & 128); break;
+	case 2: both_of_client(out, in, size, *data & 128); break;
 	case 3: scram_verifier_parse(&v, text); break;
 	case 4: scram_saslprep(prepared, sizeof prepared, text); break;
 	}
