@@ -82,7 +82,7 @@ build/%_fuzz: test/%_fuzz.c $(wildcard *.c *.h) | build
 # What stands below the engine is linked: its statics have each other's names.
 TLS     = base64 der pbes2 tls_cert tls_crl tls_key tls_pass tls_peer tls_pem tls_self tls_suite x509
 
-build/tls_test build/tls_fuzz: $(TLS:%=build/debug/%.o)
+build/tls_test build/tls_fuzz build/tls_cert_test build/tls_peer_test: $(TLS:%=build/debug/%.o)
 build/conn_test: $(TLS:%=build/debug/%.o) build/debug/tls.o build/debug/tls_engine.o
 
 unit: $(TESTS)
