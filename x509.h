@@ -1,0 +1,71 @@
+/* x509.h - a certificate, as it lies in its DER.
+ *
+ * Read for what bearssl's engine does not tell: dates, numbers, names and keys.  Nothing is
+ * verified here but what x509_is_signed() is asked for.  All ranges point into the caller's bytes.
+ */
+#ifndef X509_H
+#define X509_H
+
+#include "der.h"
+
+#include <bearssl_x509.h>
+
+/* How something was signed; zero is unknown or unsupported. */
+struct x509_signing {
+	int key_type;                   /* BR_KEYTYPE_ */
+	int hash;                       /* br_sha256_ID, ...; md5 and SHA-1 as well */
+};
+
+struct x509 {
+	struct bytes whole;
+	struct bytes serial;            /* without leading zeros */
+	struct bytes issuer, subject;   /* names with tag and length */
+	int64_t begins, ends;           /* seconds since 1970 */
+	br_x509_pkey key;               /* key_type 0: one that bearssl cannot use */
+	const char *key_name;           /* "RSA", "P-256", "Ed25519", ... */
+	unsigned key_bits;              /* of RSA and curves */
+	struct x509_signing signing;
+	bool is_ca;                     /* as OpenSSL sees it */
+	bool has_alt_names;
+	struct bytes alt_names;         /* the GeneralNames themselves */
+};
+
+/* NULL, or why it cannot be read. */
+const char *x509_read(struct x509 *c, struct bytes der);
+
+bool x509_is_self_issued(const struct x509 *c);
+
+/* An AlgorithmIdentifier of signatures. */
+struct x509_signing x509_signing(struct der *d);
+
+/* Does this key's signature belong to the text?  False for hashes below SHA-256. */
+bool x509_is_signed(struct bytes text, struct x509_signing how, struct bytes signature,
+	const br_x509_pkey *key);
+
+/* An AlgorithmIdentifier of keys, and the name of what it says: key_type 0 for what bearssl
+ * cannot use.  curve is a BR_EC_ number. */
+struct x509_algorithm {
+	int key_type, curve;
+	const char *name;
+	unsigned bits;                  /* of a curve */
+};
+struct x509_algorithm x509_algorithm(struct der *d);
+
+/* The OID of a curve. */
+struct x509_algorithm x509_curve(struct bytes oid);
+
+/* The hash that a signature of this number is made with; 0: its length is 0. */
+size_t x509_hash(int id, struct bytes text, uint8_t out[static 64]);
+
+/* tls-server-end-point (RFC 5929), or 0 when its signature has no hash of its own. */
+size_t x509_end_point(const struct x509 *c, uint8_t out[static 64]);
+
+/* The first common name, as a string of at most size - 1 bytes; false: there is none, it has a NUL
+ * in it or is too long. */
+bool x509_common_name(const struct x509 *c, char *out, size_t size);
+
+/* Is the certificate's name this address?  As libpq sees it: one of iPAddress, else, without any,
+ * a dNSName with this very text, else, without alternative names, the common name. */
+bool x509_has_address(const struct x509 *c, const char *address);
+
+#endif
