@@ -67,7 +67,10 @@ int64_t der_time(struct der *d);
 
 bool bytes_are(struct bytes a, struct bytes b);
 
+/* The length in bits of a number without leading zeros, at least one byte. */
+unsigned bytes_bits(struct bytes number);
+
 /* An object identifier's contents against those in a literal. */
-#define BYTES(literal) ((struct bytes){ (const uint8_t *)(literal), sizeof(literal) - 1 })
+#define BYTES(literal) (struct bytes){ (const uint8_t *)(literal), sizeof(literal) - 1 }
 
 #endif

@@ -10,14 +10,13 @@
 #define TLS_CERT_H
 
 #include "tls.h"
+#include "tls_suite.h"
 #include "x509.h"
 
 #include <bearssl_ssl.h>
 
 struct tls_crl;
 struct tls_engine;
-
-enum { TLS_SUITES = 6 };
 
 struct tls_context {
 	unsigned holders;

@@ -51,8 +51,8 @@ struct x509_algorithm {
 };
 struct x509_algorithm x509_algorithm(struct der *d);
 
-/* The OID of a curve. */
-struct x509_algorithm x509_curve(struct bytes oid);
+/* The parameters of an elliptic curve, which must be its name. */
+struct x509_algorithm x509_curve(struct der *d);
 
 /* The hash that a signature of this number is made with; 0: its length is 0. */
 size_t x509_hash(int id, struct bytes text, uint8_t out[static 64]);
