@@ -23,8 +23,8 @@ OBJECTS = $(SOURCES:%.c=build/%.o)
 
 # What runs at start and at a reload is built for size.
 COLD    = command conf conf_doc conf_scan conf_value der hba image log_file passwd passwd_key pbes2 \
-          pgpool pidfile setup tls_cert tls_crl tls_key tls_pass tls_peer tls_pem tls_self \
-          tls_suite tools x509
+          pgpool pidfile setup tls_cert tls_crl tls_engine tls_key tls_pass tls_peer tls_pem \
+          tls_self tls_suite tools x509
 
 # BearSSL: Debian keeps its archive per architecture, Alpine in /usr/lib.  Debian's was compiled for
 # glibc's checked string functions; musl has the plain ones, which take the same arguments bar the
@@ -72,10 +72,16 @@ TESTS   = $(patsubst test/%.c,build/%,$(wildcard test/*_test.c))
 FUZZERS = $(patsubst test/%.c,build/%,$(wildcard test/*_fuzz.c))
 
 build/%_test: test/%_test.c test/t.h $(wildcard *.c *.h) | build
-	gcc $(STD) $(INCLUDE) $(WARN) $(SAN) -o $@ $< -lbearssl -lpthread
+	gcc $(STD) $(INCLUDE) $(WARN) $(SAN) -o $@ $< $(filter %.o,$^) -lbearssl -lpthread
 
 build/%_fuzz: test/%_fuzz.c $(wildcard *.c *.h) | build
-	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $< -lbearssl
+	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $< $(filter %.o,$^) -lbearssl
+
+# What stands below the engine is linked: its statics have each other's names.
+TLS     = base64 der pbes2 tls_cert tls_crl tls_key tls_pass tls_peer tls_pem tls_self tls_suite x509
+
+build/tls_test build/tls_fuzz: $(TLS:%=build/debug/%.o)
+build/conn_test: $(TLS:%=build/debug/%.o) build/debug/tls.o build/debug/tls_engine.o
 
 unit: $(TESTS)
 	@set -e; for t in $(TESTS); do $$t >$$t.tap || { grep '^not ok' $$t.tap; exit 1; }; \

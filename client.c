@@ -149,7 +149,7 @@ static void finish(struct client *c)
 		return;
 	}
 	/* A socket closed with bytes unread is reset, and the client may never see its error. */
-	shutdown(c->conn.watch.fd, SHUT_WR);
+	conn_shut(c->all->net, &c->conn);
 	for (int i = 0; i < 64 && recv(c->conn.watch.fd, rest, sizeof rest, MSG_DONTWAIT) > 0; i++)
 		;
 	bury(c);
@@ -271,6 +271,8 @@ static void no_more(struct client *c, int error)
 {
 	bool asked = c->phase == AT_READY ? c->inflight || conn_kept(&c->conn) : c->phase == AT_LOGIN;
 
+	if (c->conn.tls)
+		login_tell_tls(c);
 	if (error || !asked || c->ended) {
 		client_leave(c);
 		return;
@@ -308,12 +310,16 @@ static void readable(struct watch *w, short revents)
 		loop_defer(c->all->loop, &c->task);
 		return;
 	}
+	if (c->phase == AT_HELLO)
+		login_begin(c);
 	long n = conn_fill(net, &c->conn, &p);
-	if (n > 0) {
+	if (n < 0) {
+		no_more(c, errno);
+	} else if (c->phase == AT_HELLO && login_declined(c)) {
+		client_leave(c);
+	} else if (n > 0) {
 		c->active = loop_now(c->all->loop);
 		use_input(c, p, (size_t)n);
-	} else if (n < 0) {
-		no_more(c, errno);
 	}
 	net_flush(net);
 }

@@ -36,6 +36,7 @@ struct clients {
 	struct net *net;
 	struct verifiers *verifiers;
 	const struct hba *hba;                  /* NULL: the file is missing or bad */
+	struct tls_context *tls;                /* NULL: there is no TLS */
 
 	struct client *first;                   /* all of them */
 	struct client **slot;                   /* by process id - 1; what cancel requests name */
@@ -176,6 +177,15 @@ void client_resume(struct client *c);
 void client_peer(const struct client *c, char *host, size_t size, char *port, size_t port_size);
 
 /* --- login.c ------------------------------------------------------------- */
+
+/* Before the first bytes are received: a client may begin with TLS. */
+void login_begin(struct client *c);
+
+/* After each input until the startup packet: has it left for want of an application protocol? */
+bool login_declined(struct client *c);
+
+/* Why an encrypted connection came to nothing, for the log. */
+void login_tell_tls(struct client *c);
 
 /* Uses what it can of the bytes; the rest is kept. */
 void login_input(struct client *c, uint8_t *p, size_t n);

@@ -217,7 +217,6 @@ struct conf_list {
 #define NO_PROCESSES "one process serves all clients"
 #define NO_RECOVERY "making and repairing standbys is left to what runs PostgreSQL"
 #define NO_REPLICATION "PostgreSQL replicates itself: use streaming_replication"
-#define NO_TLS "this version has no TLS"
 #define NO_TRACKING "this version does not watch what other sessions write"
 #define NO_WATCHDOG "Kubernetes restarts the proxy and routes clients to it"
 
@@ -296,18 +295,30 @@ struct conf_list {
 	X(auth_database, AUTHENTICATION, TEXT, "postgres", 0, 0, NONE, RELOAD, WORKS, \
 		"Database in which auth_user asks.") \
 	\
-	X(ssl, TLS, BOOL, "off", 0, 0, NONE, START, LATER, \
-		"this version has no TLS: clients that require it cannot connect") \
-	X(ssl_cert, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
-	X(ssl_key, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
-	X(ssl_ca_cert, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
-	X(ssl_ca_cert_dir, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
-	X(ssl_crl_file, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
-	X(ssl_ciphers, TLS, TEXT, "HIGH:MEDIUM:+3DES:!aNULL", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
-	X(ssl_prefer_server_ciphers, TLS, BOOL, "off", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
-	X(ssl_ecdh_curve, TLS, TEXT, "prime256v1", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
-	X(ssl_dh_params_file, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
-	X(ssl_passphrase_command, TLS, TEXT, "", 0, 0, NONE, RELOAD, DETAIL, NO_TLS) \
+	X(ssl, TLS, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
+		"Offer TLS to clients, and ask the nodes for it as backend_sslmode says.") \
+	X(ssl_cert, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
+		"File of our certificate and those of its issuers, PEM: shown to clients, and to nodes " \
+		"that ask for one.  Without it and ssl_key one is made at start, for clients only.") \
+	X(ssl_key, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
+		"File of its private key, PEM: ECDSA (P-256 is fastest) or RSA of 2048 to 4096 bits.") \
+	X(ssl_ca_cert, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
+		"File of certificates, PEM, that those of nodes must come from, and those of clients, " \
+		"who are asked for one then.") \
+	X(ssl_ca_cert_dir, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
+		"Directory of such files.") \
+	X(ssl_crl_file, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
+		"File of lists of revoked certificates, PEM: one for each issuer.") \
+	X(ssl_ciphers, TLS, TEXT, "HIGH:MEDIUM:+3DES:!aNULL", 0, 0, NONE, RELOAD, WORKS, \
+		"OpenSSL's cipher string; there are ECDHE with AES-GCM or ChaCha20-Poly1305.") \
+	X(ssl_prefer_server_ciphers, TLS, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
+		"Take the first cipher of ssl_ciphers that the client has, not the client's first.") \
+	X(ssl_ecdh_curve, TLS, TEXT, "X25519:prime256v1", 0, 0, NONE, RELOAD, WORKS, \
+		"Curves of key exchange, out of X25519 and prime256v1.") \
+	X(ssl_dh_params_file, TLS, TEXT, "", 0, 0, NONE, RELOAD, USELESS, \
+		"key exchange is ECDHE, never DHE") \
+	X(ssl_passphrase_command, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
+		"Shell command that prints the passphrase of ssl_key; %p is replaced by a prompt.") \
 	\
 	X(load_balance_mode, BALANCING, BOOL, "on", 0, 0, NONE, START, WORKS, \
 		"Send reads to the nodes by weight; off sends everything to the primary.") \

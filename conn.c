@@ -1,6 +1,7 @@
 #include "conn.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -25,9 +26,17 @@ struct net {
 	size_t built;
 	unsigned nsegments;
 	struct segment segments[SEGMENTS];
+	unsigned steps;                         /* of handshakes, in this turn of the loop */
+	struct task turn;                       /* its end */
 	uint8_t build[NET_BUILD];
-	uint8_t scratch[NET_KEEP + NET_RECV];
+	uint8_t sealed[NET_SEALED];             /* records on their way out */
+	uint8_t scratch[NET_KEEP + NET_RECV + TLS_HELD];
 };
+
+static void turned(struct task *t)
+{
+	((struct net *)((char *)t - offsetof(struct net, turn)))->steps = 0;
+}
 
 struct net *net_new(struct loop *l)
 {
@@ -38,6 +47,8 @@ struct net *net_new(struct loop *l)
 	n->loop = l;
 	n->nsegments = 0;
 	n->built = 0;
+	n->steps = 0;
+	n->turn = (struct task){ .run = turned };
 	return n;
 }
 
@@ -83,6 +94,8 @@ static void kept_free(struct kept **kp)
 	*kp = NULL;
 }
 
+static void transmit(struct net *n, struct conn *c, struct iovec *v, int count);
+
 int conn_open(struct net *n, struct conn *c, int fd, short events,
               void (*ready)(struct watch *, short))
 {
@@ -93,15 +106,35 @@ int conn_open(struct net *n, struct conn *c, int fd, short events,
 	return -1;
 }
 
+static void say_bye(struct net *n, struct conn *c)
+{
+	size_t len = tls_bye(c->tls, n->sealed, sizeof n->sealed);
+
+	if (len)
+		transmit(n, c, &(struct iovec){ n->sealed, len }, 1);
+}
+
 void conn_close(struct net *n, struct conn *c)
 {
 	if (!conn_is_open(c))
 		return;
 	net_flush(n);
+	if (c->tls)
+		say_bye(n, c);
+	tls_free(c->tls);
+	c->tls = NULL;
 	watch_stop(n->loop, &c->watch);
 	close(c->watch.fd);
 	kept_free(&c->in);
 	kept_free(&c->out);
+}
+
+void conn_shut(struct net *n, struct conn *c)
+{
+	net_flush(n);
+	if (c->tls)
+		say_bye(n, c);
+	shutdown(c->watch.fd, SHUT_WR);
 }
 
 long conn_refill(struct net *n, struct conn *c, uint8_t **p)
@@ -116,27 +149,89 @@ long conn_refill(struct net *n, struct conn *c, uint8_t **p)
 	return (long)have;
 }
 
-long conn_fill(struct net *n, struct conn *c, uint8_t **p)
+/* As conn_fill(). */
+static long receive(struct conn *c, uint8_t *to, size_t room)
 {
-	size_t have = kept_len(c->in), room = sizeof n->scratch - have;
 	ssize_t got;
 
-	if (room > NET_RECV)
-		room = NET_RECV;
-
-	*p = n->scratch;
 	do
-		got = recv(c->watch.fd, n->scratch + have, room, 0);
+		got = recv(c->watch.fd, to, room, 0);
 	while (got < 0 && errno == EINTR);
 	if (got == 0)
 		errno = 0;
 	if (got <= 0)
 		return got < 0 && errno == EAGAIN ? 0 : -1;
+	return got;
+}
+
+static long ended(const struct conn *c)
+{
+	errno = tls_error(c->tls) ? EPROTO : 0;
+	return -1;
+}
+
+/* What the handshake says, and alerts. */
+static void send_answers(struct net *n, struct conn *c)
+{
+	for (size_t len; (len = tls_output(c->tls, n->sealed, sizeof n->sealed)); )
+		transmit(n, c, &(struct iovec){ n->sealed, len }, 1);
+}
+
+/* Out of the way of plain text.  Behind what is decrypted there is room for what is received. */
+__attribute__((noinline))
+static long receive_tls(struct net *n, struct conn *c, uint8_t *to, size_t room)
+{
+	bool shaking = tls_state(c->tls) == TLS_SHAKING;
+
+	if (shaking && n->steps == NET_STEPS)
+		return 0;
+	long got = receive(c, to + TLS_HELD, room);
+	if (got <= 0)
+		return got < 0 && tls_error(c->tls) ? ended(c) : got;
+	if (shaking && !n->steps++)
+		loop_defer(n->loop, &n->turn);
+	got = tls_input(c->tls, to + TLS_HELD, (size_t)got, to);
+	send_answers(n, c);
+	if (got < 0)
+		return ended(c);
+	/* The end came behind this text: the descriptor must tell it once more. */
+	if (got && tls_state(c->tls) > TLS_OPEN)
+		shutdown(c->watch.fd, SHUT_RD);
+	return got;
+}
+
+long conn_fill(struct net *n, struct conn *c, uint8_t **p)
+{
+	size_t have = kept_len(c->in), room = sizeof n->scratch - have;
+	long got;
+
+	if (room > NET_RECV)
+		room = NET_RECV;
+
+	*p = n->scratch;
+	got = c->tls ? receive_tls(n, c, n->scratch + have, room)
+	             : receive(c, n->scratch + have, room);
+	if (got <= 0)
+		return got;
 	if (have) {
 		memcpy(n->scratch, c->in->data + c->in->r, have);
 		kept_free(&c->in);
 	}
 	return (long)have + got;
+}
+
+void conn_start_tls(struct net *n, struct conn *c, struct tls *t)
+{
+	net_flush(n);
+	c->tls = t;
+	send_answers(n, c);
+}
+
+const char *conn_error(const struct conn *c)
+{
+	const char *why = c->tls ? tls_error(c->tls) : NULL;
+
+	return why ? why : errno ? strerror(errno) : NULL;
 }
 
 int conn_keep(struct conn *c, const uint8_t *p, size_t len)
@@ -174,6 +269,13 @@ bool conn_stirs(const struct conn *c)
 
 	return recv(c->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0
 	       || (errno != EAGAIN && errno != EINTR);
+}
+
+int conn_peek(const struct conn *c)
+{
+	uint8_t byte;
+
+	return recv(c->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1 ? byte : -1;
 }
 
 size_t conn_pending(const struct conn *c)
@@ -246,7 +348,7 @@ static void keep_rest(struct net *n, struct conn *c, const struct iovec *v, int 
 		watch_want(n->loop, &c->watch, (short)(c->watch.events | POLLOUT));
 }
 
-static void send_segments(struct net *n, struct conn *c, struct iovec *v, int count)
+static void transmit(struct net *n, struct conn *c, struct iovec *v, int count)
 {
 	size_t total = 0;
 	ssize_t sent = 0;
@@ -269,6 +371,15 @@ static void send_segments(struct net *n, struct conn *c, struct iovec *v, int co
 		keep_rest(n, c, v, count, (size_t)sent);
 }
 
+__attribute__((noinline))
+static void transmit_sealed(struct net *n, struct conn *c, const struct iovec *v, int count)
+{
+	size_t at = 0;
+
+	for (size_t len; (len = tls_seal(c->tls, v, count, &at, n->sealed, sizeof n->sealed)); )
+		transmit(n, c, &(struct iovec){ n->sealed, len }, 1);
+}
+
 /* Segments of one connection go out together, in their order. */
 void net_flush(struct net *n)
 {
@@ -286,7 +397,10 @@ void net_flush(struct net *n)
 			v[count++] = (struct iovec){ (void *)(uintptr_t)s->p, s->len };
 			s->conn = NULL;
 		}
-		send_segments(n, c, v, count);
+		if (c->tls)
+			transmit_sealed(n, c, v, count);
+		else
+			transmit(n, c, v, count);
 	}
 	n->nsegments = 0;
 	n->built = 0;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -73,21 +74,47 @@ const char *image_refuses_variables(char *const *environment, const char *conf_f
 
 /* --- the whole ----------------------------------------------------------- */
 
-static bool has_certificate(void)
+static bool set(char **parameter, const char *text)
 {
-	char path[PATH_MAX];
+	char *copy = strdup(text);
 
-	return image_file("tls/tls.key", path) && image_file("tls/tls.crt", path);
+	if (!copy)
+		return false;
+	free(*parameter);
+	*parameter = copy;
+	return true;
 }
 
-/* Without TLS a rule for it would lock everybody out.  The methods that do not show the password
- * go without; `password` does not. */
-static bool rule_is_for_tls(const struct conf *c, char *const *environment)
+/* A file of the image's own folder is where the image takes it from.  A certificate and its key
+ * that are not there are made; what says whom to trust must be there. */
+static bool find_mounted(char **parameter, bool may_lack)
 {
-	return c->ssl && (IMAGE_TLS || !has_users(environment));
+	enum { PREFIX = sizeof IMAGE_TLS - 1 };
+	char name[PATH_MAX], path[PATH_MAX];
+
+	if (strncmp(*parameter, IMAGE_TLS, PREFIX))
+		return true;
+	snprintf(name, sizeof name, "tls/%s", *parameter + PREFIX);
+	if (image_file(name, path))
+		return set(parameter, path);
+	return !may_lack || set(parameter, "");
 }
 
-void image_complete(struct conf *c, char *const *environment, const char *hba_file,
+/* A mounted certificate wins over what the configuration names. */
+static bool complete_tls(struct conf *c)
+{
+	char key[PATH_MAX], certificate[PATH_MAX];
+	bool mounted = image_file("tls/tls.key", key) && image_file("tls/tls.crt", certificate);
+
+	c->ssl |= mounted;
+	if (mounted && !(set(&c->ssl_key, key) && set(&c->ssl_cert, certificate)))
+		return false;
+	return find_mounted(&c->ssl_key, true) && find_mounted(&c->ssl_cert, true)
+		&& find_mounted(&c->ssl_ca_cert, false) && find_mounted(&c->ssl_ca_cert_dir, false)
+		&& find_mounted(&c->ssl_crl_file, false);
+}
+
+bool image_complete(struct conf *c, char *const *environment, const char *hba_file,
 	char rules[static IMAGE_RULES_MAX])
 {
 	if (!has_users(environment))
@@ -95,11 +122,9 @@ void image_complete(struct conf *c, char *const *environment, const char *hba_fi
 	*rules = '\0';
 	if (!hba_file && c->enable_pool_hba)
 		snprintf(rules, IMAGE_RULES_MAX, "local all all trust\n%s all all all %s\n",
-			rule_is_for_tls(c, environment) ? "hostssl" : "host",
-			method_of(environment));
+			c->ssl ? "hostssl" : "host", method_of(environment));
 	/* behind the rules, as in the image: a certificate alone does not make TLS a duty */
-	if (has_certificate())
-		c->ssl = true;
+	return complete_tls(c);
 }
 
 /* One of the two checks that connect as a user of their own. */

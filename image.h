@@ -11,7 +11,8 @@
  *                   trusted, others prove themselves by PGPOOL_PASSWORD_ENCRYPTION_METHOD
  *   pool_passwd     of the directories, and *_USERNAME with *_PASSWORD variables (auth.h)
  *   pcp.conf        of the directories, or else PGPOOL_PCP_USER and PGPOOL_PCP_PASSWORD
- *   tls/            tls.key and tls.crt in it mean ssl = on
+ *   tls/            tls.key and tls.crt in it mean ssl = on, and are ssl_key and ssl_cert.  The image
+ *                   copies that folder to IMAGE_TLS; names of files there are understood
  *
  * PGPOOL_ENABLE_POOL_PASSWD other than yes, true, on, 1: no users from the environment, the method
  * is password, ssl and enable_pool_hba are on.
@@ -27,12 +28,13 @@
 /* Where configuration is mounted; the last one is that of the image of Pgpool-II 4.2. */
 #define IMAGE_DIRECTORIES "/config", "/usr/local/pgpool-II/etc"
 
+/* Where Pgpool-II's image keeps its copy of the files of TLS. */
+#define IMAGE_TLS "/opt/pgpool-II/tls/"
+
 enum {
 	IMAGE_EXIT = 1,                 /* the exit status of the image's own errors */
-	IMAGE_TLS = 0                   /* whether this program can offer TLS to clients */
+	IMAGE_RULES_MAX = 128
 };
-
-enum { IMAGE_RULES_MAX = 128 };
 
 /* The file of this name in the first directory that has it, or NULL. */
 const char *image_file(const char *name, char out[static PATH_MAX]);
@@ -42,8 +44,9 @@ const char *image_file(const char *name, char out[static PATH_MAX]);
 const char *image_refuses_variables(char *const *environment, const char *conf_file);
 
 /* Switches on what the image switches on behind the file's back, and writes pool_hba.conf into
- * rules, "" when a file of that name decides or none is needed.  c belongs to the caller alone. */
-void image_complete(struct conf *c, char *const *environment, const char *hba_file,
+ * rules, "" when a file of that name decides or none is needed.  c belongs to the caller alone.
+ * False: no memory. */
+bool image_complete(struct conf *c, char *const *environment, const char *hba_file,
 	char rules[static IMAGE_RULES_MAX]);
 
 /* When all is read: why the image would not start, or NULL.  h is NULL when there are no rules. */

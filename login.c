@@ -547,7 +547,8 @@ static int not_allowed(struct client *c)
 		snprintf(detail, sizeof detail, "missing or erroneous pool_hba.conf file");
 	else
 		snprintf(detail, sizeof detail, "no pool_hba.conf entry for host \"%s\", user \"%.63s\","
-			" database \"%.63s\", SSL off", host, account(c)->user, account(c)->database);
+			" database \"%.63s\", SSL %s", host, account(c)->user, account(c)->database,
+			c->conn.tls ? "on" : "off");
 	return client_refuse(c, "28000", "client authentication failed", detail,
 		"see pgpool log for details");
 }
@@ -572,6 +573,25 @@ static int ask_host(struct client *c, const struct sockaddr_storage *peer)
 	return c->login->naming ? 0 : client_refuse(c, "53200", "out of memory", NULL, NULL);
 }
 
+/* The certificate was verified by the handshake, or there is none. */
+static int by_certificate(struct client *c)
+{
+	const char *name = tls_common_name(c->conn.tls), *user = account(c)->user;
+	char text[128], why[400];
+
+	if (!name)
+		return client_refuse(c, "28000", "connection requires a valid client certificate",
+			NULL, NULL);
+	if (strcmp(name, user)) {
+		snprintf(text, sizeof text, "certificate authentication failed for user \"%.80s\"", user);
+		snprintf(why, sizeof why, "the common name of its certificate is \"%.256s\"", name);
+		return client_deny(c, "28000", text, why);
+	}
+	log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL, "SSL certificate authentication for"
+		" user \"%s\" with Pgpool-II is successful", user);
+	return welcome(c);
+}
+
 static int by_rule(struct client *c)
 {
 	struct sockaddr_storage peer;
@@ -580,7 +600,8 @@ static int by_rule(struct client *c)
 	peer_address(c, &peer);
 	const struct hba_rule *rule = NULL;
 	const struct hba_query query = { .peer = (const struct sockaddr *)&peer,
-		.database = account(c)->database, .user = account(c)->user, .host = c->login->host };
+		.tls = c->conn.tls, .database = account(c)->database, .user = account(c)->user,
+		.host = c->login->host };
 	if (c->all->hba && hba_find(c->all->hba, &query, &rule) == HBA_NEEDS_HOST)
 		return ask_host(c, &peer);
 	if (rule && rule->method == HBA_REJECT)
@@ -595,6 +616,8 @@ static int by_rule(struct client *c)
 	switch (rule->method) {
 	case HBA_TRUST:
 		return welcome(c);
+	case HBA_CERT:
+		return by_certificate(c);
 	case HBA_PASSWORD:
 		return ask(c, ASK_CLEAR, 3, NULL, 0);
 	case HBA_MD5:
@@ -713,13 +736,93 @@ static void cancel_request(struct client *c, struct msg *m)
 	client_leave(c);
 }
 
-static void hello(struct client *c, struct msg *m)
+/* --- TLS ----------------------------------------------------------------- */
+
+enum { TLS_FIRST_BYTE = 0x16 };         /* of a handshake; a packet's length begins with 0 */
+
+/* As PostgreSQL: not through a Unix socket. */
+static bool offers_tls(const struct client *c)
+{
+	return c->family != AF_UNIX && tls_serves(c->all->tls);
+}
+
+static bool start_tls(struct client *c)
+{
+	struct tls *t = tls_accept(c->all->tls);
+
+	if (!t)
+		client_refuse(c, "53200", "out of memory", NULL, NULL);
+	else
+		conn_start_tls(c->all->net, &c->conn, t);
+	return t;
+}
+
+void login_begin(struct client *c)
+{
+	if (offers_tls(c) && !c->conn.tls && !c->hellos && !conn_kept(&c->conn)
+	    && conn_peek(&c->conn) == TLS_FIRST_BYTE)
+		start_tls(c);
+}
+
+/* Without an SSLRequest the application protocol says that it is PostgreSQL who is meant, as a
+ * protection from attacks across protocols. */
+bool login_declined(struct client *c)
+{
+	const struct tls *t = c->conn.tls;
+
+	if (!t || c->hellos || tls_state(t) != TLS_OPEN || tls_alpn(t))
+		return false;
+	log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL, "received direct SSL connection request"
+		" without ALPN protocol negotiation extension");
+	return true;
+}
+
+/* Port scanners end a handshake without a word. */
+void login_tell_tls(struct client *c)
+{
+	const char *why = tls_error(c->conn.tls);
+
+	if (c->phase == AT_HELLO)
+		log_write(c->all->log, &c->who, why ? LEVEL_LOG : LEVEL_DEBUG1, NULL, NULL,
+			"could not accept SSL connection: %s", why ? why : "EOF detected");
+	else if (why)
+		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL, "SSL error: %s", why);
+}
+
+/* One SSLRequest and one GSSENCRequest, outside TLS. */
+static bool may_ask(struct client *c)
+{
+	return !c->conn.tls && c->hellos++ < 2;
+}
+
+/* What stands behind an SSLRequest was sent by somebody who did not wait for the answer, and
+ * perhaps by another than the client. */
+static void ssl_request(struct client *c, bool alone)
+{
+	bool serves = offers_tls(c);
+	struct put o = net_build(c->all->net, 1);
+
+	if (serves && !alone) {
+		client_refuse(c, "08P01", "received unencrypted data after SSL request", "This could be"
+			" either a client-software bug or evidence of an attempted man-in-the-middle attack.",
+			NULL);
+		return;
+	}
+	put_byte(&o, serves ? 'S' : 'N');
+	client_say(c, &o);
+	if (serves)
+		start_tls(c);
+}
+
+static void hello(struct client *c, struct msg *m, bool alone)
 {
 	uint32_t code = get_u32(m);
-	struct put o = net_build(c->all->net, 8);
 	char text[96];
 
-	if ((code == WIRE_SSL || code == WIRE_GSSENC) && m->at == m->end && c->hellos++ < 2) {
+	if (code == WIRE_SSL && m->at == m->end && may_ask(c)) {
+		ssl_request(c, alone);
+	} else if (code == WIRE_GSSENC && m->at == m->end && may_ask(c)) {
+		struct put o = net_build(c->all->net, 1);
 		put_byte(&o, 'N');
 		client_say(c, &o);
 	} else if (code == WIRE_CANCEL) {
@@ -760,7 +863,7 @@ static long packet(struct client *c, uint8_t *p, size_t n)
 	if (n < len)
 		return 0;
 	m = (struct msg){ .at = p + 4, .end = p + len };
-	hello(c, &m);
+	hello(c, &m, n == len);
 	return len;
 }
 

@@ -46,6 +46,7 @@ struct pgpool {
 	struct nodes *nodes;
 	struct passwd *passwd;
 	struct hba *hba;
+	struct tls_context *tls;
 	struct route route;
 	struct servers servers;
 	struct clients clients;
@@ -92,6 +93,16 @@ static void set_log(struct pgpool *pg)
 	log_apply(l);
 }
 
+/* The nodes may be asked for TLS while clients are not offered any. */
+static void use_tls(struct pgpool *pg, struct tls_context *tls)
+{
+	pg->servers.tls = tls;
+	pg->clients.tls = pg->conf->ssl ? tls : NULL;
+	if (tls != pg->tls)
+		tls_context_drop(pg->tls);
+	pg->tls = tls;
+}
+
 /* All or nothing: a file in error changes nothing, but for the rules, which stay as they were. */
 static void reload(struct pgpool *pg)
 {
@@ -99,6 +110,8 @@ static void reload(struct pgpool *pg)
 	struct conf_messages m = { setup_tell, &t };
 	struct setup fresh;
 	struct route route;
+
+	pg->sources.tls = pg->tls;
 	bool loaded = setup_load(&fresh, &pg->sources, &t) == 0;
 
 	bool ready = loaded && route_init(&route, fresh.conf, pg->nodes) == 0;
@@ -131,6 +144,7 @@ static void reload(struct pgpool *pg)
 	passwd_free(pg->passwd);
 	pg->conf = fresh.conf;
 	pg->passwd = fresh.passwd;
+	use_tls(pg, fresh.tls);
 	set_log(pg);
 	servers_reload(&pg->servers);
 	setup_tell_files(&fresh, &t);
@@ -434,6 +448,7 @@ static bool wire_up(struct pgpool *pg)
 	if (!s->accounts || !s->stmts || !s->entries || !c->verifiers || clients_init(c) < 0
 	    || verifiers_of(c->verifiers, pg->passwd) < 0)
 		return false;
+	use_tls(pg, pg->tls);
 	servers_init(s);
 	return true;
 }
@@ -469,6 +484,7 @@ static int start(struct pgpool *pg)
 	pg->conf = s.conf;
 	pg->passwd = s.passwd;
 	pg->hba = s.hba;
+	pg->tls = s.tls;
 	set_log(pg);
 	setup_tell_files(&s, &t);
 	raise_limits();
@@ -503,6 +519,7 @@ static void clean_up(struct pgpool *pg)
 	conf_free(pg->conf);
 	nodes_free(pg->nodes);
 	net_free(pg->net);
+	tls_context_drop(pg->tls);
 	loop_free(pg->loop);
 }
 

@@ -51,6 +51,7 @@ struct servers {
 	struct nodes *nodes;
 	struct accounts *accounts;
 	struct stmts *stmts;
+	struct tls_context *tls;                /* NULL: no node wants it */
 	const struct passwd *passwd;
 	struct entries *entries;                /* passwd's, and what auth_query fetched */
 	struct cancel *cancels;                 /* on their way */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 extern char **environ;
 
@@ -110,18 +111,35 @@ static void load_hba(struct setup *s, const char *file, struct telling *t)
 			"missing or erroneous pool_hba.conf file");
 }
 
-/* There is no TLS yet: whoever asked for it is told what that means. */
-static void tell_tls(const struct setup *s, struct telling *t)
+static void tell_tls(void *telling, enum level severity, const char *text)
 {
-	if (s->conf->ssl)
-		warn(t, NULL, 0, "ssl is on, but this version has no TLS: "
-			"clients that require it cannot connect");
-	if (s->hba && hba_has_hostssl(s->hba))
-		warn(t, NULL, 0, s->conf->ssl
-			? "hostssl lines of pool_hba.conf never match: this version has no TLS"
-			: "hostssl lines of pool_hba.conf never match: ssl is off");
-	else if (s->conf->ssl && *s->rules)
-		warn(t, NULL, 0, "the generated rules let clients in without TLS");
+	setup_tell(telling, severity, NULL, 0, 0, text);
+}
+
+/* Clients see a certificate only when ssl is on; nodes may be asked for TLS without it. */
+static bool load_tls(struct setup *s, const struct sources *from, struct telling *t)
+{
+	enum { CERT, KEY, CA, CA_DIR, CRL, FILES };
+	const struct conf *c = s->conf;
+	const char *name[FILES] = { [CERT] = c->ssl_cert, [KEY] = c->ssl_key, [CA] = c->ssl_ca_cert,
+		[CA_DIR] = c->ssl_ca_cert_dir, [CRL] = c->ssl_crl_file };
+	char path[FILES][PATH_MAX], host[256] = "";
+
+	if (!conf_needs_tls(c))
+		return true;
+	for (int i = 0; i < FILES; i++) {
+		*path[i] = '\0';
+		if (*name[i])
+			setup_path(s, name[i], path[i]);
+	}
+	if (c->ssl && (gethostname(host, sizeof host - 1) < 0 || !*host))
+		snprintf(host, sizeof host, "pgpool");
+	s->tls = tls_context_load(&(struct tls_files){ .cert = path[CERT], .key = path[KEY],
+		.ca = path[CA], .ca_dir = path[CA_DIR], .crl = path[CRL],
+		.passphrase_command = c->ssl_passphrase_command, .ciphers = c->ssl_ciphers,
+		.curve = c->ssl_ecdh_curve, .prefer_server_ciphers = c->ssl_prefer_server_ciphers,
+		.host = host, .old = from->tls }, tell_tls, t);
+	return s->tls;
 }
 
 void setup_tell_files(const struct setup *s, struct telling *t)
@@ -167,8 +185,8 @@ int setup_load(struct setup *s, const struct sources *from, struct telling *t)
 		return status;
 	const char *hba_file = find(s, from, from->hba, "pool_hba.conf", path);
 	snprintf(s->hba_file, sizeof s->hba_file, "%s", hba_file ? hba_file : "");
-	if (is_image(from))
-		image_complete(s->conf, environ, hba_file, s->rules);
+	if (is_image(from) && !image_complete(s->conf, environ, hba_file, s->rules))
+		return refuse(s, t, "out of memory", SETUP_EXIT);
 	s->passwd = load_passwd(s, from, t);
 	if (!s->passwd || !load_pcp(s, from, t)) {
 		setup_free(s);
@@ -182,7 +200,12 @@ int setup_load(struct setup *s, const struct sources *from, struct telling *t)
 	if (!s->conf->nnodes)
 		return refuse(s, t, "no backend is configured: set backend_hostname0 and "
 			"backend_port0", SETUP_EXIT);
-	tell_tls(s, t);
+	if (!s->conf->ssl && s->hba && hba_has_hostssl(s->hba))
+		warn(t, NULL, 0, "hostssl lines of pool_hba.conf never match: ssl is off");
+	if (!load_tls(s, from, t)) {
+		setup_free(s);
+		return SETUP_EXIT;
+	}
 	return 0;
 }
 
@@ -191,5 +214,6 @@ void setup_free(struct setup *s)
 	conf_free(s->conf);
 	passwd_free(s->passwd);
 	hba_free(s->hba);
+	tls_context_drop(s->tls);
 	*s = (struct setup){ 0 };
 }

@@ -1,20 +1,24 @@
 /* setup.h - all that the program is configured by, loaded as a whole.
  *
  * A start, a reload, --check and the show commands see the same: one call reads pgpool.conf (or
- * the environment), pool_passwd, pool_hba.conf and pcp.conf, and tells what is wrong with them.
+ * the environment), pool_passwd, pool_hba.conf, pcp.conf and the files of TLS, and tells what is
+ * wrong with them.
  */
 #ifndef SETUP_H
 #define SETUP_H
 
 #include "image.h"
+#include "tls.h"
 
 enum { SETUP_EXIT = 3 };                /* the exit status of a start that fails */
 
 /* The files as the command line names them, absolute; "" where it says nothing.  Without a
  * pgpool.conf the rules of the container image apply (image.h); with one, the other files lie
- * beside it.  key is the file that passwd_key_file() chose. */
+ * beside it.  key is the file that passwd_key_file() chose.  At a reload tls is what is in force:
+ * a certificate that was made at start goes on. */
 struct sources {
 	char conf[PATH_MAX], hba[PATH_MAX], pcp[PATH_MAX], key[PATH_MAX];
+	const struct tls_context *tls;
 };
 
 /* The result.  Its members are the caller's to take; setup_free frees what is still there. */
@@ -22,6 +26,7 @@ struct setup {
 	struct conf *conf;
 	struct passwd *passwd;
 	struct hba *hba;                /* NULL without enable_pool_hba, or when it is unusable */
+	struct tls_context *tls;        /* NULL without TLS on either side */
 	char conf_file[PATH_MAX];       /* where it came from; "" is the environment */
 	char passwd_file[PATH_MAX];     /* pool_passwd; "" is none */
 	char hba_file[PATH_MAX];        /* pool_hba.conf; "" is none */

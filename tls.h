@@ -1,13 +1,16 @@
 /* tls.h - TLS 1.2 over a stream of bytes, in both roles.  No sockets, no clocks: bytes in, bytes out.
  *
+ *     TLS_SHAKING --handshake--> TLS_OPEN --close_notify--> TLS_CLOSED        any --> TLS_FAILED
+ *
  * A struct tls_context is made of files at start and at every reload and never changes; both roles
  * take their connections from it, and it lives until the last of them has let it go.
- * A struct tls is one connection: it owns a BearSSL engine, and borrows record buffers from
- * the context's free list only while a record is under way.
  *
- *     SHAKING --handshake done--> OPEN --close_notify--> CLOSED        any -> FAILED
+ * A struct tls is one connection.  BearSSL's engine shakes hands, with ten kilobytes that are given
+ * back when it has done so; then the keys of both directions are all that is kept, and records are
+ * made and read here.  So an open connection owns less than a kilobyte, and a record while it
+ * has come only in part.
  *
- * TLS 1.2 only; ECDHE with AES-GCM or ChaCha20-Poly1305; no renegotiation, no resumption.
+ * ECDHE with AES-GCM or ChaCha20-Poly1305 only; no renegotiation, no resumption.
  */
 #ifndef TLS_H
 #define TLS_H
@@ -17,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 struct tls_context;
 struct tls;
@@ -43,28 +47,48 @@ void tls_context_drop(struct tls_context *x);           /* NULL is fine */
 /* How a node's certificate is looked at. */
 enum tls_check { TLS_CHECK_NOTHING, TLS_CHECK_CA, TLS_CHECK_HOST };
 
-struct tls *tls_accept(struct tls_context *x);          /* NULL: no memory, no random numbers */
+/* Has it a certificate to show to clients? */
+bool tls_serves(const struct tls_context *x);           /* NULL: no */
+
+/* NULL: no memory, no random numbers. */
+struct tls *tls_accept(struct tls_context *x);          /* which serves */
 struct tls *tls_connect(struct tls_context *x, enum tls_check check, const char *host);
 void tls_free(struct tls *t);                           /* NULL is fine */
 
-/* Takes n bytes from the peer, all of them; plain text goes to out, whose room is at least n.
- * Returns its length; -1: closed or failed (tls_error).  Handshake and alert bytes to be sent may have
- * come up: tls_output().  Expensive while SHAKING: one to fifteen ms. */
-long tls_input(struct tls *t, const uint8_t *in, size_t n, uint8_t *out);
+enum {
+	TLS_HELD = 16384,                       /* plain text that an earlier input may bring */
+	TLS_TEXT = 8192,                        /* in one record that is sent: more stalls libpq */
+	TLS_ROOM = TLS_TEXT + 64,
+};
 
-/* Encrypts up to n bytes; *taken says how many.  Returns what it wrote to out (room at least
- * TLS_ROOM); 0 when it is not OPEN. */
-size_t tls_seal(struct tls *t, const uint8_t *p, size_t n, size_t *taken, uint8_t *out, size_t room);
+/* Takes n bytes from the peer, all of them, and spoils them.  Plain text goes to out, whose room is
+ * n + TLS_HELD; in may lie in the same block, TLS_HELD or more behind out.  Returns its length; -1
+ * when there is none and the peer has closed or failed (tls_error).  Then tls_output() is to be
+ * asked.  Expensive while SHAKING: up to one millisecond, fifteen with an RSA key of 4096 bits. */
+long tls_input(struct tls *t, uint8_t *in, size_t n, uint8_t *out);
+
+/* What is to be sent by the way: the handshake, an alert.  Returns what it wrote to out; to be
+ * called until it returns 0. */
 size_t tls_output(struct tls *t, uint8_t *out, size_t room);
-size_t tls_bye(struct tls *t, uint8_t *out, size_t room);       /* close_notify */
+
+/* Encrypts these segments from their *at-th byte on, as far as the records find room in out (TLS_ROOM
+ * or more), and moves *at.  Returns what it wrote; 0 when nothing is left, and before the
+ * handshake is over and after tls_bye(): then it is lost. */
+size_t tls_seal(struct tls *t, const struct iovec *v, int count, size_t *at, uint8_t *out,
+	size_t room);
+
+/* close_notify, once. */
+size_t tls_bye(struct tls *t, uint8_t *out, size_t room);
 
 enum tls_state tls_state(const struct tls *t);
-const char *tls_error(const struct tls *t);             /* a sentence; NULL: an orderly end */
+const char *tls_error(const struct tls *t);             /* of TLS_FAILED: why; else NULL */
 
-/* What the handshake showed. */
+/* What the handshake showed; good as long as t. */
 const char *tls_common_name(const struct tls *t);       /* of a verified client certificate, or NULL */
 bool tls_alpn(const struct tls *t);                     /* "postgresql" was agreed upon */
-size_t tls_end_point(const struct tls *t, uint8_t hash[64]);    /* tls-server-end-point, RFC 5929 */
-const char *tls_version(const struct tls *t), *tls_suite(const struct tls *t);
+const char *tls_suite(const struct tls *t);             /* as OpenSSL calls it */
+
+/* tls-server-end-point (RFC 5929) of the server's certificate, whoever that is; 0: it has none. */
+size_t tls_end_point(const struct tls *t, uint8_t hash[static 64]);
 
 #endif

@@ -284,7 +284,6 @@ static void test_keys(void)
 		{ "health_check_period_x = 1", "", "unknown parameter \"health_check_period_x\"" },
 		{ "port = 7000 use_watchdog = on", "",
 			"pgpool.conf:1:13: parameter \"use_watchdog\" has no effect here: " },
-		{ "ssl = on", "", "\"ssl\" has no effect here: this version has no TLS: clients" },
 		{ "wd_port = 9000", "", "parameter \"wd_port\" has no effect here: Kubernetes" },
 		{ "failover_command = '/f'", "", "\"failover_command\" has no effect here: " },
 		{ "heartbeat_destination0 = 'x'", "", "\"heartbeat_destination0\" has no effect" },
@@ -1086,12 +1085,12 @@ static void test_environment(void)
 static void test_reload(void)
 {
 	struct conf *old = load_text("port = 7000\nlisten_addresses = 'a,b'\npool_passwd = 'one'\n"
-		"ssl = on\n"
+		"load_balance_mode = off\n"
 		"log_statement = on\nwrite_function_list = 'f,g'\nbackend_port0 = 5432\n"
 		"backend_weight0 = 1\n"
 		"sr_check_password = 'one'\nunix_socket_group = 'g'\n");
 	struct conf *fresh = load_text("port = 7001\nlisten_addresses = 'c'\npool_passwd = 'two'\n"
-		"ssl = on\n"
+		"load_balance_mode = off\n"
 		"write_function_list = 'g,h'\nbackend_port0 = 5432\nbackend_weight0 = 3\n"
 		"sr_check_password = 'two'\nunix_socket_group = 'g'\n");
 
@@ -1112,7 +1111,7 @@ static void test_reload(void)
 	say(!strstr(warnings, "two") && !strstr(warnings, "one"), "no secret is");
 	say(fresh->port == 7000 && fresh->listen_addresses.n == 2 && !strcmp(fresh->pool_passwd,
 		"one")
-		&& fresh->ssl, "START values stay");
+		&& !fresh->load_balance_mode, "START values stay");
 	say(!fresh->log_statement && fresh->node[0].weight == 3 && !strcmp(fresh->sr_check_password,
 		"two"),
 		"the others are new");
@@ -1124,7 +1123,7 @@ static void test_reload(void)
 		"pointers to START values stay good");
 
 	struct conf *third = load_text("port = 7000\nlisten_addresses = 'a,b'\n"
-		"pool_passwd = 'one'\nssl = on\n"
+		"pool_passwd = 'one'\nload_balance_mode = off\n"
 		"unix_socket_group = 'g'\n");
 
 	nwarnings = 0;
