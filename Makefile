@@ -22,9 +22,9 @@ SOURCES = $(wildcard *.c)
 OBJECTS = $(SOURCES:%.c=build/%.o)
 
 # What runs at start and at a reload is built for size.
-COLD    = command conf conf_doc conf_scan conf_value der hba image log_file passwd passwd_key pbes2 \
-          pgpool pidfile setup tls_cert tls_crl tls_engine tls_key tls_pass tls_peer tls_pem \
-          tls_self tls_suite tools x509
+COLD    = cancel command conf conf_doc conf_scan conf_value der hba image log_file passwd passwd_key \
+          pbes2 pgpool pidfile secure setup tls_cert tls_crl tls_engine tls_key tls_pass tls_peer \
+          tls_pem tls_self tls_suite tools x509
 
 # BearSSL: Debian keeps its archive per architecture, Alpine in /usr/lib.  Debian's was compiled for
 # glibc's checked string functions; musl has the plain ones, which take the same arguments bar the
