@@ -691,7 +691,10 @@ void dial_prepare(const struct server *s, struct secure *x, enum sslmode mode)
 
 	*x = (struct secure){ .mode = mode, .direct = n->sslnegotiation == SSL_DIRECT,
 		.context = &s->all->tls, .log = s->all->log };
-	snprintf(x->host, sizeof x->host, "%s", n->hostname);
+	size_t len = strlen(n->hostname);
+	if (len && n->hostname[len - 1] == '.')
+		len--;                  /* "db.example." is looked up as it stands; its name has no dot */
+	snprintf(x->host, sizeof x->host, "%.*s", (int)len, n->hostname);
 }
 
 void dial_start(struct server *s, const char *secret)

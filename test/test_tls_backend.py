@@ -462,6 +462,19 @@ def closes(t):
     t.sock.close()
 
 
+def resets(t):
+    """Bytes unread and no lingering: the kernel sends RST, and forgets whom it talked to."""
+    t.take(1)
+    t.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    t.sock.close()
+
+
+def changes_its_mind(t):
+    t.packet()
+    t.sock.sendall(b"S")
+    t.sock.close()
+
+
 def shakes_wrongly(t):
     t.packet()
     t.sock.sendall(b"S")
@@ -471,8 +484,9 @@ def shakes_wrongly(t):
 
 
 @pytest.mark.parametrize("treat", [
-    told(b"N", plain_login), told(message("E", EVIL)), closes, shakes_wrongly,
-], ids=["N", "E", "closes", "alert"])
+    told(b"N", plain_login), told(message("E", EVIL)), closes, resets, changes_its_mind,
+    shakes_wrongly,
+], ids=["N", "E", "closes", "resets", "S and closes", "alert"])
 def test_prefer_goes_on_in_plain_text_and_says_so_once(proxy, fake, treat):
     asked = []
 
@@ -706,6 +720,25 @@ def test_a_reload_of_backend_sslmode(tls, nodes, ca, certificates):
     refused(p, NAME)
     p.reload(backend_sslmode1="require", backend_sslmode="require")
     assert is_tls(p)
+
+
+def test_a_reload_while_a_node_is_silent(proxy, fake):
+    """What was begun as it is not wanted any more is begun anew."""
+    asked = threading.Event()
+
+    def treat(t):
+        size, code = struct.unpack("!II", t.take(8))
+        if code == wire.SSL_REQUEST:
+            asked.set()
+            t.take(1)
+        plain_login(t, struct.pack("!I", code) + t.take(size - 8))
+
+    p = proxy(nodes=[fake(treat)], backend_sslmode="require", **FAST)
+    w = p.raw(login=False).startup()
+    assert asked.wait(10)
+    p.reload(backend_sslmode="disable")
+    assert w.reply()[-1].type == "Z"
+    assert "is down" not in p.log_text()
 
 
 def test_a_reload_that_asks_for_what_there_is_no_ca_for_changes_nothing(tls, nodes):
