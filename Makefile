@@ -21,10 +21,10 @@ SAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omi
 SOURCES = $(wildcard *.c)
 OBJECTS = $(SOURCES:%.c=build/%.o)
 
-# What runs at start and at a reload is built for size.
+# What runs at start and at a reload is built for size; the linker would put it together for speed.
 COLD    = cancel command conf conf_doc conf_scan conf_value der hba image log_file passwd passwd_key \
-          pbes2 pgpool pidfile secure setup tls_cert tls_crl tls_engine tls_key tls_pass tls_peer \
-          tls_pem tls_self tls_suite tools x509
+          pbes2 pgpool pidfile secure setup tls_cert tls_crl tls_engine tls_key tls_pass tls_peer tls_pem \
+          tls_self tls_suite tools x509
 
 # BearSSL: Debian keeps its archive per architecture, Alpine in /usr/lib.  Debian's was compiled for
 # glibc's checked string functions; musl has the plain ones, which take the same arguments bar the
@@ -51,6 +51,7 @@ build/%.o: %.c | build
 	$(CC) $(STD) $(INCLUDE) $(WARN) -MMD -MP $(CFLAGS) $(LTO) -c -o $@ $<
 
 $(COLD:%=build/%.o): CFLAGS += -Os
+$(COLD:%=build/%.o): LTO =
 
 build build/debug:
 	mkdir -p $@

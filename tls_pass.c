@@ -4,14 +4,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-extern char **environ;
 
 enum { COMMAND_MAX = 8192 };
 
@@ -88,53 +85,46 @@ static bool wait_for(pid_t child, long end, int *status)
 	return false;
 }
 
-/* A shell with nothing of ours but stderr: its signals are not blocked, its output is the pipe. */
-static int spawn(pid_t *child, const char *text, int output)
-{
-	char *argv[] = { "sh", "-c", (char *)text, NULL };
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t how;
-	sigset_t none, all;
+enum { NO_SHELL = 127 };
 
+/* In the child, a group of its own: its output is the pipe, and no signal of ours is blocked or
+ * ignored. */
+static _Noreturn void be_shell(const char *text, int output)
+{
+	sigset_t none;
+
+	setpgid(0, 0);
+	dup2(output, 1);
+	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_adddup2(&files, output, 1);
-	posix_spawnattr_init(&how);
-	posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
-		| POSIX_SPAWN_SETPGROUP);
-	posix_spawnattr_setsigmask(&how, &none);
-	posix_spawnattr_setsigdefault(&how, &all);
-	int error = posix_spawn(child, "/bin/sh", &files, &how, argv, environ);
-	posix_spawnattr_destroy(&how);
-	posix_spawn_file_actions_destroy(&files);
-	return error;
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execl("/bin/sh", "sh", "-c", text, NULL);
+	_exit(NO_SHELL);
 }
 
 /* Its exit status is there to be read only while SIGCHLD is not ignored. */
 static bool run(char out[static TLS_PASS_MAX], const char *text, char *why, size_t size)
 {
 	long end = now_ms() + TLS_PASS_SECONDS * 1000L;
-	int ends[2], status = 0;
-	pid_t child;
+	int ends[2] = { -1, -1 }, status = 0;
+	pid_t child = pipe2(ends, O_CLOEXEC) < 0 ? -1 : fork();
 
-	if (pipe2(ends, O_CLOEXEC) < 0) {
-		snprintf(why, size, "ssl_passphrase_command: %s", strerror(errno));
-		return false;
-	}
-	int error = spawn(&child, text, ends[1]);
+	if (child < 0)
+		snprintf(why, size, "ssl_passphrase_command could not be run: %s", strerror(errno));
+	if (child == 0)
+		be_shell(text, ends[1]);
 	close(ends[1]);
-	bool in_time = !error && read_line(ends[0], end, out, TLS_PASS_MAX);
+	bool in_time = child > 0 && read_line(ends[0], end, out, TLS_PASS_MAX);
 	close(ends[0]);
-	if (error) {
-		snprintf(why, size, "ssl_passphrase_command could not be run: /bin/sh: %s",
-			strerror(error));
+	if (child < 0)
 		return false;
-	}
 	in_time &= wait_for(child, in_time ? end : 0, &status);
 	if (!in_time)
 		snprintf(why, size, "ssl_passphrase_command did not answer within %d seconds",
 			TLS_PASS_SECONDS);
+	else if (WIFEXITED(status) && WEXITSTATUS(status) == NO_SHELL && access("/bin/sh", X_OK) < 0)
+		snprintf(why, size, "ssl_passphrase_command could not be run: /bin/sh: %s",
+			strerror(errno));
 	else if (status)
 		snprintf(why, size, "ssl_passphrase_command failed (exit status %d)",
 			WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));

@@ -68,7 +68,11 @@ bool pem_take(struct pem_file *f, char *text, size_t n)
 	f->text[n] = '\0';
 	if (!n)
 		return fail(f, "it is empty");
-	f->is_der = *f->text == DER_SEQUENCE && memmem(text, n, "-----BEGIN ", 11) == NULL;
+	bool bad = false;
+	struct der d = der_read((struct bytes){ (uint8_t *)text, n }, &bad);
+	der_get(&d, DER_SEQUENCE);
+	der_end(&d);
+	f->is_der = !bad;
 	return true;
 }
 
