@@ -586,6 +586,7 @@ static void again_in_plain_text(struct server *s)
 
 	conn_close(s->all->net, &s->conn);
 	d->secure.mode = SSLMODE_DISABLE;
+	d->secure.shaking = false;
 	d->tried--;
 	connect_to(s, d->address);
 }

@@ -53,12 +53,11 @@ static enum secured shake(struct secure *x, struct net *net, struct conn *c)
 
 enum secured secure_begin(struct secure *x, struct net *net, struct conn *c)
 {
-	struct put o = net_build(net, 8);
-
 	if (x->mode == SSLMODE_DISABLE)
 		return SECURE_DONE;
 	if (x->direct)
 		return shake(x, net, c);
+	struct put o = net_build(net, 8);
 	put_begin(&o, 0);
 	put_u32(&o, WIRE_SSL);
 	put_end(&o);

@@ -768,6 +768,50 @@ def test_large_results(tls, nodes, ssl_on):
             assert sum(len(b) for b in copy) == 20000 * 1001
 
 
+def test_a_slow_reader_stops_the_node(tls, nodes):
+    """What it does not take is not read from the node either, encrypted or not."""
+    p = tls("good", "require", over=nodes[:1])
+    with Wire(p.address, receive_buffer=4096) as w:
+        w.login()
+        before = p.rss()
+        w.send(query("SELECT repeat('x', 1000) FROM generate_series(1, 100000)"))
+        w.until("D")
+        wait_until(lambda: nodes[0].backends("wait_event = 'ClientWrite'"), "a node that waits")
+        assert p.sanitized or p.rss() < before + 4_000_000
+        assert len(wire.rows(w.reply())) == 99_999
+
+
+def test_copy_into_a_node_that_is_slow(tls, nodes):
+    p = tls("good", "require", over=nodes[:1])
+    lines = b"".join(b"%d\t%s\n" % (i, b"y" * 1000) for i in range(1000))
+    with p.connect() as c, nodes[0].connect() as lock:
+        c.execute("CREATE TABLE copied (a int, b text)")
+        lock.autocommit = False
+        lock.execute("LOCK TABLE copied IN EXCLUSIVE MODE")     # the COPY begins by waiting
+        free = threading.Timer(0.3, lock.rollback)
+        free.start()
+        with c.cursor().copy("COPY copied FROM STDIN") as copy:
+            for _ in range(20):
+                copy.write(lines)
+        free.join()
+        assert c.execute("SELECT count(*), sum(length(b)) FROM copied").fetchone() \
+            == (20_000, 20_000_000)
+        c.execute("DROP TABLE copied")
+
+
+def test_news_and_the_end_of_an_encrypted_connection(tls, nodes):
+    p = tls("good", "require", over=nodes[:1])
+    w = p.raw()
+    w.query("LISTEN news")
+    nodes[0].su("NOTIFY news, 'text'")
+    assert w.read().body.endswith(b"news\0text\0")
+    w.bye()
+    assert is_tls(p)
+    wait_until(lambda: nodes[0].backends("usename = 'app'"), "an idle connection")
+    nodes[0].expel()
+    assert is_tls(p)                                            # which was found out in time
+
+
 def test_pgbench_with_new_connections(tls, nodes):
     p = tls("good", "require", ssl=True, connection_cache=False, log_per_node_statement=False)
     nodes[0].pgbench("-i", "-q", "-s", "1")
