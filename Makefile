@@ -13,7 +13,7 @@
 CC      = musl-gcc
 CFLAGS  = -O2 -g -fno-asynchronous-unwind-tables
 LTO     = -flto=auto
-LDFLAGS = -static -Wl,-z,relro,-z,now
+LDFLAGS = -static -Wl,-z,relro,-z,now,-T,link.ld
 STD     = -std=c11 -D_GNU_SOURCE
 WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 SAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -21,10 +21,12 @@ SAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omi
 SOURCES = $(wildcard *.c)
 OBJECTS = $(SOURCES:%.c=build/%.o)
 
-# What runs at start and at a reload is built for size; the linker would put it together for speed.
-COLD    = cancel command conf conf_doc conf_scan conf_value der hba image log_file passwd passwd_key \
-          pbes2 pgpool pidfile secure setup tls_cert tls_crl tls_engine tls_key tls_pass tls_peer tls_pem \
-          tls_self tls_suite tools x509
+# What runs at start, at a reload and at a login is built for size; the linker would put it
+# together for speed.
+COLD    = account cancel command conf conf_doc conf_scan conf_value der dial entry hba image \
+          listen log log_file login node passwd passwd_key pbes2 peer pgpool pidfile secure setup \
+          tls_cert tls_crl tls_engine tls_key tls_pass tls_peer tls_pem tls_self tls_suite tools \
+          verifier x509
 
 # BearSSL: Debian keeps its archive per architecture, Alpine in /usr/lib.  Debian's was compiled for
 # glibc's checked string functions; musl has the plain ones, which take the same arguments bar the
@@ -81,7 +83,7 @@ build/%_fuzz: test/%_fuzz.c $(wildcard *.c *.h) | build
 # What stands below the engine is linked: its statics have each other's names.
 TLS     = base64 der pbes2 tls_cert tls_crl tls_key tls_pass tls_peer tls_pem tls_self tls_suite x509
 
-build/tls_test build/tls_fuzz: $(TLS:%=build/debug/%.o)
+build/tls_test build/tls_fuzz build/tls_cert_test build/tls_peer_test: $(TLS:%=build/debug/%.o)
 build/conn_test: $(TLS:%=build/debug/%.o) build/debug/tls.o build/debug/tls_engine.o
 
 unit: $(TESTS)
