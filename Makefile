@@ -23,9 +23,10 @@ OBJECTS = $(SOURCES:%.c=build/%.o)
 
 # What runs at start, at a reload and at a login is built for size; the linker would put it
 # together for speed.
-COLD    = account command conf conf_doc conf_scan conf_value der dial entry hba image listen log \
-          log_file login node passwd passwd_key pbes2 peer pgpool pidfile setup tls_cert tls_crl \
-          tls_engine tls_key tls_pass tls_peer tls_pem tls_self tls_suite tools verifier x509
+COLD    = account cancel command conf conf_doc conf_scan conf_value der dial entry hba image \
+          listen log log_file login node passwd passwd_key pbes2 peer pgpool pidfile secure setup \
+          tls_cert tls_crl tls_engine tls_key tls_pass tls_peer tls_pem tls_self tls_suite tools \
+          verifier x509
 
 # BearSSL: Debian keeps its archive per architecture, Alpine in /usr/lib.  Debian's was compiled for
 # glibc's checked string functions; musl has the plain ones, which take the same arguments bar the

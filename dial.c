@@ -1,4 +1,4 @@
-/* dial.c - from a node's address to a server that is logged in; probes and cancels.
+/* dial.c - from a node's address to a server that is logged in; probes.
  *
  * One struct dial per attempt, freed when the server is ready or refused.  Nothing here blocks:
  * names and keys are made by helper threads, and the server waits in a list meanwhile. */
@@ -6,21 +6,18 @@
 
 #include "entry.h"
 #include "md5.h"
+#include "secure.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 enum {
 	LOGIN_TIMEOUT = 60000,                  /* ms, from the startup packet to ReadyForQuery */
-	CANCEL_TIMEOUT = 5000,
 	QUEUE_FULL = 10,                        /* ms before a full Unix socket is tried again */
 	LOGIN_MESSAGE_MAX = 64 * 1024,
 };
@@ -29,13 +26,15 @@ enum {
 
 struct dial {
 	char *secret;                           /* the borrower's, not proved yet; or NULL */
-	int tried;                              /* addresses */
+	int tried;                              /* addresses; and the last one: */
+	struct address address;
 	enum node_role role;
 	struct scram_keys keys;
 	bool have_keys;
 	bool doubtful;                          /* SCRAM began, and the server has not proved itself yet */
 	struct derivation *waits;               /* for keys */
 	struct scram_client scram;
+	struct secure secure;
 	struct timer again;                     /* the next try at a Unix socket whose queue is full */
 	struct server *server;
 };
@@ -88,13 +87,17 @@ void dial_free(struct server *s)
 
 /* --- ways to fail -------------------------------------------------------- */
 
-static void node_trouble(struct server *s, const char *why)
+static void no_connection(struct server *s, enum refusal_kind kind, const char *why)
 {
 	char message[64];
 
 	snprintf(message, sizeof message, "failed to create a backend %d connection", s->node->id);
-	server_refused(s, &(struct refusal){ REFUSED_NODE,
-		{ "FATAL", "08006", message, why, NULL }, NULL, 0 });
+	server_refused(s, &(struct refusal){ kind, { "FATAL", "08006", message, why, NULL }, NULL, 0 });
+}
+
+static void node_trouble(struct server *s, const char *why)
+{
+	no_connection(s, REFUSED_NODE, why);
 }
 
 /* Likewise, but it is about this login: the node works. */
@@ -196,12 +199,16 @@ static void scram_begin(struct server *s, struct msg *m)
 {
 	struct put o = net_build(s->all->net, SCRAM_OUT_MAX + 64);
 	char first[SCRAM_OUT_MAX];
-	uint8_t nonce[SCRAM_NONCE];
-	bool offered = false;
+	uint8_t nonce[SCRAM_NONCE], bound[SCRAM_BINDING_MAX];
+	size_t bound_len = s->conn.tls ? tls_end_point(s->conn.tls, bound) : 0;
+	bool offered = false, plus = false;
 
-	for (const char *name; *(name = get_text(m)); )
+	for (const char *name; *(name = get_text(m)); ) {
 		offered |= !strcmp(name, "SCRAM-SHA-256");
-	if (!offered) {
+		plus |= !strcmp(name, "SCRAM-SHA-256-PLUS");
+	}
+	plus &= bound_len > 0;
+	if (!offered && !plus) {
 		login_trouble(s, "it offers no SASL mechanism that this program has");
 		return;
 	}
@@ -212,13 +219,14 @@ static void scram_begin(struct server *s, struct msg *m)
 	s->dial->doubtful = true;
 	s->dial->scram = (struct scram_client){ 0 };
 	int n = getrandom(nonce, sizeof nonce, 0) == sizeof nonce
-	        ? scram_client_first(&s->dial->scram, first, sizeof first, nonce, NULL, 0, false) : -1;
+	        ? scram_client_first(&s->dial->scram, first, sizeof first, nonce,
+	                             bound_len ? bound : NULL, bound_len, plus) : -1;
 	if (n < 0) {
 		node_trouble(s, "no random numbers");
 		return;
 	}
 	put_begin(&o, 'p');
-	put_text(&o, "SCRAM-SHA-256");
+	put_text(&o, plus ? "SCRAM-SHA-256-PLUS" : "SCRAM-SHA-256");
 	put_u32(&o, (uint32_t)n);
 	put_bytes(&o, first, (size_t)n);
 	put_end(&o);
@@ -360,7 +368,6 @@ static void learn(struct server *s, enum demand demand)
 static void authentication(struct server *s, struct msg *m)
 {
 	if (s->probe) {
-		s->node->probing = false;
 		node_worked(s->node);
 		server_close(s, "the probe was answered");
 		return;
@@ -420,6 +427,20 @@ static void key_data(struct server *s, struct msg *m)
 	s->key_len = (uint16_t)n;
 }
 
+/* Where TLS was preferred and could not be had: once, until it can. */
+static void tell_plain(struct server *s)
+{
+	const struct secure *x = &s->dial->secure;
+	struct node *n = s->node;
+
+	if (*x->why && !n->plain)
+		log_write(s->all->log, NULL, LEVEL_LOG, x->why,
+			"backend_sslmode = require forbids that",
+			"connections to node %d (%s:%d) are in plain text", n->id,
+			node_conf(n)->hostname, (int)node_conf(n)->port);
+	n->plain = *x->why;
+}
+
 static void logged_in(struct server *s)
 {
 	struct dial *d = s->dial;
@@ -432,6 +453,7 @@ static void logged_in(struct server *s)
 	}
 	if (d->role != ROLE_UNKNOWN)
 		node_is(s->node, d->role);
+	tell_plain(s);
 	s->start->welcomed |= s->node == nodes_primary(s->all->nodes);
 	dial_free(s);
 	server_ready(s);
@@ -446,8 +468,6 @@ static void login_message(struct server *s, struct msg *m)
 		authentication(s, m);
 		break;
 	case 'E':
-		if (s->probe && s->phase != GONE)
-			s->node->probing = false;
 		backend_says_no(s, m->at, (size_t)(m->end - m->at));
 		break;
 	case 'S':
@@ -478,8 +498,10 @@ static void logging_in(struct watch *w, short revents)
 	if (!(revents & ~POLLOUT))
 		return;
 	long n = conn_fill(net, &s->conn, &p);
-	if (n < 0)
-		node_trouble(s, errno ? strerror(errno) : "it closed the connection during login");
+	if (n < 0) {
+		const char *why = conn_error(&s->conn);
+		node_trouble(s, why ? why : "it closed the connection during login");
+	}
 	for (long used; n > 0 && s->phase == LOGIN; p += used, n -= used) {
 		used = wire_next(&m, p, (size_t)n, LOGIN_MESSAGE_MAX);
 		if (used == WIRE_MORE && conn_keep(&s->conn, p, (size_t)n) == 0)
@@ -500,7 +522,9 @@ static void took_too_long(struct timer *t)
 	struct server *s = OWNER(t, struct server, timer);
 	struct net *net = s->all->net;
 
-	node_trouble(s, s->phase == LOGIN ? "login took too long" : "connect_timeout was reached");
+	node_trouble(s, s->phase == LOGIN ? "login took too long"
+		: s->dial->secure.shaking ? "the TLS handshake took too long"
+		: "connect_timeout was reached");
 	net_flush(net);
 }
 
@@ -535,6 +559,74 @@ static void next_address(struct server *s, int error)
 		node_trouble(s, strerror(error));
 }
 
+/* --- from a connection to the startup packet ----------------------------- */
+
+static void connected(struct watch *w, short revents);
+
+static void connect_to(struct server *s, struct address a)
+{
+	int fd = secure_connect(&a.at, a.len);
+
+	if (fd < 0 && errno == EAGAIN) {
+		timer_set(s->all->loop, &s->dial->again, QUEUE_FULL);
+		return;
+	}
+	s->dial->tried++;
+	s->dial->address = a;
+	if (fd < 0)
+		next_address(s, errno);
+	else if (conn_open(s->all->net, &s->conn, fd, POLLOUT, connected) < 0)
+		node_trouble(s, "out of memory");
+}
+
+/* On a new connection to the same address. */
+static void again_in_plain_text(struct server *s)
+{
+	struct dial *d = s->dial;
+
+	conn_close(s->all->net, &s->conn);
+	d->secure.mode = SSLMODE_DISABLE;
+	d->secure.shaking = false;
+	d->tried--;
+	connect_to(s, d->address);
+}
+
+static void secured(struct server *s, enum secured how)
+{
+	const char *why = s->dial->secure.why;
+	enum sslmode mode = s->dial->secure.mode;
+
+	switch (how) {
+	case SECURE_MORE:
+		break;
+	case SECURE_DONE:
+		if (s->conn.tls)        /* its cancels are not to be had for less */
+			s->sslmode = mode == SSLMODE_PREFER ? SSLMODE_REQUIRE : mode;
+		send_startup(s);
+		break;
+	case SECURE_NOT:
+		again_in_plain_text(s);
+		break;
+	case SECURE_BROKEN:
+		node_trouble(s, why);
+		break;
+	case SECURE_UNSAFE:
+		no_connection(s, REFUSED_UNSAFE, why);
+	}
+}
+
+static void securing(struct watch *w, short revents)
+{
+	struct server *s = OWNER(w, struct server, conn.watch);
+	struct net *net = s->all->net;
+
+	if (revents & POLLOUT)
+		conn_drain(net, &s->conn);
+	if (revents & ~POLLOUT)
+		secured(s, secure_go_on(&s->dial->secure, net, &s->conn));
+	net_flush(net);
+}
+
 static void connected(struct watch *w, short revents)
 {
 	struct server *s = OWNER(w, struct server, conn.watch);
@@ -548,28 +640,12 @@ static void connected(struct watch *w, short revents)
 		next_address(s, error);
 	} else {
 		watch_want(s->all->loop, w, POLLIN);
-		send_startup(s);
+		w->ready = securing;
+		if (!node_conf(s->node)->connect_timeout)
+			timer_set(s->all->loop, &s->timer, LOGIN_TIMEOUT);
+		secured(s, secure_begin(&s->dial->secure, net, &s->conn));
 	}
 	net_flush(net);
-}
-
-/* A socket that has begun to connect, or -1 and errno. */
-static int begin_connect(const struct sockaddr_storage *at, socklen_t len)
-{
-	int fd = socket(at->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
-
-	if (fd < 0)
-		return -1;
-	if (at->ss_family != AF_UNIX) {
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-	}
-	if (connect(fd, (const struct sockaddr *)at, len) == 0 || errno == EINPROGRESS)
-		return fd;
-	int error = errno;
-	close(fd);
-	errno = error;
-	return -1;
 }
 
 static void try_address(struct server *s)
@@ -587,16 +663,7 @@ static void try_address(struct server *s)
 		return;
 	}
 	server_enter(s, CONNECT);
-	int fd = begin_connect(&a->at, a->len);
-	if (fd < 0 && errno == EAGAIN) {
-		timer_set(s->all->loop, &s->dial->again, QUEUE_FULL);
-		return;
-	}
-	s->dial->tried++;
-	if (fd < 0)
-		next_address(s, errno);
-	else if (conn_open(s->all->net, &s->conn, fd, POLLOUT, connected) < 0)
-		node_trouble(s, "out of memory");
+	connect_to(s, *a);
 }
 
 static void once_more(struct timer *t)
@@ -619,6 +686,18 @@ void dial_resume(struct node *n)
 	}
 }
 
+void dial_prepare(const struct server *s, struct secure *x, enum sslmode mode)
+{
+	const struct conf_node *n = node_conf(s->node);
+
+	*x = (struct secure){ .mode = mode, .direct = n->sslnegotiation == SSL_DIRECT,
+		.context = &s->all->tls, .log = s->all->log };
+	size_t len = strlen(n->hostname);
+	if (len && n->hostname[len - 1] == '.')
+		len--;                  /* "db.example." is looked up as it stands; its name has no dot */
+	snprintf(x->host, sizeof x->host, "%.*s", (int)len, n->hostname);
+}
+
 void dial_start(struct server *s, const char *secret)
 {
 	int64_t patience = node_conf(s->node)->connect_timeout;
@@ -629,6 +708,7 @@ void dial_start(struct server *s, const char *secret)
 		s->dial->server = s;
 		s->dial->again.fire = once_more;
 		s->dial->secret = secret ? strdup(secret) : NULL;
+		dial_prepare(s, &s->dial->secure, conf_sslmode(s->all->conf, node_conf(s->node)));
 	}
 	if (!s->dial || (secret && !s->dial->secret)) {
 		node_trouble(s, "out of memory");
@@ -637,92 +717,4 @@ void dial_start(struct server *s, const char *secret)
 	if (patience)
 		timer_set(s->all->loop, &s->timer, patience);
 	try_address(s);
-}
-
-/* --- cancels ------------------------------------------------------------- */
-
-struct cancel {
-	struct conn conn;
-	struct timer timer;
-	struct task bury;
-	struct server *server;
-	struct cancel *next, **at;              /* of all that are on their way */
-};
-
-static void bury_cancel(struct task *t)
-{
-	free(OWNER(t, struct cancel, bury));
-}
-
-static void end_cancel(struct cancel *c)
-{
-	struct servers *all = c->server->all;
-
-	*c->at = c->next;
-	if (c->next)
-		c->next->at = c->at;
-	timer_stop(all->loop, &c->timer);
-	conn_close(all->net, &c->conn);
-	loop_defer(all->loop, &c->bury);
-	server_canceled(c->server);
-	net_flush(all->net);
-}
-
-static void cancel_late(struct timer *t)
-{
-	end_cancel(OWNER(t, struct cancel, timer));
-}
-
-/* First writable: the request goes out.  Then PostgreSQL closes, which says that the signal was
- * sent. */
-static void cancel_ready(struct watch *w, short revents)
-{
-	struct cancel *c = OWNER(w, struct cancel, conn.watch);
-	struct server *s = c->server;
-
-	if (revents & ~POLLOUT) {
-		end_cancel(c);
-		return;
-	}
-	struct put o = net_build(s->all->net, 12 + sizeof s->key);
-	put_begin(&o, 0);
-	put_u32(&o, WIRE_CANCEL);
-	put_u32(&o, s->pid);
-	put_bytes(&o, s->key, s->key_len);
-	put_end(&o);
-	watch_want(s->all->loop, w, POLLIN);
-	conn_put(s->all->net, &c->conn, o.base, o.len);
-	net_flush(s->all->net);
-}
-
-void server_cancel(struct server *s)
-{
-	struct cancel *c = s->key_len ? calloc(1, sizeof *c) : NULL;
-	struct sockaddr_storage peer;
-	socklen_t len = sizeof peer;
-
-	if (!c)
-		return;
-	c->server = s;
-	c->timer.fire = cancel_late;
-	c->bury.run = bury_cancel;
-	int fd = getpeername(s->conn.watch.fd, (struct sockaddr *)&peer, &len) == 0
-	         ? begin_connect(&peer, len) : -1;
-	if (fd < 0 || conn_open(s->all->net, &c->conn, fd, POLLOUT, cancel_ready) < 0) {
-		free(c);
-		return;
-	}
-	timer_set(s->all->loop, &c->timer, CANCEL_TIMEOUT);
-	s->cancels++;
-	c->at = &s->all->cancels;
-	c->next = *c->at;
-	if (c->next)
-		c->next->at = &c->next;
-	*c->at = c;
-}
-
-void cancels_end(struct servers *all)
-{
-	while (all->cancels)
-		end_cancel(all->cancels);
 }

@@ -271,11 +271,19 @@ void login_refused(struct client *c, const struct refusal *r)
 
 /* --- SCRAM --------------------------------------------------------------- */
 
+/* What binds SCRAM to the client's connection: tls-server-end-point; 0 without TLS. */
+static size_t channel(const struct client *c, uint8_t to[static SCRAM_BINDING_MAX])
+{
+	return c->conn.tls ? tls_end_point(c->conn.tls, to) : 0;
+}
+
 static int begin_sasl(struct client *c)
 {
-	static const char mechanisms[] = "SCRAM-SHA-256\0";
+	static const char mechanisms[] = "SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0";
+	uint8_t bound[SCRAM_BINDING_MAX];
+	size_t skip = channel(c, bound) ? 0 : strlen(mechanisms) + 1;
 
-	return ask(c, ASK_SASL_FIRST, 10, mechanisms, sizeof mechanisms);
+	return ask(c, ASK_SASL_FIRST, 10, mechanisms + skip, sizeof mechanisms - skip);
 }
 
 static void verifier_made(struct verifier_wait *w, const struct scram_verifier *v)
@@ -310,22 +318,32 @@ static int start_sasl(struct client *c, const struct passwd_entry *e)
 	return begin_sasl(c);
 }
 
+/* Somebody in between, or a message that is none. */
+static int bad_scram(struct client *c, int result, const char *why)
+{
+	return client_refuse(c, result == -3 ? "28000" : "08P01", why, NULL, NULL);
+}
+
 static int sasl_first(struct client *c, struct msg *m)
 {
 	struct login *l = c->login;
 	const char *mechanism = get_text(m), *why = "";
 	uint32_t len = get_u32(m);
 	char out[SCRAM_OUT_MAX];
-	uint8_t nonce[SCRAM_NONCE];
+	uint8_t nonce[SCRAM_NONCE], bound[SCRAM_BINDING_MAX];
+	size_t bound_len = channel(c, bound);
+	bool plus = bound_len && !strcmp(mechanism, "SCRAM-SHA-256-PLUS");
 
-	if (m->broken || strcmp(mechanism, "SCRAM-SHA-256") || len != (size_t)(m->end - m->at))
+	if (m->broken || len != (size_t)(m->end - m->at))
 		return bad_packet(c, "malformed SASLInitialResponse");
+	if (!plus && strcmp(mechanism, "SCRAM-SHA-256"))
+		return bad_packet(c, "client selected an invalid SASL authentication mechanism");
 	if (getrandom(nonce, sizeof nonce, 0) != sizeof nonce)
 		return client_refuse(c, "58000", "no random numbers", NULL, NULL);
 	int n = scram_server_first(&l->scram, out, sizeof out, (const char *)m->at, len, &l->verifier,
-		nonce, NULL, 0, false, &why);
+		nonce, bound_len ? bound : NULL, bound_len, plus, &why);
 	if (n < 0)
-		return bad_packet(c, why);
+		return bad_scram(c, n, why);
 	return ask(c, ASK_SASL_FINAL, 11, out, (size_t)n);
 }
 
@@ -347,7 +365,7 @@ static int sasl_final(struct client *c, struct msg *m)
 	if (n == -2)
 		return wrong_password(c);
 	if (n < 0)
-		return bad_packet(c, why);
+		return bad_scram(c, n, why);
 	ask(c, ASK_SASL_FINAL, 12, out, (size_t)n);
 	return welcome(c);
 }

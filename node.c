@@ -164,21 +164,33 @@ static void try_again(struct timer *t)
 		n->all->probe(n->all->ctx, n);
 }
 
-void node_failed(struct node *n, const char *why)
+static void goes_down(struct node *n, const char *why, bool unsafe)
 {
 	struct nodes *all = n->all;
-	bool news = n->state != NODE_DOWN;
+	bool was_up = n->state != NODE_DOWN, news = was_up || n->unsafe != unsafe;
 
 	snprintf(n->why, sizeof n->why, "%s", why);
 	n->state = NODE_DOWN;
+	n->unsafe = unsafe;
 	if (!news)
 		return;
-	n->down_since = loop_now(all->loop);
+	if (was_up)
+		n->down_since = loop_now(all->loop);
 	timer_set(all->loop, &n->probe, all->conf->node_probe_period);
 	log_write(all->log, NULL, LEVEL_LOG, n->why,
 		"it is tried again in the background until it answers",
 		"node %d (%s:%d) is down", n->id, node_conf(n)->hostname, (int)node_conf(n)->port);
 	all->changed(all->ctx, n);
+}
+
+void node_failed(struct node *n, const char *why)
+{
+	goes_down(n, why, false);
+}
+
+void node_unsafe(struct node *n, const char *why)
+{
+	goes_down(n, why, true);
 }
 
 void node_worked(struct node *n)
@@ -187,6 +199,7 @@ void node_worked(struct node *n)
 	bool news = n->state == NODE_DOWN;
 
 	n->state = NODE_UP;
+	n->unsafe = false;
 	n->why[0] = 0;
 	timer_stop(all->loop, &n->probe);
 	if (!news)
@@ -309,9 +322,18 @@ static void move(struct node *n)
 	n->resolved = 0;
 	n->naddresses = 0;
 	n->role = ROLE_UNKNOWN;
-	n->moved = true;
-	if (node_conf(n)->used && n->state == NODE_DOWN)
-		timer_set(n->all->loop, &n->probe, 0);
+}
+
+static bool same_place(const struct conf_node *a, const struct conf_node *b)
+{
+	return a->used == b->used
+	       && (!a->used || (a->port == b->port && !strcmp(a->hostname, b->hostname)));
+}
+
+static bool same_tls(const struct conf *a, const struct conf *b, int i)
+{
+	return conf_sslmode(a, &a->node[i]) == conf_sslmode(b, &b->node[i])
+	       && a->node[i].sslnegotiation == b->node[i].sslnegotiation;
 }
 
 void nodes_reload(struct nodes *all, const struct conf *conf)
@@ -319,11 +341,16 @@ void nodes_reload(struct nodes *all, const struct conf *conf)
 	const struct conf *old = all->conf;
 
 	all->conf = conf;
-	for (int i = 0; i < all->count; i++)
-		if (old->node[i].used != conf->node[i].used || (conf->node[i].used
-		    && (old->node[i].port != conf->node[i].port
-		        || strcmp(old->node[i].hostname, conf->node[i].hostname))))
-			move(&all->node[i]);
+	for (int i = 0; i < all->count; i++) {
+		struct node *n = &all->node[i];
+		bool stays = same_place(&old->node[i], &conf->node[i]);
+		if (!stays)
+			move(n);
+		n->moved = !stays || (node_conf(n)->used && !same_tls(old, conf, i));
+		if ((n->moved || n->unsafe) && node_conf(n)->used && n->state == NODE_DOWN)
+			timer_set(all->loop, &n->probe, 0);
+		n->unsafe = false;              /* there may be other certificates, too */
+	}
 	while (all->count < conf->nnodes)
 		init_node(all, all->count++);
 	choose_primary(all);

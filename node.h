@@ -34,6 +34,8 @@ struct node {
 	enum node_role role;                    /* as its servers report it (in_hot_standby) */
 	int64_t down_since;                     /* loop_now() */
 	char why[160];                          /* it is down */
+	bool unsafe;                            /* it is down for its TLS or its certificate */
+	bool plain;                             /* TLS was preferred, and could not be had */
 
 	struct address {
 		socklen_t len;
@@ -44,7 +46,7 @@ struct node {
 	struct look_up *look_up;                /* under way */
 
 	struct timer probe;
-	bool moved;                             /* by a reload: its idle servers are elsewhere */
+	bool moved;                             /* by a reload: its servers are not as asked any more */
 	bool probing;
 
 	/* Kept by server.c. */
@@ -90,6 +92,7 @@ const struct address *node_address(struct node *n);
 
 /* What a connection attempt or a server told about its node. */
 void node_failed(struct node *n, const char *why);
+void node_unsafe(struct node *n, const char *why);      /* its TLS is not what backend_sslmode asks */
 void node_worked(struct node *n);
 void node_is(struct node *n, enum node_role role);
 

@@ -1,7 +1,6 @@
 /* request.c - the FIFO of requests on a server, and the scanning of their replies. */
 #include "server.h"
 
-#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -542,8 +541,9 @@ void server_readable(struct watch *w, short revents)
 		long n = conn_fill(net, &s->conn, &p);
 		if (n > 0)
 			server_replies(s, p, (size_t)n);
-		else if (n < 0)
-			broke(s, errno ? strerror(errno) : "it closed the connection");
+		const char *why = n < 0 ? conn_error(&s->conn) : NULL;
+		if (n < 0)
+			broke(s, why ? why : "it closed the connection");
 	}
 	net_flush(net);
 }

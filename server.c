@@ -91,6 +91,8 @@ void server_close(struct server *s, const char *why)
 		s->node->id, s->pid, s->account->user, s->account->database);
 	if (was == IDLE)
 		leave_idle(s);
+	if (s->probe)
+		s->node->probing = false;
 	if (was == LENT || was == IDLE) {
 		struct put o = net_build(all->net, WIRE_HEADER);
 		put_message(&o, 'X', NULL, 0);
@@ -258,8 +260,11 @@ static void refuse_node(struct borrower *b, struct node *n)
 	snprintf(message, sizeof message, "failed to create a backend %d connection", n->id);
 	snprintf(detail, sizeof detail, "%s:%d: %s", node_conf(n)->hostname, (int)node_conf(n)->port,
 		n->why[0] ? n->why : "no connection in time");
+	const char *hint = n->unsafe
+		? "See backend_sslmode, ssl_ca_cert and the certificate and settings of the node."
+		: "The node is tried again in the background; retry in a moment.";
 	refuse(b, &(struct refusal){ REFUSED_NODE, { "FATAL", starting ? "57P03" : "08006", message,
-		detail, "The node is tried again in the background; retry in a moment." }, NULL, 0 });
+		detail, hint }, NULL, 0 });
 }
 
 static void out_of_patience(struct timer *t)
@@ -288,7 +293,9 @@ static void set_patience(struct borrower *b)
 	bool down = b->node->state == NODE_DOWN;
 	int64_t ms = down ? conf->primary_wait_timeout * 1000 : conf->query_wait_timeout * 1000;
 
-	if (!b->patient)
+	if (down && b->node->unsafe)
+		ms = 0;                 /* time alone does not heal that */
+	else if (!b->patient)
 		ms = !down && (b->opening || b->node->cleaning) ? IMPATIENT : 0;
 	b->deadline.fire = out_of_patience;
 	if (b->patient && !down && !ms)
@@ -376,13 +383,14 @@ void server_refused(struct server *s, const struct refusal *r)
 	s->borrower = NULL;
 	if (b)
 		b->opening = NULL;
-	if (s->probe)
-		n->probing = false;
-	if (r->kind == REFUSED_NODE)
+	bool down = r->kind == REFUSED_NODE || r->kind == REFUSED_UNSAFE;
+	if (r->kind == REFUSED_UNSAFE)
+		node_unsafe(n, r->report.detail);
+	else if (down)
 		node_failed(n, r->report.detail);
 	else
 		node_worked(n);
-	if (b && b->node && r->kind != REFUSED_NODE)
+	if (b && b->node && !down)
 		refuse(b, r);
 	server_close(s, r->report.message);
 }
@@ -611,9 +619,16 @@ void servers_reload(struct servers *all)
 	for (int i = 0; i < all->nodes->count; i++) {
 		struct node *n = &all->nodes->node[i];
 		while (n->moved && n->idle)
-			server_close(n->idle, "the node is somewhere else");
-		n->moved = false;
+			server_close(n->idle, "the parameters of its node have changed");
 	}
+	for (struct server *s = all->first, *next; s; s = next) {
+		next = s->next_all;
+		if (s->node->moved && s->dial)
+			server_close(s, "the parameters of its node have changed");
+		s->stale |= s->node->moved;
+	}
+	for (int i = 0; i < all->nodes->count; i++)
+		all->nodes->node[i].moved = false;
 	accounts_forget_secrets(all->accounts, still_true, all);
 	entries_forget(all->entries);
 }

@@ -71,6 +71,7 @@ void servers_close_idle(struct servers *all);
 /* Why no server could be had. */
 enum refusal_kind {
 	REFUSED_NODE,           /* the node cannot be reached, or is starting or stopping */
+	REFUSED_UNSAFE,         /* its TLS or its certificate is not what backend_sslmode asks */
 	REFUSED_FULL,           /* no connection became free in time */
 	REFUSED_BACKEND,        /* PostgreSQL refused the login: raw is its ErrorResponse body */
 	REFUSED_SECRET,         /* PostgreSQL wants a password and none is known */
@@ -238,6 +239,7 @@ struct server {
 	bool proven;                            /* it has answered a request */
 	bool dying;                             /* it said that it goes down, in a reply */
 	bool stale;                             /* to be closed instead of pooled */
+	enum sslmode sslmode;                   /* how its certificate was verified; AUTO: plain text */
 	bool probe;                             /* asks whether the node answers, nothing else */
 	unsigned reset_left, sessions, cancels;
 	uint32_t orphaned;                      /* bytes of replies dropped */
@@ -273,13 +275,13 @@ void server_close(struct server *s, const char *why);
 
 /* Asks PostgreSQL to cancel what runs on it.  The server is not lent again before that
  * has been delivered, so that it cannot hit somebody else. */
-void server_cancel(struct server *s);           /* dial.c */
+void server_cancel(struct server *s);           /* cancel.c */
 void cancels_end(struct servers *all);          /* forgets those that are on their way */
 
 /* Whether more may be sent to it now. */
 static inline bool server_takes(const struct server *s) { return !conn_pending(&s->conn); }
 
-/* --- between server.c, request.c and dial.c ------------------------------ */
+/* --- between server.c, request.c, dial.c and cancel.c -------------------- */
 
 /* Settings that make the session another profile's: what they report becomes its welcome. */
 int server_move(struct server *s, const char *sql, void (*then)(struct request *, bool));
@@ -294,6 +296,8 @@ void server_settled(struct server *s);          /* its FIFO ran empty */
 /* Connects and logs in; ends in server_ready() or dial_failed -> server_refused(). */
 void dial_start(struct server *s, const char *secret);
 void dial_free(struct server *s);
+struct secure;
+void dial_prepare(const struct server *s, struct secure *x, enum sslmode mode);
 void dial_resume(struct node *n);               /* the node has addresses now, or will have none */
 void server_ready(struct server *s);
 void server_refused(struct server *s, const struct refusal *r);
