@@ -21,12 +21,12 @@ SAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omi
 SOURCES = $(wildcard *.c)
 OBJECTS = $(SOURCES:%.c=build/%.o)
 
-# What runs at start, at a reload and at a login is built for size; the linker would put it
-# together for speed.
-COLD    = account cancel command conf conf_doc conf_scan conf_value der dial entry hba image \
-          listen log log_file login node passwd passwd_key pbes2 peer pgpool pidfile secure setup \
-          tls_cert tls_crl tls_engine tls_key tls_pass tls_peer tls_pem tls_self tls_suite tools \
-          verifier x509
+# What runs at start, at a reload, at a login and now and then is built for size; the linker would put
+# it together for speed.
+COLD    = account ask cancel check command conf conf_doc conf_scan conf_value der dial entry hba \
+          health image listen log log_file login node passwd passwd_key pbes2 peer pgpool pidfile \
+          secure setup shell tls_cert tls_crl tls_engine tls_key tls_pass tls_peer tls_pem tls_self \
+          tls_suite tools verifier x509
 
 # BearSSL: Debian keeps its archive per architecture, Alpine in /usr/lib.  Debian's was compiled for
 # glibc's checked string functions; musl has the plain ones, which take the same arguments bar the

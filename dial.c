@@ -143,6 +143,12 @@ static void no_secret(struct server *s, const char *method)
 
 /* --- passwords ----------------------------------------------------------- */
 
+static const struct passwd_entry *entry_of(const struct server *s)
+{
+	return s->account->given ? s->account->given
+		: entry_find(s->all->entries, s->account->user);
+}
+
 static const char *clear_password(const struct server *s)
 {
 	const struct passwd_entry *e;
@@ -151,7 +157,7 @@ static const char *clear_password(const struct server *s)
 		return s->dial->secret;
 	if (s->account->password)
 		return s->account->password;
-	e = entry_find(s->all->entries, s->account->user);
+	e = entry_of(s);
 	return e && e->kind == PASSWD_CLEAR ? e->text : NULL;
 }
 
@@ -173,7 +179,7 @@ static void answer_clear(struct server *s)
 static void answer_md5(struct server *s, struct msg *m)
 {
 	const char *password = clear_password(s);
-	const struct passwd_entry *e = entry_find(s->all->entries, s->account->user);
+	const struct passwd_entry *e = entry_of(s);
 	char stored[36], out[36];
 
 	if (m->end - m->at != 4) {
@@ -367,9 +373,8 @@ static void learn(struct server *s, enum demand demand)
 
 static void authentication(struct server *s, struct msg *m)
 {
-	if (s->probe) {
-		node_worked(s->node);
-		server_close(s, "the probe was answered");
+	if (s->probe && !s->trial->login) {
+		server_tried(s, TRIAL_WORKS, "it was a trial");
 		return;
 	}
 	switch (get_u32(m)) {
