@@ -25,7 +25,10 @@
 #define VERSION_NAME "musl"
 
 enum { EXIT_USAGE = 1, EXIT_PID_FILE = 1, EXIT_START = SETUP_EXIT };
-enum { LAST_MOMENT = 2000 };                    /* ms for clients to take their last words */
+enum {
+	LAST_MOMENT = 2000,                     /* ms for clients to take their last words */
+	BACKLOG_MAX = 65535,
+};
 
 #define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
@@ -427,8 +430,6 @@ static bool wire_up(struct pgpool *pg)
 	*c = (struct clients){ .servers = s, .route = &pg->route, .conf = pg->conf,
 		.loop = pg->loop, .log = &pg->log, .net = pg->net, .hba = pg->hba,
 		.verifiers = verifiers_new(pg->loop) };
-	pg->listeners.clients = c;
-	pg->listeners.may_lack_directories = pg->foreground;
 	pg->last_moment.fire = end;
 	s->entries = entries_new(s);
 	if (!s->accounts || !s->stmts || !s->entries || !c->verifiers || clients_init(c) < 0
@@ -436,6 +437,37 @@ static bool wire_up(struct pgpool *pg)
 		return false;
 	servers_init(s);
 	return true;
+}
+
+static int backlog(const struct conf *c)
+{
+	int64_t n = c->num_init_children * c->listen_backlog_multiplier;
+
+	return n > BACKLOG_MAX ? BACKLOG_MAX : (int)n;
+}
+
+static void accepted(void *clients, int fd, const struct sockaddr_storage *peer)
+{
+	client_accept(clients, fd, peer);
+}
+
+static int listen_for_clients(struct pgpool *pg)
+{
+	const struct conf *c = pg->conf;
+
+	pg->listeners = (struct listeners){ .loop = pg->loop, .log = &pg->log, .net = pg->net,
+		.accepted = accepted, .ctx = &pg->clients, .may_lack_directories = pg->foreground };
+	if (listeners_open(&pg->listeners, &(struct addresses){ .hosts = &c->listen_addresses,
+			.directories = &c->unix_socket_directories, .port = (int)c->port,
+			.backlog = backlog(c), .group = c->unix_socket_group,
+			.permissions = (unsigned)c->unix_socket_permissions }) < 0)
+		return -1;
+	if (pg->listeners.first)
+		return 0;
+	log_write(&pg->log, NULL, LEVEL_FATAL, NULL,
+		"set listen_addresses or unix_socket_directories",
+		"there is no address to listen on");
+	return -1;
 }
 
 /* The part that a daemon's child does. */
@@ -449,7 +481,7 @@ static int open_all(struct pgpool *pg)
 		log_write(&pg->log, NULL, LEVEL_FATAL, strerror(errno), NULL, "could not start");
 		return EXIT_START;
 	}
-	if (listeners_open(&pg->listeners, pg->conf) < 0) {
+	if (listen_for_clients(pg) < 0) {
 		listeners_close(&pg->listeners);
 		return EXIT_START;
 	}
