@@ -2,7 +2,7 @@
 #include "client.h"
 #include "command.h"
 #include "entry.h"
-#include "listen.h"
+#include "pcp.h"
 #include "pidfile.h"
 #include "tools.h"
 #include "verifier.h"
@@ -48,11 +48,13 @@ struct pgpool {
 	struct net *net;
 	struct nodes *nodes;
 	struct passwd *passwd;
+	struct passwd *pcp_users;
 	struct hba *hba;
 	struct route route;
 	struct servers servers;
 	struct clients clients;
 	struct listeners listeners;
+	struct pcp pcp;
 
 	struct watch signals;
 	struct timer last_moment;
@@ -95,14 +97,13 @@ static void set_log(struct pgpool *pg)
 	log_apply(l);
 }
 
-/* All or nothing: a file in error changes nothing, but for the rules, which stay as they were. */
-static void reload(struct pgpool *pg)
+/* All or nothing: a file in error changes nothing (-1), but for the rules, which stay as they were. */
+static int reload(struct pgpool *pg, struct telling *t)
 {
-	struct telling t = { .log = &pg->log, .reload = true };
-	struct conf_messages m = { setup_tell, &t };
+	struct conf_messages m = { setup_tell, t };
 	struct setup fresh;
 	struct route route;
-	bool loaded = setup_load(&fresh, &pg->sources, &t) == 0;
+	bool loaded = setup_load(&fresh, &pg->sources, t) == 0;
 
 	bool ready = loaded && route_init(&route, fresh.conf, pg->nodes) == 0;
 	if (ready && verifiers_of(pg->clients.verifiers, fresh.passwd) < 0) {
@@ -115,7 +116,7 @@ static void reload(struct pgpool *pg)
 			"the configuration was not reloaded: nothing has changed");
 		if (loaded)
 			setup_free(&fresh);
-		return;
+		return -1;
 	}
 	conf_keep_start(fresh.conf, pg->conf, &m);
 	setup_path(&fresh, fresh.conf->log_directory, pg->log_directory);
@@ -132,12 +133,16 @@ static void reload(struct pgpool *pg)
 	}
 	conf_free(pg->conf);
 	passwd_free(pg->passwd);
+	passwd_free(pg->pcp_users);
 	pg->conf = fresh.conf;
 	pg->passwd = fresh.passwd;
+	pg->pcp_users = fresh.pcp;
+	pg->pcp.users = fresh.pcp;
 	set_log(pg);
 	servers_reload(&pg->servers);
-	setup_tell_files(&fresh, &t);
+	setup_tell_files(&fresh, t);
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "reload config files.");
+	return 0;
 }
 
 /* --- signals ------------------------------------------------------------- */
@@ -170,17 +175,39 @@ static void stop(struct pgpool *pg, int signal_number)
 static void signaled(struct watch *w, short revents)
 {
 	struct pgpool *pg = OWNER(w, struct pgpool, signals);
+	struct telling t = { .log = &pg->log, .reload = true };
 	struct signalfd_siginfo info;
 
 	(void)revents;
 	while (read(w->fd, &info, sizeof info) == sizeof info) {
 		if (info.ssi_signo == SIGHUP)
-			reload(pg);
+			reload(pg, &t);
 		else
 			stop(pg, (int)info.ssi_signo);
 	}
 	net_flush(pg->net);
 }
+
+/* --- what PCP asks for --------------------------------------------------- */
+
+static void pcp_stop(void *pg, int signal_number)
+{
+	stop(pg, signal_number);
+}
+
+static int pcp_reload(void *ctx, char why[static PCP_WHY])
+{
+	struct pgpool *pg = ctx;
+	struct telling t = { .log = &pg->log, .reload = true };
+	int bad = reload(pg, &t);
+
+	snprintf(why, PCP_WHY, "%s", t.errors);
+	return bad;
+}
+
+static const struct pcp_ops pcp_ops = { pcp_stop, pcp_reload };
+
+/* --- more of the start --------------------------------------------------- */
 
 /* Before anybody can know us: what comes early waits.  Process 1 inherits other processes'
  * children, which the kernel reaps. */
@@ -430,6 +457,9 @@ static bool wire_up(struct pgpool *pg)
 	*c = (struct clients){ .servers = s, .route = &pg->route, .conf = pg->conf,
 		.loop = pg->loop, .log = &pg->log, .net = pg->net, .hba = pg->hba,
 		.verifiers = verifiers_new(pg->loop) };
+	pg->pcp = (struct pcp){ .nodes = pg->nodes, .loop = pg->loop, .log = &pg->log,
+		.net = pg->net, .users = pg->pcp_users, .ops = &pcp_ops, .ctx = pg };
+	admin_start(&pg->pcp.admin, c);
 	pg->last_moment.fire = end;
 	s->entries = entries_new(s);
 	if (!s->accounts || !s->stmts || !s->entries || !c->verifiers || clients_init(c) < 0
@@ -481,8 +511,9 @@ static int open_all(struct pgpool *pg)
 		log_write(&pg->log, NULL, LEVEL_FATAL, strerror(errno), NULL, "could not start");
 		return EXIT_START;
 	}
-	if (listen_for_clients(pg) < 0) {
+	if (listen_for_clients(pg) < 0 || pcp_open(&pg->pcp) < 0) {
 		listeners_close(&pg->listeners);
+		pcp_close(&pg->pcp);
 		return EXIT_START;
 	}
 	return 0;
@@ -500,6 +531,7 @@ static int start(struct pgpool *pg)
 	setup_path(&s, s.conf->log_directory, pg->log_directory);
 	pg->conf = s.conf;
 	pg->passwd = s.passwd;
+	pg->pcp_users = s.pcp;
 	pg->hba = s.hba;
 	set_log(pg);
 	setup_tell_files(&s, &t);
@@ -523,11 +555,13 @@ static void clean_up(struct pgpool *pg)
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "Pgpool-II system is shutdown");
 	if (pg->has_pid_file)
 		unlink(pg->pid_file);
+	pcp_close(&pg->pcp);
 	clients_free(&pg->clients);
 	entries_free(pg->servers.entries);
 	servers_free(&pg->servers);
 	verifiers_free(pg->clients.verifiers);
 	passwd_free(pg->passwd);
+	passwd_free(pg->pcp_users);
 	hba_free(pg->hba);
 	accounts_free(pg->servers.accounts);
 	stmts_free(pg->servers.stmts);
