@@ -444,7 +444,7 @@ static void recover_node(struct caller *c, struct msg *m)
 	refuse(c, "process recovery request failed", NO_RECOVERY);
 }
 
-/* The reply goes first: the program may not live to send it. */
+/* The reply goes first: the program may not live long enough to send it. */
 static void stop(struct caller *c, struct msg *m)
 {
 	char mode = m->at < m->end ? (char)*m->at : ' ';
@@ -465,14 +465,13 @@ static void reload(struct caller *c, struct msg *m)
 	char why[PCP_WHY] = "";
 
 	(void)m;
-	if (c->pcp->ops->reload(c->pcp->ctx, why) < 0) {
+	if (c->pcp->ops->reload(c->pcp->ctx, why) < 0)
 		refuse(c, "the configuration was not reloaded: nothing has changed",
 			*why ? why : "out of memory");
-		return;
-	}
-	if (*why)
-		report(c, 'N', LEVEL_WARNING, "a file in error was not reloaded", why);
-	complete(c, 'z');
+	else if (*why)
+		refuse(c, "pool_hba.conf was not reloaded, all other files were", why);
+	else
+		complete(c, 'z');
 }
 
 static void rotate(struct caller *c, struct msg *m)

@@ -32,8 +32,8 @@ enum {
 /* What the program does when it is asked. */
 struct pcp_ops {
 	void (*stop)(void *ctx, int signal_number);
-	/* Reads all files again.  -1: nothing has changed; why is what is wrong with them, which may
-	 * be something with 0, too. */
+	/* Reads all files again.  -1: nothing has changed, and why says what is wrong with them.  0
+	 * with a why: only the rules of access are what they were. */
 	int (*reload)(void *ctx, char why[static PCP_WHY]);
 };
 

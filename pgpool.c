@@ -207,7 +207,7 @@ static int pcp_reload(void *ctx, char why[static PCP_WHY])
 
 static const struct pcp_ops pcp_ops = { pcp_stop, pcp_reload };
 
-/* --- more of the start --------------------------------------------------- */
+/* --- start --------------------------------------------------------------- */
 
 /* Before anybody can know us: what comes early waits.  Process 1 inherits other processes'
  * children, which the kernel reaps. */
@@ -233,8 +233,6 @@ static int watch_signals(struct pgpool *pg)
 	pg->signals.ready = signaled;
 	return fd < 0 ? -1 : watch_start(pg->loop, &pg->signals, fd, POLLIN);
 }
-
-/* --- start --------------------------------------------------------------- */
 
 static void usage(FILE *to)
 {
@@ -511,9 +509,10 @@ static int open_all(struct pgpool *pg)
 		log_write(&pg->log, NULL, LEVEL_FATAL, strerror(errno), NULL, "could not start");
 		return EXIT_START;
 	}
-	if (listen_for_clients(pg) < 0 || pcp_open(&pg->pcp) < 0) {
-		listeners_close(&pg->listeners);
+	/* Clients come last: whoever can connect to us finds everything in place. */
+	if (pcp_open(&pg->pcp) < 0 || listen_for_clients(pg) < 0) {
 		pcp_close(&pg->pcp);
+		listeners_close(&pg->listeners);
 		return EXIT_START;
 	}
 	return 0;
