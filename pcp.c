@@ -144,13 +144,21 @@ static void put_word(struct put *o, char type, const char *word)
 	put_text(o, word);
 }
 
-static void complete(struct caller *c, char type)
+/* A message of one or two words. */
+static void say_words(struct caller *c, char type, const char *word, const char *text)
 {
 	struct put o = net_build(c->pcp->net, 64);
 
-	put_word(&o, type, "CommandComplete");
+	put_word(&o, type, word);
+	if (text)
+		put_text(&o, text);
 	put_end(&o);
 	say(c, &o);
+}
+
+static void complete(struct caller *c, char type)
+{
+	say_words(c, type, "CommandComplete", NULL);
 }
 
 static void put_columns(struct put *o, const struct admin_table *t, const struct admin_row *row)
@@ -246,10 +254,7 @@ static void log_in(struct caller *c, struct msg *m)
 	char message[PCP_REQUEST_MAX + 64];
 
 	if (!m->broken && c->salted && proves(c, user, answer)) {
-		struct put o = net_build(c->pcp->net, 64);
-		put_word(&o, 'r', "AuthenticationOK");
-		put_end(&o);
-		say(c, &o);
+		say_words(c, 'r', "AuthenticationOK", NULL);
 		snprintf(c->user, sizeof c->user, "%s", user);
 		c->who.user = c->user;
 		enter(c, CALLER_READY);
@@ -282,15 +287,11 @@ static bool is_node(const struct caller *c, int id)
 
 static void node_count(struct caller *c, struct msg *m)
 {
-	struct put o = net_build(c->pcp->net, 64);
 	char text[12];
 
 	(void)m;
 	snprintf(text, sizeof text, "%d", c->pcp->nodes->conf->nnodes);
-	put_word(&o, 'l', "CommandComplete");
-	put_text(&o, text);
-	put_end(&o);
-	say(c, &o);
+	say_words(c, 'l', "CommandComplete", text);
 }
 
 static void node_info(struct caller *c, struct msg *m)
@@ -432,18 +433,6 @@ static void detach_node(struct caller *c, struct msg *m)
 	complete(c, 'd');
 }
 
-static void promote_node(struct caller *c, struct msg *m)
-{
-	(void)m;
-	refuse(c, "invalid promote request", NO_FAILOVER);
-}
-
-static void recover_node(struct caller *c, struct msg *m)
-{
-	(void)m;
-	refuse(c, "process recovery request failed", NO_RECOVERY);
-}
-
 /* The reply goes first: the program may not live long enough to send it. */
 static void stop(struct caller *c, struct msg *m)
 {
@@ -482,18 +471,6 @@ static void rotate(struct caller *c, struct msg *m)
 	else
 		refuse(c, "process log rotation request failed",
 			errno == EINVAL ? "logging_collector is disabled" : strerror(errno));
-}
-
-static void invalidate_cache(struct caller *c, struct msg *m)
-{
-	(void)m;
-	refuse(c, "query cache is not enabled", NULL);
-}
-
-static void watchdog_info(struct caller *c, struct msg *m)
-{
-	(void)m;
-	refuse(c, "PCP: informing watchdog info failed", "watchdog is not enabled");
 }
 
 static void set_parameter(struct caller *c, struct msg *m)
@@ -543,16 +520,23 @@ static const struct {
 	{ 'C', IN(CALLER_READY), attach_node },
 	{ 'D', IN(CALLER_READY), detach_node },
 	{ 'd', IN(CALLER_READY), detach_node },         /* gracefully */
-	{ 'J', IN(CALLER_READY), promote_node },
-	{ 'j', IN(CALLER_READY), promote_node },
-	{ 'O', IN(CALLER_READY), recover_node },
 	{ 'T', IN(CALLER_READY), stop },
 	{ 't', IN(CALLER_READY), stop },                /* of a cluster */
 	{ 'Z', IN(CALLER_READY), reload },
 	{ 'V', IN(CALLER_READY), rotate },
-	{ 'G', IN(CALLER_READY), invalidate_cache },
-	{ 'W', IN(CALLER_READY), watchdog_info },
 	{ 'A', IN(CALLER_READY), set_parameter },
+};
+
+/* What is always refused. */
+static const struct {
+	char type;
+	const char *message, *detail;
+} refused[] = {
+	{ 'J', "invalid promote request", NO_FAILOVER },
+	{ 'j', "invalid promote request", NO_FAILOVER },
+	{ 'O', "process recovery request failed", NO_RECOVERY },
+	{ 'G', "query cache is not enabled", NULL },
+	{ 'W', "PCP: informing watchdog info failed", "watchdog is not enabled" },
 };
 
 static void request(struct caller *c, struct msg *m)
@@ -569,6 +553,11 @@ static void request(struct caller *c, struct msg *m)
 			"connection not authorized");
 		return;
 	}
+	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+		if (refused[i].type == m->type) {
+			refuse(c, refused[i].message, refused[i].detail);
+			return;
+		}
 	snprintf(text, sizeof text, "unknown PCP packet type \"%c\"", m->type ? m->type : ' ');
 	fail(c, "PCP processing request", text);
 }
