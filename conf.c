@@ -91,12 +91,8 @@ const struct conf_default conf_image_defaults[] = {
 #define IS_BARE true
 #define IS_INDEXED false
 
-#define GROUP(tag, heading) static const char heading_##tag[] = heading;
-GROUP_ROWS(GROUP)
-#undef GROUP
-
 #define ROW(name_, group_, type_, dflt_, min_, max_, unit_, when_, effect_, doc_, ...) \
-	{ .name = name_, .type = #type_, .dflt = dflt_, .group = heading_##group_, .min = min_, \
+	{ .name = name_, .type = #type_, .dflt = dflt_, .group = GROUP_##group_, .min = min_, \
 	  .max = max_, OF_##type_(unit_), .when = WHEN_##when_, .effect = EFFECT_##effect_, \
 	  .doc = doc_, .kind = &conf_kind_##type_, __VA_ARGS__ },
 

@@ -817,9 +817,10 @@ static void test_units(void)
 	char out[64];
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct conf_row row = { .name = "x", .dflt = "", .unit = cases[i].unit,
-			.max = INT64_MAX };
+		struct conf_row row = { .name = "x", .dflt = "", .max = INT64_MAX };
 		int64_t v = -1, again = -1;
+
+		snprintf(row.unit, sizeof row.unit, "%s", cases[i].unit);
 
 		say(parse_int(&r, &row, cases[i].text, &v) && v == cases[i].want, "%s in %s",
 			cases[i].text,
