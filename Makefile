@@ -23,8 +23,8 @@ OBJECTS = $(SOURCES:%.c=build/%.o)
 
 # What runs at start, at a reload, at a login and now and then is built for size; the linker would put
 # it together for speed.
-COLD    = account ask cancel check command conf conf_doc conf_scan conf_value der dial entry hba \
-          health image listen log log_file login node passwd passwd_key pbes2 peer pgpool pidfile \
+COLD    = account admin ask cancel check command conf conf_doc conf_scan conf_value der dial entry hba \
+          health image listen log log_file login node passwd passwd_key pbes2 pcp peer pgpool pidfile \
           secure setup shell tls_cert tls_crl tls_engine tls_key tls_pass tls_peer tls_pem tls_self \
           tls_suite tools verifier x509
 

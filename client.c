@@ -31,10 +31,19 @@ struct arrival {
 
 /* --- slots: what cancel requests name ------------------------------------ */
 
+/* As many as the configuration speaks of, before there are more. */
+static uint32_t more_slots(const struct clients *all)
+{
+	uint32_t n = all->nslots ? all->nslots * 2 : 64;
+	int64_t expected = all->conf->num_init_children;
+
+	return all->nslots < expected && n > expected ? (uint32_t)expected : n;
+}
+
 static int take_slot(struct clients *all, struct client *c)
 {
 	if (all->used == all->nslots) {
-		uint32_t n = all->nslots ? all->nslots * 2 : 64;
+		uint32_t n = more_slots(all);
 		struct client **slot = realloc(all->slot, n * sizeof *slot);
 		if (!slot)
 			return -1;

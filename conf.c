@@ -768,6 +768,36 @@ int conf_show(const struct conf *c, const char *name, char *out, size_t size)
 	return row->kind->show(row, place(c, row, index), out, size);
 }
 
+/* Words count from 1, levels and verbosities are PostgreSQL's. */
+static int number_of(const struct conf_row *row, unsigned word)
+{
+	if (row->words == conf_verbosity_words)
+		return (int)word;
+	if (row->words == conf_level_words)
+		return (int)word + 10 + (word > LEVEL_LOG) + (word > LEVEL_WARNING);
+	if (row->words == conf_clustering_mode_words && word == CLUSTERING_RAW)
+		return 5;       /* behind modes that are not here */
+	return (int)word + 1;
+}
+
+int conf_show_plain(const struct conf *c, const struct conf_row *row, char *out, size_t size)
+{
+	const void *field = place(c, row, NO_INDEX);
+
+	if (row->kind == &conf_kind_BOOL)
+		return snprintf(out, size, "%d", *(const bool *)field);
+	if (row->kind == &conf_kind_INT && !row->octal)
+		return snprintf(out, size, "%lld", (long long)*(const int64_t *)field);
+	if (row->kind == &conf_kind_ENUM && row->words != conf_facility_words)
+		return snprintf(out, size, "%d", number_of(row, *(const unsigned *)field));
+	return row->kind->show(row, field, out, size);
+}
+
+const struct conf_row *conf_row(size_t i)
+{
+	return i < COUNT(rows) ? &rows[i] : NULL;
+}
+
 void conf_each(void (*fn)(void *ctx, const struct conf_row *row), void *ctx)
 {
 	for (const struct conf_row *row = rows; row < rows + COUNT(rows); row++)

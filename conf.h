@@ -211,7 +211,6 @@ struct conf_list {
 #define NO_CACHE "this version has no query cache"
 #define NO_CATALOG "this version looks nothing up in the nodes' catalogs"
 #define NO_FAILOVER "promoting and replacing servers is left to what runs PostgreSQL"
-#define NO_PCP "this version has no PCP"
 #define NO_PROCESSES "one process serves all clients"
 #define NO_RECOVERY "making and repairing standbys is left to what runs PostgreSQL"
 #define NO_REPLICATION "PostgreSQL replicates itself: use streaming_replication"
@@ -233,9 +232,12 @@ struct conf_list {
 		"Group, by name or number, of the Unix sockets; empty means the process's.") \
 	X(unix_socket_permissions, SESSIONS, INT, "0777", 0, 0777, OCTAL, START, WORKS, \
 		"File mode of the Unix sockets, octal when it starts with 0.") \
-	X(pcp_listen_addresses, SESSIONS, LIST, "localhost", 0, 0, ',', START, LATER, NO_PCP) \
-	X(pcp_port, SESSIONS, INT, "9898", 1024, 65535, NONE, START, LATER, NO_PCP) \
-	X(pcp_socket_dir, SESSIONS, LIST, "/tmp", 0, 0, ',', START, DETAIL, NO_PCP) \
+	X(pcp_listen_addresses, SESSIONS, LIST, "localhost", 0, 0, ',', START, WORKS, \
+		"Addresses to listen on for the pcp_ commands; * is every one, empty none.") \
+	X(pcp_port, SESSIONS, INT, "9898", 1024, 65535, NONE, START, WORKS, \
+		"Port for the pcp_ commands; also the number in the name of their Unix sockets.") \
+	X(pcp_socket_dir, SESSIONS, LIST, "/tmp", 0, 0, ',', START, WORKS, \
+		"Directories in which a Unix socket for the pcp_ commands is made.") \
 	X(listen_backlog_multiplier, SESSIONS, INT, "2", 1, INT32_MAX, NONE, START, WORKS, \
 		"Clients the kernel may queue before they are accepted, times num_init_children.") \
 	X(serialize_accept, SESSIONS, BOOL, "off", 0, 0, NONE, START, USELESS, NO_PROCESSES) \
@@ -414,7 +416,7 @@ struct conf_list {
 		"Log each client that connects.") \
 	X(log_disconnections, LOGGING, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Log each client that leaves, and how long it stayed.") \
-	X(log_pcp_processes, LOGGING, BOOL, "off", 0, 0, NONE, RELOAD, DETAIL, NO_PCP) \
+	X(log_pcp_processes, LOGGING, BOOL, "off", 0, 0, NONE, RELOAD, USELESS, NO_PROCESSES) \
 	X(log_hostname, LOGGING, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Log the names of clients' hosts, looked up in the background.") \
 	X(syslog_facility, LOGGING, ENUM, "LOCAL0", 0, 0, facility, RELOAD, WORKS, \
@@ -707,6 +709,13 @@ void conf_free(struct conf *c);
 /* The value as PGPOOL SHOW prints it ("5min", "on", "*****"), by name: "port", "backend_weight1",
  * "connect_timeout".  Returns its length like snprintf, or -1 when there is no such parameter. */
 int conf_show(const struct conf *c, const char *name, char *out, size_t size);
+
+/* The i-th row, or NULL behind the last one. */
+const struct conf_row *conf_row(size_t i);
+
+/* The value of a row that stands without an index, as SHOW POOL_STATUS has it: without units, and
+ * Pgpool-II's numbers for words and switches.  Returns its length like snprintf. */
+int conf_show_plain(const struct conf *c, const struct conf_row *row, char *out, size_t size);
 
 /* Prints the documentation of all parameters, as Markdown. */
 void conf_document(FILE *to);

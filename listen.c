@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { ACCEPT_BATCH = 64, BACKLOG_MAX = 65535 };
+enum { ACCEPT_BATCH = 64 };
 
 #define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
@@ -47,14 +47,14 @@ static void refuse_one(struct listeners *all, int fd)
 	all->reserve = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	if (all->reserve < 0)
 		all->reserve = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	log_write(all->clients->log, NULL, LEVEL_LOG, NULL, "raise the limit of open files",
+	log_write(all->log, NULL, LEVEL_LOG, NULL, "raise the limit of open files",
 		"a client was refused: all file descriptors are in use");
 }
 
 static void acceptable(struct watch *w, short revents)
 {
 	struct listener *l = OWNER(w, struct listener, watch);
-	struct clients *clients = l->all->clients;
+	struct listeners *all = l->all;
 
 	(void)revents;
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
@@ -64,31 +64,24 @@ static void acceptable(struct watch *w, short revents)
 		if (fd >= 0) {
 			if (*l->path)
 				peer.ss_family = AF_UNIX;
-			client_accept(clients, fd, &peer);
+			all->accepted(all->ctx, fd, &peer);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE)
-			refuse_one(l->all, w->fd);
+			refuse_one(all, w->fd);
 		else if (errno != EINTR && errno != ECONNABORTED)
 			break;
 	}
-	net_flush(clients->net);
+	net_flush(all->net);
 }
 
 /* --- opening ------------------------------------------------------------- */
-
-static int backlog(const struct conf *conf)
-{
-	int64_t n = conf->num_init_children * conf->listen_backlog_multiplier;
-
-	return n > BACKLOG_MAX ? BACKLOG_MAX : (int)n;
-}
 
 static int add(struct listeners *all, int fd, const char *path)
 {
 	struct listener *l = calloc(1, sizeof *l);
 
-	if (!l || watch_start(all->clients->loop, &l->watch, fd, POLLIN) < 0) {
+	if (!l || watch_start(all->loop, &l->watch, fd, POLLIN) < 0) {
 		free(l);
 		close(fd);
 		errno = ENOMEM;
@@ -102,9 +95,10 @@ static int add(struct listeners *all, int fd, const char *path)
 	return 0;
 }
 
-static int bind_and_listen(int fd, const struct sockaddr *at, socklen_t len, const struct conf *conf)
+static int bind_and_listen(int fd, const struct sockaddr *at, socklen_t len,
+                           const struct addresses *where)
 {
-	if (fd >= 0 && bind(fd, at, len) == 0 && listen(fd, backlog(conf)) == 0)
+	if (fd >= 0 && bind(fd, at, len) == 0 && listen(fd, where->backlog) == 0)
 		return fd;
 	int error = errno;
 	if (fd >= 0)
@@ -114,7 +108,7 @@ static int bind_and_listen(int fd, const struct sockaddr *at, socklen_t len, con
 }
 
 static int open_tcp(struct listeners *all, const struct sockaddr *at, socklen_t len,
-                    const struct conf *conf)
+                    const struct addresses *where)
 {
 	int fd = socket(at->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
 
@@ -123,43 +117,44 @@ static int open_tcp(struct listeners *all, const struct sockaddr *at, socklen_t 
 		if (at->sa_family == AF_INET6)
 			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
 	}
-	fd = bind_and_listen(fd, at, len, conf);
+	fd = bind_and_listen(fd, at, len, where);
 	return fd < 0 ? -1 : add(all, fd, "");
 }
 
 /* Both families of "*" or "localhost": one of them is enough. */
-static int open_both(struct listeners *all, const struct conf *conf, struct in_addr v4, struct in6_addr v6)
+static int open_both(struct listeners *all, const struct addresses *where, struct in_addr v4,
+                     struct in6_addr v6)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)conf->port),
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)where->port),
 		.sin_addr = v4 };
-	struct sockaddr_in6 b = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)conf->port),
+	struct sockaddr_in6 b = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)where->port),
 		.sin6_addr = v6 };
 
-	int first = open_tcp(all, (const struct sockaddr *)&a, sizeof a, conf), error = errno;
-	int second = open_tcp(all, (const struct sockaddr *)&b, sizeof b, conf);
+	int first = open_tcp(all, (const struct sockaddr *)&a, sizeof a, where), error = errno;
+	int second = open_tcp(all, (const struct sockaddr *)&b, sizeof b, where);
 	if (first == 0 || (second == 0 && error != EADDRINUSE))
 		return 0;
 	errno = error;
 	return -1;
 }
 
-static int open_address(struct listeners *all, const char *host, const struct conf *conf)
+static int open_address(struct listeners *all, const char *host, const struct addresses *where)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *list;
 	char port[8];
 
 	if (!strcmp(host, "*"))
-		return open_both(all, conf, (struct in_addr){ htonl(INADDR_ANY) }, in6addr_any);
+		return open_both(all, where, (struct in_addr){ htonl(INADDR_ANY) }, in6addr_any);
 	if (!strcmp(host, "localhost"))
-		return open_both(all, conf, (struct in_addr){ htonl(INADDR_LOOPBACK) }, in6addr_loopback);
-	snprintf(port, sizeof port, "%d", (int)conf->port);
+		return open_both(all, where, (struct in_addr){ htonl(INADDR_LOOPBACK) }, in6addr_loopback);
+	snprintf(port, sizeof port, "%d", where->port);
 	if (getaddrinfo(host, port, &hints, &list) != 0) {
 		errno = EADDRNOTAVAIL;
 		return -1;
 	}
 	int bad = 0;
 	for (const struct addrinfo *a = list; a && !bad; a = a->ai_next)
-		bad = open_tcp(all, a->ai_addr, a->ai_addrlen, conf);
+		bad = open_tcp(all, a->ai_addr, a->ai_addrlen, where);
 	freeaddrinfo(list);
 	return bad;
 }
@@ -184,10 +179,10 @@ static gid_t group_of(const char *name)
 	return !*name ? (gid_t)-1 : !*end ? (gid_t)n : g ? g->gr_gid : (gid_t)-1;
 }
 
-static int open_unix(struct listeners *all, const char *dir, const struct conf *conf)
+static int open_unix(struct listeners *all, const char *dir, const struct addresses *where)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	int n = snprintf(un.sun_path, sizeof un.sun_path, "%s/.s.PGSQL.%d", dir, (int)conf->port);
+	int n = snprintf(un.sun_path, sizeof un.sun_path, "%s/.s.PGSQL.%d", dir, where->port);
 
 	if (n >= (int)sizeof un.sun_path) {
 		errno = ENAMETOOLONG;
@@ -195,12 +190,12 @@ static int open_unix(struct listeners *all, const char *dir, const struct conf *
 	}
 	remove_stale(&un);
 	int fd = bind_and_listen(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
-		(const struct sockaddr *)&un, sizeof un, conf);
+		(const struct sockaddr *)&un, sizeof un, where);
 	if (fd < 0)
 		return -1;
-	gid_t group = group_of(conf->unix_socket_group);
-	if ((*conf->unix_socket_group && chown(un.sun_path, (uid_t)-1, group) < 0)
-	    || chmod(un.sun_path, (mode_t)conf->unix_socket_permissions) < 0) {
+	gid_t group = group_of(where->group);
+	if ((*where->group && chown(un.sun_path, (uid_t)-1, group) < 0)
+	    || chmod(un.sun_path, (mode_t)where->permissions) < 0) {
 		int error = errno;
 		close(fd);
 		unlink(un.sun_path);
@@ -210,40 +205,36 @@ static int open_unix(struct listeners *all, const char *dir, const struct conf *
 	return add(all, fd, un.sun_path);
 }
 
-int listeners_open(struct listeners *all, const struct conf *conf)
+int listeners_open(struct listeners *all, const struct addresses *where)
 {
-	struct log *log = all->clients->log;
+	struct log *log = all->log;
 
 	all->reserve = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	for (size_t i = 0; i < conf->listen_addresses.n; i++) {
-		const char *host = conf->listen_addresses.item[i];
+	for (size_t i = 0; i < where->hosts->n; i++) {
+		const char *host = where->hosts->item[i];
 		log_write(log, NULL, LEVEL_LOG, NULL, NULL, "listen address[%zu]: %s", i, host);
 		log_write(log, NULL, LEVEL_LOG, NULL, NULL, "Setting up socket for %s:%d", host,
-			(int)conf->port);
-		if (open_address(all, host, conf) < 0) {
+			where->port);
+		if (open_address(all, host, where) < 0) {
 			log_write(log, NULL, LEVEL_FATAL, strerror(errno), NULL,
-				"failed to bind a socket: \"%s:%d\"", host, (int)conf->port);
+				"failed to bind a socket: \"%s:%d\"", host, where->port);
 			return -1;
 		}
 	}
-	for (size_t i = 0; i < conf->unix_socket_directories.n; i++) {
-		const char *dir = conf->unix_socket_directories.item[i];
+	for (size_t i = 0; i < where->directories->n; i++) {
+		const char *dir = where->directories->item[i];
 		log_write(log, NULL, LEVEL_LOG, NULL, NULL, "create socket files[%zu]: %s/.s.PGSQL.%d",
-			i, dir, (int)conf->port);
-		if (open_unix(all, dir, conf) == 0)
+			i, dir, where->port);
+		if (open_unix(all, dir, where) == 0)
 			continue;
 		int error = errno;
 		bool skip = all->may_lack_directories && access(dir, W_OK | X_OK) < 0;
 		log_write(log, NULL, skip ? LEVEL_WARNING : LEVEL_FATAL, strerror(error), NULL,
-			"failed to bind a socket: \"%s/.s.PGSQL.%d\"", dir, (int)conf->port);
+			"failed to bind a socket: \"%s/.s.PGSQL.%d\"", dir, where->port);
 		if (!skip)
 			return -1;
 	}
-	if (all->first)
-		return 0;
-	log_write(log, NULL, LEVEL_FATAL, NULL, "set listen_addresses or unix_socket_directories",
-		"there is no address to listen on");
-	return -1;
+	return 0;
 }
 
 void listeners_close(struct listeners *all)
@@ -251,7 +242,7 @@ void listeners_close(struct listeners *all)
 	while (all->first) {
 		struct listener *l = all->first;
 		all->first = l->next;
-		watch_stop(all->clients->loop, &l->watch);
+		watch_stop(all->loop, &l->watch);
 		close(l->watch.fd);
 		if (*l->path)
 			unlink(l->path);

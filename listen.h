@@ -1,29 +1,45 @@
-/* listen.h - the sockets that clients connect to.
+/* listen.h - the sockets that somebody connects to: clients, and the tools of PCP.
  *
- * listen_addresses (TCP, IPv4 and IPv6) and unix_socket_directories.  Addresses are bound in order;
- * one that cannot be bound is a failure unless it came out of "*" or "localhost", which stand for
- * whatever this host has.  When descriptors run out, clients are told so: one is kept in reserve
- * for that.
+ * TCP (IPv4 and IPv6) and Unix sockets.  Addresses are bound in order; one that cannot be bound is
+ * a failure unless it came out of "*" or "localhost", which stand for whatever this host has.  When
+ * descriptors run out, who connects is told so: one is kept in reserve for that.
  */
 #ifndef LISTEN_H
 #define LISTEN_H
 
-#include "client.h"
+#include "conf.h"
+#include "conn.h"
+
+#include <sys/socket.h>
 
 struct listener;
 
 struct listeners {
-	struct clients *clients;
-	struct listener *first;
-	int reserve;                            /* an open descriptor to give up */
+	struct loop *loop;
+	struct log *log;
+	struct net *net;
+	/* Takes over the descriptor. */
+	void (*accepted)(void *ctx, int fd, const struct sockaddr_storage *peer);
+	void *ctx;
 	bool may_lack_directories;              /* a socket directory that is not there, or is
 	                                         * read-only, is a warning: the caller's to set */
+
+	struct listener *first;                 /* NULL: nobody can connect */
+	int reserve;                            /* an open descriptor to give up */
+};
+
+/* Where: host names and directories, one port for all, and whose the Unix sockets are. */
+struct addresses {
+	const struct conf_list *hosts, *directories;
+	int port, backlog;
+	const char *group;                      /* name or number; "" is the process's */
+	unsigned permissions;
 };
 
 /* Opens all of them; -1 after saying why in the log. */
-int listeners_open(struct listeners *all, const struct conf *conf);
+int listeners_open(struct listeners *all, const struct addresses *at);
 
-/* Closes them and removes the Unix sockets' files. */
+/* Closes them and removes the Unix sockets' files.  Nothing to do for a zeroed struct. */
 void listeners_close(struct listeners *all);
 
 #endif

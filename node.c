@@ -197,8 +197,9 @@ static void goes_down(struct node *n, const char *why, bool unsafe)
 	n->unsafe = unsafe;
 	if (!news)
 		return;
+	n->changed_at = loop_now(all->loop);
 	if (was_up)
-		n->down_since = loop_now(all->loop);
+		n->down_since = n->changed_at;
 	timer_set(all->loop, &n->probe, all->conf->node_probe_period);
 	log_write(all->log, NULL, LEVEL_LOG, n->why,
 		"it is tried again in the background until it answers",
@@ -227,6 +228,7 @@ void node_worked(struct node *n)
 	timer_stop(all->loop, &n->probe);
 	if (!news)
 		return;
+	n->changed_at = loop_now(all->loop);
 	log_write(all->log, NULL, LEVEL_LOG, NULL, NULL, "node %d (%s:%d) is up again", n->id,
 		node_conf(n)->hostname, (int)node_conf(n)->port);
 	all->changed(all->ctx, n);
@@ -284,7 +286,7 @@ static double share(const struct nodes *all, int i, bool standbys_only)
 {
 	const struct conf_node *c = &all->conf->node[i];
 
-	if (!c->used || all->node[i].state == NODE_DOWN || (standbys_only && i == all->primary))
+	if (!c->used || !node_takes_reads(&all->node[i]) || (standbys_only && i == all->primary))
 		return 0;
 	return c->weight;
 }

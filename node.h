@@ -4,6 +4,7 @@
  * PostgreSQL refused because it is starting or stopping, puts it down (node_failed).  While it is
  * down nobody is sent there, and a probe tries it in the background until it answers
  * (node_worked).  So a node that cannot be reached costs at most the one client that noticed.
+ * An administrator can drain a node: reads go elsewhere then, and nothing else is different.
  *
  * Host names are resolved by a helper thread and again after NODE_FRESH; while an answer is
  * awaited or cannot be had, the last good one serves.
@@ -36,7 +37,9 @@ struct node {
 	enum node_state state;
 	enum node_role role;                    /* as it says: in_hot_standby, pg_is_in_recovery() */
 	unsigned led;                           /* the how manieth promotion made it the primary, from 1 */
+	bool drained;                           /* an administrator wants no new reads there */
 	int64_t down_since;                     /* loop_now() */
+	int64_t changed_at;                     /* loop_now() when it went up or down; 0: never */
 	char why[160];                          /* it is down */
 	bool unsafe;                            /* it is down for its TLS or its certificate */
 	bool plain;                             /* TLS was preferred, and could not be had */
@@ -109,6 +112,12 @@ static inline const struct conf_node *node_conf(const struct node *n)
 	return c->used ? c : &node_nobody;
 }
 
+/* It may be given new reads. */
+static inline bool node_takes_reads(const struct node *n)
+{
+	return n->state != NODE_DOWN && !n->drained;
+}
+
 /* The next address to try.  NULL: none is known yet; `changed` is called when that may be
  * different, unless the name cannot be resolved: then the node goes down. */
 const struct address *node_address(struct node *n);
@@ -139,7 +148,7 @@ int64_t nodes_delay_ms(const struct nodes *all);
 
 static inline struct node *nodes_primary(struct nodes *all) { return &all->node[all->primary]; }
 
-/* Draws a node for reads by weight among those that are not down: any of them, or only
+/* Draws a node for reads by weight among those that take them: any of them, or only
  * standbys.  NULL: none has a weight. */
 struct node *nodes_draw(struct nodes *all, bool standbys_only);
 

@@ -4,7 +4,7 @@
 #include "command.h"
 #include "entry.h"
 #include "health.h"
-#include "listen.h"
+#include "pcp.h"
 #include "pidfile.h"
 #include "tools.h"
 #include "verifier.h"
@@ -28,7 +28,10 @@
 #define VERSION_NAME "musl"
 
 enum { EXIT_USAGE = 1, EXIT_PID_FILE = 1, EXIT_START = SETUP_EXIT };
-enum { LAST_MOMENT = 2000 };                    /* ms for clients to take their last words */
+enum {
+	LAST_MOMENT = 2000,                     /* ms for clients to take their last words */
+	BACKLOG_MAX = 65535,
+};
 
 #define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
@@ -48,6 +51,7 @@ struct pgpool {
 	struct net *net;
 	struct nodes *nodes;
 	struct passwd *passwd;
+	struct passwd *pcp_users;
 	struct hba *hba;
 	struct tls_context *tls;
 	struct route route;
@@ -55,6 +59,7 @@ struct pgpool {
 	struct clients clients;
 	struct listeners listeners;
 	struct checks *checks;
+	struct pcp pcp;
 
 	struct watch signals;
 	struct timer last_moment;
@@ -107,16 +112,15 @@ static void use_tls(struct pgpool *pg, struct tls_context *tls)
 	pg->tls = tls;
 }
 
-/* All or nothing: a file in error changes nothing, but for the rules, which stay as they were. */
-static void reload(struct pgpool *pg)
+/* All or nothing: a file in error changes nothing (-1), but for the rules, which stay as they were. */
+static int reload(struct pgpool *pg, struct telling *t)
 {
-	struct telling t = { .log = &pg->log, .reload = true };
-	struct conf_messages m = { setup_tell, &t };
+	struct conf_messages m = { setup_tell, t };
 	struct setup fresh;
 	struct route route;
 
 	pg->sources.tls = pg->tls;
-	bool loaded = setup_load(&fresh, &pg->sources, &t) == 0;
+	bool loaded = setup_load(&fresh, &pg->sources, t) == 0;
 
 	bool ready = loaded && route_init(&route, fresh.conf, pg->nodes) == 0;
 	if (ready && verifiers_of(pg->clients.verifiers, fresh.passwd) < 0) {
@@ -129,7 +133,7 @@ static void reload(struct pgpool *pg)
 			"the configuration was not reloaded: nothing has changed");
 		if (loaded)
 			setup_free(&fresh);
-		return;
+		return -1;
 	}
 	conf_keep_start(fresh.conf, pg->conf, &m);
 	setup_path(&fresh, fresh.conf->log_directory, pg->log_directory);
@@ -146,15 +150,19 @@ static void reload(struct pgpool *pg)
 	}
 	conf_free(pg->conf);
 	passwd_free(pg->passwd);
+	passwd_free(pg->pcp_users);
 	pg->conf = fresh.conf;
 	pg->passwd = fresh.passwd;
+	pg->pcp_users = fresh.pcp;
+	pg->pcp.users = fresh.pcp;
 	use_tls(pg, fresh.tls);
 	set_log(pg);
 	servers_reload(&pg->servers);
 	healths_start(pg->servers.healths);
 	checks_start(pg->checks);
-	setup_tell_files(&fresh, &t);
+	setup_tell_files(&fresh, t);
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "reload config files.");
+	return 0;
 }
 
 /* --- signals ------------------------------------------------------------- */
@@ -198,12 +206,13 @@ static void reap(struct pgpool *pg)
 static void signaled(struct watch *w, short revents)
 {
 	struct pgpool *pg = OWNER(w, struct pgpool, signals);
+	struct telling t = { .log = &pg->log, .reload = true };
 	struct signalfd_siginfo info;
 
 	(void)revents;
 	while (read(w->fd, &info, sizeof info) == sizeof info) {
 		if (info.ssi_signo == SIGHUP)
-			reload(pg);
+			reload(pg, &t);
 		else if (info.ssi_signo == SIGCHLD)
 			reap(pg);
 		else
@@ -211,6 +220,27 @@ static void signaled(struct watch *w, short revents)
 	}
 	net_flush(pg->net);
 }
+
+/* --- what PCP asks for --------------------------------------------------- */
+
+static void pcp_stop(void *pg, int signal_number)
+{
+	stop(pg, signal_number);
+}
+
+static int pcp_reload(void *ctx, char why[static PCP_WHY])
+{
+	struct pgpool *pg = ctx;
+	struct telling t = { .log = &pg->log, .reload = true };
+	int bad = reload(pg, &t);
+
+	snprintf(why, PCP_WHY, "%s", t.errors);
+	return bad;
+}
+
+static const struct pcp_ops pcp_ops = { pcp_stop, pcp_reload };
+
+/* --- start --------------------------------------------------------------- */
 
 /* Before anybody can know us: what comes early waits. */
 static sigset_t block_signals(void)
@@ -236,8 +266,6 @@ static int watch_signals(struct pgpool *pg)
 	pg->signals.ready = signaled;
 	return fd < 0 ? -1 : watch_start(pg->loop, &pg->signals, fd, POLLIN);
 }
-
-/* --- start --------------------------------------------------------------- */
 
 static void usage(FILE *to)
 {
@@ -460,8 +488,9 @@ static bool wire_up(struct pgpool *pg)
 	*c = (struct clients){ .servers = s, .route = &pg->route, .conf = pg->conf,
 		.loop = pg->loop, .log = &pg->log, .net = pg->net, .hba = pg->hba,
 		.verifiers = verifiers_new(pg->loop) };
-	pg->listeners.clients = c;
-	pg->listeners.may_lack_directories = pg->foreground;
+	pg->pcp = (struct pcp){ .nodes = pg->nodes, .loop = pg->loop, .log = &pg->log,
+		.net = pg->net, .users = pg->pcp_users, .ops = &pcp_ops, .ctx = pg };
+	admin_start(&pg->pcp.admin, c);
 	pg->last_moment.fire = end;
 	s->entries = entries_new(s);
 	s->healths = healths_new(s);
@@ -472,6 +501,37 @@ static bool wire_up(struct pgpool *pg)
 	use_tls(pg, pg->tls);
 	servers_init(s);
 	return true;
+}
+
+static int backlog(const struct conf *c)
+{
+	int64_t n = c->num_init_children * c->listen_backlog_multiplier;
+
+	return n > BACKLOG_MAX ? BACKLOG_MAX : (int)n;
+}
+
+static void accepted(void *clients, int fd, const struct sockaddr_storage *peer)
+{
+	client_accept(clients, fd, peer);
+}
+
+static int listen_for_clients(struct pgpool *pg)
+{
+	const struct conf *c = pg->conf;
+
+	pg->listeners = (struct listeners){ .loop = pg->loop, .log = &pg->log, .net = pg->net,
+		.accepted = accepted, .ctx = &pg->clients, .may_lack_directories = pg->foreground };
+	if (listeners_open(&pg->listeners, &(struct addresses){ .hosts = &c->listen_addresses,
+			.directories = &c->unix_socket_directories, .port = (int)c->port,
+			.backlog = backlog(c), .group = c->unix_socket_group,
+			.permissions = (unsigned)c->unix_socket_permissions }) < 0)
+		return -1;
+	if (pg->listeners.first)
+		return 0;
+	log_write(&pg->log, NULL, LEVEL_FATAL, NULL,
+		"set listen_addresses or unix_socket_directories",
+		"there is no address to listen on");
+	return -1;
 }
 
 /* The part that a daemon's child does. */
@@ -485,7 +545,9 @@ static int open_all(struct pgpool *pg)
 		log_write(&pg->log, NULL, LEVEL_FATAL, strerror(errno), NULL, "could not start");
 		return EXIT_START;
 	}
-	if (listeners_open(&pg->listeners, pg->conf) < 0) {
+	/* Clients come last: whoever can connect to us finds everything in place. */
+	if (pcp_open(&pg->pcp) < 0 || listen_for_clients(pg) < 0) {
+		pcp_close(&pg->pcp);
 		listeners_close(&pg->listeners);
 		return EXIT_START;
 	}
@@ -504,6 +566,7 @@ static int start(struct pgpool *pg)
 	setup_path(&s, s.conf->log_directory, pg->log_directory);
 	pg->conf = s.conf;
 	pg->passwd = s.passwd;
+	pg->pcp_users = s.pcp;
 	pg->hba = s.hba;
 	pg->tls = s.tls;
 	set_log(pg);
@@ -530,6 +593,7 @@ static void clean_up(struct pgpool *pg)
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "Pgpool-II system is shutdown");
 	if (pg->has_pid_file)
 		unlink(pg->pid_file);
+	pcp_close(&pg->pcp);
 	clients_free(&pg->clients);
 	checks_free(pg->checks);
 	healths_free(pg->servers.healths);
@@ -537,6 +601,7 @@ static void clean_up(struct pgpool *pg)
 	servers_free(&pg->servers);
 	verifiers_free(pg->clients.verifiers);
 	passwd_free(pg->passwd);
+	passwd_free(pg->pcp_users);
 	hba_free(pg->hba);
 	accounts_free(pg->servers.accounts);
 	stmts_free(pg->servers.stmts);

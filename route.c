@@ -212,7 +212,7 @@ static struct node *redirected(const struct route *rt, const struct conf_redirec
 		n = nodes_draw(all, true);
 	else if (r->node < all->count && rt->conf->node[r->node].used)
 		n = &all->node[r->node];
-	return n && n->state != NODE_DOWN ? n : NULL;
+	return n && node_takes_reads(n) ? n : NULL;
 }
 
 /* "Otherwise another node is drawn": one that is not the preferred kind. */
@@ -235,7 +235,8 @@ struct node *route_node(const struct route *rt, struct session *s, const char *u
 	struct node *n = NULL;
 
 	bool keep = s->node && conf->node[s->node->id].used && !conf->statement_level_load_balance;
-	if (keep && s->node->state != NODE_DOWN)
+	bool begun = keep && s->in_transaction && s->node->state != NODE_DOWN;
+	if (begun || (keep && node_takes_reads(s->node)))
 		return s->node;
 	if ((more = conf_redirect(&conf->user_redirect_preference_list, user)))
 		r = more;

@@ -57,7 +57,8 @@ void session_ended_transaction(struct session *s);
 void session_free(struct session *s);
 
 /* The node for the session's reads: a redirect list's, or drawn by weight.  While it is down another
- * one is drawn each time; the primary if there is nothing better. */
+ * one is drawn each time; the primary if there is nothing better.  One that is drained keeps the
+ * transactions that are open. */
 struct node *route_node(const struct route *rt, struct session *s, const char *user,
                         const char *database, const char *application);
 

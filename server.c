@@ -151,6 +151,7 @@ static struct server *open_server(struct servers *all, struct node *n, struct pr
 	s->profile = profile_hold(p);
 	s->bury.run = bury;
 	s->status = 'I';
+	s->since = loop_now(all->loop);
 	s->next_all = all->first;
 	if (all->first)
 		all->first->prev_all = s;

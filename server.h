@@ -271,6 +271,7 @@ struct server {
 	bool probe;                             /* asks whether the node answers, nothing else: */
 	struct trial *trial;                    /* this hears it */
 	unsigned reset_left, sessions, cancels;
+	int64_t since;                          /* loop_now() when it was opened */
 	uint32_t orphaned;                      /* bytes of replies dropped */
 	char logged;                            /* type of the message that was logged last, and */
 	uint32_t repeated;                      /* how many of that type followed */

@@ -9,23 +9,33 @@ extern char **environ;
 
 /* --- messages ------------------------------------------------------------ */
 
+/* Keeps what is wrong, for who asked for the reload. */
+static void note_error(struct telling *t, const char *place, const char *text)
+{
+	size_t have = strlen(t->errors);
+
+	snprintf(t->errors + have, sizeof t->errors - have, "%s%s%s", have ? "\n" : "", place, text);
+}
+
 void setup_tell(void *telling, enum level severity, const char *file, int line, int column,
 	const char *text)
 {
 	struct telling *t = telling;
+	char place[PATH_MAX + 32] = "";
 
-	if (t->quiet && severity < LEVEL_ERROR)
+	if (file && column)
+		snprintf(place, sizeof place, "%s:%d:%d: ", file, line, column);
+	else if (file && line)
+		snprintf(place, sizeof place, "%s:%d: ", file, line);
+	else if (file)
+		snprintf(place, sizeof place, "%s: ", file);
+	if (severity >= LEVEL_ERROR)
+		note_error(t, place, text);
+	else if (t->quiet)
 		return;
 	if (t->reload && severity > LEVEL_WARNING)
 		severity = LEVEL_WARNING;
-	if (file && column)
-		log_write(t->log, NULL, severity, NULL, NULL, "%s:%d:%d: %s", file, line, column,
-			text);
-	else if (file && line)
-		log_write(t->log, NULL, severity, NULL, NULL, "%s:%d: %s", file, line, text);
-	else
-		log_write(t->log, NULL, severity, NULL, NULL, "%s%s%s", file ? file : "",
-			file ? ": " : "", text);
+	log_write(t->log, NULL, severity, NULL, NULL, "%s%s", place, text);
 }
 
 static void warn(void *telling, const char *file, int line, const char *text)
@@ -125,8 +135,8 @@ static struct passwd *load_passwd(struct setup *s, const struct sources *from,
 	return p;
 }
 
-/* Nobody asks for it yet; what is wrong in it is told all the same. */
-static bool load_pcp(const struct setup *s, const struct sources *from, struct telling *t)
+static struct passwd *load_pcp(const struct setup *s, const struct sources *from,
+	struct telling *t)
 {
 	struct auth_report report = { .warn = warn, .ctx = t };
 	char path[PATH_MAX];
@@ -134,7 +144,6 @@ static bool load_pcp(const struct setup *s, const struct sources *from, struct t
 
 	if (!p)
 		setup_tell(t, LEVEL_FATAL, NULL, 0, 0, report.error);
-	passwd_free(p);
 	return p;
 }
 
@@ -147,6 +156,8 @@ static void load_hba(struct setup *s, const char *file, struct telling *t)
 	s->hba = *s->rules ? hba_parse(s->rules, "generated rules", &report)
 		: hba_load(file, &report);
 	s->hba_unusable = !s->hba;
+	if (!s->hba)
+		note_error(t, "", report.error);
 	if (!s->hba && !t->quiet)
 		log_write(t->log, NULL, LEVEL_WARNING, report.error, t->reload
 			? "the rules in force are kept" : "every login fails until it is corrected",
@@ -230,7 +241,8 @@ int setup_load(struct setup *s, const struct sources *from, struct telling *t)
 	if (is_image(from) && !image_complete(s->conf, environ, hba_file, s->rules))
 		return refuse(s, t, "out of memory", SETUP_EXIT);
 	s->passwd = load_passwd(s, from, t);
-	if (!s->passwd || !load_pcp(s, from, t)) {
+	s->pcp = s->passwd ? load_pcp(s, from, t) : NULL;
+	if (!s->pcp) {
 		setup_free(s);
 		return SETUP_EXIT;
 	}
@@ -255,6 +267,7 @@ void setup_free(struct setup *s)
 {
 	conf_free(s->conf);
 	passwd_free(s->passwd);
+	passwd_free(s->pcp);
 	hba_free(s->hba);
 	tls_context_drop(s->tls);
 	*s = (struct setup){ 0 };

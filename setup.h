@@ -25,6 +25,7 @@ struct sources {
 struct setup {
 	struct conf *conf;
 	struct passwd *passwd;
+	struct passwd *pcp;             /* who may use PCP */
 	struct hba *hba;                /* NULL without enable_pool_hba, or when it is unusable */
 	struct tls_context *tls;        /* NULL without TLS on either side */
 	char conf_file[PATH_MAX];       /* where it came from; "" is the environment */
@@ -39,6 +40,7 @@ struct telling {
 	struct log *log;
 	bool reload;                    /* nothing is fatal then */
 	bool quiet;                     /* only what is fatal is told */
+	char errors[1024];              /* what is wrong, a line each, as far as it fits */
 };
 
 /* Returns 0, or after saying why the exit status of a start; then there is nothing to free. */

@@ -420,18 +420,21 @@ PROXY = dict(                   # pgpool.conf of every proxy, before what a test
     health_check_period=0,
     failover_on_backend_error=False,
     log_per_node_statement=True,
+    pcp_listen_addresses="",    # its port is one for all proxies unless a test asks for another
+    pcp_socket_dir="",
 )
 
 
 class Proxy(Target):
     """The program under test.  Parameters of pgpool.conf are given by name; None leaves one out.
 
-    passwd and hba are the texts of pool_passwd and pool_hba.conf; text replaces pgpool.conf as a
-    whole; env adds environment variables; before runs in the child before the program starts.
+    passwd, hba and pcp are the texts of pool_passwd, pool_hba.conf and pcp.conf; text replaces
+    pgpool.conf as a whole; env adds environment variables; before runs in the child before the
+    program starts.
     """
 
     def __init__(self, shop, nodes, binary, passwd=None, hba=None, text=None, env=None, before=None,
-                 **params):
+                 pcp=None, **params):
         self.shop, self.nodes, self.binary = shop, nodes, binary
         self.name = shop.fresh("x")
         self.folder = make_folder(shop.path(self.name))
@@ -440,7 +443,7 @@ class Proxy(Target):
         self.port = params.get("port") or free_port()
         self.params = {**PROXY, "port": self.port, "unix_socket_directories": self.folder,
                        **self.backends(nodes), **params}
-        self.passwd, self.hba, self.text = passwd, hba, text
+        self.passwd, self.hba, self.pcp, self.text = passwd, hba, pcp, text
         self.environment, self.before = env or {}, before
         self.process = None
         self.ended = False              # the test ended it itself
@@ -462,7 +465,7 @@ class Proxy(Target):
         """Writes the configuration files, with changes."""
         self.params.update(params)
         files = {"pgpool.conf": self.text if self.text is not None else settings_text(self.params),
-                 "pool_passwd": self.passwd, "pool_hba.conf": self.hba}
+                 "pool_passwd": self.passwd, "pool_hba.conf": self.hba, "pcp.conf": self.pcp}
         for name, text in files.items():
             if text is not None:
                 with open(f"{self.folder}/{name}", "w") as f:

@@ -310,6 +310,38 @@ static void test_sessions_node(void)
 	end();
 }
 
+static void test_drained(void)
+{
+	struct session s = { 0 };
+	bool others = false;
+
+	begin("user_redirect_preference_list = 'bob:2,ann:primary'");
+	nodes->node[2].drained = true;
+	GOES("u", "d", "a", "3 7 0", "4 6 0");
+	GOES("bob", "d", "a", "3 7 0", "4 6 0");         /* nor by its name */
+	GOES("ann", "d", "a", "0 10 0");
+	nodes->node[1].drained = true;          /* the primary */
+	GOES("u", "d", "a", "10 0 0");
+	GOES("ann", "d", "a", "10 0 0");
+	nodes->node[0].drained = true;
+	GOES("u", "d", "a", "0 10 0");          /* there is no other */
+	nodes->node[0].drained = nodes->node[1].drained = nodes->node[2].drained = false;
+	s.node = &nodes->node[0];
+	s.in_transaction = s.node->drained = true;
+	for (int i = 0; i < 50; i++)
+		others |= route_node(&rt, &s, "u", "d", "a") != s.node;
+	say(!others, "a transaction that is open stays on a node that is drained");
+	s.in_transaction = false;
+	for (int i = 0; i < 50; i++)
+		others |= route_node(&rt, &s, "u", "d", "a") == &nodes->node[0];
+	say(!others, "the next one goes elsewhere");
+	s.in_transaction = true;
+	s.node->drained = false;
+	node_failed(s.node, "test");
+	say(route_node(&rt, &s, "u", "d", "a") != s.node, "and no transaction stays on a dead one");
+	end();
+}
+
 int main(void)
 {
 	test_gate();
@@ -320,5 +352,6 @@ int main(void)
 	test_weights();
 	test_redirects();
 	test_sessions_node();
+	test_drained();
 	return done();
 }

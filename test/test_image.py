@@ -14,6 +14,7 @@ import textwrap
 
 import pytest
 
+from pg import free_port
 from wire import wait_until
 
 pytestmark = [pytest.mark.proxy,
@@ -67,6 +68,7 @@ def image(proxy, asking, tmp_path):
             os.setuid(70)
 
         p.root, p.before, p.environment = root, enter, environment or {}
+        p.pcp_port = free_port()
         p.write = lambda **params: None
         p.command = lambda *args: ["/pgpool", *args]
         return p
@@ -77,6 +79,7 @@ def minimal(p, primary, replica):
     """pgpool-deploy-minimal.yaml"""
     return {
         "PGPOOL_PARAMS_PORT": str(p.port),
+        "PGPOOL_PARAMS_PCP_PORT": str(p.pcp_port),
         "PGPOOL_PARAMS_BACKEND_HOSTNAME0": primary.host,
         "PGPOOL_PARAMS_BACKEND_PORT0": str(primary.port),
         "PGPOOL_PARAMS_BACKEND_WEIGHT0": "1",
@@ -106,7 +109,7 @@ listen_addresses = '*'
 port = {port}
 socket_dir = '/var/run/pgpool'
 pcp_listen_addresses = '*'
-pcp_port = 9898
+pcp_port = {pcp}
 pcp_socket_dir = '/var/run/pgpool'
 backend_hostname0 = '127.0.0.1'
 backend_port0 = {primary}
@@ -134,7 +137,8 @@ log_min_messages = warning"""
 
 
 def configmap(p, asking, more=""):
-    return CONFIGMAP.format(port=p.port, primary=asking[0].port, replica=asking[1].port) + more
+    return CONFIGMAP.format(port=p.port, pcp=p.pcp_port, primary=asking[0].port,
+                            replica=asking[1].port) + more
 
 
 def put(p, name, text):
@@ -221,7 +225,7 @@ def test_our_configmap(image, asking):
     put(p, "pgpool.conf", files["pgpool.conf"].replace("port = 9999", f"port = {p.port}")
         .replace("'mypostgres'", "'127.0.0.1'").replace("'mypostgres-replica'", "'127.0.0.1'")
         .replace("port0 = 5432", f"port0 = {asking[0].port}").replace("weight0 = 0", "weight0 = 1")
-        .replace("port1 = 5432", f"port1 = {asking[1].port}"))
+        .replace("port1 = 5432", f"port1 = {asking[1].port}") + f"pcp_port = {p.pcp_port}\n")
     serves(start(p))
     assert "WARNING" not in p.log_text()
 

@@ -1,0 +1,409 @@
+#include "admin.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* A configuration may ask for millions of processes where only the number matters: nobody reads
+ * such tables. */
+enum { PROCESSES_MAX = 65536, POOLS_MAX = 64 };
+
+#define COUNT(array) (sizeof (array) / sizeof *(array))
+
+static const struct conf *conf_of(const struct admin *a)
+{
+	return a->clients->conf;
+}
+
+static int64_t now(const struct admin *a)
+{
+	return loop_now(a->clients->loop);
+}
+
+void admin_start(struct admin *a, const struct clients *clients)
+{
+	struct timespec t;
+
+	a->clients = clients;
+	a->started = now(a);
+	clock_gettime(CLOCK_REALTIME, &t);
+	a->epoch = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 - a->started;
+}
+
+/* Of the loop's time, in local time. */
+static void print_time(const struct admin *a, int64_t at, char *out)
+{
+	time_t t = (a->epoch + at) / 1000;
+	struct tm tm;
+
+	if (!localtime_r(&t, &tm) || !strftime(out, ADMIN_TEXT, "%Y-%m-%d %H:%M:%S", &tm))
+		*out = '\0';
+}
+
+/* --- nodes --------------------------------------------------------------- */
+
+enum { UNUSED, WAITING, UP, DOWN };     /* as PCP numbers them */
+
+static const char *const status_words[] = { "unused", "waiting", "up", "down" };
+static const char *const role_words[] = { "main", "replica", "primary", "standby" };
+
+static int status(const struct node *n)
+{
+	const struct conf_node *c = node_conf(n);
+
+	if (!c->used)
+		return UNUSED;
+	if (n->drained || (n->state == NODE_DOWN && !(c->flag & NODE_DISALLOW_TO_FAILOVER)))
+		return DOWN;
+	return n->state == NODE_WAITING ? WAITING : UP;
+}
+
+static const char *pg_status(const struct node *n)
+{
+	return !node_conf(n)->used || n->state == NODE_WAITING ? "unknown"
+		: n->state == NODE_DOWN ? "down" : "up";
+}
+
+static int role(const struct node *n)
+{
+	int standby = n->id != n->all->primary;
+
+	return standby + (n->all->conf->backend_clustering_mode == CLUSTERING_RAW ? 0 : 2);
+}
+
+static const char *pg_role(const struct node *n)
+{
+	return n->state == NODE_DOWN || n->role == ROLE_UNKNOWN ? "unknown"
+		: n->role == ROLE_PRIMARY ? "primary" : "standby";
+}
+
+/* 0 to 1, of all weights. */
+static double share(const struct node *n)
+{
+	double total = 0;
+
+	for (int i = 0; i < n->all->conf->nnodes; i++)
+		total += n->all->conf->node[i].used ? n->all->conf->node[i].weight : 0;
+	return total > 0 && node_conf(n)->used ? node_conf(n)->weight / total : 0;
+}
+
+static int64_t changed_at(const struct admin_row *r)
+{
+	return r->node->changed_at ? r->node->changed_at : r->admin->started;
+}
+
+static void print_changed(const struct admin_row *r, char out[static ADMIN_TEXT])
+{
+	print_time(r->admin, changed_at(r), out);
+}
+
+static long long changed_epoch(const struct admin_row *r)
+{
+	return (r->admin->epoch + changed_at(r)) / 1000;
+}
+
+static size_t node_rows(const struct admin *a)
+{
+	return (size_t)conf_of(a)->nnodes;
+}
+
+static bool find_node(const struct admin *a, size_t at, struct admin_row *row)
+{
+	*row = (struct admin_row){ .admin = a };
+	if (at >= node_rows(a))
+		return false;
+	row->node = &a->clients->servers->nodes->node[at];
+	return true;
+}
+
+/* --- processes ----------------------------------------------------------- */
+
+uint32_t admin_processes(const struct admin *a)
+{
+	int64_t n = conf_of(a)->num_init_children;
+
+	n = n > PROCESSES_MAX ? PROCESSES_MAX : n;
+	return n > a->clients->nslots ? (uint32_t)n : a->clients->nslots;
+}
+
+static size_t pools(const struct admin *a)
+{
+	int64_t n = conf_of(a)->max_pool;
+
+	return n < 1 ? 1 : n > POOLS_MAX ? POOLS_MAX : (size_t)n;
+}
+
+size_t admin_pools_each(const struct admin *a)
+{
+	return pools(a) * node_rows(a);
+}
+
+static size_t pool_rows(const struct admin *a)
+{
+	return admin_processes(a) * admin_pools_each(a);
+}
+
+static bool find_pool(const struct admin *a, size_t at, struct admin_row *row)
+{
+	const struct clients *clients = a->clients;
+	size_t slot = at / admin_pools_each(a);
+
+	if (slot >= admin_processes(a) || !find_node(a, at % node_rows(a), row))
+		return false;
+	row->pid = (uint32_t)slot + 1;
+	row->pool = (uint32_t)(at / node_rows(a) % pools(a));
+	row->client = slot < clients->nslots ? clients->slot[slot] : NULL;
+	if (row->client && row->pool == 0)
+		for (const struct server *s = row->client->lent; s && !row->server; s = s->next_lent)
+			row->server = s->node == row->node ? s : NULL;
+	return true;
+}
+
+/* Who is in the first pool; NULL for other pools, and before the session's parameters are known. */
+static const struct account *account(const struct admin_row *r)
+{
+	const struct profile *p = r->client && r->pool == 0 ? r->client->borrower.profile : NULL;
+
+	return p ? p->account : NULL;
+}
+
+static const char *activity(const struct client *c)
+{
+	if (!c)
+		return "Wait for connection";
+	if (c->phase != AT_READY)
+		return "Connecting";
+	if (c->inflight || c->waiting)
+		return "Execute command";
+	return c->status == 'I' ? "Idle" : "Idle in transaction";
+}
+
+static void print_since(const struct admin_row *r, char out[static ADMIN_TEXT])
+{
+	print_time(r->admin, r->admin->started, out);
+}
+
+static void print_connected(const struct admin_row *r, char out[static ADMIN_TEXT])
+{
+	*out = '\0';
+	if (r->server)
+		print_time(r->admin, r->server->since, out);
+}
+
+static void print_client_connected(const struct admin_row *r, char out[static ADMIN_TEXT])
+{
+	*out = '\0';
+	if (r->client && r->pool == 0)
+		print_time(r->admin, r->client->since, out);
+}
+
+static int idle_seconds(const struct admin_row *r)
+{
+	const struct client *c = r->client;
+
+	if (!c || r->pool || c->phase != AT_READY || c->inflight || c->waiting)
+		return 0;
+	return (int)((now(r->admin) - c->active) / 1000);
+}
+
+static void print_peer(const struct admin_row *r, char *host, char *port)
+{
+	*host = *port = '\0';
+	if (r->client)
+		client_peer(r->client, host, ADMIN_TEXT, port, ADMIN_TEXT);
+}
+
+static void print_host(const struct admin_row *r, char out[static ADMIN_TEXT])
+{
+	char port[ADMIN_TEXT];
+
+	print_peer(r, out, port);
+}
+
+static void print_port(const struct admin_row *r, char out[static ADMIN_TEXT])
+{
+	char host[ADMIN_TEXT];
+
+	print_peer(r, host, out);
+}
+
+/* Texts are only there when something is logged with them. */
+static const char *statement(const struct admin_row *r)
+{
+	const struct client *c = r->client;
+
+	return c && c->inflight && c->last->text ? c->last->text : "";
+}
+
+/* --- parameters ---------------------------------------------------------- */
+
+/* At the end of Pgpool-II's table, for each node. */
+static const char *const of_nodes[] = {
+	"backend_hostname", "backend_port", "backend_weight", "backend_data_directory",
+	"backend_status", "standby_delay", "backend_flag", "backend_application_name",
+};
+
+/* The n-th of those that stand without an index; or NULL, and *n is less by all of them. */
+static const struct conf_row *common_row(size_t *n)
+{
+	const struct conf_row *row;
+
+	for (size_t i = 0; (row = conf_row(i)); i++)
+		if ((!row->per_node || row->bare) && (*n)-- == 0)
+			return row;
+	return NULL;
+}
+
+static const struct conf_row *row_named(const char *name)
+{
+	const struct conf_row *row;
+
+	for (size_t i = 0; (row = conf_row(i)) && strcmp(row->name, name); i++)
+		;
+	return row;
+}
+
+static size_t parameter_rows(const struct admin *a)
+{
+	size_t behind = SIZE_MAX;
+
+	common_row(&behind);
+	return SIZE_MAX - behind + COUNT(of_nodes) * node_rows(a);
+}
+
+static bool find_parameter(const struct admin *a, size_t at, struct admin_row *row)
+{
+	const struct conf_row *common = common_row(&at);
+
+	if (common) {
+		*row = (struct admin_row){ .admin = a, .parameter = common };
+		return true;
+	}
+	if (!find_node(a, at / COUNT(of_nodes), row))
+		return false;
+	row->of_node = of_nodes[at % COUNT(of_nodes)];
+	row->parameter = row_named(row->of_node);       /* NULL: a state */
+	return true;
+}
+
+static void print_name(const struct admin_row *r, char out[static ADMIN_TEXT])
+{
+	if (r->of_node)
+		snprintf(out, ADMIN_TEXT, "%s%d", r->of_node, r->node->id);
+	else
+		snprintf(out, ADMIN_TEXT, "%s", r->parameter->name);
+}
+
+static void print_value(const struct admin_row *r, char out[static ADMIN_TEXT])
+{
+	const struct conf *c = conf_of(r->admin);
+
+	*out = '\0';
+	if (!r->of_node)
+		conf_show_plain(c, r->parameter, out, ADMIN_TEXT);
+	else if (!r->parameter)
+		snprintf(out, ADMIN_TEXT, "%s", *r->of_node == 's' ? "0" : status_words[status(r->node)]);
+	else if (!strcmp(r->of_node, "backend_weight"))
+		snprintf(out, ADMIN_TEXT, "%f", share(r->node));
+	else {
+		char name[64];
+		snprintf(name, sizeof name, "%s%d", r->of_node, r->node->id);
+		conf_show(c, name, out, ADMIN_TEXT);
+	}
+}
+
+static const char *description(const struct admin_row *r)
+{
+	return r->parameter ? r->parameter->doc
+		: *r->of_node == 's' ? "How far the node is behind the primary."
+		: "How the node is.";
+}
+
+/* --- the tables ---------------------------------------------------------- */
+
+/* V(table, column, format, value); P(table, column, function that prints it) */
+#define NODE_COLUMNS(V, P, t) \
+	V(t, hostname, "%s", node_conf(r->node)->hostname) \
+	V(t, port, "%d", (int)node_conf(r->node)->port) \
+	V(t, status, "%d", status(r->node)) \
+	V(t, quarantine, "%s", "0") \
+	V(t, pg_status, "%s", pg_status(r->node)) \
+	V(t, weight, "%f", share(r->node) * INT32_MAX) \
+	V(t, role, "%d", role(r->node)) \
+	V(t, pg_role, "%s", pg_role(r->node)) \
+	V(t, delay_by_time, "%s", "0") \
+	V(t, standby_delay, "%s", "0") \
+	V(t, replication_state, "%s", "") \
+	V(t, replication_sync_state, "%s", "") \
+	V(t, status_changed_time, "%lld", changed_epoch(r))
+
+#define HEALTH_COLUMNS(V, P, t) \
+	V(t, node_id, "%d", r->node->id) \
+	V(t, hostname, "%s", node_conf(r->node)->hostname) \
+	V(t, port, "%d", (int)node_conf(r->node)->port) \
+	V(t, status, "%s", status_words[status(r->node)]) \
+	V(t, role, "%s", role_words[role(r->node)]) \
+	P(t, last_status_change, print_changed) \
+	V(t, total_count, "%s", "0") \
+	V(t, success_count, "%s", "0") \
+	V(t, fail_count, "%s", "0") \
+	V(t, skip_count, "%s", "0") \
+	V(t, retry_count, "%s", "0") \
+	V(t, average_retry_count, "%s", "0.000000") \
+	V(t, max_retry_count, "%s", "0") \
+	V(t, max_duration, "%s", "0") \
+	V(t, min_duration, "%s", "0") \
+	V(t, average_duration, "%s", "0.000000") \
+	V(t, last_health_check, "%s", "") \
+	V(t, last_successful_health_check, "%s", "") \
+	V(t, last_skip_health_check, "%s", "") \
+	V(t, last_failed_health_check, "%s", "")
+
+#define POOL_COLUMNS(V, P, t) \
+	V(t, pool_pid, "%u", r->pid) \
+	P(t, start_time, print_since) \
+	V(t, client_connection_count, "%s", "0") \
+	V(t, pool_id, "%u", r->pool) \
+	V(t, backend_id, "%d", r->node->id) \
+	V(t, database, "%s", account(r) ? account(r)->database : "") \
+	V(t, username, "%s", account(r) ? account(r)->user : "") \
+	P(t, backend_connection_time, print_connected) \
+	P(t, client_connection_time, print_client_connected) \
+	V(t, client_disconnection_time, "%s", "") \
+	V(t, client_idle_duration, "%d", idle_seconds(r)) \
+	V(t, majorversion, "%s", account(r) ? "3" : "0") \
+	V(t, minorversion, "%s", account(r) && r->client->key_len == KEY_3_2 ? "2" : "0") \
+	V(t, pool_counter, "%u", r->server ? r->server->sessions : 0) \
+	V(t, pool_backendpid, "%u", r->server ? r->server->pid : 0) \
+	V(t, pool_connected, "%d", r->server != NULL) \
+	V(t, status, "%s", activity(r->client)) \
+	V(t, load_balance_node, "%d", account(r) && r->client->session.node == r->node) \
+	P(t, client_host, print_host) \
+	P(t, client_port, print_port) \
+	V(t, statement, "%s", statement(r))
+
+#define PARAMETER_COLUMNS(V, P, t) \
+	P(t, item, print_name) \
+	P(t, value, print_value) \
+	V(t, description, "%s", description(r))
+
+#define PRINT(t, column, format, value) \
+	static void t##_##column(const struct admin_row *r, char out[static ADMIN_TEXT]) \
+	{ \
+		(void)r; \
+		snprintf(out, ADMIN_TEXT, format, value); \
+	}
+#define PRINTED(t, column, print)
+#define COLUMN(t, column, format, value) { #column, t##_##column },
+#define COLUMN_PRINTED(t, column, print) { #column, print },
+
+#define TABLE(t, COLUMNS, rows, find) \
+	COLUMNS(PRINT, PRINTED, t) \
+	static const struct admin_column t##_columns[] = { COLUMNS(COLUMN, COLUMN_PRINTED, t) }; \
+	_Static_assert(COUNT(t##_columns) <= ADMIN_COLUMNS, "the widest table has so many"); \
+	const struct admin_table admin_##t = { COUNT(t##_columns), t##_columns, rows, find };
+
+TABLE(nodes, NODE_COLUMNS, node_rows, find_node)
+TABLE(health_checks, HEALTH_COLUMNS, node_rows, find_node)
+TABLE(pools, POOL_COLUMNS, pool_rows, find_pool)
+TABLE(parameters, PARAMETER_COLUMNS, parameter_rows, find_parameter)
