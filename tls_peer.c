@@ -85,6 +85,11 @@ static const struct meaning *meaning_of(unsigned verdict)
 	return m;
 }
 
+static bool is_checked(const struct tls_peer *p)
+{
+	return p->role != OF_NODE_UNCHECKED;
+}
+
 /* --- revoked? ------------------------------------------------------------ */
 
 /* What the list of its issuer says. */
@@ -139,7 +144,7 @@ static unsigned look_up_anchors(const struct tls_peer *p, struct bytes issuer)
  * there.  That the chain has reached an anchor can only be seen in bearssl's own field. */
 static void check_revocation(struct tls_peer *p, const struct x509 *c)
 {
-	if (!p->x->crls || p->problem)
+	if (!is_checked(p) || !p->x->crls || p->problem)
 		return;
 	p->problem = look_up(p, c->issuer, c->serial);
 	if (!p->problem && p->engine.err == BR_ERR_X509_OK)
@@ -156,11 +161,6 @@ static struct tls_peer *peer_of(const br_x509_class **ctx)
 static const br_x509_class **engine_of(struct tls_peer *p)
 {
 	return &p->engine.vtable;
-}
-
-static bool is_checked(const struct tls_peer *p)
-{
-	return p->role != OF_NODE_UNCHECKED;
 }
 
 static void start_chain(const br_x509_class **ctx, const char *server_name)
@@ -242,10 +242,21 @@ static unsigned judge_unchecked(const struct tls_peer *p)
 		: !p->leaf.key.key_type ? BR_ERR_X509_UNSUPPORTED : 0;
 }
 
+/* What is spoken here always begins with a signature of the certificate's key. */
+static bool may_sign(struct tls_peer *p)
+{
+	unsigned usages = 0;
+
+	p->engine.vtable->get_pkey((const br_x509_class *const *)engine_of(p), &usages);
+	return usages & BR_KEYTYPE_SIGN;
+}
+
 static unsigned judge(struct tls_peer *p)
 {
 	unsigned verdict = p->engine.vtable->end_chain(engine_of(p));
 
+	if (!verdict && !may_sign(p))
+		verdict = BR_ERR_X509_FORBIDDEN_KEY_USAGE;
 	if (!verdict)
 		verdict = p->problem;
 	if (!verdict && !p->leaf.whole.n)

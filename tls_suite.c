@@ -117,6 +117,8 @@ static int select_set(const char *text, size_t len)
 {
 	unsigned set = ALL;
 
+	if (!len)
+		return -1;
 	while (len) {
 		const char *plus = memchr(text, '+', len);
 		size_t n = plus ? (size_t)(plus - text) : len, i = 0;
