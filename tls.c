@@ -9,6 +9,7 @@
 enum {
 	HEADER = 5,                             /* type, version, length */
 	VERSION = 0x0303,
+	SECRET = 1024,                          /* what is longer is no password */
 };
 
 enum { RECORD_CCS = 20, RECORD_ALERT, RECORD_HANDSHAKE, RECORD_DATA };
@@ -21,6 +22,7 @@ struct shown {
 	char name[];
 };
 
+/* Packed with care: ten thousand of them may be idle. */
 struct tls {
 	enum tls_state state;
 	bool node;                              /* the peer is: we are the client */
@@ -29,15 +31,15 @@ struct tls {
 	uint8_t alert;                          /* fatal, to be sent; 0: none */
 	uint16_t suite;
 	uint16_t limit;                         /* plain text in one record */
+	uint16_t have, want;                    /* of a record that has come in part */
+	union {
+		uint8_t head[HEADER];           /* while have < HEADER */
+		uint8_t *part;
+	};
 	struct tls_context *context;
 	struct tls_shake *shake;                /* until the handshake is over and all of it sent */
 	const char *error;                      /* of TLS_FAILED */
 	struct shown *shown;
-
-	/* A record that has come in part: `have` of `want` bytes.  `part` is there when the header is. */
-	uint8_t head[HEADER];
-	uint16_t have, want;
-	uint8_t *part;
 
 	union {
 		const br_sslrec_in_class *vtable;
@@ -82,7 +84,8 @@ void tls_free(struct tls *t)
 	tls_shake_free(t->shake);
 	tls_context_drop(t->context);
 	free(t->shown);
-	free(t->part);
+	if (t->have >= HEADER)
+		free(t->part);
 	explicit_bzero(t, sizeof *t);
 	free(t);
 }
@@ -258,6 +261,15 @@ static void take_alerts(struct tls *t, const uint8_t *p, size_t n)
 	}
 }
 
+/* Whoever is given a password wipes it; here is a copy of it. */
+static void wipe(uint8_t *p, uint8_t *end, uint8_t *given)
+{
+	if (p < given)
+		p = given;
+	if (p < end)
+		explicit_bzero(p, (size_t)(end - p));
+}
+
 /* Decrypts a whole record where it lies; its text goes to out.  Returns the end of that. */
 static uint8_t *take_record(struct tls *t, uint8_t *record, size_t size, uint8_t *out)
 {
@@ -268,6 +280,8 @@ static uint8_t *take_record(struct tls *t, uint8_t *record, size_t size, uint8_t
 		damaged(t, BR_ALERT_BAD_RECORD_MAC, "a record was damaged on its way");
 	} else if (record[0] == RECORD_DATA) {
 		memmove(out, p, n);
+		if (n <= SECRET)
+			wipe(p, p + n, out + n);
 		return out + n;
 	} else if (record[0] == RECORD_ALERT) {
 		take_alerts(t, p, n);
@@ -296,22 +310,33 @@ static size_t record_size(struct tls *t, const uint8_t head[HEADER])
 	return HEADER + n;
 }
 
+/* The header of a record that has come in part: room for the whole. */
+static void make_part(struct tls *t)
+{
+	size_t size = record_size(t, t->head);
+	uint8_t *part = size ? malloc(size) : NULL;
+
+	if (!part) {
+		fail(t, "out of memory");
+		t->have = 0;
+		return;
+	}
+	memcpy(part, t->head, HEADER);
+	t->part = part;
+	t->want = (uint16_t)size;
+}
+
 /* Takes bytes of a record that has come in part; returns how many. */
 static size_t hold(struct tls *t, const uint8_t *in, size_t n)
 {
-	size_t room = (t->have < HEADER ? HEADER : t->want) - t->have;
-	uint8_t *to = t->have < HEADER ? t->head : t->part;
+	bool header = t->have < HEADER;
+	size_t room = (header ? HEADER : t->want) - t->have;
 
 	n = n < room ? n : room;
-	memcpy(to + t->have, in, n);
+	memcpy((header ? t->head : t->part) + t->have, in, n);
 	t->have = (uint16_t)(t->have + n);
-	if (to == t->part || t->have < HEADER)
-		return n;
-	t->want = (uint16_t)record_size(t, t->head);
-	if (t->want && !(t->part = malloc(t->want)))
-		fail(t, "out of memory");
-	if (t->part)
-		memcpy(t->part, t->head, HEADER);
+	if (header && t->have == HEADER)
+		make_part(t);
 	return n;
 }
 
@@ -319,7 +344,6 @@ static uint8_t *take_part(struct tls *t, uint8_t *out)
 {
 	out = take_record(t, t->part, t->want, out);
 	free(t->part);
-	t->part = NULL;
 	t->have = 0;
 	return out;
 }
@@ -332,7 +356,7 @@ static uint8_t *take_records(struct tls *t, uint8_t *in, size_t n, uint8_t *out)
 			out = take_record(t, in, size, out);
 		else if (size)
 			size = hold(t, in, n);
-		if (t->part && t->have == t->want)
+		if (t->have >= HEADER && t->have == t->want)
 			out = take_part(t, out);
 		in += size;
 		n -= size;

@@ -1,5 +1,5 @@
 /* conn_test.c - bytes through a socket pair: what the kernel does not take, what is kept for
- * later, what is put back. */
+ * later, what is put back; the same encrypted. */
 #include "../conn.c"
 #include "../loop.c"
 #include "../wire.c"
@@ -265,6 +265,205 @@ static void test_broken(void)
 	close_pair();
 }
 
+/* --- encrypted --- */
+
+enum { CROWD = NET_STEPS + 3 };
+
+static struct tls_context *context;
+static struct tls *tls;                         /* the peer's end */
+static uint8_t wire[BIG], text[BIG + TLS_HELD];
+
+static void say_it(void *ctx, enum level severity, const char *what)
+{
+	(void)ctx, (void)severity, (void)what;
+}
+
+static struct tls_context *load(void)
+{
+	static const struct tls_files files = { "", "", "", "", "", "", "DEFAULT", "prime256v1", false,
+		"localhost", NULL };
+
+	return tls_context_load(&files, say_it, NULL);
+}
+
+/* What the peer's engine has to say goes to its socket. */
+static void speak(void)
+{
+	for (size_t n; (n = tls_output(tls, wire, sizeof wire)); )
+		if (write(peer, wire, n) != (ssize_t)n)
+			_exit(1);
+}
+
+/* And what has come there goes to it; the text's length. */
+static long listen_to(uint8_t *to)
+{
+	return tls_input(tls, wire, hear(wire, sizeof wire), to);
+}
+
+static void open_tls(void)
+{
+	open_pair();
+	tls = tls_connect(context, TLS_CHECK_NOTHING, "localhost");
+	conn_start_tls(net, &conn, tls_accept(context));
+	for (int i = 0; i < 3 && tls_state(tls) == TLS_SHAKING; i++) {
+		speak();
+		conn_fill(net, &conn, &in);
+		net->steps = 0;
+		listen_to(text);
+	}
+}
+
+static void close_tls(void)
+{
+	close_pair();
+	tls_free(tls);
+}
+
+static size_t sealed(const char *s, uint8_t *to)
+{
+	struct iovec v = { (void *)(uintptr_t)s, strlen(s) };
+	size_t at = 0;
+
+	return tls_seal(tls, &v, 1, &at, to, TLS_ROOM);
+}
+
+static void tell_tls(const char *s)
+{
+	size_t n = sealed(s, wire);
+
+	if (write(peer, wire, n) != (ssize_t)n)
+		_exit(1);
+}
+
+static void test_tls(void)
+{
+	open_tls();
+	say(tls_state(conn.tls) == TLS_OPEN && tls_state(tls) == TLS_OPEN, "hands are shaken");
+	say(conn_peek(&conn) == -1 && !conn_stirs(&conn), "nothing is there");
+	tell_tls("one");
+	say(conn_peek(&conn) == 23 && conn_stirs(&conn), "something is");
+	say(filled(conn_fill(net, &conn, &in), "one") && conn_fill(net, &conn, &in) == 0, "decrypted");
+	conn_keep(&conn, (const uint8_t *)"kept ", 5);
+	tell_tls("two, ");
+	tell_tls("three");
+	say(filled(conn_fill(net, &conn, &in), "kept two, three"), "behind what was kept");
+	size_t n = sealed("four", wire + 100);
+	conn_keep(&conn, (const uint8_t *)"kept ", 5);
+	bool quiet = true;
+	for (size_t i = 0; i + 1 < n; i++)
+		quiet = write(peer, wire + 100 + i, 1) == 1 && conn_fill(net, &conn, &in) == 0 && quiet;
+	say(quiet && conn_kept(&conn) == 5, "a part of a record is nothing yet");
+	say(write(peer, wire + 100 + n - 1, 1) == 1 && filled(conn_fill(net, &conn, &in), "kept four"),
+	    "all of it is");
+	close_tls();
+}
+
+static void test_tls_put(void)
+{
+	open_tls();
+	conn_put(net, &conn, "abc", 3);
+	conn_put(net, &conn, "defg", 4);
+	net_flush(net);
+	size_t n = hear(wire, sizeof wire);
+	say(n == 7 + 5 + 24 || n == 7 + 5 + 16, "two segments, one record");
+	say(tls_input(tls, wire, n, text) == 7 && !memcmp(text, "abcdefg", 7), "encrypted");
+	uint8_t *much = malloc(BIG);
+	for (size_t i = 0; i < BIG; i++)
+		much[i] = (uint8_t)(i * 7 + i / 251);
+	conn_put(net, &conn, much, BIG / 2);
+	net_flush(net);
+	say(conn_pending(&conn) > 0 && (conn.watch.events & POLLOUT), "what the kernel does not take is kept");
+	conn_put(net, &conn, much + BIG / 2, BIG - BIG / 2);
+	net_flush(net);
+	size_t got = 0;
+	for (long k; got < BIG && (k = listen_to(text + got)) >= 0; got += (size_t)k)
+		conn_drain(net, &conn);
+	say(got == BIG && !memcmp(text, much, BIG) && !conn_pending(&conn), "and comes in order");
+	free(much);
+	close_tls();
+}
+
+static void test_tls_end(void)
+{
+	open_tls();
+	size_t n = sealed("last", wire);
+	n += tls_bye(tls, wire + n, TLS_ROOM);
+	say(write(peer, wire, n) == (ssize_t)n && filled(conn_fill(net, &conn, &in), "last"),
+	    "text with the end behind it");
+	say(conn_stirs(&conn) && conn_peek(&conn) == -1, "the end is seen by who waits for the descriptor");
+	say(conn_fill(net, &conn, &in) == -1 && !conn_error(&conn), "and told");
+	conn_put(net, &conn, "answer", 6);
+	conn_shut(net, &conn);
+	say(listen_to(text) == 6 && tls_state(tls) == TLS_CLOSED && !tls_error(tls),
+	    "the answer still goes, then our end");
+	say(read(peer, wire, 1) == 0, "and that of the socket");
+	close_tls();
+
+	open_tls();
+	conn_close(net, &conn);
+	say(listen_to(text) == -1 && tls_state(tls) == TLS_CLOSED, "closing says so, too");
+	close_tls();
+
+	open_tls();
+	n = sealed("good", wire);
+	size_t bad = sealed("bad", wire + n);
+	wire[n + bad - 1] ^= 1;
+	say(write(peer, wire, n + bad) == (ssize_t)(n + bad) && filled(conn_fill(net, &conn, &in), "good"),
+	    "what was good before damage");
+	say(conn_fill(net, &conn, &in) == -1 && errno == EPROTO && strstr(conn_error(&conn), "damaged"),
+	    "then the damage");
+	say(listen_to(text) == -1 && strstr(tls_error(tls), "bad record mac"), "of which the peer is told");
+	conn_put(net, &conn, "text", 4);
+	net_flush(net);
+	say(heard("") && !conn_pending(&conn), "and nothing else");
+	close_tls();
+
+	open_pair();
+	conn_start_tls(net, &conn, tls_accept(context));
+	tls = NULL;
+	conn_put(net, &conn, "text", 4);
+	net_flush(net);
+	say(heard(""), "nothing is said in plain text");
+	close(peer);
+	say(conn_fill(net, &conn, &in) == -1 && errno == 0, "the peer is gone before it began");
+	peer = dup(0);
+	close_tls();
+}
+
+/* Handshakes of many at once: so many steps in a turn of the loop. */
+static void test_tls_crowd(void)
+{
+	static struct conn crowd[CROWD];
+	int fd[2], peers[CROWD], answered = 0;
+
+	for (int i = 0; i < CROWD; i++) {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) < 0)
+			_exit(1);
+		peers[i] = peer = fd[1];
+		conn_open(net, &crowd[i], fd[0], 0, ready);
+		conn_start_tls(net, &crowd[i], tls_accept(context));
+		tls = tls_connect(context, TLS_CHECK_NOTHING, "localhost");
+		speak();
+		tls_free(tls);
+	}
+	for (int i = 0; i < CROWD; i++)
+		say(conn_fill(net, &crowd[i], &in) == 0, "no text yet");
+	for (int i = 0; i < CROWD; i++)
+		answered += read(peers[i], wire, sizeof wire) > 0;
+	say(answered == NET_STEPS, "%d of %d are answered", answered, CROWD);
+	say(conn_stirs(&crowd[CROWD - 1]), "the others' descriptors stay ready");
+	loop_turn(loop);
+	for (int i = 0; i < CROWD; i++)
+		conn_fill(net, &crowd[i], &in);
+	for (int i = 0; i < CROWD; i++)
+		answered += read(peers[i], wire, sizeof wire) > 0;
+	say(answered == CROWD, "in the next turn");
+	for (int i = 0; i < CROWD; i++) {
+		conn_close(net, &crowd[i]);
+		close(peers[i]);
+	}
+}
+
 int main(void)
 {
 	loop = loop_new();
@@ -277,6 +476,12 @@ int main(void)
 	test_build();
 	test_pending();
 	test_broken();
+	context = load();
+	test_tls();
+	test_tls_put();
+	test_tls_end();
+	test_tls_crowd();
+	tls_context_drop(context);
 	net_free(net);
 	loop_free(loop);
 	return done();
