@@ -340,8 +340,11 @@ static bool load_ca_dir(struct load *l)
 		if (*e->d_name == '.' || snprintf(path, sizeof path, "%s/%s", l->f->ca_dir,
 		    e->d_name) >= PATH_MAX)
 			continue;
-		if (pem_open(&f, path))
+		bool read = pem_open(&f, path);
+		if (read)
 			good = read_anchors(l, &f, path);
+		if (read && *f.why)
+			warn(l, "CA file \"%s\": a certificate is left out: %s", path, f.why);
 		pem_close(&f);
 	}
 	closedir(dir);
