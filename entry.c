@@ -137,8 +137,10 @@ static void take_answer(struct entries *e, struct fetched *f, struct answer *r)
 	f->at = loop_now(e->all->loop);
 	if (n < 2 || !field[1] || !*field[1] || !(f->password = strdup(field[1])))
 		return;
-	if (n == 3 && field[2])
-		f->until = strtod(field[2], NULL);
+	if (n == 3 && field[2]) {
+		char *end;
+		f->until = (double)conf_decimal(field[2], &end);
+	}
 	f->entry = (struct passwd_entry){ .kind = kind_of(f->password), .user = f->user,
 		.text = f->password, .len = strlen(f->password) };
 	if (f->entry.kind == PASSWD_NONE)
