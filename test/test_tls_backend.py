@@ -212,7 +212,7 @@ def test_nodes_that_take_tls_and_scram_only(tls, nodes):
     refused(p, "no pg_hba.conf entry", "no encryption", **where)
 
 
-def test_our_certificate_is_shown_to_nodes_that_ask_for_one(tls, nodes, ca):
+def test_our_certificate_is_shown_to_nodes_that_ask_for_one(tls, nodes, ca, certificates):
     mine = ca.issue("app")
     rules = TRUST + "hostssl all all 127.0.0.1/32 trust clientcert=verify-full\n"
     for node in nodes:
@@ -222,6 +222,10 @@ def test_our_certificate_is_shown_to_nodes_that_ask_for_one(tls, nodes, ca):
     assert p.one("SELECT client_dn FROM pg_stat_ssl WHERE pid = pg_backend_pid()") == "/CN=app"
     p = tls("good", "require", rules=rules, settings=dict(ssl_ca_file="root.crt"), ssl=True)
     refused(p, "connection requires a valid client certificate")
+    stranger = certificates["another ca"]
+    p = tls("good", "require", rules=rules, settings=dict(ssl_ca_file="root.crt"),
+            ssl_cert=stranger.cert, ssl_key=stranger.key)
+    refused(p, "the peer sent an alert: unknown ca")
 
 
 # ---- certificates that test/make_certificates.py has made -------------------------------------
