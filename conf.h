@@ -649,24 +649,28 @@ struct conf_messages {
 
 enum conf_effect { EFFECT_WORKS, EFFECT_MISSED, EFFECT_USELESS, EFFECT_LATER, EFFECT_DETAIL };
 
-/* A row, for documentation and tests. */
+#define GROUP(tag, heading) GROUP_##tag,
+enum conf_group { GROUP_ROWS(GROUP) };
+#undef GROUP
+
+/* A row, for documentation and tests.  Small, as there are 200. */
 struct conf_row {
-	const char *name, *type, *dflt;
-	const char *group;              /* the heading */
-	int64_t min, max;               /* of INT and REAL */
-	const char *unit;               /* "B", "kB", "ms", "s", "min"; "" when there is none */
-	const char *when;               /* "start", "reload", "session" */
-	bool per_node, bare;            /* takes an index; may stand without one */
-	enum conf_effect effect;
+	const char *name, *dflt;
 	const char *doc;                /* a sentence, or why there is no effect */
+	int64_t min, max;               /* of INT and REAL */
+	char type[10];
+	char unit[4];                   /* "B", "kB", "ms", "s", "min"; "" when there is none */
+	char when[8];                   /* "start", "reload", "session" */
+	uint8_t group, effect;          /* enum conf_group, enum conf_effect */
+	bool per_node, bare;            /* takes an index; may stand without one */
 
 	/* conf.c's own: */
-	size_t offset;                  /* in struct conf, of index 0 */
-	size_t stride;                  /* from index to index */
-	const struct conf_kind *kind;
-	const struct conf_word *words;
 	char separator;
 	bool octal;
+	uint16_t stride;                /* from index to index */
+	uint32_t offset;                /* in struct conf, of index 0 */
+	const struct conf_kind *kind;
+	const struct conf_word *words;
 };
 
 /* Builds a whole new configuration, or returns NULL after telling why; there is nothing between.
