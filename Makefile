@@ -40,7 +40,7 @@ PYTHON  = /usr/bin/python3
 INSTALL = sh test/install-packages.sh
 BUILD_PACKAGES = gcc libc6-dev musl-tools libbearssl-dev
 TEST_PACKAGES  = $(BUILD_PACKAGES) binutils clang libclang-rt-14-dev postgresql-15 python3-pytest \
-                 python3-psycopg python3-psycopg2 util-linux
+                 python3-psycopg python3-psycopg2 util-linux openssl
 BENCH_PACKAGES = $(BUILD_PACKAGES) postgresql-15 pgbouncer pgpool2 haproxy python3-psycopg python3-pytest
 FUZZ_SECONDS   = 60
 
@@ -84,6 +84,10 @@ build/%_fuzz: test/%_fuzz.c $(wildcard *.c *.h) | build
 TLS     = base64 der pbes2 tls_cert tls_crl tls_key tls_pass tls_peer tls_pem tls_self tls_suite x509
 
 build/tls_test build/tls_fuzz build/tls_cert_test build/tls_peer_test: $(TLS:%=build/debug/%.o)
+build/tls_cert_test: SAN += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+build/tls_cert_fuzz: test/tls_cert_fuzz.c $(TLS:%=%.c) $(wildcard *.h) | build
+	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $(filter %.c,$^) -lbearssl
+
 build/conn_test: $(TLS:%=build/debug/%.o) build/debug/tls.o build/debug/tls_engine.o
 
 unit: $(TESTS)

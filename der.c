@@ -4,7 +4,9 @@
 
 struct der der_read(struct bytes b, bool *bad)
 {
-	return (struct der){ b.at, b.at + b.n, bad };
+	const uint8_t *at = b.n ? b.at : (const uint8_t *)"";   /* what is absent is empty */
+
+	return (struct der){ at, at + b.n, bad };
 }
 
 static struct der fail(struct der *d)

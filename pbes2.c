@@ -4,7 +4,7 @@
 #include <bearssl_hmac.h>
 #include <string.h>
 
-enum { BLOCK = br_aes_ct_BLOCK_SIZE, ITERATIONS_MAX = 10000000 };
+enum { BLOCK = br_aes_ct_BLOCK_SIZE, ITERATIONS_MAX = 2000000 };
 
 #define OID_PKCS5 "\x2a\x86\x48\x86\xf7\x0d\x01\x05"
 #define OID_HMAC "\x2a\x86\x48\x86\xf7\x0d\x02"

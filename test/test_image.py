@@ -10,11 +10,15 @@ import os
 import re
 import shutil
 import signal
+import socket
+import ssl
 import textwrap
 
+import psycopg
 import pytest
 
-from wire import wait_until
+import wire
+from wire import packet, wait_until
 
 pytestmark = [pytest.mark.proxy,
               pytest.mark.skipif(os.geteuid() != 0, reason="only root changes its root directory")]
@@ -158,6 +162,38 @@ def writes_nothing(p):
     return [name for name in names if name != "pgpool" and not name.startswith("config/")] == []
 
 
+def unencrypted(p):
+    try:
+        return str(p.one("SELECT 1", user=USER, password=PASSWORD, sslmode="disable"))
+    except psycopg.OperationalError as e:
+        return str(e)
+
+
+def pem(name):
+    with open(f"{os.path.dirname(__file__)}/tls/{name}") as f:
+        return ssl.PEM_cert_to_DER_cert(f.read())
+
+
+def mount(p, **files):
+    """mount(p, tls_crt="leaf.crt") is /config/tls/tls.crt, a file of test/tls."""
+    (p.root / "config/tls").mkdir(exist_ok=True)
+    for name, source in files.items():
+        path = p.root / "config/tls" / name.replace("_", ".")
+        shutil.copy(f"{os.path.dirname(__file__)}/tls/{source}", path)
+        os.chmod(path, 0o644)
+
+
+def certificate(p):
+    """What clients see."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(p.address, 10) as s:
+        s.sendall(packet(wire.SSL_REQUEST))
+        assert s.recv(1) == b"S"
+        with context.wrap_socket(s) as t:
+            return t.getpeercert(True)
+
+
 def start(p):
     p.launch()
     wait_until(p.accepts, "start of the proxy", 20)
@@ -177,33 +213,32 @@ def test_pgpool_deploy_minimal(image, asking):
 
 
 def test_pgpool_deploy_with_the_configmap(image, asking):
-    """ssl = on: until there is TLS the generated rule lets SCRAM in without, and says so."""
+    """ssl = on: a certificate is made, and the generated rule lets nobody in without TLS."""
     p = image(DEPLOY)
     put(p, "pgpool.conf", configmap(p, asking))
     start(p)
     serves(p)
     p.wait_log(r"configuration: /config/pgpool\.conf; rules of access: generated")
-    p.wait_log("WARNING:  ssl is on, but this version has no TLS")
-    p.wait_log("WARNING:  the generated rules let clients in without TLS")
+    p.wait_log("made a self-signed certificate for")
+    assert "SSL off" in unencrypted(p)
     p.wait_log('"socket_dir" is now called "unix_socket_directories"')
     assert PASSWORD not in p.log_text() and writes_nothing(p)
     assert p.stop(signal.SIGTERM) == 0
 
 
 def test_pgpool_deploy_with_its_own_rules(image, asking):
-    """The commented lines of the ConfigMap: hostssl never matches yet, which is said."""
+    """The commented lines of the ConfigMap: with TLS or not at all."""
     p = image(DEPLOY)
     put(p, "pgpool.conf", configmap(p, asking))
     put(p, "pool_hba.conf", "local      all         all                          trust\n"
                             "hostssl    all         all         0.0.0.0/0        scram-sha-256\n")
-    start(p)
-    p.wait_log("WARNING:  hostssl lines of pool_hba.conf never match: this version has no TLS")
-    refused = p.psql("SELECT 1", user=USER, password=PASSWORD, dbname="app", check=False)
-    assert "no pool_hba.conf entry" in refused
+    serves(start(p))
+    assert "no pool_hba.conf entry" in unencrypted(p)
     put(p, "pool_hba.conf", RULES.format("scram-sha-256"))
     p.send_signal(signal.SIGHUP)
     p.wait_log("reload config files")
     serves(p)
+    assert unencrypted(p) == "1"
 
 
 def blocks(name):
@@ -281,21 +316,61 @@ def test_passwords_that_are_entries_already(image, asking):
 def test_a_certificate_means_ssl(image, asking):
     p = image()
     p.environment = minimal(p, *asking)
+    mount(p, tls_crt="leaf.crt", tls_key="leaf.key")
+    serves(start(p))
+    assert certificate(p) == pem("leaf.crt") and "made a self-signed" not in p.log_text()
+    assert unencrypted(p) == "1"                    # a certificate alone does not make TLS a duty
+    mount(p, tls_crt="p256-leaf.crt", tls_key="p256.key")
+    p.send_signal(signal.SIGHUP)
+    p.wait_log("reload config files")
+    assert certificate(p) == pem("p256-leaf.crt")
+
+
+def test_a_mounted_certificate_wins(image, asking):
+    """The image writes its own names behind those of the file."""
+    p = image(DEPLOY)
+    put(p, "pgpool.conf", configmap(p, asking, "\nssl_cert = '/no.crt'\nssl_key = '/no.key'\n"))
+    mount(p, tls_crt="leaf.crt", tls_key="leaf.key")
+    serves(start(p))
+    assert certificate(p) == pem("leaf.crt")
+
+
+def test_names_of_the_images_own_folder(image, asking):
+    """/config/tls is copied to /opt/pgpool-II/tls there; what says whom to trust must be found."""
+    own = "\nssl_cert = '/opt/pgpool-II/tls/tls.crt'\nssl_key = '/opt/pgpool-II/tls/tls.key'\n"
+    p = image(DEPLOY)
+    put(p, "pgpool.conf", configmap(p, asking, own))
+    serves(start(p))
+    p.wait_log("made a self-signed certificate for")
+    p = image(DEPLOY)
+    put(p, "pgpool.conf", configmap(p, asking, "\nssl_ca_cert = '/opt/pgpool-II/tls/ca.crt'\n"
+                                               "backend_sslmode = 'disable'\n"))
+    mount(p, ca_crt="ca.crt")
+    serves(start(p))
+    p = image(DEPLOY)
+    put(p, "pgpool.conf", configmap(p, asking, "\nssl_ca_cert = '/opt/pgpool-II/tls/ca.crt'\n"))
+    p.launch()
+    assert p.wait() == 3 and "could not load root certificate file" in p.log_text()
+
+
+def test_a_bad_certificate_ends_the_start(image, asking):
+    p = image()
+    p.environment = minimal(p, *asking)
     (p.root / "config/tls").mkdir()
     for name in ("tls.key", "tls.crt"):
         put(p, f"tls/{name}", "x")
-    serves(start(p))
-    p.wait_log("WARNING:  ssl is on, but this version has no TLS")
+    p.launch()
+    assert p.wait() == 3
+    assert 'could not load certificate file "/config/tls/tls.crt": there is no' in p.log_text()
 
 
 def test_without_pool_passwd_passwords_need_tls(image, asking):
-    """A clear text password does not travel without TLS: until there is some, nobody gets in."""
+    """A clear text password does not travel without TLS."""
     p = image()
     p.environment = minimal(p, *asking) | {"PGPOOL_ENABLE_POOL_PASSWD": "false"}
-    start(p)
-    p.wait_log("WARNING:  hostssl lines of pool_hba.conf never match: this version has no TLS")
-    assert "no pool_hba.conf entry" in p.psql("SELECT 1", user=USER, password=PASSWORD,
-                                              dbname="app", check=False)
+    serves(start(p))
+    p.wait_log("rules of access: generated")
+    assert "no pool_hba.conf entry" in unencrypted(p)
 
 
 def test_reload_finds_a_file_that_was_mounted_later(image, asking):

@@ -18,6 +18,41 @@
 #include <time.h>
 #include <unistd.h>
 
+/* --- memory that ends, by the linker's hand --- */
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t m);
+void *__real_realloc(void *p, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t m);
+void *__wrap_realloc(void *p, size_t n);
+
+static long allocations = -1;                   /* so many more succeed; -1: all */
+
+static bool is_out(void)
+{
+	if (allocations > 0)
+		allocations--;
+	else if (allocations == 0)
+		return true;
+	return false;
+}
+
+void *__wrap_malloc(size_t n)
+{
+	return is_out() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t m)
+{
+	return is_out() ? NULL : __real_calloc(n, m);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+	return is_out() ? NULL : __real_realloc(p, n);
+}
+
 /* The engine is not asked here. */
 struct tls_engine *tls_engine_new(const struct tls_context *x)
 {
@@ -620,6 +655,39 @@ static void test_curves(void)
 	say(!load(f) && strstr(fatal, "ssl_ecdh_curve leaves nothing"), "no curve neither: %s", fatal);
 }
 
+/* With the n-th allocation failing, for every n: an error, nothing leaked, nothing half made. */
+static void test_memory(void)
+{
+	static struct tls_files cases[3];
+	int failures = 0;
+
+	cases[0] = cases[1] = files();
+	cases[0].host = "localhost";
+	cases[1].cert = "test/tls/chain.crt";
+	cases[1].key = "test/tls/leaf.key";
+	cases[1].ca = "test/tls/all.crt";
+	cases[1].crl = "test/tls/all.crl";
+	cases[2] = cases[1];
+	cases[2].cert = "test/tls/p256-leaf.crt";
+	cases[2].key = "test/tls/p256-sha256.key";
+	cases[2].passphrase_command = "echo secret";
+	for (int i = 0; i < 3; i++) {
+		struct tls_context *x = NULL;
+		long n = 0;
+
+		while (!x) {
+			files();
+			allocations = n++;
+			x = load(cases[i]);
+			allocations = -1;
+			failures += !x && !*fatal;
+		}
+		say(n > 3, "%ld allocations", n);
+		tls_context_drop(x);
+	}
+	say(failures == 0, "each one that fails is told");
+}
+
 int main(void)
 {
 	test_der();
@@ -635,5 +703,6 @@ int main(void)
 	test_lists();
 	test_suites();
 	test_curves();
+	test_memory();
 	return done();
 }
