@@ -209,8 +209,8 @@ static void tell_made(struct load *l)
 	for (size_t i = 0; i < n; i++)
 		snprintf(text + 3 * i, 4, "%02X:", hash[i]);
 	text[3 * n - 1] = '\0';
-	tell(l, LEVEL_LOG, "neither ssl_cert nor ssl_key is set: made a self-signed certificate for "
-		"\"%s\", SHA-256 fingerprint %s", l->f->host, text);
+	tell(l, LEVEL_LOG, "neither ssl_cert nor ssl_key is set: made a self-signed certificate "
+		"for \"%s\", SHA-256 fingerprint %s", l->f->host, text);
 }
 
 /* The one in force goes on until there is one of files. */
@@ -340,8 +340,11 @@ static bool load_ca_dir(struct load *l)
 		if (*e->d_name == '.' || snprintf(path, sizeof path, "%s/%s", l->f->ca_dir,
 		    e->d_name) >= PATH_MAX)
 			continue;
-		if (pem_open(&f, path))
+		bool read = pem_open(&f, path);
+		if (read)
 			good = read_anchors(l, &f, path);
+		if (read && *f.why)
+			warn(l, "CA file \"%s\": a certificate is left out: %s", path, f.why);
 		pem_close(&f);
 	}
 	closedir(dir);
@@ -446,7 +449,8 @@ static bool choose(struct load *l)
 	x->curves = tls_curves(l->f->curve, warn_of_word, l);
 	x->prefer_server_ciphers = l->f->prefer_server_ciphers;
 	if (!x->suites)
-		return fail(l, "ssl_ciphers leaves nothing: there is ECDHE with AESGCM or CHACHA20");
+		return fail(l, "ssl_ciphers leaves nothing: there is ECDHE with AESGCM or "
+			"CHACHA20");
 	return x->curves || fail(l, "ssl_ecdh_curve leaves nothing: there are prime256v1 and "
 		"X25519");
 }

@@ -17,7 +17,7 @@ static const char *read_extension(struct der *d, enum extension_kind kind)
 		return "it is about a part of its issuer's certificates only (issuing distribution "
 			"point): only whole lists can be used";
 	if (kind == OF_ENTRY && bytes_are(oid, BYTES("\x55\x1d\x1d")))
-		return "it is an indirect CRL: only lists of certificates of one issuer can be used";
+		return "it is an indirect CRL: only lists of one issuer's certificates can be used";
 	bool known = kind == OF_LIST
 		? bytes_are(oid, BYTES("\x55\x1d\x14")) || bytes_are(oid, BYTES("\x55\x1d\x23"))
 		: bytes_are(oid, BYTES("\x55\x1d\x15")) || bytes_are(oid, BYTES("\x55\x1d\x18"));

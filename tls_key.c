@@ -28,8 +28,8 @@ static bool fail(char why[static TLS_KEY_WHY], const char *fmt, ...)
 
 static bool unusable(char *why, const char *name)
 {
-	return fail(why, "keys of this kind cannot be used: %s; make one of RSA (2048 to 4096 bits) "
-		"or ECDSA (P-256, P-384, P-521)", name);
+	return fail(why, "keys of this kind cannot be used: %s; make one of RSA (2048 to 4096 "
+		"bits) or ECDSA (P-256, P-384, P-521)", name);
 }
 
 static bool read_rsa(struct tls_key *k, struct der *in, long version, char *why)

@@ -18,7 +18,7 @@ struct tls_key {
 	unsigned bits;
 	uint8_t *bytes;                 /* what key points into; to be wiped */
 	size_t n;
-	bool exposed;                   /* the file may be read by others than its owner */
+	bool exposed;                   /* more may read or change the file than should */
 };
 
 /* False with the whole message in why.  The command, "" for none, is run by /bin/sh when there is a

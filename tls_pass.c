@@ -122,7 +122,8 @@ static bool run(char out[static TLS_PASS_MAX], const char *text, char *why, size
 	if (!in_time)
 		snprintf(why, size, "ssl_passphrase_command did not answer within %d seconds",
 			TLS_PASS_SECONDS);
-	else if (WIFEXITED(status) && WEXITSTATUS(status) == NO_SHELL && access("/bin/sh", X_OK) < 0)
+	else if (WIFEXITED(status) && WEXITSTATUS(status) == NO_SHELL
+		 && access("/bin/sh", X_OK) < 0)
 		snprintf(why, size, "ssl_passphrase_command could not be run: /bin/sh: %s",
 			strerror(errno));
 	else if (status)

@@ -52,11 +52,13 @@ static const struct meaning {
 	const char *text;
 } meanings[] = {
 	{ BR_ERR_X509_EMPTY_CHAIN, BAD_CERTIFICATE, FAILED "no certificate was sent" },
-	{ BR_ERR_X509_EXPIRED, CERTIFICATE_EXPIRED, FAILED "certificate has expired or is not yet valid" },
+	{ BR_ERR_X509_EXPIRED, CERTIFICATE_EXPIRED,
+		FAILED "certificate has expired or is not yet valid" },
 	{ BR_ERR_X509_NOT_TRUSTED, UNKNOWN_CA, FAILED "unable to get local issuer certificate" },
 	{ BR_ERR_X509_DN_MISMATCH, UNKNOWN_CA, FAILED "the certificates are not a chain" },
 	{ BR_ERR_X509_BAD_SIGNATURE, BAD_CERTIFICATE, FAILED "certificate signature failure" },
-	{ BR_ERR_X509_BAD_SERVER_NAME, BAD_CERTIFICATE, FAILED "the certificate is not for this host" },
+	{ BR_ERR_X509_BAD_SERVER_NAME, BAD_CERTIFICATE,
+		FAILED "the certificate is not for this host" },
 	{ BR_ERR_X509_NOT_CA, UNKNOWN_CA, FAILED "invalid CA certificate" },
 	{ BR_ERR_X509_FORBIDDEN_KEY_USAGE, UNSUPPORTED_CERTIFICATE,
 		FAILED "unsupported certificate purpose" },
@@ -167,12 +169,12 @@ static void start_chain(const br_x509_class **ctx, const char *server_name)
 {
 	struct tls_peer *p = peer_of(ctx);
 
-	(void)server_name;                      /* it goes into the ClientHello, whatever is checked */
+	(void)server_name;              /* it goes into the ClientHello, whatever is checked */
 	if (is_checked(p))
 		p->engine.vtable->start_chain(engine_of(p), p->name);
 }
 
-/* The first one is kept, and the others are for the lists, as long as they are part of the chain. */
+/* The first one is kept; the others are for the lists, as long as they are part of the chain. */
 static bool is_needed(const struct tls_peer *p)
 {
 	return !p->count || (is_checked(p) && p->x->crls && p->engine.err == 0);

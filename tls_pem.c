@@ -38,6 +38,14 @@ static bool read_all(struct pem_file *f, int fd, size_t expected)
 	}
 }
 
+/* As PostgreSQL sees it: a file of root's may be read by a group that we are in. */
+static bool is_exposed(const struct stat *st)
+{
+	mode_t group = st->st_uid == 0 && geteuid() != 0 ? S_IWGRP | S_IXGRP : S_IRWXG;
+
+	return st->st_mode & (group | S_IRWXO);
+}
+
 bool pem_open(struct pem_file *f, const char *path)
 {
 	struct stat st;
@@ -56,7 +64,7 @@ bool pem_open(struct pem_file *f, const char *path)
 	else
 		good = read_all(f, fd, (size_t)st.st_size);
 	close(fd);
-	f->exposed = good && (st.st_mode & (S_IRWXG | S_IRWXO));
+	f->exposed = good && is_exposed(&st);
 	return good && pem_take(f, f->text, f->n);
 }
 

@@ -16,7 +16,7 @@ struct pem_file {
 	char *text;
 	size_t n, at;
 	bool is_der;
-	bool exposed;                           /* others than its owner may read it */
+	bool exposed;                           /* more may read or change it than should */
 	char why[PEM_WHY];                      /* of a failure; "": none */
 };
 

@@ -26,34 +26,34 @@ static const uint16_t numbers[TLS_SUITES] = {
 	BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 };
 
-/* OpenSSL's words.  Those that are NONE here are known, and say nothing that is missed, when they
- * are taken out. */
+/* OpenSSL's words, with blanks between them.  Those that are NONE here are known, and say nothing
+ * that is missed when they are taken out. */
 static const struct {
-	const char *word;
 	uint8_t set;
-} words[] = {
-	{ "ALL", ALL }, { "DEFAULT", ALL }, { "HIGH", ALL }, { "TLSv1.2", ALL }, { "ECDHE", ALL },
-	{ "kECDHE", ALL }, { "EECDH", ALL }, { "kEECDH", ALL }, { "FIPS", AES },
-	{ "AES", AES }, { "AESGCM", AES }, { "AES128", AES128 }, { "AES256", AES256 },
-	{ "CHACHA20", CHACHA },
-	{ "aRSA", BY_RSA }, { "aECDSA", BY_EC }, { "ECDSA", BY_EC },
-	{ "ECDHE-ECDSA-AES128-GCM-SHA256", EC_128 }, { "ECDHE-RSA-AES128-GCM-SHA256", RSA_128 },
-	{ "ECDHE-ECDSA-AES256-GCM-SHA384", EC_256 }, { "ECDHE-RSA-AES256-GCM-SHA384", RSA_256 },
-	{ "ECDHE-ECDSA-CHACHA20-POLY1305", EC_CHACHA },
-	{ "ECDHE-RSA-CHACHA20-POLY1305", RSA_CHACHA },
-	{ "MEDIUM", NONE }, { "LOW", NONE }, { "EXP", NONE }, { "EXPORT", NONE }, { "aNULL", NONE },
-	{ "eNULL", NONE }, { "NULL", NONE }, { "ADH", NONE }, { "AECDH", NONE }, { "3DES", NONE },
-	{ "DES", NONE }, { "RC2", NONE }, { "RC4", NONE }, { "IDEA", NONE }, { "SEED", NONE },
-	{ "CAMELLIA", NONE }, { "CAMELLIA128", NONE }, { "CAMELLIA256", NONE }, { "ARIA", NONE },
-	{ "ARIA128", NONE }, { "ARIA256", NONE }, { "ARIAGCM", NONE }, { "AESCCM", NONE },
-	{ "AESCCM8", NONE }, { "MD5", NONE }, { "SHA", NONE }, { "SHA1", NONE }, { "SHA256", NONE },
-	{ "SHA384", NONE }, { "PSK", NONE }, { "kPSK", NONE }, { "aPSK", NONE }, { "SRP", NONE },
-	{ "kSRP", NONE }, { "aSRP", NONE }, { "DSS", NONE }, { "aDSS", NONE }, { "DH", NONE },
-	{ "DHE", NONE }, { "EDH", NONE }, { "kDHE", NONE }, { "kEDH", NONE }, { "kDH", NONE },
-	{ "aDH", NONE }, { "ECDH", ALL }, { "aECDH", NONE }, { "kECDH", NONE }, { "RSA", NONE },
-	{ "kRSA", NONE }, { "TLSv1", NONE }, { "TLSv1.0", NONE }, { "SSLv2", NONE },
-	{ "SSLv3", NONE }, { "COMPLEMENTOFALL", NONE }, { "COMPLEMENTOFDEFAULT", NONE },
+	const char *words;
+} vocabulary[] = {
+	{ ALL, "ALL DEFAULT HIGH TLSv1.2 ECDHE kECDHE EECDH kEECDH ECDH" },
+	{ AES, "AES AESGCM FIPS" }, { AES128, "AES128" }, { AES256, "AES256" },
+	{ CHACHA, "CHACHA20" }, { BY_RSA, "aRSA" }, { BY_EC, "aECDSA ECDSA" },
+	{ EC_128, "ECDHE-ECDSA-AES128-GCM-SHA256" }, { RSA_128, "ECDHE-RSA-AES128-GCM-SHA256" },
+	{ EC_256, "ECDHE-ECDSA-AES256-GCM-SHA384" }, { RSA_256, "ECDHE-RSA-AES256-GCM-SHA384" },
+	{ EC_CHACHA, "ECDHE-ECDSA-CHACHA20-POLY1305" },
+	{ RSA_CHACHA, "ECDHE-RSA-CHACHA20-POLY1305" },
+	{ NONE, "MEDIUM LOW EXP EXPORT aNULL eNULL NULL ADH AECDH 3DES DES RC2 RC4 IDEA SEED "
+		"CAMELLIA CAMELLIA128 CAMELLIA256 ARIA ARIA128 ARIA256 ARIAGCM AESCCM AESCCM8 "
+		"MD5 SHA SHA1 SHA256 SHA384 PSK kPSK aPSK SRP kSRP aSRP DSS aDSS DH DHE EDH kDHE "
+		"kEDH kDH aDH aECDH kECDH RSA kRSA TLSv1 TLSv1.0 SSLv2 SSLv3 COMPLEMENTOFALL "
+		"COMPLEMENTOFDEFAULT" },
 };
+
+/* Is it one of these words? */
+static bool is_one_of(const char *words, const char *text, size_t len)
+{
+	for (size_t n; n = strcspn(words, " "), n; words += n + (words[n] == ' '))
+		if (n == len && !memcmp(words, text, n))
+			return true;
+	return false;
+}
 
 /* The list so far, as bits in order. */
 struct list {
@@ -112,27 +112,25 @@ static void sort(struct list *l)
 	move_to_end(l, AES128);
 }
 
+/* What a word selects; -1 when it is not known. */
+static int find(const char *text, size_t len)
+{
+	for (size_t i = 0; i < COUNT(vocabulary); i++)
+		if (is_one_of(vocabulary[i].words, text, len))
+			return vocabulary[i].set;
+	return -1;
+}
+
 /* The suites of "A+B+C"; -1 when a word of it is not known. */
 static int select_set(const char *text, size_t len)
 {
-	unsigned set = ALL;
+	const char *plus = memchr(text, '+', len);
+	int set = find(text, plus ? (size_t)(plus - text) : len);
 
-	if (!len)
-		return -1;
-	while (len) {
-		const char *plus = memchr(text, '+', len);
-		size_t n = plus ? (size_t)(plus - text) : len, i = 0;
-
-		while (i < COUNT(words) && (strlen(words[i].word) != n
-		       || memcmp(words[i].word, text, n)))
-			i++;
-		if (i == COUNT(words))
-			return -1;
-		set &= words[i].set;
-		text += n + (plus != NULL);
-		len -= n + (plus != NULL);
-	}
-	return (int)set;
+	if (!plus || set < 0)
+		return set;
+	int others = select_set(plus + 1, len - (size_t)(plus + 1 - text));
+	return others < 0 ? others : set & others;
 }
 
 /* Suites that do not exist here need not be taken out; those that are asked for are missed, but

@@ -146,8 +146,8 @@ bool x509_is_signed(struct bytes text, struct x509_signing how, struct bytes sig
 	if (!n || how.key_type != key->key_type)
 		return false;
 	if (key->key_type == BR_KEYTYPE_EC)
-		return br_ecdsa_vrfy_asn1_get_default()(br_ec_get_default(), wanted, n, &key->key.ec,
-			signature.at, signature.n);
+		return br_ecdsa_vrfy_asn1_get_default()(br_ec_get_default(), wanted, n,
+			&key->key.ec, signature.at, signature.n);
 	return br_rsa_pkcs1_vrfy_get_default()(signature.at, signature.n, hash_oid(how.hash), n,
 		&key->key.rsa, got) && !memcmp(wanted, got, n);
 }

@@ -76,7 +76,7 @@ def refuses_reload(p, pattern, **params):
     old = {name: p.params.get(name) for name in params}
     p.write(**params)
     p.send_signal(signal.SIGHUP)
-    p.wait_log("WARNING:  .*" + pattern, mark)
+    p.wait_log("WARNING:  .*" + pattern, mark, 30)
     p.wait_log("the configuration was not reloaded: nothing has changed", mark)
     assert shown(p) == before
     p.reload(**old)

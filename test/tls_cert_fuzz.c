@@ -44,6 +44,19 @@ static uint8_t *own(const uint8_t *data, size_t n)
 	return p;
 }
 
+/* Whatever its numbers are, it can be asked to sign. */
+static void sign(const struct tls_key *k)
+{
+	static uint8_t number[512] = { 0xc5, [511] = 0x35 }, exponent[] = { 3 };
+	struct x509 c = { .key_bits = k->bits, .key.key_type = (unsigned char)k->type };
+
+	if (k->type == BR_KEYTYPE_RSA)
+		c.key.key.rsa = (br_rsa_public_key){ number, (k->bits + 7) / 8, exponent, 1 };
+	else
+		c.key.key.ec = (br_ec_public_key){ k->key.ec.curve, number, 65 };
+	tls_key_fits(k, &c);
+}
+
 static void fuzz_key(struct bytes der)
 {
 	struct tls_key k;
@@ -54,8 +67,10 @@ static void fuzz_key(struct bytes der)
 		r = tls_key_read(&k, der, "secret", why);
 	if (r == TLS_KEY_BAD && !strlen(why))
 		abort();
-	if (r == TLS_KEY_GOOD)
-		tls_key_free(&k);
+	if (r != TLS_KEY_GOOD)
+		return;
+	sign(&k);
+	tls_key_free(&k);
 }
 
 static void fuzz_certificate(struct bytes der)
