@@ -2,6 +2,7 @@
 direct TLS, what is refused, large results both ways, many handshakes at once, the end."""
 
 import os
+import random
 import signal
 import socket
 import ssl
@@ -623,6 +624,35 @@ def test_garbage_in_a_session(busy):
     raw.close()
     w.shut()
     busy.wait_log("SSL error: a record was damaged on its way")
+
+
+def hello_bytes():
+    """A ClientHello as OpenSSL makes it."""
+    tls = plain_context().wrap_bio(ssl.MemoryBIO(), outgoing := ssl.MemoryBIO(),
+                                   server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return outgoing.read()
+
+
+@pytest.mark.parametrize("begin", [asked, lambda p: wire.Wire(p.address)], ids=["asked", "direct"])
+def test_garbage_in_the_handshake(busy, begin):
+    """A ClientHello with a wrong byte, or too short: an answer or an end, and all others live on."""
+    good = hello_bytes()
+    places = random.Random(1)
+    for i in range(150):
+        bad = bytearray(good)
+        bad[places.randrange(1, len(bad))] ^= 1 << places.randrange(8)
+        with begin(busy) as w:
+            w.send(bytes(bad[:places.randrange(1, len(bad))] if i % 3 == 0 else bad))
+            w.sock.shutdown(socket.SHUT_WR)
+            try:
+                while w.sock.recv(65536):
+                    pass
+            except ConnectionResetError:
+                pass
+    with login(busy) as w:
+        assert wire.value(w.query("SELECT 'alive'")) == "alive"
 
 
 def test_renegotiation(busy):
