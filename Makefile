@@ -11,9 +11,9 @@
 # Alpine: make CC=cc
 
 CC      = musl-gcc
-CFLAGS  = -O2 -g -fno-asynchronous-unwind-tables
+CFLAGS  = -O2 -g -fno-pie -fno-asynchronous-unwind-tables
 LTO     = -flto=auto
-LDFLAGS = -static -Wl,-z,relro,-z,now,-T,link.ld
+LDFLAGS = -static -no-pie -Wl,-z,relro,-z,now,-T,link.ld
 STD     = -std=c11 -D_GNU_SOURCE
 WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 SAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer

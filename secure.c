@@ -82,7 +82,9 @@ static enum secured answered(struct secure *x, struct net *net, struct conn *c,
 		return shake(x, net, c);
 	if (x->mode == SSLMODE_PREFER)
 		return end(x, SECURE_DONE, "it does not support TLS");
-	return end(x, SECURE_UNSAFE, "it does not support TLS, but backend_sslmode demands it");
+	return end(x, SECURE_UNSAFE, x->mode == SSLMODE_REQUIRE
+		? "it does not support TLS, but backend_sslmode is require"
+		: "it does not support TLS, but backend_sslmode is verify-ca or verify-full");
 }
 
 /* The end of the connection before there is TLS. */

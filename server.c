@@ -284,7 +284,8 @@ static void refuse_node(struct borrower *b, struct node *n)
 	snprintf(detail, sizeof detail, "%s:%d: %s", node_conf(n)->hostname, (int)node_conf(n)->port,
 		n->why[0] ? n->why : "no connection in time");
 	const char *hint = n->unsafe
-		? "See backend_sslmode, ssl_ca_cert and the certificate and settings of the node."
+		? "See backend_sslmode (unset, it is verify-ca where there is ssl_ca_cert), and the"
+		" certificate and settings of the node."
 		: "The node is tried again in the background; retry in a moment.";
 	refuse(b, &(struct refusal){ REFUSED_NODE, { "FATAL", starting ? "57P03" : "08006", message,
 		detail, hint }, NULL, 0 });

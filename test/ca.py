@@ -24,9 +24,9 @@ class Certificate(NamedTuple):
         with open(self.cert) as f:
             return ssl.PEM_cert_to_DER_cert(f.read())
 
-    def end_point(self):
-        """tls-server-end-point of a certificate that is signed with SHA-256."""
-        return hashlib.sha256(self.der()).digest()
+    def end_point(self, signed_with="sha256"):
+        """tls-server-end-point (RFC 5929)."""
+        return hashlib.new(signed_with, self.der()).digest()
 
     def context(self, alpn=()):
         """A server's, of TLS 1.2."""

@@ -34,9 +34,10 @@ def pems(shop):
 
 @pytest.fixture
 def pair_of(pems):
-    """Parameters of pgpool.conf: a certificate and its key."""
+    """Parameters of pgpool.conf: a certificate and its key.  The nodes have none."""
     def ours(cert="alt", key="leaf", **more):
-        return dict(ssl=True, ssl_cert=pems(f"{cert}.crt"), ssl_key=pems(f"{key}.key"), **more)
+        return dict(ssl=True, ssl_cert=pems(f"{cert}.crt"), ssl_key=pems(f"{key}.key"),
+                    backend_sslmode="disable", **more)
     return ours
 
 
@@ -139,7 +140,7 @@ def test_kinds_of_keys(proxy, pair_of, pems, cert, key):
 
 def test_relative_names(proxy, pems):
     p = proxy(start=False, ssl=True, ssl_cert="server.crt", ssl_key="server.key", ssl_ca_cert="ca.crt",
-              ssl_crl_file="ca.crl")
+              ssl_crl_file="ca.crl", backend_sslmode="disable")
     for name, source in (("server.crt", "leaf.crt"), ("server.key", "leaf.key"), ("ca.crt", "ca.crt"),
                          ("ca.crl", "ca.crl")):
         shutil.copy(pems(source), f"{p.folder}/{name}")

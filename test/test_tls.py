@@ -64,7 +64,8 @@ class Certificates:
                     **more)
 
     def with_ca(self, **more):
-        return self.ours(ssl_ca_cert=self.path("ca.crt"), **more)
+        """Whom to trust is about clients: the nodes have no TLS."""
+        return self.ours(ssl_ca_cert=self.path("ca.crt"), backend_sslmode="disable", **more)
 
     def client(self, name=None, mode="verify-full"):
         """Parameters of libpq."""

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 import wire
-from ca import Authority, self_signed
+from ca import Authority, Certificate, self_signed
 from test_failure import FAST, READY, FakeNode
 from wire import LoginError, Wire, cstring, message, query, wait_until
 
@@ -212,7 +212,7 @@ def test_nodes_that_take_tls_and_scram_only(tls, nodes):
     refused(p, "no pg_hba.conf entry", "no encryption", **where)
 
 
-def test_our_certificate_is_shown_to_nodes_that_ask_for_one(tls, nodes, ca):
+def test_our_certificate_is_shown_to_nodes_that_ask_for_one(tls, nodes, ca, certificates):
     mine = ca.issue("app")
     rules = TRUST + "hostssl all all 127.0.0.1/32 trust clientcert=verify-full\n"
     for node in nodes:
@@ -222,6 +222,42 @@ def test_our_certificate_is_shown_to_nodes_that_ask_for_one(tls, nodes, ca):
     assert p.one("SELECT client_dn FROM pg_stat_ssl WHERE pid = pg_backend_pid()") == "/CN=app"
     p = tls("good", "require", rules=rules, settings=dict(ssl_ca_file="root.crt"), ssl=True)
     refused(p, "connection requires a valid client certificate")
+    stranger = certificates["another ca"]
+    p = tls("good", "require", rules=rules, settings=dict(ssl_ca_file="root.crt"),
+            ssl_cert=stranger.cert, ssl_key=stranger.key)
+    refused(p, "the peer sent an alert: unknown ca")
+
+
+# ---- certificates that test/make_certificates.py has made -------------------------------------
+
+KEPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tls")
+KINDS = [("rsa2048-leaf", "rsa2048", "ca"), ("rsa4096-leaf", "rsa4096", "ca"),
+         ("p384-leaf", "p384", "ca"), ("p521-leaf", "p521", "ca"), ("sha512", "leaf", "ca"),
+         ("by-p384", "leaf", "p384-ca"), ("by-rsa", "leaf", "rsa-ca"), ("chain", "leaf", "ca")]
+
+
+def kept(cert, key="leaf"):
+    return Certificate(f"{KEPT}/{cert}.crt", f"{KEPT}/{key}.key")
+
+
+@pytest.mark.parametrize("cert, key, issuer", KINDS, ids=[k[0] for k in KINDS])
+def test_certificates_and_scram_that_is_bound_to_them(tls, nodes, certificates, cert, key, issuer):
+    certificates[cert] = kept(cert, key)
+    p = tls(cert, "verify-ca", over=nodes[:1], rules=TLS_ONLY, passwd=f"scram:{SECRET}\n",
+            ssl_ca_cert=f"{KEPT}/{issuer}.crt")
+    assert is_tls(p, user="scram", password=SECRET)
+
+
+@pytest.mark.parametrize("cert, why", [
+    ("leaf", None), ("revoked", "revoked"), ("chain", "unable to get certificate CRL")])
+def test_revoked_certificates(tls, nodes, certificates, cert, why):
+    certificates[cert] = kept(cert)
+    p = tls(cert, "verify-ca", over=nodes[:1], ssl_ca_cert=f"{KEPT}/ca.crt",
+            ssl_crl_file=f"{KEPT}/ca.crl")
+    if why:
+        refused(p, why)
+    else:
+        assert is_tls(p)
 
 
 # ---- channel binding --------------------------------------------------------------------------
@@ -323,15 +359,10 @@ def fake():
         node.close()
 
 
-@pytest.mark.parametrize("offer", ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256-PLUS SCRAM-SHA-256",
-                                   "SCRAM-SHA-256 SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"])
-@pytest.mark.parametrize("secure", [True, False], ids=["tls", "plain"])
-def test_what_scram_is_bound_to(proxy, fake, certificates, offer, secure):
-    seen = {}
-    certificate = certificates["good"]
-
+def scram_node(fake, certificate, offer, seen):
+    """Offers these mechanisms; seen tells what was chosen."""
     def treat(t):
-        if secure:
+        if certificate:
             t.secure(certificate.context())
         t.packet()
         t.sock.sendall(sasl(10, b"".join(cstring(m) for m in offer.split()) + b"\0"))
@@ -343,8 +374,16 @@ def test_what_scram_is_bound_to(proxy, fake, certificates, offer, secure):
         seen["header"], seen["binding"] = server.header, server.binding
         t.sock.sendall(sasl(12, final) if final else b"")
         t.serve()
+    return fake(treat)
 
-    p = proxy(nodes=[fake(treat)], passwd=f"app:{SECRET}\n", **FAST,
+
+@pytest.mark.parametrize("offer", ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256-PLUS SCRAM-SHA-256",
+                                   "SCRAM-SHA-256 SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"])
+@pytest.mark.parametrize("secure", [True, False], ids=["tls", "plain"])
+def test_what_scram_is_bound_to(proxy, fake, certificates, offer, secure):
+    seen, certificate = {}, certificates["good"]
+    node = scram_node(fake, certificate if secure else None, offer, seen)
+    p = proxy(nodes=[node], passwd=f"app:{SECRET}\n", **FAST,
               backend_sslmode="require" if secure else "disable")
     if not secure and offer == "SCRAM-SHA-256-PLUS":
         refused(p, "no SASL mechanism")
@@ -356,6 +395,17 @@ def test_what_scram_is_bound_to(proxy, fake, certificates, offer, secure):
     assert seen["mechanism"] == (b"SCRAM-SHA-256-PLUS" if plus else b"SCRAM-SHA-256")
     assert seen["header"] == flag + b",,"
     assert seen["binding"] == flag + b",," + (certificate.end_point() if plus else b"")
+
+
+@pytest.mark.parametrize("cert, key, hash", [
+    ("sha512", "leaf", "sha512"), ("by-p384", "leaf", "sha384"), ("by-rsa", "leaf", "sha256"),
+    ("rsa2048-leaf", "rsa2048", "sha256")])
+def test_the_hash_is_that_of_the_signature(proxy, fake, cert, key, hash):
+    seen, certificate = {}, kept(cert, key)
+    node = scram_node(fake, certificate, "SCRAM-SHA-256-PLUS", seen)
+    p = proxy(nodes=[node], passwd=f"app:{SECRET}\n", backend_sslmode="require", **FAST)
+    assert wire.value(p.raw(password=SECRET).query("SELECT 1 FOR UPDATE")) == "1"
+    assert seen["binding"] == b"p=tls-server-end-point,," + certificate.end_point(hash)
 
 
 class Between(FakeNode):
