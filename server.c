@@ -257,8 +257,8 @@ static void refuse(struct borrower *b, const struct refusal *r)
 
 static void refuse_moved(struct borrower *b)
 {
-	refuse(b, &(struct refusal){ REFUSED_MOVED, { "FATAL", "08006", "another node is the primary now", NULL, NULL },
-		NULL, 0 });
+	refuse(b, &(struct refusal){ REFUSED_MOVED, { "FATAL", "08006",
+		"another node is the primary now", NULL, NULL }, NULL, 0 });
 }
 
 /* Is it no use to send this borrower to its node now?  Who needs a primary waits until there is one. */
@@ -406,7 +406,7 @@ void server_ready(struct server *s)
 		opener->opening = NULL;
 	server_enter(s, RESET);
 	s->conn.watch.ready = server_readable;
-	if (s->probe) {
+	if (s->trial) {
 		server_enter(s, LENT);        /* says goodbye */
 		server_tried(s, TRIAL_WORKS, "it was a trial");
 		return;
@@ -423,7 +423,7 @@ void server_refused(struct server *s, const struct refusal *r)
 	s->borrower = NULL;
 	if (b)
 		b->opening = NULL;
-	if (s->probe) {
+	if (s->trial) {
 		char why[160];
 		snprintf(why, sizeof why, "%s%s%s", r->kind == REFUSED_NODE ? "" : r->report.message,
 			r->kind != REFUSED_NODE && r->report.detail ? ": " : "",
@@ -615,7 +615,6 @@ int trial_start(struct servers *all, struct node *n, struct profile *p, struct t
 
 	if (!s)
 		return -1;
-	s->probe = true;
 	s->trial = t;
 	t->server = s;
 	dial_start(s, NULL);
