@@ -276,11 +276,13 @@ static void take_rows(struct check *c, struct answer *r)
 	if (!lsn)
 		return;
 	c->node->replication.lsn = lsn;
+	bool primary = c->node == nodes_primary(nodes);
+	if (recovers != primary)
+		c->answered = all->round;
 	if (recovers) {
-		c->answered = all->round;
 		measure(all, c->node);
-	} else if (c->node == nodes_primary(nodes)) {
-		c->answered = all->round;
+	} else if (primary) {
+		c->node->replication.behind = 0;
 		take_standbys(all, r);
 		for (int i = 0; i < nodes->count; i++)
 			measure(all, &nodes->node[i]);
