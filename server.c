@@ -261,10 +261,16 @@ static void refuse_moved(struct borrower *b)
 		"another node is the primary now", NULL, NULL }, NULL, 0 });
 }
 
-/* Is it no use to send this borrower to its node now?  Who needs a primary waits until there is one. */
+/* Who needs a primary waits until there is one. */
+static bool searches(const struct borrower *b, const struct node *n)
+{
+	return b->patient && !b->own && nodes_searching(n->all);
+}
+
+/* Is it no use to open a connection for it now? */
 static bool away(const struct borrower *b, const struct node *n)
 {
-	return n->state == NODE_DOWN || (b->patient && !b->own && nodes_searching(n->all));
+	return n->state == NODE_DOWN || searches(b, n);
 }
 
 /* The primary is another one now; or the search is over without one, and the first node has to do. */
@@ -356,7 +362,7 @@ struct server *server_borrow(struct servers *all, struct borrower *b, struct nod
 
 	b->patient = patient;
 	b->searching = false;
-	struct server *s = b->secret || away(b, n) ? NULL : find_idle(b, n, sql, sizeof sql);
+	struct server *s = b->secret || searches(b, n) ? NULL : find_idle(b, n, sql, sizeof sql);
 	if (s) {
 		leave_idle(s);
 		server_enter(s, LENT);
@@ -484,7 +490,8 @@ static void available(struct server *s, const struct borrower *opener)
 	if (s->cancels)
 		return;         /* canceled() comes back here */
 	for (struct borrower *b = n->queue; b; b = b->next) {
-		if (b->profile->account != s->account || away(b, n) || !fits(s, b->profile, sql, sizeof sql))
+		if (b->profile->account != s->account || searches(b, n)
+		    || !fits(s, b->profile, sql, sizeof sql))
 			continue;
 		if (b->secret && b != opener && !account_knows(s->account, b->secret))
 			continue;
