@@ -150,6 +150,8 @@ static void checked(struct checkup *c, enum verdict v, const char *why)
 	else
 		tell_failure(c, v, why);
 	tell_node(c->node, v, why);
+	if (v == TRIAL_FAILED)
+		servers_renew(c->of->all, c->node, "its node failed its health check");
 }
 
 static void ended(struct trial *t, enum verdict v, const char *why)

@@ -268,8 +268,7 @@ struct server {
 	bool dying;                             /* it said that it goes down, in a reply */
 	bool stale;                             /* to be closed instead of pooled */
 	enum sslmode sslmode;                   /* how its certificate was verified; AUTO: plain text */
-	bool probe;                             /* asks whether the node answers, nothing else: */
-	struct trial *trial;                    /* this hears it */
+	struct trial *trial;                    /* it asks whether the node works, nothing else; or NULL */
 	unsigned reset_left, sessions, cancels;
 	int64_t since;                          /* loop_now() when it was opened */
 	uint32_t orphaned;                      /* bytes of replies dropped */
