@@ -140,6 +140,12 @@ static void no_secret(struct server *s, const char *method)
 
 /* --- passwords ----------------------------------------------------------- */
 
+static const struct passwd_entry *entry_of(const struct server *s)
+{
+	return s->account->given ? s->account->given
+		: entry_find(s->all->entries, s->account->user);
+}
+
 static const char *clear_password(const struct server *s)
 {
 	const struct passwd_entry *e;
@@ -148,7 +154,7 @@ static const char *clear_password(const struct server *s)
 		return s->dial->secret;
 	if (s->account->password)
 		return s->account->password;
-	e = entry_find(s->all->entries, s->account->user);
+	e = entry_of(s);
 	return e && e->kind == PASSWD_CLEAR ? e->text : NULL;
 }
 
@@ -170,7 +176,7 @@ static void answer_clear(struct server *s)
 static void answer_md5(struct server *s, struct msg *m)
 {
 	const char *password = clear_password(s);
-	const struct passwd_entry *e = entry_find(s->all->entries, s->account->user);
+	const struct passwd_entry *e = entry_of(s);
 	char stored[36], out[36];
 
 	if (m->end - m->at != 4) {
@@ -359,10 +365,8 @@ static void learn(struct server *s, enum demand demand)
 
 static void authentication(struct server *s, struct msg *m)
 {
-	if (s->probe) {
-		s->node->probing = false;
-		node_worked(s->node);
-		server_close(s, "the probe was answered");
+	if (s->probe && !s->trial->login) {
+		server_tried(s, TRIAL_WORKS, "it was a trial");
 		return;
 	}
 	switch (get_u32(m)) {
@@ -446,8 +450,6 @@ static void login_message(struct server *s, struct msg *m)
 		authentication(s, m);
 		break;
 	case 'E':
-		if (s->probe && s->phase != GONE)
-			s->node->probing = false;
 		backend_says_no(s, m->at, (size_t)(m->end - m->at));
 		break;
 	case 'S':
