@@ -15,6 +15,7 @@ import textwrap
 import pytest
 
 from pg import free_port
+from test_pcp import Pcp
 from wire import wait_until
 
 pytestmark = [pytest.mark.proxy,
@@ -273,6 +274,14 @@ def test_generated_rules(image, asking, method, word):
     start(p)
     serves(p)
     p.wait_log("rules of access: generated")
+
+
+def test_users_of_pcp(image, asking):
+    p = image()
+    p.environment = minimal(p, *asking) | {"PGPOOL_PCP_USER": "operator",
+                                           "PGPOOL_PCP_PASSWORD": "word"}
+    start(p)
+    assert Pcp(("127.0.0.1", p.pcp_port)).login("operator", "word").ask("L") == ["2"]
 
 
 def test_passwords_that_are_entries_already(image, asking):
