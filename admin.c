@@ -1,5 +1,6 @@
 #include "admin.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -30,14 +31,18 @@ void admin_start(struct admin *a, const struct clients *clients)
 	a->epoch = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 - a->started;
 }
 
-/* Of the loop's time, in local time. */
-static void print_time(const struct admin *a, int64_t at, char *out)
+/* Local time; nothing for 0, never. */
+static void print_clock(time_t t, char *out)
 {
-	time_t t = (a->epoch + at) / 1000;
 	struct tm tm;
 
-	if (!localtime_r(&t, &tm) || !strftime(out, ADMIN_TEXT, "%Y-%m-%d %H:%M:%S", &tm))
+	if (!t || !localtime_r(&t, &tm) || !strftime(out, ADMIN_TEXT, "%Y-%m-%d %H:%M:%S", &tm))
 		*out = '\0';
+}
+
+static void print_time(const struct admin *a, int64_t at, char *out)
+{
+	print_clock((a->epoch + at) / 1000, out);
 }
 
 /* --- nodes --------------------------------------------------------------- */
@@ -101,6 +106,31 @@ static long long changed_epoch(const struct admin_row *r)
 {
 	return (r->admin->epoch + changed_at(r)) / 1000;
 }
+
+static bool delay_is_time(const struct node *n)
+{
+	return n->all->conf->delay_threshold_by_time > 0;
+}
+
+/* Bytes, or microseconds. */
+static unsigned long long delay(const struct node *n)
+{
+	const struct replication *r = &n->replication;
+
+	return !delay_is_time(n) ? r->behind : r->lag > 0 ? (unsigned long long)r->lag : 0;
+}
+
+static double average(uint64_t sum, uint64_t checks)
+{
+	return checks ? (double)sum / (double)checks : 0;
+}
+
+#define CLOCK(name) \
+	static void print_##name(const struct admin_row *r, char out[static ADMIN_TEXT]) \
+	{ \
+		print_clock(r->node->health.name, out); \
+	}
+CLOCK(last) CLOCK(last_success) CLOCK(last_skip) CLOCK(last_fail)
 
 static size_t node_rows(const struct admin *a)
 {
@@ -301,8 +331,10 @@ static void print_value(const struct admin_row *r, char out[static ADMIN_TEXT])
 	*out = '\0';
 	if (!r->of_node)
 		conf_show_plain(c, r->parameter, out, ADMIN_TEXT);
-	else if (!r->parameter)
-		snprintf(out, ADMIN_TEXT, "%s", *r->of_node == 's' ? "0" : status_words[status(r->node)]);
+	else if (!strcmp(r->of_node, "standby_delay"))
+		snprintf(out, ADMIN_TEXT, "%llu", delay(r->node));
+	else if (!strcmp(r->of_node, "backend_status"))
+		snprintf(out, ADMIN_TEXT, "%s", status_words[status(r->node)]);
 	else if (!strcmp(r->of_node, "backend_weight"))
 		snprintf(out, ADMIN_TEXT, "%f", share(r->node));
 	else {
@@ -331,12 +363,14 @@ static const char *description(const struct admin_row *r)
 	V(t, weight, "%f", share(r->node) * INT32_MAX) \
 	V(t, role, "%d", role(r->node)) \
 	V(t, pg_role, "%s", pg_role(r->node)) \
-	V(t, delay_by_time, "%s", "0") \
-	V(t, standby_delay, "%s", "0") \
-	V(t, replication_state, "%s", "") \
-	V(t, replication_sync_state, "%s", "") \
+	V(t, delay_by_time, "%d", delay_is_time(r->node)) \
+	V(t, standby_delay, "%llu", delay(r->node)) \
+	V(t, replication_state, "%s", r->node->replication.state) \
+	V(t, replication_sync_state, "%s", r->node->replication.sync_state) \
 	V(t, status_changed_time, "%lld", changed_epoch(r))
 
+#define COUNTER "%" PRIu64
+#define HEALTH(counter) r->node->health.counter
 #define HEALTH_COLUMNS(V, P, t) \
 	V(t, node_id, "%d", r->node->id) \
 	V(t, hostname, "%s", node_conf(r->node)->hostname) \
@@ -344,20 +378,20 @@ static const char *description(const struct admin_row *r)
 	V(t, status, "%s", status_words[status(r->node)]) \
 	V(t, role, "%s", role_words[role(r->node)]) \
 	P(t, last_status_change, print_changed) \
-	V(t, total_count, "%s", "0") \
-	V(t, success_count, "%s", "0") \
-	V(t, fail_count, "%s", "0") \
-	V(t, skip_count, "%s", "0") \
-	V(t, retry_count, "%s", "0") \
-	V(t, average_retry_count, "%s", "0.000000") \
-	V(t, max_retry_count, "%s", "0") \
-	V(t, max_duration, "%s", "0") \
-	V(t, min_duration, "%s", "0") \
-	V(t, average_duration, "%s", "0.000000") \
-	V(t, last_health_check, "%s", "") \
-	V(t, last_successful_health_check, "%s", "") \
-	V(t, last_skip_health_check, "%s", "") \
-	V(t, last_failed_health_check, "%s", "")
+	V(t, total_count, COUNTER, HEALTH(total)) \
+	V(t, success_count, COUNTER, HEALTH(success)) \
+	V(t, fail_count, COUNTER, HEALTH(fail)) \
+	V(t, skip_count, COUNTER, HEALTH(skip)) \
+	V(t, retry_count, COUNTER, HEALTH(retry)) \
+	V(t, average_retry_count, "%f", average(HEALTH(retry), HEALTH(total))) \
+	V(t, max_retry_count, "%u", HEALTH(max_retry)) \
+	V(t, max_duration, "%u", HEALTH(max_duration)) \
+	V(t, min_duration, "%u", HEALTH(min_duration)) \
+	V(t, average_duration, "%f", average(HEALTH(duration), HEALTH(total) - HEALTH(skip))) \
+	P(t, last_health_check, print_last) \
+	P(t, last_successful_health_check, print_last_success) \
+	P(t, last_skip_health_check, print_last_skip) \
+	P(t, last_failed_health_check, print_last_fail)
 
 #define POOL_COLUMNS(V, P, t) \
 	V(t, pool_pid, "%u", r->pid) \

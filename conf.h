@@ -566,7 +566,8 @@ struct conf_list {
 		"The node's share of the reads, relative to the other nodes; 0 gets none.") \
 	X(backend_flag, flag, BACKENDS, FLAGS, "ALLOW_TO_FAILOVER", \
 		0, 0, NONE, RELOAD, INDEXED, WORKS, \
-		"ALWAYS_PRIMARY marks the primary; the other two change nothing.  Joined by |.") \
+		"ALWAYS_PRIMARY marks the primary; DISALLOW_TO_FAILOVER forbids pcp_detach_node.  " \
+		"Joined by |.") \
 	X(backend_application_name, application_name, BACKENDS, TEXT, "", \
 		0, 0, NONE, RELOAD, INDEXED, WORKS, \
 		"The standby's application_name in pg_stat_replication of the primary.") \

@@ -1,4 +1,15 @@
 /* check_test.c - positions, thresholds, what a delay command prints, and whose word makes a primary. */
+/* The configuration's reader uses some of the same words. */
+#define digits conf_digits
+#define rows conf_rows
+#define tell conf_tell
+#include "../conf_scan.c"
+#include "../conf_value.c"
+#include "../conf.c"
+#undef digits
+#undef rows
+#undef tell
+
 #include "../check.c"
 #include "../node.c"
 

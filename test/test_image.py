@@ -19,6 +19,7 @@ import pytest
 
 import wire
 from pg import free_port
+from test_pcp import Pcp
 from wire import packet, wait_until
 
 pytestmark = [pytest.mark.proxy,
@@ -308,6 +309,14 @@ def test_generated_rules(image, asking, method, word):
     start(p)
     serves(p)
     p.wait_log("rules of access: generated")
+
+
+def test_users_of_pcp(image, asking):
+    p = image()
+    p.environment = minimal(p, *asking) | {"PGPOOL_PCP_USER": "operator",
+                                           "PGPOOL_PCP_PASSWORD": "word"}
+    start(p)
+    assert Pcp(("127.0.0.1", p.pcp_port)).login("operator", "word").ask("L") == ["2"]
 
 
 def test_passwords_that_are_entries_already(image, asking):

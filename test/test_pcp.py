@@ -416,6 +416,56 @@ def test_health_check_stats(pcp, pair):
     assert all(re.fullmatch(r"\d+(\.\d{6})?", n) for n in row[6:16])
 
 
+def test_what_checks_found_out(pcp, pair):
+    """sr_check and health_check count and measure; PCP tells."""
+    p = pcp(health_check_period=1, health_check_user="app", health_check_database="app",
+            sr_check_period=1, sr_check_user="postgres", backend_application_name1="walreceiver")
+    c = call(p)
+    checked = wait_until(lambda: found(c, 6, int), "a check of both nodes")
+    for i, row in enumerate(checked):
+        total, success, fail, skip, retry = map(int, row[6:11])
+        assert 0 <= total - success <= 1 and fail == skip == retry == 0 and success >= 1
+        assert row[11:13] == ["0.000000", "0"]
+        longest, shortest = int(row[13]), int(row[14])
+        assert 0 <= shortest <= float(row[15]) + 1e-6 and float(row[15]) <= longest
+        assert row[16] == row[17] != "" and row[18:20] == ["", ""]
+    wait_until(lambda: c.nodes("1")[0][10], "what pg_stat_replication says")
+    primary, standby = c.nodes()
+    assert primary[7:12] == ["primary", "0", "0", "", ""]
+    assert standby[7:9] == ["standby", "0"] and standby[10:12] == ["streaming", "async"]
+    p.reload(delay_threshold_by_time=1000000)
+    assert [row[8] for row in c.nodes()] == ["1", "1"]
+    assert all(row[9].isdigit() for row in c.nodes())
+
+
+def found(c, column, kind):
+    rows = [c.ask("H", str(i)) for i in (0, 1)]
+    return rows if all(kind(row[column + 1]) for row in rows) else None
+
+
+def test_how_far_behind_a_standby_is(pcp, own_pair):
+    p = pcp(nodes=own_pair, sr_check_period=1, sr_check_user="postgres")
+    c = call(p)
+    own_pair[1].su("SELECT pg_wal_replay_pause()")
+    own_pair[0].su("CREATE TABLE moves AS SELECT generate_series(1, 1000)")
+    bytes_ = wait_until(lambda: int(c.nodes("1")[0][9]), "a delay")
+    assert c.nodes("0")[0][9] == "0" and int(c.settings()["standby_delay1"]) >= bytes_
+    own_pair[1].su("SELECT pg_wal_replay_resume()")
+    wait_until(lambda: c.nodes("1")[0][9] == "0", "the end of the delay")
+
+
+def test_checks_of_a_node_that_is_down(pcp, own_pair):
+    p = pcp(nodes=own_pair, health_check_period=1, health_check_user="app",
+            health_check_database="app", health_check_max_retries=2, health_check_retry_delay=0)
+    c = call(p)
+    own_pair[1].stop()
+    wait_until(lambda: c.ask("H", "1")[18], "a check that was skipped", 20)
+    row = c.ask("H", "1")
+    assert row[3] == "up" and int(row[8]) == 1 and int(row[9]) >= 1 and row[10] == row[12] == "2"
+    assert float(row[11]) == pytest.approx(2 / int(row[6]), abs=1e-6)
+    assert row[18] != "" and row[19] != ""
+
+
 def test_processes(pcp):
     p = pcp(num_init_children=3, max_pool=2)
     c = call(p)
@@ -437,7 +487,7 @@ def activity(c, pid):
     return c.processes(pid)[0][16]
 
 
-def test_what_a_session_does(pcp, primary):
+def test_what_a_session_does(pcp, pair):
     p = pcp()
     c = call(p)
     w = p.raw()
@@ -455,9 +505,11 @@ def test_what_a_session_does(pcp, primary):
     assert on_primary[14:16] == [backend, "1"] and on_replica[14:16] == ["0", "0"]
     assert int(on_primary[13]) >= 1 and re.match(r"\d{4}-", on_primary[7])
     assert all(r[5:7] == ["", ""] and r[15] == "0" for r in others)
-    w.send(wire.query("SELECT pg_sleep(30)"))
-    wait_until(lambda: activity(c, pid) == "Execute command", "a statement that runs")
-    assert "pg_sleep(30)" in c.processes(pid)[0][20]
+    w.send(wire.query("SELECT pg_sleep(300) /* " + pid + " */"))
+    runs = f"state = 'active' AND query LIKE '%pg_sleep(300) /* {pid} */'"
+    wait_until(lambda: any(node.backends(runs) for node in pair), "a statement that runs")
+    assert activity(c, pid) == "Execute command"
+    assert "pg_sleep(300)" in c.processes(pid)[0][20]
     wire.cancel_now(p.address, w.pid, w.key)
     w.reply()
     w.query("ROLLBACK")
