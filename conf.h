@@ -706,6 +706,10 @@ enum sslmode conf_sslmode(const struct conf *c, const struct conf_node *n);
 /* Is there TLS on either side? */
 bool conf_needs_tls(const struct conf *c);
 
+/* A decimal, with an exponent or not, or "infinity": as strtold, which would add 8 KB to the program.
+ * *end is behind it, or s when there is none. */
+long double conf_decimal(const char *s, char **end);
+
 /* Does any of the patterns match text? */
 bool conf_matches(const struct conf_list *patterns, const char *text);
 

@@ -1,6 +1,7 @@
 #include "conf_value.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -242,6 +243,49 @@ static bool apply_unit(const struct conf_row *row, const char *p, long double *v
 	return true;
 }
 
+/* An exponent at p, if there is one; returns its end. */
+static const char *exponent(const char *p, int *scale)
+{
+	bool sign = (*p == 'e' || *p == 'E') && (p[1] == '-' || p[1] == '+');
+	char *end;
+
+	if ((*p != 'e' && *p != 'E') || !is_digit(p[1 + sign]))
+		return p;
+	long e = strtol(p + 1, &end, 10);
+	*scale += (int)(e > 9999 ? 9999 : e < -9999 ? -9999 : e);
+	return end;
+}
+
+long double conf_decimal(const char *s, char **end)
+{
+	const char *p = s + strspn(s, " \t\r\n\v\f");
+	bool negative = *p == '-', point = false, digits = false;
+	long double v = 0, power = 1;
+	int scale = 0;
+
+	p += *p == '-' || *p == '+';
+	for (; is_digit(*p) || (*p == '.' && !point); p++) {
+		if (*p == '.') {
+			point = true;
+			continue;
+		}
+		v = v * 10 + (*p - '0');
+		scale -= point;
+		digits = true;
+	}
+	if (digits)
+		p = exponent(p, &scale);
+	else if (!strncasecmp(p, "infinity", 8))
+		v = INFINITY, p += 8;
+	else
+		p = s;
+	for (int i = 0; i < scale || i < -scale; i++)
+		power *= 10;
+	*end = (char *)(uintptr_t)p;
+	v = !v ? 0 : scale < 0 ? v / power : v * power;
+	return negative ? -v : v;
+}
+
 /* C's integers (0x and octal included), decimals rounded, then a unit.  The default is allowed
  * even outside the range: it is how "not set" is written. */
 static bool parse_int(struct conf_report *r, const struct conf_row *row, const char *value,
@@ -253,7 +297,7 @@ static bool parse_int(struct conf_report *r, const struct conf_row *row, const c
 	errno = 0;
 	long double v = strtoll(value, &end, 0);
 	if (errno == ERANGE || *end == '.' || *end == 'e' || *end == 'E')
-		v = strtold(value, &end);
+		v = conf_decimal(value, &end);
 
 	if (end == value || !apply_unit(row, end, &v) || !round_to_int(v, &i))
 		return refuse_value(r, row, value);
@@ -283,7 +327,7 @@ static bool parse_real(struct conf_report *r, const struct conf_row *row, const 
 	void *field)
 {
 	char *end;
-	double v = strtod(value, &end);
+	double v = (double)conf_decimal(value, &end);
 
 	if (end == value || *end || !(v >= (double)row->min && v <= (double)row->max))
 		return refuse_value(r, row, value);
@@ -497,7 +541,7 @@ static bool parse_target(struct conf_report *r, char *text, struct conf_redirect
 
 	to->weight = 1.0;
 	if (open) {
-		to->weight = strtod(open + 1, &end);
+		to->weight = (double)conf_decimal(open + 1, &end);
 		if (end == open + 1 || strcmp(end, ")") || !(to->weight >= 0 && to->weight <= 1))
 			return refuse(r, "invalid", open, "(0.0) .. (1.0)");
 		*open = '\0';

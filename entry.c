@@ -181,8 +181,8 @@ static void take_answer(struct entries *e, struct fetched *f)
 	if (n < 2 || null[1] || !(f->password = text_of(&field[1])) || !*f->password)
 		return;
 	if (n == 3 && !null[2]) {
-		char *until = text_of(&field[2]);
-		f->until = until ? strtod(until, NULL) : 0;
+		char *until = text_of(&field[2]), *end;
+		f->until = until ? (double)conf_decimal(until, &end) : 0;
 		free(until);
 	}
 	f->entry = (struct passwd_entry){ .kind = kind_of(f->password), .user = f->user,

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BLOCK = br_aes_ct_BLOCK_SIZE };
+enum { BLOCK = br_aes_ct64_BLOCK_SIZE };
 
 /* ---- the key ---- */
 
@@ -99,10 +99,10 @@ size_t passwd_encrypted_len(size_t len)
 void passwd_encrypt(char *out, const struct passwd_key *k, const char *password, size_t len)
 {
 	enum { PIECE = 3 * BLOCK };             /* base64 of it needs no padding */
-	br_aes_ct_cbcenc_keys c;
+	br_aes_ct64_cbcenc_keys c;
 	uint8_t iv[BLOCK], piece[PIECE];
 
-	br_aes_ct_cbcenc_init(&c, k->key, sizeof k->key);
+	br_aes_ct64_cbcenc_init(&c, k->key, sizeof k->key);
 	memcpy(iv, k->iv, sizeof iv);
 	for (size_t at = 0, n; at < padded(len); at += n) {
 		size_t rest = len - at;         /* of the password; less than a piece ends it */
@@ -110,7 +110,7 @@ void passwd_encrypt(char *out, const struct passwd_key *k, const char *password,
 		n = rest < PIECE ? padded(rest) : PIECE;
 		memset(piece, (int)(n - rest), sizeof piece);
 		memcpy(piece, password + at, rest < PIECE ? rest : PIECE);
-		br_aes_ct_cbcenc_run(&c, iv, piece, n);
+		br_aes_ct64_cbcenc_run(&c, iv, piece, n);
 		base64_encode(out, piece, n);
 		out += base64_len(n);
 	}
@@ -122,13 +122,13 @@ int passwd_decrypt(char *text, size_t len, const struct passwd_key *k)
 {
 	uint8_t *bytes = (uint8_t *)text, iv[BLOCK], wrong = 0;
 	int n = base64_decode(bytes, len, text, len);
-	br_aes_ct_cbcdec_keys c;
+	br_aes_ct64_cbcdec_keys c;
 
 	if (n <= 0 || n % BLOCK)
 		return -1;
-	br_aes_ct_cbcdec_init(&c, k->key, sizeof k->key);
+	br_aes_ct64_cbcdec_init(&c, k->key, sizeof k->key);
 	memcpy(iv, k->iv, sizeof iv);
-	br_aes_ct_cbcdec_run(&c, iv, bytes, (size_t)n);
+	br_aes_ct64_cbcdec_run(&c, iv, bytes, (size_t)n);
 	explicit_bzero(&c, sizeof c);
 
 	uint8_t padding = bytes[n - 1];

@@ -4,7 +4,7 @@
 #include <bearssl_hmac.h>
 #include <string.h>
 
-enum { BLOCK = br_aes_ct_BLOCK_SIZE, ITERATIONS_MAX = 2000000 };
+enum { BLOCK = br_aes_ct64_BLOCK_SIZE, ITERATIONS_MAX = 2000000 };
 
 #define OID_PKCS5 "\x2a\x86\x48\x86\xf7\x0d\x01\x05"
 #define OID_HMAC "\x2a\x86\x48\x86\xf7\x0d\x02"
@@ -125,15 +125,15 @@ const char *pbes2_open(uint8_t *der, size_t n, const char *passphrase, struct by
 	struct scheme s;
 	const char *why = read_scheme(&s, (struct bytes){ der, n });
 	uint8_t key[32], iv[BLOCK], wrong = 0, *data;
-	br_aes_ct_cbcdec_keys c;
+	br_aes_ct64_cbcdec_keys c;
 
 	if (why)
 		return why;
 	derive(&s, passphrase, key);
 	memcpy(iv, s.iv.at, sizeof iv);
 	data = der + (s.data.at - der);
-	br_aes_ct_cbcdec_init(&c, key, s.key_len);
-	br_aes_ct_cbcdec_run(&c, iv, data, s.data.n);
+	br_aes_ct64_cbcdec_init(&c, key, s.key_len);
+	br_aes_ct64_cbcdec_run(&c, iv, data, s.data.n);
 	explicit_bzero(&c, sizeof c);
 	explicit_bzero(key, sizeof key);
 

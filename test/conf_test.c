@@ -890,6 +890,23 @@ static void test_units(void)
 	}
 }
 
+/* As the C library reads them. */
+static void test_decimals(void)
+{
+	static const char *const texts[] = { "0", "1", "0.5", ".5", "5.", "-1.25", "+3", " 7", "1e3", "1E-3",
+		"1.5e+2x", "1e", "1e+", "1e 5", "1.2.3", ".", "-", "", "x", "0.1", "0.333", "12345.678",
+		"1700000000.123456", "9223372036854775807", "1e18", "1e400", "1e-400", "0e99999",
+		"1e99999999999", "infinity", "Infinityx", "-INFINITY", "1.", "..1", "1e3.5", "00012.50" };
+
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		char *end, *want_end;
+		double v = (double)conf_decimal(texts[i], &end);
+		double want = (double)strtold(texts[i], &want_end);
+
+		say(v == want && end == want_end, "\"%s\" is %g", texts[i], v);
+	}
+}
+
 /* --- files --- */
 
 static void test_files(void)
@@ -1321,6 +1338,7 @@ int main(int argc, char **argv)
 	test_names();
 	test_values();
 	test_units();
+	test_decimals();
 	test_lists();
 	test_nodes();
 	test_sslmode();
