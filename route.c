@@ -63,9 +63,31 @@ bool route_gate(const struct route *rt, const struct sql_facts *f)
 	return sql_reads(f) && first_letter(rt->conf, f);
 }
 
+/* "name", or "name()" if it is called. */
+static bool is_name(const char *wanted, const char *name, bool called)
+{
+	size_t n = 0;
+
+	while (name[n] && wanted[n] == name[n])
+		n++;
+	if (name[n])
+		return false;
+	return !wanted[n] || (called && !strcmp(wanted + n, "()"));
+}
+
+static bool is_in_list(void *ctx, const char *name, bool called)
+{
+	const struct name_list *l = ctx;
+
+	for (unsigned i = 0; i < l->n; i++)
+		if (is_name(l->name[i], name, called))
+			return true;
+	return false;
+}
+
 static bool mentions_list(const struct name_list *l, const char *text, size_t len)
 {
-	return l->n && sql_mentions(text, len, (const char *const *)l->name, l->n);
+	return l->n && sql_mentions(text, len, is_in_list, (void *)(uintptr_t)l);
 }
 
 bool route_reads(const struct route *rt, const struct session *s, const char *text, size_t len)
@@ -145,10 +167,13 @@ struct writing {
 };
 
 /* The table, and what dml_adaptive_object_relationship_list says hangs on it. */
-static void note_written(void *ctx, const char *name)
+static void note_written(void *ctx, enum sql_use use, const char *schema, const char *name)
 {
 	struct writing *w = ctx;
 
+	(void)schema;
+	if (use != SQL_WRITTEN)
+		return;
 	list_add(&w->session->written, name, false);
 	for (size_t i = 0; i < w->relations->n; i++) {
 		const struct conf_relation *r = &w->relations->relation[i];
@@ -161,11 +186,11 @@ static void note_functions(struct writing *w, const char *text, size_t len)
 {
 	for (size_t i = 0; i < w->relations->n; i++) {
 		const struct conf_relation *r = &w->relations->relation[i];
-		char call[128];
-		const char *name = call;
+		char call[128], *name = call;
+		struct name_list one = { &name, 1 };
 
 		snprintf(call, sizeof call, "%s()", r->left);
-		if (r->left_is_function && sql_mentions(text, len, &name, 1))
+		if (r->left_is_function && mentions_list(&one, text, len))
 			list_add(&w->session->written, r->right, r->right_is_function);
 	}
 }
@@ -177,7 +202,7 @@ void session_wrote(struct session *s, const struct route *rt, const char *text, 
 	s->wrote = s->wrote_ever = true;
 	s->wrote_before |= s->in_transaction;
 	if (rt->conf->disable_load_balance_on_write >= DLBOW_DML_ADAPTIVE) {
-		sql_targets(text, len, note_written, &w);
+		sql_names(text, len, note_written, &w);
 		note_functions(&w, text, len);
 	}
 }
