@@ -270,6 +270,12 @@ bool nodes_balance(const struct nodes *all)
 	return false;
 }
 
+int64_t nodes_delay_ms(const struct nodes *all)
+{
+	(void)all;
+	return -1;
+}
+
 /* --- all of them --------------------------------------------------------- */
 
 static void init_node(struct nodes *all, int i)

@@ -102,6 +102,9 @@ struct node *nodes_draw(struct nodes *all, bool standbys_only);
 /* Like the primary, or any other node that may take reads, exists besides the primary. */
 bool nodes_balance(const struct nodes *all);
 
+/* How late the latest standby is, in ms; -1: nobody measures it. */
+int64_t nodes_delay_ms(const struct nodes *all);
+
 /* 0 <= x < 1. */
 double nodes_random(struct nodes *all);
 

@@ -406,6 +406,13 @@ static void forget_names(struct client *c, const struct sql_facts *f, const char
 	}
 }
 
+static void note_write(struct client *c, const struct sql_facts *f, const char *text, size_t len)
+{
+	const struct stmt *s = executed_statement(c, f, text);
+
+	session_wrote(&c->session, c->all->route, f, s ? s->text : text, s ? s->query_len : len);
+}
+
 /* A statement is being executed. */
 static int note_statement(struct client *c, struct request *r, const struct sql_facts *f,
                           const char *text, size_t len)
@@ -415,7 +422,7 @@ static int note_statement(struct client *c, struct request *r, const struct sql_
 	r->resets |= f->kind == SQL_RESET || f->kind == SQL_DISCARD
 	             || (f->kind == SQL_SET && (f->flags & SQL_DEFAULT));
 	if (is_write(c, f, text))
-		session_wrote(&c->session, c->all->route, text, len);
+		note_write(c, f, text, len);
 	if (c->status != 'E')
 		forget_names(c, f, text);
 	return has_effect(f) ? note_effect(r, f, text, len) : 0;
@@ -448,6 +455,7 @@ static int note_parse(struct client *c, struct request *r, struct msg *m, struct
 
 	log_to(c, r, "Parse: ", text, len);
 	find_facts(c, text, len, &f);
+	f.flags |= m->broken ? SQL_UNPARSED : 0;        /* only its beginning is here */
 	log_unparsed(c, &f, text);
 	struct stmt *st = stmt_get(stmts, false, body, body_len, &f);
 	if (!st)
@@ -531,7 +539,10 @@ int note_message(struct client *c, struct request *r, struct msg *m, bool whole,
 	switch (m->type) {
 	case 'Q':
 		r->simple = true;
-		return text ? note_query(c, r, text) : 0;
+		if (text)
+			return note_query(c, r, text);
+		session_wrote(&c->session, c->all->route, NULL, "", 0);
+		return 0;
 	case 'P':
 		return note_parse(c, r, m, b);
 	case 'B':

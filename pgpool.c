@@ -47,6 +47,7 @@ struct pgpool {
 	struct passwd *passwd;
 	struct hba *hba;
 	struct route route;
+	struct written written;
 	struct servers servers;
 	struct clients clients;
 	struct listeners listeners;
@@ -101,7 +102,7 @@ static void reload(struct pgpool *pg)
 	struct route route;
 	bool loaded = setup_load(&fresh, &pg->sources, &t) == 0;
 
-	bool ready = loaded && route_init(&route, fresh.conf, pg->nodes) == 0;
+	bool ready = loaded && route_init(&route, fresh.conf, pg->nodes, &pg->written) == 0;
 	if (ready && verifiers_of(pg->clients.verifiers, fresh.passwd) < 0) {
 		route_free(&route);
 		ready = false;
@@ -419,7 +420,7 @@ static bool wire_up(struct pgpool *pg)
 	pg->loop = loop_new();
 	pg->net = pg->loop ? net_new(pg->loop) : NULL;
 	pg->nodes = pg->loop ? nodes_new(pg->conf, pg->loop, &pg->log) : NULL;
-	if (!pg->net || !pg->nodes || route_init(&pg->route, pg->conf, pg->nodes) < 0)
+	if (!pg->net || !pg->nodes || route_init(&pg->route, pg->conf, pg->nodes, &pg->written) < 0)
 		return false;
 	*s = (struct servers){ .conf = pg->conf, .loop = pg->loop, .log = &pg->log, .net = pg->net,
 		.nodes = pg->nodes, .accounts = accounts_new(), .stmts = stmts_new(),
@@ -500,6 +501,7 @@ static void clean_up(struct pgpool *pg)
 	accounts_free(pg->servers.accounts);
 	stmts_free(pg->servers.stmts);
 	route_free(&pg->route);
+	written_free(&pg->written);
 	conf_free(pg->conf);
 	nodes_free(pg->nodes);
 	net_free(pg->net);

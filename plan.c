@@ -107,9 +107,8 @@ static bool asks_for_role(const char *text, const struct sql_facts *f)
 	return !strcmp(name, "transaction_read_only") || !strcmp(name, "in_hot_standby");
 }
 
-/* What EXECUTE means; NULL for other statements and unknown names. */
-static const struct stmt *executed_statement(const struct client *c, const struct sql_facts *f,
-                                             const char *text)
+const struct stmt *executed_statement(const struct client *c, const struct sql_facts *f,
+                                      const char *text)
 {
 	char name[64];
 
@@ -128,14 +127,18 @@ bool is_write(const struct client *c, const struct sql_facts *f, const char *tex
 	return !route_gate(c->all->route, f) && route_writes(f);
 }
 
+const char *database_of(const struct client *c)
+{
+	return c->borrower.profile->account->database;
+}
+
 /* A request that has to wait is planned, and told, again. */
 __attribute__((cold))
 static void log_why(struct client *c, const struct sql_facts *f, const char *text, size_t len)
 {
-	const char *why = route_why(&c->session, f, text, len);
-	char detail[LOG_TEXT_MAX];
+	char why[128], detail[LOG_TEXT_MAX];
 
-	if (!why)
+	if (!route_why(c->all->route, &c->session, database_of(c), f, text, len, why, sizeof why))
 		return;
 	snprintf(detail, sizeof detail, "destination = %d for query= \"%.*s\"",
 		nodes_primary(c->all->servers->nodes)->id,
@@ -153,9 +156,10 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	bool reads = route_gate(rt, executed ? &executed->facts : f);
 
 	if (executed)
-		reads = reads && route_reads(rt, &c->session, executed->text, executed->query_len);
+		reads = reads && route_reads(rt, &c->session, database_of(c),
+		                             executed->text, executed->query_len);
 	else if (reads)
-		reads = route_reads(rt, &c->session, text, len)
+		reads = route_reads(rt, &c->session, database_of(c), text, len)
 		        && !(f->kind == SQL_SHOW && asks_for_role(text, f));
 	if (!reads && log_wants(c->all->log, LEVEL_DEBUG1))
 		log_why(c, executed ? &executed->facts : f, executed ? executed->text : text,

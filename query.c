@@ -107,7 +107,7 @@ int out_of_memory(struct client *c)
 static void note_plain(struct client *c, const struct plan *pl, struct server *s)
 {
 	if (pl->writes)
-		session_wrote(&c->session, c->all->route, "", 0);
+		session_wrote(&c->session, c->all->route, NULL, "", 0);
 	if (pl->simple || pl->portal)
 		c->portal_on = pl->simple ? NULL : s;
 	if (!pl->simple && !pl->unnamed)

@@ -88,6 +88,11 @@ bool has_effect(const struct sql_facts *f);
 /* Does it count as a write for the rest of the session? */
 bool is_write(const struct client *c, const struct sql_facts *f, const char *text);
 bool touches_name(const struct sql_facts *f);
+const char *database_of(const struct client *c);
+
+/* The prepared statement that an EXECUTE means; NULL for other statements and unknown names. */
+const struct stmt *executed_statement(const struct client *c, const struct sql_facts *f,
+                                      const char *text);
 
 /* query.c */
 extern const struct request_ops request_ops;    /* reply.c */

@@ -430,6 +430,16 @@ static void on_command(struct client *c, struct request *r, const uint8_t *body,
 	}
 }
 
+/* Its writes are known to be there, or not to be; with more of them under way it is not known which
+ * those are. */
+static void settle_writes(struct client *c, bool committed)
+{
+	if (committed)
+		session_committed(&c->session, c->all->route, database_of(c));
+	if (!c->inflight)
+		session_forget_written(&c->session);
+}
+
 /* The other servers of the transaction end it the same way. */
 void end_transaction(struct client *c, bool committed)
 {
@@ -443,6 +453,7 @@ void end_transaction(struct client *c, bool committed)
 	else
 		script_rollback(&c->script);
 	session_ended_transaction(&c->session);
+	settle_writes(c, committed);
 }
 
 static void on_done(struct request *r, char status)
@@ -460,6 +471,7 @@ static void on_done(struct request *r, char status)
 		end_transaction(c, !r->failed);
 	} else if (status == 'I') {
 		c->session.wrote = false;
+		settle_writes(c, !r->failed);
 	} else {
 		c->session.in_transaction = true;
 		c->session.wrote_before |= c->session.wrote;
