@@ -84,6 +84,9 @@ static void free_account(struct account *a)
 {
 	forget_proofs(a);
 	forget(a);
+	if (a->given)
+		explicit_bzero((char *)a->given->text, a->given->len);
+	free(a->given);
 	free(a);
 }
 
@@ -114,16 +117,22 @@ static uint32_t hash_names(const char *user, const char *database)
 	return h ^ h >> 16;
 }
 
-struct account *account_get(struct accounts *all, const char *user, const char *database)
+/* With the password in the same block. */
+static struct passwd_entry *copy_entry(enum passwd_kind kind, const char *text)
 {
-	uint32_t hash = hash_names(user, database);
-	struct account **bucket = &all->bucket[hash % BUCKETS];
+	size_t len = strlen(text);
+	struct passwd_entry *e = malloc(sizeof *e + len + 1);
 
-	for (struct account *a = *bucket; a; a = a->chain)
-		if (a->hash == hash && !strcmp(a->user, user) && !strcmp(a->database, database)) {
-			a->refs++;
-			return a;
-		}
+	if (!e)
+		return NULL;
+	*e = (struct passwd_entry){ .kind = kind, .text = memcpy(e + 1, text, len + 1), .len = len };
+	return e;
+}
+
+static struct account *add_account(struct accounts *all, uint32_t hash, const char *user,
+                                   const char *database)
+{
+	struct account **bucket = &all->bucket[hash % BUCKETS];
 	size_t ulen = strlen(user) + 1, dlen = strlen(database) + 1;
 	struct account *a = calloc(1, sizeof *a + ulen + dlen);
 	if (!a)
@@ -136,6 +145,47 @@ struct account *account_get(struct accounts *all, const char *user, const char *
 	a->database = a->user + ulen;
 	a->chain = *bucket;
 	*bucket = a;
+	return a;
+}
+
+static struct account *find_account(struct accounts *all, uint32_t hash, const char *user,
+                                    const char *database, enum passwd_kind kind, const char *text)
+{
+	struct account *a = all->bucket[hash % BUCKETS];
+
+	for (; a; a = a->chain)
+		if (a->hash == hash && !strcmp(a->user, user) && !strcmp(a->database, database)
+		    && (a->given ? text && a->given->kind == kind && !strcmp(a->given->text, text) : !text)) {
+			a->refs++;
+			break;
+		}
+	return a;
+}
+
+struct account *account_get(struct accounts *all, const char *user, const char *database)
+{
+	uint32_t hash = hash_names(user, database);
+	struct account *a = find_account(all, hash, user, database, PASSWD_NONE, NULL);
+
+	return a ? a : add_account(all, hash, user, database);
+}
+
+struct account *account_get_own(struct accounts *all, const char *user, const char *database,
+                                enum passwd_kind kind, const char *text)
+{
+	uint32_t hash = hash_names(user, database);
+	struct account *a = find_account(all, hash, user, database, kind, text);
+
+	if (a)
+		return a;
+	struct passwd_entry *given = copy_entry(kind, text);
+	a = given ? add_account(all, hash, user, database) : NULL;
+	if (!a) {
+		free(given);
+		return NULL;
+	}
+	given->user = a->user;
+	a->given = given;
 	return a;
 }
 

@@ -16,6 +16,7 @@
 #ifndef ACCOUNT_H
 #define ACCOUNT_H
 
+#include "auth.h"
 #include "scram.h"
 #include "wire.h"
 
@@ -39,6 +40,8 @@ struct account {
 
 	enum demand demand;
 	char *password;                         /* proved right by a login to PostgreSQL; or NULL */
+	struct passwd_entry *given;             /* the proxy's own password, in place of the user's
+	                                         * entry: such an account is no client's; or NULL */
 
 	bool have_keys;                         /* for backends whose verifier has this salt */
 	struct scram_keys keys;
@@ -73,6 +76,10 @@ void accounts_forget_secrets(struct accounts *all,
 
 /* The account, made if need be and counted; NULL without memory. */
 struct account *account_get(struct accounts *all, const char *user, const char *database);
+
+/* Likewise one that the proxy has for itself, with this password (both are copied). */
+struct account *account_get_own(struct accounts *all, const char *user, const char *database,
+	enum passwd_kind kind, const char *text);
 void account_drop(struct account *a);
 
 /* A verified password; copied.  NULL forgets.  account_knows() compares in constant time. */

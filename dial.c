@@ -140,6 +140,12 @@ static void no_secret(struct server *s, const char *method)
 
 /* --- passwords ----------------------------------------------------------- */
 
+static const struct passwd_entry *entry_of(const struct server *s)
+{
+	return s->account->given ? s->account->given
+		: entry_find(s->all->entries, s->account->user);
+}
+
 static const char *clear_password(const struct server *s)
 {
 	const struct passwd_entry *e;
@@ -148,7 +154,7 @@ static const char *clear_password(const struct server *s)
 		return s->dial->secret;
 	if (s->account->password)
 		return s->account->password;
-	e = entry_find(s->all->entries, s->account->user);
+	e = entry_of(s);
 	return e && e->kind == PASSWD_CLEAR ? e->text : NULL;
 }
 
@@ -170,7 +176,7 @@ static void answer_clear(struct server *s)
 static void answer_md5(struct server *s, struct msg *m)
 {
 	const char *password = clear_password(s);
-	const struct passwd_entry *e = entry_find(s->all->entries, s->account->user);
+	const struct passwd_entry *e = entry_of(s);
 	char stored[36], out[36];
 
 	if (m->end - m->at != 4) {

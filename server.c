@@ -10,6 +10,8 @@
 
 enum {
 	IMPATIENT = 200,                        /* ms a read waits for a connection to a replica */
+	OWN_SPARE = 8,                          /* connections to a node beyond the limit, for the proxy's
+	                                         * own questions */
 	ORPHANED_TIME = 60000,                  /* ms that a lost client's replies are worth waiting for:
 	                                         * closing loses nothing, PostgreSQL finishes what it
 	                                         * was sent */
@@ -124,14 +126,11 @@ static unsigned limit(const struct servers *all)
 	return n > INT32_MAX ? INT32_MAX : (unsigned)n;
 }
 
-static bool room(const struct servers *all, struct node *n)
+static bool room(const struct servers *all, struct node *n, bool own)
 {
-	if (n->servers < limit(all))
-		return true;
-	if (!n->idle_last)
-		return false;
-	server_close(n->idle_last, "makes room for another user or database");
-	return n->servers < limit(all);
+	if (n->servers >= limit(all) && n->idle_last)
+		server_close(n->idle_last, "makes room for another user or database");
+	return n->servers < limit(all) + (own ? OWN_SPARE : 0);
 }
 
 static struct server *open_server(struct servers *all, struct node *n, struct profile *p)
@@ -215,9 +214,11 @@ static void wait_in_queue(struct servers *all, struct borrower *b, struct node *
 {
 	b->all = all;
 	b->node = n;
-	b->next = NULL;
-	*n->queue_tail = b;
-	n->queue_tail = &b->next;
+	struct borrower **at = b->own ? &n->queue : n->queue_tail;
+	b->next = *at;
+	*at = b;
+	if (!b->next)
+		n->queue_tail = &b->next;
 }
 
 static void leave_queue(struct borrower *b)
@@ -291,7 +292,7 @@ static void set_patience(struct borrower *b)
 	if (!b->patient)
 		ms = !down && (b->opening || b->node->cleaning) ? IMPATIENT : 0;
 	b->deadline.fire = out_of_patience;
-	if (b->patient && !down && !ms)
+	if (!down && (b->own || (b->patient && !ms)))
 		timer_stop(b->all->loop, &b->deadline);
 	else
 		timer_set(b->all->loop, &b->deadline, ms);
@@ -299,7 +300,7 @@ static void set_patience(struct borrower *b)
 
 static bool start_opening(struct servers *all, struct borrower *b)
 {
-	struct server *s = room(all, b->node) ? open_server(all, b->node, b->profile) : NULL;
+	struct server *s = room(all, b->node, b->own) ? open_server(all, b->node, b->profile) : NULL;
 
 	if (!s)
 		return false;
@@ -600,7 +601,7 @@ static bool still_true(void *ctx, const struct account *a)
 	const struct passwd_entry *e = entry_find(all->entries, a->user);
 	struct scram_verifier v;
 
-	if (!e)
+	if (!e || a->given)
 		return true;
 	return e->kind == PASSWD_SCRAM && a->have_keys && scram_verifier_parse(&v, e->text) == 0
 	       && scram_keys_fit(&a->keys, &v);

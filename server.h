@@ -110,12 +110,14 @@ struct borrower {
 	struct timer deadline;
 	struct servers *all;
 	bool patient;
+	bool own;                               /* of the proxy itself (ask.h): goes before clients, and
+	                                         * may exceed their number */
 };
 
 /* A server of this node for the borrower: an idle one at once, which fits or is made to fit; else
  * NULL, and later one of lent() and refused().  A patient borrower waits as the parameters
  * query_wait_timeout and primary_wait_timeout say; an impatient one hears refused() as soon as it
- * is clear that there will be none within a moment. */
+ * is clear that there will be none within a moment.  The proxy's own wait while the node is up. */
 struct server *server_borrow(struct servers *all, struct borrower *b, struct node *n, bool patient);
 void server_unborrow(struct borrower *b);       /* no longer waits */
 

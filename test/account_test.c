@@ -51,6 +51,12 @@ static void test_accounts(void)
 		account_get(all, name, name);
 	}
 	say(account_get(all, "user77", "user77")->refs == 2, "found among a thousand");
+	struct account *own = account_get_own(all, "ann", "shop", PASSWD_CLEAR, "s3cret");
+	say(own != account_get(all, "ann", "shop") && own->given->kind == PASSWD_CLEAR
+	    && !strcmp(own->given->text, "s3cret"), "one with a password of the proxy's is another");
+	say(own == account_get_own(all, "ann", "shop", PASSWD_CLEAR, "s3cret"), "and is found again");
+	say(own != account_get_own(all, "ann", "shop", PASSWD_CLEAR, "S3cret")
+	    && own != account_get_own(all, "ann", "shop", PASSWD_MD5, "s3cret"), "as what it is");
 	accounts_free(all);
 }
 

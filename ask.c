@@ -1,0 +1,343 @@
+#include "ask.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ANSWER_MAX = 64 * 1024 };                /* bytes */
+
+#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+
+static void borrow(struct ask *a);
+
+/* --- the answer ---------------------------------------------------------- */
+
+/* A value moves into the last byte of its own length, which makes room for a zero behind it. */
+static const char *take_field(struct msg *m)
+{
+	uint32_t len = get_u32(m);
+	char *text = (char *)(uintptr_t)m->at - 1;
+
+	if (m->broken || len == UINT32_MAX)
+		return NULL;
+	if (len > (size_t)(m->end - m->at)) {
+		m->broken = true;
+		return NULL;
+	}
+	m->at += len;
+	memmove(text, text + 1, len);
+	text[len] = '\0';
+	return text;
+}
+
+int answer_row(struct answer *r, const char *field[], int max)
+{
+	struct msg m;
+
+	for (long n; (n = wire_next(&m, r->at, (size_t)(r->end - r->at), ANSWER_MAX)) > 0; ) {
+		r->at += n;
+		if (m.type != 'D')
+			continue;
+		int count = get_u16(&m);
+		for (int i = 0; i < max; i++)
+			field[i] = i < count ? take_field(&m) : NULL;
+		return m.broken ? 0 : count;
+	}
+	return 0;
+}
+
+static void forget_reply(struct ask *a)
+{
+	if (a->reply)
+		explicit_bzero(a->reply, a->reply_len);
+	free(a->reply);
+	a->reply = NULL;
+	a->reply_len = 0;
+}
+
+static void give_back(struct ask *a)
+{
+	struct server *s = a->server;
+
+	a->server = NULL;
+	if (s)
+		server_return(s);
+	server_unborrow(&a->borrower);
+	profile_drop(a->borrower.profile);
+	a->borrower.profile = NULL;
+}
+
+/* Tells the answer, and gives the connection back unless the next question is there already. */
+static void end(struct ask *a)
+{
+	uint8_t *reply = a->reply;
+	size_t len = a->reply_len;
+	char why[sizeof a->why];
+	struct answer r = { .sqlstate = "", .no_server = a->no_server, .at = reply,
+		.end = reply + len };
+
+	snprintf(why, sizeof why, "%s", a->why);
+	if (*why) {
+		r = (struct answer){ .why = why, .sqlstate = a->sqlstate,
+			.no_server = a->no_server };
+	}
+	timer_stop(a->all->loop, &a->deadline);
+	free(a->question);
+	a->question = a->reply = NULL;
+	a->reply_len = 0;
+	a->waits = false;
+	a->answered(a, &r);
+	if (reply)
+		explicit_bzero(reply, len);
+	free(reply);
+	if (!a->waits)
+		give_back(a);
+}
+
+/* --- the question -------------------------------------------------------- */
+
+/* There is no second try then: see lost(). */
+static void give_up(struct ask *a)
+{
+	a->again = true;
+	server_cancel(a->server);
+	server_close(a->server, a->why);
+}
+
+static void keep_bytes(struct request *r, const uint8_t *p, size_t n)
+{
+	struct ask *a = r->owner;
+	uint8_t *more = a->reply_len + n > ANSWER_MAX ? NULL : realloc(a->reply, a->reply_len + n);
+
+	if (!more) {
+		snprintf(a->why, sizeof a->why, "its answer is longer than %d bytes", ANSWER_MAX);
+		give_up(a);
+		return;
+	}
+	memcpy(more + a->reply_len, p, n);
+	a->reply = more;
+	a->reply_len += n;
+}
+
+static bool note(struct request *r, char type, const uint8_t *body, size_t len)
+{
+	struct ask *a = r->owner;
+
+	if (type != 'E')
+		return false;
+	const char *text = wire_field(body, len, 'M'), *code = wire_field(body, len, 'C');
+	snprintf(a->why, sizeof a->why, "%s", text ? text : "the query failed");
+	snprintf(a->sqlstate, sizeof a->sqlstate, "%s", code ? code : "");
+	return false;
+}
+
+static void done(struct request *r, char status)
+{
+	(void)status;
+	end(r->owner);
+}
+
+/* lost() goes on. */
+static void lost_request(struct request *r) { (void)r; }
+
+static const struct request_ops question_ops = { keep_bytes, note, done, lost_request };
+
+static void send_question(struct ask *a)
+{
+	struct request *r = request_new(a->all, &question_ops, a);
+
+	if (!r) {
+		snprintf(a->why, sizeof a->why, "out of memory");
+		timer_set(a->all->loop, &a->deadline, 0);
+		return;
+	}
+	server_send(a->server, r);
+	conn_put(a->all->net, &a->server->conn, a->question, a->question_len);
+	net_flush(a->all->net);
+}
+
+static void put_with_parameter(struct put *o, const char *sql, const char *parameter)
+{
+	put_begin(o, 'P');
+	put_byte(o, 0);
+	put_text(o, sql);
+	put_u16(o, 0);
+	put_end(o);
+	put_begin(o, 'B');
+	put_u16(o, 0);
+	put_u16(o, 0);
+	put_u16(o, 1);
+	put_u32(o, (uint32_t)strlen(parameter));
+	put_bytes(o, parameter, strlen(parameter));
+	put_u16(o, 0);
+	put_end(o);
+	put_begin(o, 'E');
+	put_byte(o, 0);
+	put_u32(o, 0);
+	put_end(o);
+	put_message(o, 'S', NULL, 0);
+}
+
+/* Builds the messages.  false: no memory, which too_late() will tell. */
+static bool take_question(struct ask *a, const char *sql, const char *parameter)
+{
+	size_t size = strlen(sql) + (parameter ? strlen(parameter) : 0) + 64;
+	struct put o = { .base = malloc(size), .cap = size };
+
+	a->question = o.base;
+	if (!o.base)
+		return false;
+	if (parameter)
+		put_with_parameter(&o, sql, parameter);
+	else
+		put_query(&o, sql);
+	a->question_len = o.len;
+	return true;
+}
+
+/* --- the connection ------------------------------------------------------ */
+
+static void borrow(struct ask *a)
+{
+	struct node *n = a->node;
+
+	a->server = server_borrow(a->all, &a->borrower, n, n == nodes_primary(n->all));
+	if (a->server)
+		send_question(a);
+}
+
+static void lent(struct borrower *b, struct server *s)
+{
+	struct ask *a = OWNER(b, struct ask, borrower);
+
+	a->server = s;
+	send_question(a);
+}
+
+static void refused(struct borrower *b, const struct refusal *r)
+{
+	struct ask *a = OWNER(b, struct ask, borrower);
+	const struct report *p = &r->report;
+
+	snprintf(a->why, sizeof a->why, "%s%s%s", p->message, p->detail ? ": " : "",
+		p->detail ? p->detail : "");
+	snprintf(a->sqlstate, sizeof a->sqlstate, "%s", p->sqlstate);
+	a->no_server = true;
+	end(a);
+}
+
+/* A pooled connection may have been at its end: once more, on another. */
+static void lost(struct borrower *b, struct server *s, const uint8_t *farewell, size_t len)
+{
+	struct ask *a = OWNER(b, struct ask, borrower);
+
+	(void)s, (void)farewell, (void)len;
+	a->server = NULL;
+	if (!a->waits) {
+		give_back(a);
+	} else if (a->again) {
+		if (!*a->why)
+			snprintf(a->why, sizeof a->why, "the connection broke");
+		end(a);
+	} else {
+		a->again = true;
+		a->why[0] = a->sqlstate[0] = '\0';     /* PostgreSQL's last words */
+		forget_reply(a);
+		borrow(a);
+	}
+}
+
+static void async(struct borrower *b, struct server *s, const uint8_t *p, size_t n)
+{
+	(void)b, (void)s, (void)p, (void)n;
+}
+
+static uint32_t pid(struct borrower *b) { (void)b; return 0; }
+static void eased(struct borrower *b) { (void)b; }
+
+static const struct borrower_ops borrower_ops = { lent, refused, lost, async, pid, eased };
+
+static void too_late(struct timer *t)
+{
+	struct ask *a = OWNER(t, struct ask, deadline);
+	struct net *net = a->all->net;
+
+	if (!*a->why)
+		snprintf(a->why, sizeof a->why, "%s", a->server ? "no answer in time"
+			: "no connection in time");
+	a->no_server = !a->server;
+	if (a->server)
+		give_up(a);
+	else
+		end(a);
+	net_flush(net);
+}
+
+/* --- outside ------------------------------------------------------------- */
+
+struct profile *ask_profile(struct servers *all, const struct identity *as)
+{
+	static const char name[] = "application_name";
+	char why[PASSWD_WHY], pairs[sizeof name + 64];
+	size_t len = as->password ? strlen(as->password) : 0;
+	char *text = len ? strdup(as->password) : NULL;
+	struct account *a = NULL;
+
+	if (text) {
+		enum passwd_kind kind = passwd_decode(text, NULL, why);
+		a = account_get_own(all->accounts, as->user, as->database, kind, text);
+		explicit_bzero(text, len);
+		free(text);
+	} else if (!len) {
+		a = account_get(all->accounts, as->user, as->database);
+	}
+	if (!a)
+		return NULL;
+	int n = snprintf(pairs, sizeof pairs, "%s%c%.60s", name, 0, as->application_name);
+	struct profile *p = profile_get(a, pairs, (size_t)n + 1);
+	account_drop(a);
+	return p;
+}
+
+void ask_node(struct ask *a, struct node *n, const struct identity *as, const char *sql,
+	const char *parameter, int64_t ms)
+{
+	struct profile *p = ask_profile(a->all, as);
+
+	a->borrower.ops = &borrower_ops;
+	a->borrower.own = true;
+	a->deadline.fire = too_late;
+	a->waits = true;
+	a->again = a->no_server = false;
+	a->why[0] = a->sqlstate[0] = '\0';
+	bool same = a->server && a->node == n && a->borrower.profile == p && !a->server->dying;
+	if (!same)
+		give_back(a);
+	else
+		profile_drop(p);
+	a->borrower.profile = p;
+	a->node = n;
+	timer_set(a->all->loop, &a->deadline, ms);
+	if (!p || !take_question(a, sql, parameter)) {
+		snprintf(a->why, sizeof a->why, "out of memory");
+		timer_set(a->all->loop, &a->deadline, 0);
+	} else if (same) {
+		send_question(a);
+	} else {
+		borrow(a);
+	}
+}
+
+void ask_stop(struct ask *a)
+{
+	if (!a->all)
+		return;
+	timer_stop(a->all->loop, &a->deadline);
+	net_flush(a->all->net);
+	free(a->question);
+	a->question = NULL;
+	a->waits = false;
+	forget_reply(a);
+	give_back(a);
+}
