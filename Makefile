@@ -22,7 +22,7 @@ SOURCES = $(wildcard *.c)
 OBJECTS = $(SOURCES:%.c=build/%.o)
 
 # What runs at start and at a reload is built for size.
-COLD    = ask command conf conf_doc conf_scan conf_value hba image log_file passwd passwd_key pgpool \
+COLD    = ask catalog command conf conf_doc conf_scan conf_value hba image log_file passwd passwd_key pgpool \
           pidfile setup tools
 
 # BearSSL: Debian keeps its archive per architecture, Alpine in /usr/lib.  Debian's was compiled for

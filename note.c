@@ -408,15 +408,31 @@ static void forget_names(struct client *c, const struct sql_facts *f, const char
 
 static void note_write(struct client *c, const struct sql_facts *f, const char *text, size_t len)
 {
-	const struct stmt *s = executed_statement(c, f, text);
+	struct stmt *s = executed_statement(c, f, text);
 
 	session_wrote(&c->session, c->all->route, f, s ? s->text : text, s ? s->query_len : len);
 }
 
+/* What the text says of itself, and what the catalog does; EXECUTE does what its statement does. */
+static struct sql_facts all_facts(struct client *c, const struct sql_facts *said, const char *text,
+                                  size_t len)
+{
+	struct stmt *s = executed_statement(c, said, text);
+	struct sql_facts f = *said;
+
+	if (s)
+		f.flags |= facts_of(c, s).flags & (SQL_FUNCTION | SQL_FOREIGN | SQL_ADVISORY);
+	else
+		look_up(c, &f, NULL, text, len);
+	return f;
+}
+
 /* A statement is being executed. */
-static int note_statement(struct client *c, struct request *r, const struct sql_facts *f,
+static int note_statement(struct client *c, struct request *r, const struct sql_facts *said,
                           const char *text, size_t len)
 {
+	struct sql_facts all = all_facts(c, said, text, len), *f = &all;
+
 	r->executes++;
 	r->alone |= f->kind == SQL_COPY_FROM;
 	r->resets |= f->kind == SQL_RESET || f->kind == SQL_DISCARD
@@ -561,6 +577,7 @@ int note_message(struct client *c, struct request *r, struct msg *m, bool whole,
 	case 'F':
 		r->simple = true;
 		c->pins |= PIN_FUNCTION;
+		c->session.doubt = DOUBT_ALL;
 		return 0;
 	case 'c': case 'f':
 		if (c->copying)

@@ -134,6 +134,7 @@ static void reload(struct pgpool *pg)
 	pg->passwd = fresh.passwd;
 	set_log(pg);
 	servers_reload(&pg->servers);
+	catalog_reload(pg->clients.catalog);
 	setup_tell_files(&fresh, &t);
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "reload config files.");
 }
@@ -436,7 +437,7 @@ static bool wire_up(struct pgpool *pg)
 	    || verifiers_of(c->verifiers, pg->passwd) < 0)
 		return false;
 	servers_init(s);
-	return true;
+	return (c->catalog = catalog_new(s)) != NULL;
 }
 
 /* The part that a daemon's child does. */
@@ -493,6 +494,7 @@ static void clean_up(struct pgpool *pg)
 	if (pg->has_pid_file)
 		unlink(pg->pid_file);
 	clients_free(&pg->clients);
+	catalog_free(pg->clients.catalog);
 	entries_free(pg->servers.entries);
 	servers_free(&pg->servers);
 	verifiers_free(pg->clients.verifiers);

@@ -273,9 +273,12 @@ static void note_functions(struct writing *w, const char *text, size_t len)
 }
 
 /* Statements whose tables are not in their text, or that make others of them. */
-static bool writes_any(const struct sql_facts *f)
+static bool writes_any(const struct session *s, const struct sql_facts *f, const char *text,
+                       size_t len)
 {
-	return !f || f->kind == SQL_COMMIT_PREPARED || (f->kind == SQL_DDL && !(f->flags & SQL_TEMP));
+	if (!f || f->kind == SQL_COMMIT_PREPARED)
+		return true;
+	return f->kind == SQL_DDL && !(f->flags & SQL_TEMP) && !session_has_temporary(s, text, len);
 }
 
 void session_wrote(struct session *s, const struct route *rt, const struct sql_facts *f,
@@ -288,13 +291,18 @@ void session_wrote(struct session *s, const struct route *rt, const struct sql_f
 	if (rt->conf->disable_load_balance_on_write >= DLBOW_DML_ADAPTIVE) {
 		sql_names(text, len, note_written, &w);
 		note_functions(&w, text, len);
-		s->wrote_all |= writes_any(f);
+		s->wrote_all |= writes_any(s, f, text, len);
 	}
 }
 
 void session_made_temporary(struct session *s, const char *name)
 {
 	list_add(&s->temporary, name, false);
+}
+
+bool session_has_temporary(const struct session *s, const char *text, size_t len)
+{
+	return mentions_list(s->temporary, text, len);
 }
 
 void session_ended_transaction(struct session *s)

@@ -27,6 +27,8 @@ struct session {
 	bool serializable_always;               /* default_transaction_isolation says so */
 	bool no_replica;                        /* the replica left this transaction */
 	bool wrote_all;                         /* in it, tables that are not known by name */
+	bool changed;                           /* the catalog was changed in it */
+	uint32_t doubt;                         /* in answers of the catalog, up to this number */
 	struct node *node;                      /* drawn for the session's reads; NULL: not yet */
 	struct name_list *temporary, *written;  /* tables made here; tables written in the transaction */
 };
@@ -61,6 +63,7 @@ bool route_writes(const struct sql_facts *f);
 void session_wrote(struct session *s, const struct route *rt, const struct sql_facts *f,
                    const char *text, size_t len);
 void session_made_temporary(struct session *s, const char *name);
+bool session_has_temporary(const struct session *s, const char *text, size_t len);
 void session_ended_transaction(struct session *s);
 
 /* What it wrote is there for all to see, or may be. */
