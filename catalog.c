@@ -12,17 +12,17 @@ enum {
 	BATCH = 100,                            /* names in one question, and in the next */
 	PATIENCE = 10000,                       /* ms for an answer */
 	SHORT = 10000,                          /* ms that an answer which may change is kept */
-	REFRESH = 1000,                         /* ms before an answer is asked for again */
+	REFRESH = 200,                          /* ms before an answer is asked for again */
 };
 
 #define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
-/* What an answer says; the question has the same numbers. */
+/* What an answer says: the numbers in the question. */
 enum {
 	FOUND = 1,
 	TEMPORARY = 2, UNLOGGED = 4,            /* a relation of that name, or below it */
 	WRITES = 8,                             /* a function; or a view calls one, or has a sequence */
-	FOREIGN = 16,                           /* it is not PostgreSQL's own */
+	FOREIGN = 16,                           /* and it is somebody's code in SQL or the like */
 	FAILED = 32,                            /* it could not be asked for */
 };
 
@@ -223,63 +223,69 @@ static void expire(struct timer *t)
 
 /* --- the question -------------------------------------------------------- */
 
-/* $1 has a row for each name: f or r, schema, name.  What views read, and the parts of partitioned
- * tables, are followed down.  pg_depend does not have PostgreSQL's own functions, but the sequence
- * that a view's nextval() names.  Those of pg_catalog that the classifier does not know as readers are
- * about the node or the session. */
-static const char question[] =
-	"WITH RECURSIVE want(i, f, s, n) AS ("
-	" SELECT i, a[i][1] = 'f', a[i][2], a[i][3]::name"
-	" FROM (SELECT $1::text[] AS a) x, pg_catalog.generate_subscripts(a, 1) AS i),"
+/* An array has a row for each name: f or r, schema, name.  What views read, and the parts of
+ * partitioned tables, are followed down.  pg_depend does not have PostgreSQL's own functions, but the
+ * sequence that a view's nextval() names.  Those of pg_catalog that the classifier does not know as
+ * readers are about the node or the session.  Languages 12 and 13 are internal and C: what is not
+ * written in SQL does not make tables.
+ *
+ * search_path is first made safe: a database's owner may have set one that leads to his operators. */
+static const char question_begins[] =
+	"SET search_path = pg_catalog, pg_temp;"
+	" WITH RECURSIVE want(i, f, s, n) AS ("
+	" SELECT i, a[i][1] = 'f', a[i][2], a[i][3]::name FROM (SELECT E'{";
+static const char question_ends[] =
+	"}'::text[] AS a) x, generate_subscripts(a, 1) AS i),"
 	" seen(i, o, k, p, top) AS ("
 	" SELECT w.i, c.oid, c.relkind, c.relpersistence, true FROM want w"
-	" JOIN pg_catalog.pg_class c ON c.relname = w.n AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')"
-	" JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace AND (w.s = '' OR s.nspname = w.s)"
+	" JOIN pg_class c ON c.relname = w.n AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')"
+	" JOIN pg_namespace s ON s.oid = c.relnamespace AND (w.s = '' OR s.nspname = w.s)"
 	" WHERE NOT w.f"
 	" UNION SELECT v.i, c.oid, c.relkind, c.relpersistence, false FROM seen v"
-	" CROSS JOIN LATERAL (SELECT d.refobjid FROM pg_catalog.pg_rewrite r"
-	" JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass"
-	" AND d.objid = r.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass"
+	" CROSS JOIN LATERAL (SELECT d.refobjid FROM pg_rewrite r"
+	" JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass"
+	" AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass"
 	" WHERE v.k = 'v' AND r.ev_class = v.o AND r.ev_type = '1'"
-	" UNION ALL SELECT h.inhrelid FROM pg_catalog.pg_inherits h WHERE h.inhparent = v.o) x(o)"
-	" JOIN pg_catalog.pg_class c ON c.oid = x.o)"
-	" SELECT i, pg_catalog.bit_or(b) FROM ("
+	" UNION ALL SELECT h.inhrelid FROM pg_inherits h WHERE h.inhparent = v.o) x(o)"
+	" JOIN pg_class c ON c.oid = x.o)"
+	" SELECT i, bit_or(b) FROM ("
 	" SELECT i, 1 | CASE p WHEN 't' THEN 2 WHEN 'u' THEN 4 ELSE 0 END"
 	" | CASE WHEN k = 'S' AND NOT top THEN 8 ELSE 0 END FROM seen"
-	" UNION ALL SELECT v.i, 8 | 16 FROM seen v"
-	" JOIN pg_catalog.pg_rewrite r ON r.ev_class = v.o AND r.ev_type = '1'"
-	" JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass"
-	" AND d.objid = r.oid AND d.refclassid = 'pg_catalog.pg_proc'::regclass"
-	" JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid AND p.provolatile = 'v' WHERE v.k = 'v'"
+	" UNION ALL SELECT v.i, 8 | CASE WHEN p.prolang IN (12, 13) THEN 0 ELSE 16 END FROM seen v"
+	" JOIN pg_rewrite r ON r.ev_class = v.o AND r.ev_type = '1'"
+	" JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass"
+	" AND d.objid = r.oid AND d.refclassid = 'pg_proc'::regclass"
+	" JOIN pg_proc p ON p.oid = d.refobjid AND p.provolatile = 'v' WHERE v.k = 'v'"
 	" UNION ALL SELECT w.i, 1 | CASE WHEN s.nspname = 'pg_catalog' THEN 8"
-	" WHEN p.provolatile = 'v' THEN 8 | 16 ELSE 0 END FROM want w"
-	" JOIN pg_catalog.pg_proc p ON p.proname = w.n"
-	" JOIN pg_catalog.pg_namespace s ON s.oid = p.pronamespace AND (w.s = '' OR s.nspname = w.s)"
+	" WHEN p.provolatile <> 'v' THEN 0 WHEN p.prolang IN (12, 13) THEN 8 ELSE 8 | 16 END"
+	" FROM want w JOIN pg_proc p ON p.proname = w.n"
+	" JOIN pg_namespace s ON s.oid = p.pronamespace AND (w.s = '' OR s.nspname = w.s)"
 	" WHERE w.f) y(i, b) GROUP BY i";
 
+/* A text in an array in a string: at most four bytes for each. */
 static char *put_element(char *at, const char *text)
 {
 	*at++ = '"';
 	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			*at++ = '\\';
+		const char *escape = *text == '"' ? "\\\\" : *text == '\\' ? "\\\\\\" : *text == '\'' ? "'" : "";
+		at = stpcpy(at, escape);
 		*at++ = *text;
 	}
 	*at++ = '"';
 	return at;
 }
 
-/* The names as an array of arrays; NULL without memory. */
-static char *name_array(const struct database *db)
+/* NULL without memory. */
+static char *make_question(const struct database *db)
 {
-	char *text = malloc(4 + BATCH * (2 * 128 + 16)), *at = text;
+	char *sql = malloc(sizeof question_begins + sizeof question_ends + BATCH * (2 * 64 * 4 + 16));
+	char *at = sql;
 
-	if (!text)
+	if (!sql)
 		return NULL;
-	*at++ = '{';
+	at = stpcpy(at, question_begins);
 	for (const struct entry *e = db->asked; e; e = e->next) {
-		memcpy(at, e == db->asked ? "{" : ",{", 3);
-		at += strlen(at);
+		at = stpcpy(at, e == db->asked ? "{" : ",{");
 		*at++ = e->function ? 'f' : 'r';
 		*at++ = ',';
 		at = put_element(at, e->schema);
@@ -287,8 +293,8 @@ static char *name_array(const struct database *db)
 		at = put_element(at, e->name);
 		*at++ = '}';
 	}
-	memcpy(at, "}", 2);
-	return text;
+	strcpy(at, question_ends);
+	return sql;
 }
 
 static struct node *node_to_ask(struct database *db)
@@ -345,13 +351,13 @@ static void send_question(struct timer *t)
 	take_batch(db);
 	db->outdated = false;
 	db->serial = ++cat->serial;
-	char *names = name_array(db);
-	if (!names) {
+	char *sql = make_question(db);
+	if (!sql) {
 		take_back(db);
 		return;         /* whoever wants another name tries again */
 	}
-	ask_node(&db->ask, node_to_ask(db), &as, question, names, PATIENCE);
-	free(names);
+	ask_node(&db->ask, node_to_ask(db), &as, sql, NULL, PATIENCE);
+	free(sql);
 }
 
 /* --- the answer ---------------------------------------------------------- */
@@ -530,13 +536,22 @@ static void see_name(void *ctx, enum sql_use use, const char *schema, const char
 
 /* --- outside ------------------------------------------------------------- */
 
-static struct database *database_of(struct catalog *cat, struct account *a)
+static struct database *find_database(const struct catalog *cat, const struct account *a)
 {
 	struct database *db = cat->databases;
-	size_t n = strlen(a->database) + 1;
 
+	if (a->known)
+		return OWNER(a->known, struct database, seen);
 	while (db && strcmp(db->name, a->database))
 		db = db->next;
+	return db;
+}
+
+static struct database *database_of(struct catalog *cat, struct account *a)
+{
+	struct database *db = find_database(cat, a);
+	size_t n = strlen(a->database) + 1;
+
 	if (!db && (db = calloc(1, sizeof *db + n))) {
 		memcpy(db->name, a->database, n);
 		db->cat = cat;
@@ -590,9 +605,10 @@ uint32_t catalog_look(struct catalog *cat, struct account *a, const struct sql_f
 
 void catalog_changed(struct catalog *cat, const struct account *a)
 {
-	for (struct database *db = cat->databases; db; db = db->next)
-		if (!strcmp(db->name, a->database))
-			forget(db);
+	struct database *db = find_database(cat, a);
+
+	if (db)
+		forget(db);
 }
 
 uint32_t catalog_now(const struct catalog *cat)
