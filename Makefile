@@ -22,8 +22,8 @@ SOURCES = $(wildcard *.c)
 OBJECTS = $(SOURCES:%.c=build/%.o)
 
 # What runs at start and at a reload is built for size.
-COLD    = ask catalog command conf conf_doc conf_scan conf_value hba image log_file passwd passwd_key pgpool \
-          pidfile setup tools
+COLD    = ask catalog check command conf conf_doc conf_scan conf_value hba health image log_file \
+          passwd passwd_key pgpool pidfile setup shell tools
 
 # BearSSL: Debian keeps its archive per architecture, Alpine in /usr/lib.  Debian's was compiled for
 # glibc's checked string functions; musl has the plain ones, which take the same arguments bar the

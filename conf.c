@@ -91,12 +91,8 @@ const struct conf_default conf_image_defaults[] = {
 #define IS_BARE true
 #define IS_INDEXED false
 
-#define GROUP(tag, heading) static const char heading_##tag[] = heading;
-GROUP_ROWS(GROUP)
-#undef GROUP
-
 #define ROW(name_, group_, type_, dflt_, min_, max_, unit_, when_, effect_, doc_, ...) \
-	{ .name = name_, .type = #type_, .dflt = dflt_, .group = heading_##group_, .min = min_, \
+	{ .name = name_, .type = #type_, .dflt = dflt_, .group = GROUP_##group_, .min = min_, \
 	  .max = max_, OF_##type_(unit_), .when = WHEN_##when_, .effect = EFFECT_##effect_, \
 	  .doc = doc_, .kind = &conf_kind_##type_, __VA_ARGS__ },
 
@@ -446,11 +442,19 @@ static void read_open_file(struct loader *l, int fd)
 	free(text);
 }
 
+/* A FIFO would hold a reload up until somebody writes into it. */
+static bool is_fifo(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
 /* Returns whether there is such a file. */
 static bool read_file(struct loader *l, const char *path)
 {
 	const char *file = l->report.file;
-	int line = l->report.line, at = l->report.column, fd = open(path, O_RDONLY | O_CLOEXEC);
+	int line = l->report.line, at = l->report.column, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return false;
@@ -459,10 +463,12 @@ static bool read_file(struct loader *l, const char *path)
 	l->depth++;
 	if (fd < 0)
 		tell(l, LEVEL_FATAL, "cannot open the file: %s", strerror(errno));
-	else {
+	else if (is_fifo(fd))
+		tell(l, LEVEL_FATAL, "cannot read the file: it is a FIFO");
+	else
 		read_open_file(l, fd);
+	if (fd >= 0)
 		close(fd);
-	}
 	l->depth--;
 	l->report.file = file;
 	l->report.line = line;

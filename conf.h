@@ -195,8 +195,6 @@ struct conf_list {
 
 /* Why a parameter has no effect: ends "parameter ... has no effect here: ". */
 #define NO_CACHE "this version has no query cache"
-#define NO_CHECKS "a node that fails is noticed when it is used, and tried every node_probe_period"
-#define NO_DELAY "this version does not measure the delay of standbys"
 #define NO_FAILOVER "promoting and replacing servers is left to what runs PostgreSQL"
 #define NO_PCP "this version has no PCP"
 #define NO_PROCESSES "one process serves all clients"
@@ -350,19 +348,28 @@ struct conf_list {
 		"dml_adaptive_global: tables that are remembered; when there are more, all count " \
 		"as written.") \
 	\
-	X(sr_check_period, DELAY, INT, "10", 0, INT32_MAX, S, RELOAD, LATER, NO_DELAY) \
+	X(sr_check_period, DELAY, INT, "10", 0, INT32_MAX, S, RELOAD, WORKS, \
+		"How often the nodes are asked who is the primary and how far they are; 0: never.") \
 	X(sr_check_user, DELAY, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
-		"Role as which nodes that are down are tried, where health_check_user is empty.") \
-	X(sr_check_password, DELAY, SECRET, "", 0, 0, NONE, RELOAD, DETAIL, NO_DELAY) \
-	X(sr_check_database, DELAY, TEXT, "postgres", 0, 0, NONE, RELOAD, DETAIL, NO_DELAY) \
-	X(replication_delay_source_cmd, DELAY, TEXT, "", 0, 0, NONE, RELOAD, LATER, NO_DELAY) \
-	X(replication_delay_source_timeout, DELAY, INT, "10", 1, 3600, NONE, RELOAD, DETAIL, \
-		NO_DELAY) \
-	X(delay_threshold, DELAY, INT, "0", 0, INT64_MAX, B, RELOAD, LATER, NO_DELAY) \
-	X(delay_threshold_by_time, DELAY, INT, "0", 0, INT32_MAX, MS, RELOAD, LATER, NO_DELAY) \
-	X(prefer_lower_delay_standby, DELAY, BOOL, "off", 0, 0, NONE, RELOAD, LATER, NO_DELAY) \
+		"Role that asks them; best a member of pg_monitor.  Empty: nobody asks.") \
+	X(sr_check_password, DELAY, SECRET, "", 0, 0, NONE, RELOAD, WORKS, \
+		"Its password, in any form of pool_passwd; empty: its entry there.") \
+	X(sr_check_database, DELAY, TEXT, "postgres", 0, 0, NONE, RELOAD, WORKS, \
+		"Database in which it asks.") \
+	X(replication_delay_source_cmd, DELAY, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
+		"Shell command that gets host:port of each standby and prints their delays in ms " \
+		"(-1: down), instead of replay_lag.") \
+	X(replication_delay_source_timeout, DELAY, INT, "10", 1, 3600, NONE, RELOAD, WORKS, \
+		"Seconds after which it is killed.") \
+	X(delay_threshold, DELAY, INT, "0", 0, INT64_MAX, B, RELOAD, WORKS, \
+		"A standby that is further behind than these bytes gets no reads; 0: no limit.") \
+	X(delay_threshold_by_time, DELAY, INT, "0", 0, INT32_MAX, MS, RELOAD, WORKS, \
+		"Likewise by time, which goes before bytes.") \
+	X(prefer_lower_delay_standby, DELAY, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
+		"The reads of such a standby go to the one least behind, not to the primary.") \
 	X(log_standby_delay, DELAY, ENUM, "if_over_threshold", \
-		0, 0, standby_delay, RELOAD, DETAIL, NO_DELAY) \
+		0, 0, standby_delay, RELOAD, WORKS, \
+		"When the delay of a standby is logged.") \
 	\
 	X(health_check_test, HEALTH, BOOL, "off", 0, 0, NONE, START, USELESS, \
 		"it is a hook for tests of Pgpool-II") \
@@ -429,8 +436,9 @@ struct conf_list {
 		"a node that answers again is used again") \
 	X(auto_failback_interval, FAILOVER, INT, "60", 0, INT32_MAX, S, RELOAD, USELESS, \
 		"a node that answers again is used again") \
-	X(search_primary_node_timeout, FAILOVER, INT, "300", 0, INT32_MAX, S, RELOAD, USELESS, \
-		"a start waits for no primary; requests do, for primary_wait_timeout") \
+	X(search_primary_node_timeout, FAILOVER, INT, "300", 0, INT32_MAX, S, RELOAD, WORKS, \
+		"How long sr_check_user looks for a first primary, for which requests wait, if " \
+		"none is flagged; 0: for ever.") \
 	X(failover_when_quorum_exists, FAILOVER, BOOL, "on", 0, 0, NONE, START, USELESS, \
 		NO_WATCHDOG) \
 	X(failover_require_consensus, FAILOVER, BOOL, "on", 0, 0, NONE, START, USELESS, \
@@ -542,27 +550,33 @@ struct conf_list {
 		0, 0, NONE, RELOAD, INDEXED, WORKS, \
 		"ALWAYS_PRIMARY marks the primary; the other two change nothing.  Joined by |.") \
 	X(backend_application_name, application_name, BACKENDS, TEXT, "", \
-		0, 0, NONE, RELOAD, INDEXED, DETAIL, NO_DELAY) \
+		0, 0, NONE, RELOAD, INDEXED, WORKS, \
+		"The standby's application_name in pg_stat_replication of the primary.") \
 	X(backend_data_directory, data_directory, BACKENDS, TEXT, "", \
 		0, 0, NONE, RELOAD, INDEXED, USELESS, NO_RECOVERY) \
 	X(connect_timeout, connect_timeout, SESSIONS, INT, "10000", \
 		0, INT32_MAX, MS, RELOAD, BARE, WORKS, \
 		"Connecting to the node is given up after this time; 0 means no limit.") \
 	X(health_check_period, health_check_period, HEALTH, INT, "0", \
-		0, INT32_MAX, S, RELOAD, BARE, USELESS, NO_CHECKS) \
+		0, INT32_MAX, S, RELOAD, BARE, WORKS, \
+		"How often the node is tried by a login; 0: failures are noticed in use.") \
 	X(health_check_timeout, health_check_timeout, HEALTH, INT, "20", \
-		0, INT32_MAX, S, RELOAD, BARE, USELESS, NO_CHECKS) \
+		0, INT32_MAX, S, RELOAD, BARE, WORKS, \
+		"The time of one such login; 0 means no limit.") \
 	X(health_check_user, health_check_user, HEALTH, TEXT, "", 0, 0, NONE, RELOAD, BARE, WORKS, \
-		"Role as which the node is tried while it is down; empty: sr_check_user.") \
+		"Role that logs in; empty: sr_check_user.") \
 	X(health_check_password, health_check_password, HEALTH, SECRET, "", \
-		0, 0, NONE, RELOAD, BARE, USELESS, NO_CHECKS) \
+		0, 0, NONE, RELOAD, BARE, WORKS, \
+		"Its password, in any form of pool_passwd; empty: its entry there.") \
 	X(health_check_database, health_check_database, HEALTH, TEXT, "postgres", \
 		0, 0, NONE, RELOAD, BARE, WORKS, \
 		"Database in which it is tried.") \
 	X(health_check_max_retries, health_check_max_retries, HEALTH, INT, "0", \
-		0, INT32_MAX, NONE, RELOAD, BARE, USELESS, NO_CHECKS) \
+		0, INT32_MAX, NONE, RELOAD, BARE, WORKS, \
+		"Further tries before a node that failed is down.") \
 	X(health_check_retry_delay, health_check_retry_delay, HEALTH, INT, "1", \
-		0, INT32_MAX, S, RELOAD, BARE, USELESS, NO_CHECKS)
+		0, INT32_MAX, S, RELOAD, BARE, WORKS, \
+		"Time between them.")
 
 /* X(name, group, type, default, min, max, unit, when, effect, doc) */
 #define PEER_TABLE(X) \
@@ -627,24 +641,28 @@ struct conf_messages {
 
 enum conf_effect { EFFECT_WORKS, EFFECT_MISSED, EFFECT_USELESS, EFFECT_LATER, EFFECT_DETAIL };
 
-/* A row, for documentation and tests. */
+#define GROUP(tag, heading) GROUP_##tag,
+enum conf_group { GROUP_ROWS(GROUP) };
+#undef GROUP
+
+/* A row, for documentation and tests.  Small, as there are 200. */
 struct conf_row {
-	const char *name, *type, *dflt;
-	const char *group;              /* the heading */
-	int64_t min, max;               /* of INT and REAL */
-	const char *unit;               /* "B", "kB", "ms", "s", "min"; "" when there is none */
-	const char *when;               /* "start", "reload", "session" */
-	bool per_node, bare;            /* takes an index; may stand without one */
-	enum conf_effect effect;
+	const char *name, *dflt;
 	const char *doc;                /* a sentence, or why there is no effect */
+	int64_t min, max;               /* of INT and REAL */
+	char type[10];
+	char unit[4];                   /* "B", "kB", "ms", "s", "min"; "" when there is none */
+	char when[8];                   /* "start", "reload", "session" */
+	uint8_t group, effect;          /* enum conf_group, enum conf_effect */
+	bool per_node, bare;            /* takes an index; may stand without one */
 
 	/* conf.c's own: */
-	size_t offset;                  /* in struct conf, of index 0 */
-	size_t stride;                  /* from index to index */
-	const struct conf_kind *kind;
-	const struct conf_word *words;
 	char separator;
 	bool octal;
+	uint16_t stride;                /* from index to index */
+	uint32_t offset;                /* in struct conf, of index 0 */
+	const struct conf_kind *kind;
+	const struct conf_word *words;
 };
 
 /* Builds a whole new configuration, or returns NULL after telling why; there is nothing between.

@@ -115,14 +115,14 @@ static void document_row(FILE *to, const struct conf_row *row)
 
 struct group {
 	FILE *to;
-	const char *heading;
+	enum conf_group group;
 };
 
 static void document_in_group(void *ctx, const struct conf_row *row)
 {
 	struct group *g = ctx;
 
-	if (!strcmp(row->group, g->heading))
+	if (row->group == g->group)
 		document_row(g->to, row);
 }
 
@@ -161,8 +161,8 @@ void conf_document(FILE *to)
 	};
 
 	fputs(introduction, to);
-	for (size_t i = 0; i < sizeof headings / sizeof *headings; i++) {
-		struct group g = { to, headings[i] };
+	for (unsigned i = 0; i < sizeof headings / sizeof *headings; i++) {
+		struct group g = { to, i };
 
 		fprintf(to, "\n## %s\n\n%s", headings[i], table_head);
 		conf_each(document_in_group, &g);

@@ -365,10 +365,8 @@ static void learn(struct server *s, enum demand demand)
 
 static void authentication(struct server *s, struct msg *m)
 {
-	if (s->probe) {
-		s->node->probing = false;
-		node_worked(s->node);
-		server_close(s, "the probe was answered");
+	if (s->probe && !s->trial->login) {
+		server_tried(s, TRIAL_WORKS, "it was a trial");
 		return;
 	}
 	switch (get_u32(m)) {
@@ -452,8 +450,6 @@ static void login_message(struct server *s, struct msg *m)
 		authentication(s, m);
 		break;
 	case 'E':
-		if (s->probe && s->phase != GONE)
-			s->node->probing = false;
 		backend_says_no(s, m->at, (size_t)(m->end - m->at));
 		break;
 	case 'S':

@@ -175,6 +175,8 @@ static void answered(struct ask *a, struct answer *r)
 	if (!r->why) {
 		take_answer(e, f, r);
 		tell(f, NULL);
+	} else if (r->no_server && a->node != nodes_primary(e->all->nodes)) {
+		;       /* another is the primary now: it is asked below */
 	} else if (r->no_server) {      /* nor will there be one for the others */
 		for (f = e->list; f; f = f->next)
 			if (f->waiting)

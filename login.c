@@ -265,6 +265,8 @@ void login_refused(struct client *c, const struct refusal *r)
 	c->login->server = NULL;
 	if (c->login->step == ASK_DEMAND && r->kind == REFUSED_SECRET)
 		by_demand(c);
+	else if (r->kind == REFUSED_MOVED)
+		borrow(c, c->login->step);
 	else
 		client_refused(c, r);
 }

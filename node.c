@@ -133,24 +133,48 @@ const struct address *node_address(struct node *n)
 
 /* --- state --------------------------------------------------------------- */
 
+static int flagged(const struct nodes *all)
+{
+	for (int i = 0; i < all->count; i++)
+		if (all->conf->node[i].used && all->conf->node[i].flag & NODE_ALWAYS_PRIMARY)
+			return i;
+	return -1;
+}
+
 static void choose_primary(struct nodes *all)
 {
-	int chosen = -1, first = -1;
+	int before = all->primary, chosen = -1, first = -1;
 
 	for (int i = 0; i < all->count; i++) {
+		const struct node *n = &all->node[i];
 		if (!all->conf->node[i].used)
 			continue;
-		if (all->conf->node[i].flag & NODE_ALWAYS_PRIMARY) {
-			chosen = i;
-			break;
-		}
-		if (first < 0 || (all->node[first].role == ROLE_STANDBY
-		                  && all->node[i].role != ROLE_STANDBY))
+		if (first < 0 || (all->node[first].role == ROLE_STANDBY && n->role != ROLE_STANDBY))
 			first = i;      /* maybe: nothing speaks against it */
-		if (chosen < 0 && all->node[i].role == ROLE_PRIMARY)
+		if (n->role == ROLE_PRIMARY && (chosen < 0 || n->led > all->node[chosen].led))
 			chosen = i;
 	}
+	if (flagged(all) >= 0)
+		chosen = flagged(all);
 	all->primary = chosen >= 0 ? chosen : first >= 0 ? first : 0;
+	all->node[all->primary].late = false;
+	if (all->primary != before && all->changed)
+		all->changed(all->ctx, &all->node[before]);
+}
+
+bool nodes_checked(const struct conf *conf)
+{
+	return *conf->sr_check_user;
+}
+
+int64_t nodes_searching(const struct nodes *all)
+{
+	int64_t limit = all->conf->search_primary_node_timeout * 1000;
+	int64_t left = limit ? all->began + limit - loop_now(all->loop) : INT64_MAX;
+
+	if (all->promotions || flagged(all) >= 0 || !nodes_checked(all->conf))
+		return 0;
+	return left > 0 ? left : 0;
 }
 
 static void try_again(struct timer *t)
@@ -160,8 +184,7 @@ static void try_again(struct timer *t)
 	if (!node_conf(n)->used)
 		return;                 /* a reload has removed it */
 	timer_set(n->all->loop, t, n->all->conf->node_probe_period);
-	if (!n->probing)
-		n->all->probe(n->all->ctx, n);
+	n->all->probe(n->all->ctx, n);
 }
 
 void node_failed(struct node *n, const char *why)
@@ -199,20 +222,35 @@ void node_worked(struct node *n)
 void node_is(struct node *n, enum node_role role)
 {
 	struct nodes *all = n->all;
+	const struct node *primary = nodes_primary(all);
 	int before = all->primary;
-	bool news = role == ROLE_STANDBY && n->role != ROLE_STANDBY;
 
-	for (int i = 0; role == ROLE_PRIMARY && i < all->count; i++)
-		if (all->node[i].role == ROLE_PRIMARY)
-			all->node[i].role = ROLE_UNKNOWN;       /* the last word counts */
+	if (role == n->role)
+		return;
+	bool leads = role == ROLE_PRIMARY && (n->role == ROLE_STANDBY || primary == n
+		|| primary->role != ROLE_PRIMARY || primary->state == NODE_DOWN);
+	if (role == ROLE_PRIMARY && !leads)
+		log_write(all->log, NULL, LEVEL_WARNING, NULL, "only one of them should be running",
+			"node %d says that it is a primary, but node %d is the one", n->id, before);
 	n->role = role;
+	n->led = leads ? ++all->promotions : 0;
 	choose_primary(all);
+	if (leads && all->promotions == 1)
+		all->changed(all->ctx, nodes_primary(all));     /* that was waited for */
 	if (all->primary != before)
 		log_write(all->log, NULL, LEVEL_LOG, NULL, NULL,
 			"find_primary_node: primary node is %d", all->primary);
-	if (news)
+	if (role == ROLE_STANDBY)
 		log_write(all->log, NULL, LEVEL_LOG, NULL, NULL,
 			"find_primary_node: standby node is %d", n->id);
+}
+
+void node_renew(struct node *n)
+{
+	int64_t now = loop_now(n->all->loop);
+
+	if (n->resolved && n->resolved <= now)
+		n->resolved = now - NODE_FRESH - 1;
 }
 
 /* --- the draw ------------------------------------------------------------ */
@@ -258,6 +296,48 @@ struct node *nodes_draw(struct nodes *all, bool standbys_only)
 	return last;
 }
 
+/* In the unit by which they are compared. */
+static double delay(const struct nodes *all, const struct node *n)
+{
+	if (all->conf->delay_threshold_by_time)
+		return n->replication.lag > 0 ? (double)n->replication.lag : 0;
+	return (double)n->replication.behind;
+}
+
+struct node *nodes_nearest(struct nodes *all)
+{
+	struct node *best = NULL;
+	int equal = 0;
+
+	for (int i = 0; i < all->count; i++) {
+		struct node *n = &all->node[i];
+		if (n->late || share(all, i, true) <= 0)
+			continue;
+		if (!best || delay(all, n) < delay(all, best))
+			equal = 0;
+		else if (delay(all, n) > delay(all, best))
+			continue;
+		if (nodes_random(all) * ++equal < 1)
+			best = n;       /* among k equal ones each with 1/k */
+	}
+	return best;
+}
+
+int64_t nodes_delay_ms(const struct nodes *all)
+{
+	int64_t most = 0;
+
+	for (int i = 0; i < all->count; i++) {
+		int64_t lag = all->node[i].replication.lag;
+		if (share(all, i, true) <= 0 || lag == NODE_GONE)
+			continue;
+		if (lag < 0)
+			return -1;
+		most = lag > most ? lag : most;
+	}
+	return (most + 999) / 1000;
+}
+
 bool nodes_balance(const struct nodes *all)
 {
 	const struct conf *c = all->conf;
@@ -270,12 +350,6 @@ bool nodes_balance(const struct nodes *all)
 	return false;
 }
 
-int64_t nodes_delay_ms(const struct nodes *all)
-{
-	(void)all;
-	return -1;
-}
-
 /* --- all of them --------------------------------------------------------- */
 
 static void init_node(struct nodes *all, int i)
@@ -284,6 +358,7 @@ static void init_node(struct nodes *all, int i)
 	all->node[i].id = i;
 	all->node[i].queue_tail = &all->node[i].queue;
 	all->node[i].probe.fire = try_again;
+	all->node[i].replication.lag = -1;
 }
 
 struct nodes *nodes_new(const struct conf *conf, struct loop *loop, struct log *log)
@@ -296,6 +371,7 @@ struct nodes *nodes_new(const struct conf *conf, struct loop *loop, struct log *
 	all->loop = loop;
 	all->log = log;
 	all->count = conf->nnodes;
+	all->began = loop_now(loop);
 	if (getrandom(&all->random, sizeof all->random, 0) < 0 || !all->random)
 		all->random = 1;
 	for (int i = 0; i < all->count; i++)
@@ -316,6 +392,8 @@ static void move(struct node *n)
 	n->naddresses = 0;
 	n->role = ROLE_UNKNOWN;
 	n->moved = true;
+	n->late = false;
+	n->replication = (struct replication){ .lag = -1 };
 	if (node_conf(n)->used && n->state == NODE_DOWN)
 		timer_set(n->all->loop, &n->probe, 0);
 }

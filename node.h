@@ -15,11 +15,14 @@
 #include "loop.h"
 
 #include <sys/socket.h>
+#include <time.h>
 
 enum {
 	NODE_ADDRESSES = 8,                     /* per name; more are not used */
 	NODE_FRESH = 15000,                     /* ms that a look-up is believed */
 };
+
+#define NODE_GONE INT64_MAX             /* the lag of a standby of which is said that it is down */
 
 enum node_state { NODE_WAITING, NODE_UP, NODE_DOWN };   /* waiting: never connected to yet */
 enum node_role { ROLE_UNKNOWN, ROLE_PRIMARY, ROLE_STANDBY };
@@ -31,7 +34,8 @@ struct node {
 	struct nodes *all;
 	int id;
 	enum node_state state;
-	enum node_role role;                    /* as its servers report it (in_hot_standby) */
+	enum node_role role;                    /* as it says: in_hot_standby, pg_is_in_recovery() */
+	unsigned led;                           /* the how manieth promotion made it the primary, from 1 */
 	int64_t down_since;                     /* loop_now() */
 	char why[160];                          /* it is down */
 
@@ -45,7 +49,24 @@ struct node {
 
 	struct timer probe;
 	bool moved;                             /* by a reload: its idle servers are elsewhere */
-	bool probing;
+
+	/* Kept by check.c. */
+	bool late;                              /* too far behind the primary: reads go elsewhere */
+	struct replication {
+		uint64_t lsn;                   /* its position at the last check; 0: not known */
+		uint64_t behind;                /* the primary's, in bytes */
+		int64_t lag;                    /* the same in us; -1: not known; NODE_GONE */
+		int64_t missing;                /* loop_now() since when the primary does not know it */
+		char state[16], sync_state[12]; /* of pg_stat_replication; "": not known */
+	} replication;
+
+	/* Kept by health.c; times of the clock, 0: never. */
+	struct health {
+		uint64_t total, success, fail, skip, retry;     /* checks; tries beyond their first */
+		uint64_t duration;              /* ms of all that were not skipped ... */
+		uint32_t max_duration, min_duration, max_retry;
+		time_t last, last_success, last_skip, last_fail;
+	} health;
 
 	/* Kept by server.c. */
 	unsigned servers;                       /* connections in any phase */
@@ -63,6 +84,8 @@ struct nodes {
 	struct log *log;
 	int count;
 	int primary;                            /* id */
+	unsigned promotions;                    /* see node_is() */
+	int64_t began;                          /* loop_now() at the start */
 	uint64_t random;                        /* state of the draw */
 	void *ctx;
 	void (*probe)(void *ctx, struct node *n);       /* tries it; ends in node_failed or _worked */
@@ -91,7 +114,25 @@ const struct address *node_address(struct node *n);
 /* What a connection attempt or a server told about its node. */
 void node_failed(struct node *n, const char *why);
 void node_worked(struct node *n);
+
+/* What it says of itself.  Without an ALWAYS_PRIMARY the primary is the node that was promoted
+ * last; one that says so without having been a standby only if there is no other that works. */
 void node_is(struct node *n, enum node_role role);
+
+/* Its name is resolved anew for the next connections. */
+void node_renew(struct node *n);
+
+/* No node has said yet that it is the primary, none is flagged as it, and sr_check asks them:
+ * who needs the primary waits for it, for this many more ms (INT64_MAX: for ever); else 0. */
+int64_t nodes_searching(const struct nodes *all);
+bool nodes_checked(const struct conf *conf);    /* sr_check has a user */
+
+/* The standby that is the least behind, among those that may take reads and are not late.  NULL:
+ * none. */
+struct node *nodes_nearest(struct nodes *all);
+
+/* How far behind the farthest standby is, in ms; -1 when nothing measures it. */
+int64_t nodes_delay_ms(const struct nodes *all);
 
 static inline struct node *nodes_primary(struct nodes *all) { return &all->node[all->primary]; }
 
@@ -101,9 +142,6 @@ struct node *nodes_draw(struct nodes *all, bool standbys_only);
 
 /* Like the primary, or any other node that may take reads, exists besides the primary. */
 bool nodes_balance(const struct nodes *all);
-
-/* How late the latest standby is, in ms; -1: nobody measures it. */
-int64_t nodes_delay_ms(const struct nodes *all);
 
 /* 0 <= x < 1. */
 double nodes_random(struct nodes *all);

@@ -1,7 +1,9 @@
 /* pgpool.c - command line, start, signals, reload, shutdown. */
+#include "check.h"
 #include "client.h"
 #include "command.h"
 #include "entry.h"
+#include "health.h"
 #include "listen.h"
 #include "pidfile.h"
 #include "tools.h"
@@ -19,6 +21,7 @@
 #include <strings.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define VERSION "4.7.0"
@@ -51,6 +54,7 @@ struct pgpool {
 	struct servers servers;
 	struct clients clients;
 	struct listeners listeners;
+	struct checks *checks;
 
 	struct watch signals;
 	struct timer last_moment;
@@ -135,6 +139,8 @@ static void reload(struct pgpool *pg)
 	set_log(pg);
 	servers_reload(&pg->servers);
 	catalog_reload(pg->clients.catalog);
+	healths_start(pg->servers.healths);
+	checks_start(pg->checks);
 	setup_tell_files(&fresh, &t);
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "reload config files.");
 }
@@ -156,6 +162,8 @@ static void stop(struct pgpool *pg, int signal_number)
 	pg->stopping = signal_number;
 	pg->clients.draining = pg->servers.draining = true;
 	listeners_close(&pg->listeners);
+	healths_stop(pg->servers.healths);
+	checks_stop(pg->checks);
 	servers_close_idle(&pg->servers);
 	if (signal_number == SIGTERM)
 		return;
@@ -164,6 +172,15 @@ static void stop(struct pgpool *pg, int signal_number)
 		timer_set(pg->loop, &pg->last_moment, LAST_MOMENT);
 	else
 		pg->over = true;
+}
+
+/* Our own children, and as process 1 those that other processes left behind. */
+static void reap(struct pgpool *pg)
+{
+	int status;
+
+	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0; )
+		checks_reaped(pg->checks, pid, status);
 }
 
 static void signaled(struct watch *w, short revents)
@@ -175,21 +192,23 @@ static void signaled(struct watch *w, short revents)
 	while (read(w->fd, &info, sizeof info) == sizeof info) {
 		if (info.ssi_signo == SIGHUP)
 			reload(pg);
+		else if (info.ssi_signo == SIGCHLD)
+			reap(pg);
 		else
 			stop(pg, (int)info.ssi_signo);
 	}
 	net_flush(pg->net);
 }
 
-/* Before anybody can know us: what comes early waits.  Process 1 inherits other processes'
- * children, which the kernel reaps. */
+/* Before anybody can know us: what comes early waits. */
 static sigset_t block_signals(void)
 {
 	sigset_t set;
 
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGCHLD, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);       /* ignored, children would leave no status */
 	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGQUIT);
@@ -433,7 +452,9 @@ static bool wire_up(struct pgpool *pg)
 	pg->listeners.may_lack_directories = pg->foreground;
 	pg->last_moment.fire = end;
 	s->entries = entries_new(s);
-	if (!s->accounts || !s->stmts || !s->entries || !c->verifiers || clients_init(c) < 0
+	s->healths = healths_new(s);
+	pg->checks = checks_new(s);
+	if (!s->accounts || !s->stmts || !s->entries || !s->healths || !pg->checks || !c->verifiers || clients_init(c) < 0
 	    || verifiers_of(c->verifiers, pg->passwd) < 0)
 		return false;
 	servers_init(s);
@@ -482,6 +503,8 @@ static int start(struct pgpool *pg)
 		return status;
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "find_primary_node: primary node is %d",
 		pg->nodes->primary);
+	healths_start(pg->servers.healths);
+	checks_start(pg->checks);
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL,
 		"pgpool-II successfully started. version %s (%s)", VERSION, VERSION_NAME);
 	return 0;
@@ -495,6 +518,8 @@ static void clean_up(struct pgpool *pg)
 		unlink(pg->pid_file);
 	clients_free(&pg->clients);
 	catalog_free(pg->clients.catalog);
+	checks_free(pg->checks);
+	healths_free(pg->servers.healths);
 	entries_free(pg->servers.entries);
 	servers_free(&pg->servers);
 	verifiers_free(pg->clients.verifiers);

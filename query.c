@@ -1,5 +1,6 @@
 #include "query.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -224,6 +225,25 @@ static struct node *ending_node(const struct client *c, struct node *primary)
 	return primary;
 }
 
+/* Instead of a standby that is too far behind. */
+__attribute__((cold))
+static struct node *less_delayed(struct client *c, const struct plan *pl)
+{
+	struct nodes *nodes = c->all->servers->nodes;
+	struct node *n = c->all->conf->prefer_lower_delay_standby ? nodes_nearest(nodes) : NULL;
+	char detail[LOG_TEXT_MAX];
+
+	if (n)
+		return n;
+	if (log_wants(c->all->log, LEVEL_DEBUG1)) {
+		snprintf(detail, sizeof detail, "destination = %d for query= \"%.*s\"", nodes->primary,
+			pl->text ? (int)pl->text_len : 0, pl->text ? pl->text : "");
+		log_write(c->all->log, &c->who, LEVEL_DEBUG1, detail, NULL,
+			"could not load balance because of too much replication delay");
+	}
+	return nodes_primary(nodes);
+}
+
 static struct node *choose_node(struct client *c, const struct plan *pl)
 {
 	struct node *primary = nodes_primary(c->all->servers->nodes);
@@ -241,6 +261,8 @@ static struct node *choose_node(struct client *c, const struct plan *pl)
 		return primary;
 	struct node *n = route_node(c->all->route, &c->session, a->user, a->database,
 		c->borrower.profile->application_name);
+	if (n->late)
+		n = less_delayed(c, pl);
 	return n->state == NODE_DOWN || pl->len > RETRY_BYTES ? primary : n;
 }
 
@@ -514,7 +536,9 @@ void query_refused(struct client *c, const struct refusal *r)
 	struct node *primary = nodes_primary(c->all->servers->nodes);
 
 	c->waiting = false;
-	if (c->wanted != primary) {
+	if (r->kind == REFUSED_MOVED) {
+		client_resume(c);
+	} else if (c->wanted != primary) {
 		if (r->kind != REFUSED_NODE && r->kind != REFUSED_FULL)
 			c->session.node = primary;      /* it knows not this database, say */
 		c->primary_once = true;

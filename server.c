@@ -8,6 +8,8 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#define FOR_EVER INT64_MAX
+
 enum {
 	IMPATIENT = 200,                        /* ms a read waits for a connection to a replica */
 	OWN_SPARE = 8,                          /* connections to a node beyond the limit, for the proxy's
@@ -98,6 +100,8 @@ void server_close(struct server *s, const char *why)
 		put_message(&o, 'X', NULL, 0);
 		conn_put(all->net, &s->conn, o.base, o.len);
 	}
+	if (s->trial)
+		s->trial->server = NULL;
 	dial_free(s);
 	timer_stop(all->loop, &s->timer);
 	conn_close(all->net, &s->conn);
@@ -251,6 +255,25 @@ static void refuse(struct borrower *b, const struct refusal *r)
 	b->ops->refused(b, r);
 }
 
+static void refuse_moved(struct borrower *b)
+{
+	refuse(b, &(struct refusal){ REFUSED_MOVED, { "FATAL", "08006", "another node is the primary now", NULL, NULL },
+		NULL, 0 });
+}
+
+/* Is it no use to send this borrower to its node now?  Who needs a primary waits until there is one. */
+static bool away(const struct borrower *b, const struct node *n)
+{
+	return n->state == NODE_DOWN || (b->patient && !b->own && nodes_searching(n->all));
+}
+
+/* The primary is another one now; or the search is over without one, and the first node has to do. */
+static bool waits_for_another(const struct borrower *b)
+{
+	return b->patient && (b->node != nodes_primary(b->node->all)
+	                      || (b->searching && !nodes_searching(b->node->all)));
+}
+
 static void refuse_node(struct borrower *b, struct node *n)
 {
 	char message[80], detail[256];
@@ -269,7 +292,9 @@ static void out_of_patience(struct timer *t)
 	struct node *n = b->node;
 	struct net *net = b->all->net;
 
-	if (n->state == NODE_DOWN || !b->patient) {
+	if (waits_for_another(b)) {
+		refuse_moved(b);
+	} else if (away(b, n) || !b->patient) {
 		refuse_node(b, n);
 	} else {
 		char detail[160];
@@ -282,17 +307,32 @@ static void out_of_patience(struct timer *t)
 	net_flush(net);
 }
 
-/* How long it may still wait, as things are. */
-static void set_patience(struct borrower *b)
+/* How long it may still wait, as things are: ms, or FOR_EVER. */
+static int64_t patience(const struct borrower *b)
 {
 	const struct conf *conf = b->all->conf;
-	bool down = b->node->state == NODE_DOWN;
-	int64_t ms = down ? conf->primary_wait_timeout * 1000 : conf->query_wait_timeout * 1000;
+	const struct node *n = b->node;
 
-	if (!b->patient)
-		ms = !down && (b->opening || b->node->cleaning) ? IMPATIENT : 0;
+	if (waits_for_another(b))
+		return 0;
+	if (away(b, n) && b->patient)
+		return b->searching ? nodes_searching(n->all) : conf->primary_wait_timeout * 1000;
+	if (away(b, n))
+		return 0;
+	if (b->own)
+		return FOR_EVER;
+	if (b->patient)
+		return conf->query_wait_timeout ? conf->query_wait_timeout * 1000 : FOR_EVER;
+	return b->opening || n->cleaning ? IMPATIENT : 0;
+}
+
+static void set_patience(struct borrower *b)
+{
+	b->searching |= b->patient && nodes_searching(b->node->all);
+	int64_t ms = patience(b);
+
 	b->deadline.fire = out_of_patience;
-	if (!down && (b->own || (b->patient && !ms)))
+	if (ms == FOR_EVER)
 		timer_stop(b->all->loop, &b->deadline);
 	else
 		timer_set(b->all->loop, &b->deadline, ms);
@@ -313,8 +353,10 @@ static bool start_opening(struct servers *all, struct borrower *b)
 struct server *server_borrow(struct servers *all, struct borrower *b, struct node *n, bool patient)
 {
 	char sql[WIRE_STARTUP_MAX * 3];
-	struct server *s = b->secret ? NULL : find_idle(b, n, sql, sizeof sql);
 
+	b->patient = patient;
+	b->searching = false;
+	struct server *s = b->secret || away(b, n) ? NULL : find_idle(b, n, sql, sizeof sql);
 	if (s) {
 		leave_idle(s);
 		server_enter(s, LENT);
@@ -323,7 +365,6 @@ struct server *server_borrow(struct servers *all, struct borrower *b, struct nod
 		s->borrower = NULL;
 		server_close(s, "out of memory");
 	}
-	b->patient = patient;
 	wait_in_queue(all, b, n);
 	serve_queue(all, n);
 	set_patience(b);
@@ -337,8 +378,8 @@ static void serve_queue(struct servers *all, struct node *n)
 	if (n->serving)
 		return;
 	n->serving = true;
-	for (struct borrower *b = n->queue; b && n->state != NODE_DOWN; b = b->next)
-		if (!b->opening && !start_opening(all, b))
+	for (struct borrower *b = n->queue; b; b = b->next)
+		if (!b->opening && !away(b, n) && !start_opening(all, b))
 			break;
 	n->serving = false;
 }
@@ -365,6 +406,11 @@ void server_ready(struct server *s)
 		opener->opening = NULL;
 	server_enter(s, RESET);
 	s->conn.watch.ready = server_readable;
+	if (s->probe) {
+		server_enter(s, LENT);        /* says goodbye */
+		server_tried(s, TRIAL_WORKS, "it was a trial");
+		return;
+	}
 	node_worked(s->node);
 	available(s, opener);
 }
@@ -377,8 +423,14 @@ void server_refused(struct server *s, const struct refusal *r)
 	s->borrower = NULL;
 	if (b)
 		b->opening = NULL;
-	if (s->probe)
-		n->probing = false;
+	if (s->probe) {
+		char why[160];
+		snprintf(why, sizeof why, "%s%s%s", r->kind == REFUSED_NODE ? "" : r->report.message,
+			r->kind != REFUSED_NODE && r->report.detail ? ": " : "",
+			r->report.detail ? r->report.detail : "");
+		server_tried(s, r->kind == REFUSED_NODE ? TRIAL_FAILED : TRIAL_REFUSED, why);
+		return;
+	}
 	if (r->kind == REFUSED_NODE)
 		node_failed(n, r->report.detail);
 	else
@@ -432,7 +484,7 @@ static void available(struct server *s, const struct borrower *opener)
 	if (s->cancels)
 		return;         /* canceled() comes back here */
 	for (struct borrower *b = n->queue; b; b = b->next) {
-		if (b->profile->account != s->account || !fits(s, b->profile, sql, sizeof sql))
+		if (b->profile->account != s->account || away(b, n) || !fits(s, b->profile, sql, sizeof sql))
 			continue;
 		if (b->secret && b != opener && !account_knows(s->account, b->secret))
 			continue;
@@ -555,27 +607,33 @@ void server_return(struct server *s)
 		timer_set(s->all->loop, &s->timer, ORPHANED_TIME);
 }
 
-/* --- probes -------------------------------------------------------------- */
+/* --- trials -------------------------------------------------------------- */
 
-/* Asks like PQping: any answer but "starting up" or "shutting down" is a node that works. */
-static void probe(void *ctx, struct node *n)
+int trial_start(struct servers *all, struct node *n, struct profile *p, struct trial *t)
 {
-	struct servers *all = ctx;
-	const struct conf_node *c = node_conf(n);
-	const char *user = *c->health_check_user ? c->health_check_user
-	                   : *all->conf->sr_check_user ? all->conf->sr_check_user : "pgpool";
-	struct account *a = account_get(all->accounts, user, c->health_check_database);
-	struct profile *p = a ? profile_get(a, "", 0) : NULL;
-	struct server *s = p ? open_server(all, n, p) : NULL;
+	struct server *s = open_server(all, n, p);
 
-	if (s) {
-		s->probe = n->probing = true;
-		dial_start(s, NULL);
-	}
-	profile_drop(p);
-	if (a)
-		account_drop(a);
-	net_flush(all->net);
+	if (!s)
+		return -1;
+	s->probe = true;
+	s->trial = t;
+	t->server = s;
+	dial_start(s, NULL);
+	return 0;
+}
+
+void server_tried(struct server *s, enum verdict v, const char *why)
+{
+	struct trial *t = s->trial;
+
+	server_close(s, why);
+	t->ended(t, v, why);
+}
+
+void trial_stop(struct trial *t, const char *why)
+{
+	if (t->server)
+		server_close(t->server, why);
 }
 
 /* --- all of them --------------------------------------------------------- */
@@ -584,7 +642,6 @@ void servers_init(struct servers *all)
 {
 	all->nodes->ctx = all;
 	all->nodes->changed = node_changed;
-	all->nodes->probe = probe;
 }
 
 void servers_close_idle(struct servers *all)
@@ -592,6 +649,14 @@ void servers_close_idle(struct servers *all)
 	for (int i = 0; i < all->nodes->count; i++)
 		while (all->nodes->node[i].idle)
 			server_close(all->nodes->node[i].idle, "it is not kept");
+}
+
+void servers_renew(struct servers *all, struct node *n, const char *why)
+{
+	for (struct server *s = all->first; s; s = s->next_all)
+		s->stale |= s->node == n;
+	while (n->idle)
+		server_close(n->idle, why);
 }
 
 /* What a client proved stays good for his session, unless his entry says something else. */

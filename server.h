@@ -53,6 +53,7 @@ struct servers {
 	struct stmts *stmts;
 	const struct passwd *passwd;
 	struct entries *entries;                /* passwd's, and what auth_query fetched */
+	struct healths *healths;                /* of the nodes */
 	struct cancel *cancels;                 /* on their way */
 	struct request *spare_requests;
 	unsigned nspare;
@@ -73,6 +74,7 @@ enum refusal_kind {
 	REFUSED_FULL,           /* no connection became free in time */
 	REFUSED_BACKEND,        /* PostgreSQL refused the login: raw is its ErrorResponse body */
 	REFUSED_SECRET,         /* PostgreSQL wants a password and none is known */
+	REFUSED_MOVED,          /* the primary, which was waited for, is another node now */
 };
 
 struct refusal {
@@ -112,6 +114,7 @@ struct borrower {
 	bool patient;
 	bool own;                               /* of the proxy itself (ask.h): goes before clients, and
 	                                         * may exceed their number */
+	bool searching;                         /* no primary is known */
 };
 
 /* A server of this node for the borrower: an idle one at once, which fits or is made to fit; else
@@ -120,6 +123,28 @@ struct borrower {
  * is clear that there will be none within a moment.  The proxy's own wait while the node is up. */
 struct server *server_borrow(struct servers *all, struct borrower *b, struct node *n, bool patient);
 void server_unborrow(struct borrower *b);       /* no longer waits */
+
+/* No connection that there is now goes back to the pool of its node. */
+void servers_renew(struct servers *all, struct node *n, const char *why);
+
+/* --- trials -------------------------------------------------------------- */
+
+/* A connection that asks a node whether it works, beside the pool, whatever is known of the node. */
+enum verdict {
+	TRIAL_WORKS,
+	TRIAL_REFUSED,          /* it answers, but lets this user not in */
+	TRIAL_FAILED,           /* it cannot be reached, or is starting or stopping */
+};
+
+struct trial {
+	bool login;                             /* to the end; else its first answer is enough */
+	void (*ended)(struct trial *t, enum verdict v, const char *why);
+	struct server *server;                  /* server.c's own; NULL: none is under way */
+};
+
+/* ended() may come at once.  -1 without memory. */
+int trial_start(struct servers *all, struct node *n, struct profile *p, struct trial *t);
+void trial_stop(struct trial *t, const char *why);     /* if one is under way; ended() does not come */
 
 /* Gives it back.  Requests still in its FIFO are finished, their replies dropped. */
 void server_return(struct server *s);
@@ -239,7 +264,8 @@ struct server {
 	bool proven;                            /* it has answered a request */
 	bool dying;                             /* it said that it goes down, in a reply */
 	bool stale;                             /* to be closed instead of pooled */
-	bool probe;                             /* asks whether the node answers, nothing else */
+	bool probe;                             /* asks whether the node answers, nothing else: */
+	struct trial *trial;                    /* this hears it */
 	unsigned reset_left, sessions, cancels;
 	uint32_t orphaned;                      /* bytes of replies dropped */
 	char logged;                            /* type of the message that was logged last, and */
@@ -298,6 +324,7 @@ void dial_free(struct server *s);
 void dial_resume(struct node *n);               /* the node has addresses now, or will have none */
 void server_ready(struct server *s);
 void server_refused(struct server *s, const struct refusal *r);
+void server_tried(struct server *s, enum verdict v, const char *why);
 void server_canceled(struct server *s);
 void server_replies(struct server *s, uint8_t *p, size_t n);
 

@@ -64,6 +64,47 @@ static const char *find(const struct setup *s, const struct sources *from, const
 
 /* --- loading ------------------------------------------------------------- */
 
+/* A password of the proxy's own, as a parameter gives it: AES becomes TEXT, which is never longer,
+ * so that the key is not needed any more. */
+static void open_password(char *text, const char *name, const struct passwd_key *key,
+	struct telling *t)
+{
+	static const char form[] = "TEXT";
+	size_t size = strlen(text) + 1;
+	char *copy = *text ? strdup(text) : NULL, why[PASSWD_WHY], line[PASSWD_WHY + 64];
+
+	if (!copy)
+		return;
+	enum passwd_kind kind = passwd_decode(copy, key, why);
+	if (kind == PASSWD_SCRAM)
+		snprintf(why, sizeof why, "a SCRAM verifier opens nothing");
+	if (*why && name) {
+		snprintf(line, sizeof line, "parameter \"%s\": %s", name, why);
+		setup_tell(t, LEVEL_WARNING, NULL, 0, 0, line);
+	}
+	if (kind == PASSWD_CLEAR && !strncmp(text, "AES", 3)
+	    && strlen(copy) + sizeof form <= size) {
+		explicit_bzero(text, size);
+		snprintf(text, size, "%s%s", form, copy);
+	}
+	explicit_bzero(copy, size);
+	free(copy);
+}
+
+static void open_passwords(struct conf *c, const struct passwd_key *key, struct telling *t)
+{
+	char *common = c->node[CONF_NODES].health_check_password, name[64];
+
+	open_password(c->sr_check_password, "sr_check_password", key, t);
+	for (int i = 0; i < c->nnodes; i++) {
+		char *text = c->node[i].health_check_password;
+		snprintf(name, sizeof name, "health_check_password%d", i);
+		open_password(text, common && !strcmp(text, common) ? NULL : name, key, t);
+	}
+	if (common)
+		open_password(common, "health_check_password", key, t);
+}
+
 static struct passwd *load_passwd(struct setup *s, const struct sources *from,
 	struct telling *t)
 {
@@ -76,6 +117,7 @@ static struct passwd *load_passwd(struct setup *s, const struct sources *from,
 	snprintf(s->passwd_file, sizeof s->passwd_file, "%s", file ? file : "");
 	passwd_key_load(&key, from->key);
 	struct passwd *p = passwd_load(file, &key, environ, &report);
+	open_passwords(s->conf, &key, t);
 	explicit_bzero(&key, sizeof key);
 	if (!p)
 		setup_tell(t, LEVEL_FATAL, NULL, 0, 0, report.error);

@@ -8,10 +8,12 @@ and measures in round-robin, so that a machine that gets slower gets slower for 
     pgbench -R    the same, of clients that are idle most of the time
     pgbench -C    logins per second, and the proxy's processor time per login
     memory        resident size at start, bytes per idle logged-in client
+    TLS           logins and bulk data per second of processor time, bytes per idle client
 
 Columns: `pgpool` is this project with load_balance_mode off, `bouncer` is PgBouncer in session
 mode, `bouncer-tx` in transaction mode, `pgpool2` is Pgpool-II, `haproxy` a TCP relay that
-understands nothing.  Names with -lb balance over primary and replica.  A cell is the median of its
+understands nothing.  Names with -lb balance over primary and replica; those with -tls have a P-256 certificate, and
+clients that insist on TLS (plain connections to PostgreSQL behind).  A cell is the median of its
 rounds; n/a marks what a system cannot do (older PgBouncers: prepared statements in transaction
 mode; Pgpool-II: thousands of clients).
 
@@ -36,6 +38,8 @@ import re
 import resource
 import shutil
 import signal
+import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -50,7 +54,9 @@ LB_CLIENTS = (16, 64)
 LOGIN_CLIENTS = 8
 THINKING = (80, 1000)           # clients, and transactions per second of all of them
 SERVERS = 100                   # what each pooler may open: more than any cell has clients
-IDLE = {"pgpool": 2000, "bouncer": 2000, "haproxy": 500}    # HAProxy's cost a backend each
+IDLE = {"pgpool": 2000, "bouncer": 2000, "haproxy": 500,    # HAProxy's cost a backend each
+        "pgpool-tls": 1000, "bouncer-tls": 1000}
+BULK = 256                      # MB of one result
 PASSWORD = "correct horse"
 ESSENTIAL = ("direct", "pgpool", "bouncer", "haproxy")
 
@@ -151,9 +157,9 @@ def pgpool_params(balance):
                 log_per_node_statement=False, log_min_messages="warning", backend_weight0=1)
 
 
-def start_pgpool(shop, name, nodes, binary, balance=False):
+def start_pgpool(shop, name, nodes, binary, balance=False, **params):
     proxy = shop.proxy(nodes if balance else nodes[:1], binary, hba=PROXY_HBA,
-                       passwd=f"scram:TEXT{PASSWORD}\n", **pgpool_params(balance))
+                       passwd=f"scram:TEXT{PASSWORD}\n", **pgpool_params(balance), **params)
     proxy.start()
     return System(name, proxy.port, proxy.process)
 
@@ -171,7 +177,24 @@ def start_pgpool2(shop, name, nodes, _, balance=False):
         "-a", write(home, "pool_hba.conf", PROXY_HBA), "-F", write(home, "pcp.conf", "")])
 
 
-def start_bouncer(shop, name, nodes, _, mode="session"):
+def start_pgpool_tls(shop, name, nodes, binary):
+    key, cert = certificate(shop)
+    return start_pgpool(shop, name, nodes, binary, ssl=True, ssl_key=key, ssl_cert=cert,
+                        backend_sslmode="disable")
+
+
+def certificate(shop):
+    """A private key and its certificate, as files."""
+    key, cert = shop.path("tls.key"), shop.path("tls.crt")
+    if not os.path.exists(cert):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost", "-keyout",
+                        key, "-out", cert], check=True, capture_output=True)
+        shop.owned(key)
+    return key, cert
+
+
+def start_bouncer(shop, name, nodes, _, mode="session", **more):
     home, port = pg.make_folder(shop.path(name)), pg.free_port()
     conf = {
         "listen_addr": "127.0.0.1", "listen_port": port, "unix_socket_dir": "", "pool_mode": mode,
@@ -179,7 +202,7 @@ def start_bouncer(shop, name, nodes, _, mode="session"):
         "auth_file": write(home, "users", f'"scram" "{PASSWORD}"\n"trust" ""\n"postgres" ""\n'),
         "max_client_conn": 5000, "default_pool_size": SERVERS, "log_connections": 0,
         "log_disconnections": 0, "stats_period": 3600,
-        "ignore_startup_parameters": "options,extra_float_digits",
+        "ignore_startup_parameters": "options,extra_float_digits", **more,
     }
     text = f"[databases]\n* = host=127.0.0.1 port={nodes[0].port}\n[pgbouncer]\n"
     text += "".join(f"{k} = {v}\n" for k, v in conf.items())
@@ -188,6 +211,12 @@ def start_bouncer(shop, name, nodes, _, mode="session"):
 
 def start_bouncer_tx(shop, name, nodes, _):
     return start_bouncer(shop, name, nodes, _, mode="transaction")
+
+
+def start_bouncer_tls(shop, name, nodes, _):
+    key, cert = certificate(shop)
+    return start_bouncer(shop, name, nodes, _, client_tls_sslmode="require",
+                         client_tls_key_file=key, client_tls_cert_file=cert)
 
 
 def start_haproxy(shop, name, nodes, _, balance=False):
@@ -215,6 +244,7 @@ BALANCED = {
     "pgpool-lb": balanced(start_pgpool), "pgpool2-lb": balanced(start_pgpool2),
     "haproxy-lb": balanced(start_haproxy),
 }
+TLS = {"pgpool-tls": start_pgpool_tls, "bouncer-tls": start_bouncer_tls}
 
 
 # ---- one cell ---------------------------------------------------------------------------------
@@ -233,6 +263,29 @@ def one_processor(pids):
         yield
     finally:
         move(home)
+
+
+@contextlib.contextmanager
+def variable(name, value):
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+
+
+class SecureWire(wire.Wire):
+    """A connection that asks for TLS."""
+
+    def __init__(self, address):
+        super().__init__(address)
+        self.send(wire.packet(80877103))
+        if self.take(1) != b"S":
+            raise Unmeasurable("no TLS")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self.sock = context.wrap_socket(self.sock)
+        self.login(user="trust", database="postgres")
 
 
 class Bench:
@@ -270,6 +323,21 @@ class Bench:
     def login(self, system, user, script):
         return self.pgbench(system, user, LOGIN_CLIENTS, "-C", "-f", script)
 
+    def secure_login(self, system, user, script):
+        """Logins per second of the proxy's processor time."""
+        with variable("PGSSLMODE", "require"):
+            return (1e6 / self.login(system, user, script)[1],)
+
+    def bulk(self, system):
+        """MB of a long result per second, and per second of the proxy's processor time."""
+        with SecureWire(system.address) as w:
+            cpu, clock, left = system.cpu(), time.monotonic(), BULK << 20
+            w.send(wire.query(f"SELECT repeat('x', 65536) FROM generate_series(1, {BULK * 16})"))
+            room = bytearray(1 << 20)
+            while left > 0:
+                left -= w.sock.recv_into(room) or left
+            return BULK / (time.monotonic() - clock), BULK / (system.cpu() - cpu)
+
     def timed(self, script):
         """All cells that take time, round after round, the systems in turn."""
         cells = [(("tps", "cpu"), f"{m} {c}", MAIN, self.select, (m, c))
@@ -279,6 +347,9 @@ class Bench:
         cells += [(("tps", "cpu"), f"{THINKING[0]} thinking", MAIN, self.think, THINKING)]
         cells += [(("logins", "login-cpu"), user, MAIN, self.login, (user, script))
                   for user in ("trust", "scram")]
+        cells += [(("tls-logins",), user, TLS, self.secure_login, (user, script))
+                  for user in ("trust", "scram")]
+        cells += [(("tls-bulk", "tls-bulk-cpu"), f"{BULK} MB to the client", TLS, self.bulk, ())]
         for n in range(self.args.rounds):
             for tables, row, columns, cell, how in cells:
                 say(f"round {n + 1} of {self.args.rounds}: {tables[0]} {row}")
@@ -302,7 +373,8 @@ class Bench:
         with contextlib.ExitStack() as stack:
             def clients(n):
                 for _ in range(n):
-                    stack.enter_context(system.raw(user="trust", database="postgres"))
+                    stack.enter_context(SecureWire(system.address) if system.name in TLS else
+                                        system.raw(user="trust", database="postgres"))
             clients(10)
             before = system.resident()
             clients(count)
@@ -312,7 +384,8 @@ class Bench:
         for name, count in IDLE.items():
             count //= 2 if self.args.quick else 1
             say(f"{count} idle clients: {name}")
-            self.one(("memory",), "bytes per idle client", name,
+            table = "tls-memory" if name in TLS else "memory"
+            self.one((table,), "bytes per idle client", name,
                      lambda system, n: (self.idle(system, n),), (count,))
 
 
@@ -354,6 +427,10 @@ TITLES = {
     "logins": f"Logins per second, pgbench -C, {LOGIN_CLIENTS} clients",
     "login-cpu": "Proxy processor time per login, microseconds",
     "memory": "Memory",
+    "tls-logins": "TLS: logins per second of the proxy's processor time",
+    "tls-bulk": "TLS: MB per second",
+    "tls-bulk-cpu": "TLS: MB per second of the proxy's processor time",
+    "tls-memory": "TLS: memory",
 }
 
 
@@ -365,11 +442,11 @@ def cell_text(value):
 
 def table_text(results, table):
     """One table; its last columns are our figure divided by the others'."""
-    balance = table.endswith("-lb")
-    columns = [c for c in (BALANCED if balance else MAIN)
+    ours, *others = ("pgpool-tls bouncer-tls" if table.startswith("tls") else
+                     "pgpool-lb pgpool2-lb haproxy-lb" if table.endswith("-lb") else
+                     "pgpool bouncer haproxy").split()
+    columns = [c for c in next(d for d in (MAIN, BALANCED, TLS) if ours in d)
                if c != "direct" or table in ("tps", "logins")]
-    ours = "pgpool-lb" if balance else "pgpool"
-    others = ["pgpool2-lb", "haproxy-lb"] if balance else ["bouncer", "haproxy"]
     lines = ["| | " + " | ".join(columns + [f"pgpool ÷ {o}" for o in others]) + " |",
              "|---|" + "---:|" * (len(columns) + len(others))]
     for row in results.rows(table):
@@ -434,6 +511,9 @@ def budgets(results):
     idle = results.get("memory", "bytes per idle client", "pgpool")
     lines.append((False, "per idle client: not measured") if idle is None else
                  (idle <= 1024, f"per idle client: {idle:.0f} bytes, at most 1024"))
+    idle = results.get("tls-memory", "bytes per idle client", "pgpool-tls")
+    lines.append((False, "per idle TLS client: not measured") if idle is None else
+                 (idle <= 4608, f"per idle TLS client: {idle:.0f} bytes, at most 4608"))
     return lines
 
 
@@ -454,7 +534,7 @@ def start_nodes(shop):
 
 def start_systems(shop, nodes, args, results):
     systems = {}
-    for name, start in {**MAIN, **BALANCED}.items():
+    for name, start in {**MAIN, **BALANCED, **TLS}.items():
         if args.only and name not in args.only:
             continue
         try:

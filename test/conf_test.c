@@ -817,9 +817,10 @@ static void test_units(void)
 	char out[64];
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct conf_row row = { .name = "x", .dflt = "", .unit = cases[i].unit,
-			.max = INT64_MAX };
+		struct conf_row row = { .name = "x", .dflt = "", .max = INT64_MAX };
 		int64_t v = -1, again = -1;
+
+		snprintf(row.unit, sizeof row.unit, "%s", cases[i].unit);
 
 		say(parse_int(&r, &row, cases[i].text, &v) && v == cases[i].want, "%s in %s",
 			cases[i].text,
@@ -858,6 +859,10 @@ static void test_files(void)
 	conf_free(c);
 	say(!load(dir, NULL) && strstr(errors, "cannot read the file: Is a directory"),
 		"a directory");
+	snprintf(full, sizeof full, "%s/fifo", dir);
+	say(mkfifo(full, 0600) == 0 && !load(full, NULL) && strstr(errors, "it is a FIFO"),
+		"a FIFO that nobody writes into");
+	unlink(full);
 	snprintf(full, sizeof full, "%s/pgpool.conf/x", dir);
 	c = load(full, NULL);
 	say(c && nwarnings == 1, "a file in a file does not exist");

@@ -126,21 +126,45 @@ def test_a_second_server_is_refused(server):
     assert open(pid_file(server)).read() == f"{server.pid}\0"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a process 1")
-def test_process_1_is_found_without_a_pid_file(proxy):
-    """As `kubectl exec POD -- /pgpool reload` in a container that has no place for one."""
-    p = proxy(start=False, pid_file_name="/nowhere/pid")
+@pytest.fixture
+def as_process_1(proxy):
+    """Starts a proxy as process 1 of a name space; returns it and what runs a program in there."""
     alone = ["unshare", "-pf", "--mount-proc", "--kill-child"]
-    if subprocess.run([*alone, "true"], stderr=subprocess.DEVNULL).returncode:
+    if os.geteuid() or subprocess.run([*alone, "true"], stderr=subprocess.DEVNULL).returncode:
         pytest.skip("no name spaces here")
-    p.command = lambda: [*alone, p.binary, "-f", p.conf_file]
-    p.start()
-    with open(f"/proc/{p.pid}/task/{p.pid}/children") as f:
-        inside = ["nsenter", "-t", f.read().strip(), "-p", "-m", p.binary, "-f", p.conf_file]
+    made = []
+
+    def make(before=":", **params):
+        p = proxy(start=False, pid_file_name="/nowhere/pid", **params)
+        p.command = lambda: [*alone, "sh", "-c", before.replace("SOCKET", p.socket)
+                             + f"; exec {p.binary} -f {p.conf_file}"]
+        p.start()
+        with open(f"/proc/{p.pid}/task/{p.pid}/children") as f:
+            first = f.read().strip()
+        inside = ["nsenter", "-t", first, "-p", "-m", p.binary, "-f", p.conf_file]
+        made.append((p, inside))
+        return p, first, inside
+    yield make
+    for p, inside in made:
+        subprocess.run([*inside, "-m", "fast", "stop"], timeout=10)     # ends with its name space
+        assert p.wait() == 0
+
+
+def test_process_1_is_found_without_a_pid_file(as_process_1):
+    """As `kubectl exec POD -- /pgpool reload` in a container that has no place for one."""
+    p, _, inside = as_process_1()
     assert subprocess.run([*inside, "reload"], timeout=10).returncode == 0
     p.wait_log("main pid 1: LOG:  reload config files")
-    subprocess.run([*inside, "-m", "fast", "stop"], timeout=10)     # ends with its name space
-    assert p.wait() == 0
+
+
+def test_process_1_leaves_no_zombies(as_process_1):
+    """It inherits what others leave behind in its container: a probe's children, say."""
+    _, first, _ = as_process_1('sh -c "(while [ ! -S SOCKET ]; do sleep 0.1; done) &"')
+
+    def children():
+        with open(f"/proc/{first}/task/{first}/children") as f:
+            return f.read().split()
+    wait_until(lambda: not children(), "the orphan's burial")
 
 
 # ---- daemons ----------------------------------------------------------------------------------

@@ -84,6 +84,29 @@ def test_a_stronger_signal_follows_sigterm(proxy, number):
     w.eof()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_a_signal_may_come_at_any_time(proxy, number):
+    """From its first line in the log on it ends by itself, whether it listens yet or not."""
+    p = proxy()
+    p.stop()
+    for n in range(12):
+        before = p.log_text()
+        p.launch()
+        for _ in range(n * 200):
+            os.getpid()                         # a little later each time
+        p.send_signal(number)
+        assert p.wait() == 0 or p.log_text() == before
+        assert not os.path.exists(p.socket)
+
+
+def test_closed_standard_descriptors(proxy):
+    """What is opened first does not become stderr."""
+    p = proxy(before=lambda: os.closerange(0, 3))
+    assert p.psql("SELECT 1") == "1"
+    for fd in range(3):
+        assert os.readlink(f"/proc/{p.pid}/fd/{fd}") == "/dev/null"
+
+
 def test_the_log_tells_of_the_end(proxy):
     p = proxy()
     p.stop()
