@@ -104,7 +104,7 @@ static void drop_entry(struct entry *e)
 	free(e);
 }
 
-/* Those that were not used for longest go.  Verdicts that were made of them stay until they would
+/* Those that were not used for longest go.  Findings that were made of them stay until they would
  * have expired. */
 static void make_room(struct catalog *cat)
 {
@@ -164,7 +164,7 @@ static struct entry *find_entry(struct database *db, bool function, const char *
 
 /* --- what is over -------------------------------------------------------- */
 
-/* Verdicts that were made before are no longer believed. */
+/* Findings that were made before are no longer believed. */
 static void begin_generation(struct database *db)
 {
 	db->seen.generation = ++db->cat->generation;
@@ -583,7 +583,7 @@ static bool reads_otherwise(const struct sql_facts *f)
 }
 
 uint32_t catalog_look(struct catalog *cat, struct account *a, const struct sql_facts *f,
-                      const char *text, size_t len, uint32_t doubt, struct verdict *v)
+                      const char *text, size_t len, uint32_t doubt, struct finding *v)
 {
 	const struct conf *conf = cat->all->conf;
 	bool lists = conf->read_only_function_list.n || conf->write_function_list.n;
@@ -599,7 +599,7 @@ uint32_t catalog_look(struct catalog *cat, struct account *a, const struct sql_f
 		l.flags = (l.flags & ~(uint32_t)SQL_FUNCTION) | (f->flags & SQL_FUNCTION);
 	l.flags |= f->flags & ~(uint32_t)(SQL_FUNCTION | SQL_UNLOGGED | SQL_TEMPORARY | SQL_FOREIGN);
 	if (v && l.complete && l.serial > doubt)
-		*v = (struct verdict){ l.db->seen.generation, l.serial, l.flags };
+		*v = (struct finding){ l.db->seen.generation, l.serial, l.flags };
 	return l.flags;
 }
 

@@ -11,7 +11,7 @@
  * where search_path leads.  Names beyond ASCII are not looked up: the client may write them in another
  * encoding.
  *
- * The verdict on a statement is remembered beside its facts, with the generation of the database's
+ * The finding on a statement is remembered beside its facts, with the generation of the database's
  * knowledge that it was made of: one comparison tells that it is still true.
  *
  * Doubt.  Somebody's function may make a temporary table that hides a permanent one, and nobody
@@ -46,11 +46,11 @@ uint32_t catalog_now(const struct catalog *cat);
 /* The flags of a statement of this account: f's, and what the catalog adds or takes from them.  What is not
  * known is asked for.  doubt: answers up to this number may be wrong; 0: none.  v may be NULL. */
 uint32_t catalog_look(struct catalog *cat, struct account *a, const struct sql_facts *f,
-                      const char *text, size_t len, uint32_t doubt, struct verdict *v);
+                      const char *text, size_t len, uint32_t doubt, struct finding *v);
 
 static inline uint32_t catalog_flags(struct catalog *cat, struct account *a,
                                      const struct sql_facts *f, const char *text, size_t len,
-                                     uint32_t doubt, struct verdict *v)
+                                     uint32_t doubt, struct finding *v)
 {
 	if (v && a->known && v->generation == a->known->generation && v->serial > doubt)
 		return v->flags;

@@ -73,7 +73,7 @@ enum { RECENT_STATEMENTS = 512 };
 struct recent {
 	uint64_t key;
 	struct sql_facts facts;
-	struct verdict verdict;
+	struct finding finding;
 };
 
 /* Bytes of BackendKeyData's secret in protocol 3.0 and 3.2. */

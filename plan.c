@@ -21,7 +21,7 @@ const char *database_of(const struct client *c)
 }
 
 /* What the catalog says of the names in a text: see catalog.h. */
-void look_up(const struct client *c, struct sql_facts *f, struct verdict *v, const char *text,
+void look_up(const struct client *c, struct sql_facts *f, struct finding *v, const char *text,
              size_t len)
 {
 	f->flags = catalog_flags(c->all->catalog, account_of(c), f, text, len, c->session.doubt, v);
@@ -73,7 +73,7 @@ void find_facts(struct client *c, const char *text, size_t len, struct sql_facts
 		else
 			slot = NULL;
 	}
-	look_up(c, f, slot ? &slot->verdict : NULL, text, len);
+	look_up(c, f, slot ? &slot->finding : NULL, text, len);
 }
 
 /* A replica refused it because it writes: next time it goes to the primary at once. */
@@ -139,7 +139,7 @@ struct sql_facts facts_of(const struct client *c, struct stmt *s)
 {
 	struct sql_facts f = s->facts;
 
-	look_up(c, &f, &s->verdict, s->text, s->query_len);
+	look_up(c, &f, &s->finding, s->text, s->query_len);
 	return f;
 }
 

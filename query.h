@@ -82,7 +82,7 @@ static inline bool is_extended(char type)
  * client_fail(). */
 int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n);
 void find_facts(struct client *c, const char *text, size_t len, struct sql_facts *f);
-void look_up(const struct client *c, struct sql_facts *f, struct verdict *v, const char *text,
+void look_up(const struct client *c, struct sql_facts *f, struct finding *v, const char *text,
              size_t len);
 void learn_writer(struct client *c, const char *text, size_t len);
 bool has_effect(const struct sql_facts *f);

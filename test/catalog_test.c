@@ -119,18 +119,18 @@ static void tick(int64_t ms)
 /* --- the statement --- */
 
 static struct catalog *cat;
-static struct verdict verdict;
+static struct finding finding;
 
 static uint32_t look_doubting(const char *text, uint32_t doubt)
 {
 	static char last[128];
 	struct sql_facts f;
 
-	if (strcmp(last, text))         /* a verdict is one text's */
-		verdict = (struct verdict){ 0 };
+	if (strcmp(last, text))         /* a finding is one text's */
+		finding = (struct finding){ 0 };
 	snprintf(last, sizeof last, "%s", text);
 	sql_classify(&f, text, strlen(text), NULL);
-	return catalog_flags(cat, &account, &f, text, strlen(text), doubt, &verdict)
+	return catalog_flags(cat, &account, &f, text, strlen(text), doubt, &finding)
 	       & (SQL_FUNCTION | SQL_UNLOGGED | SQL_TEMPORARY | SQL_FOREIGN);
 }
 
@@ -148,7 +148,7 @@ static void begin(void)
 		.check_temp_table = CHECK_TEMP_CATALOG, .sr_check_user = checker };
 	servers.nodes = nodes;
 	cat = catalog_new(&servers);
-	verdict = (struct verdict){ 0 };
+	finding = (struct finding){ 0 };
 	questions = 0;
 }
 
@@ -176,7 +176,7 @@ static void test_answers(void)
 	rows[0] = "1 1", rows[1] = "2 1", rows[2] = "3 1", rows[3] = "4 1";
 	answer(NULL, false);
 	say(look("SELECT f(1), s.g() FROM t, s.v") == 0, "all read");
-	say(verdict.generation == account.known->generation, "which is remembered");
+	say(finding.generation == account.known->generation, "which is remembered");
 	balances = false;
 	say(look("SELECT f(1), s.g() FROM t, s.v") == 0, "and costs no look");
 	balances = true;
@@ -314,7 +314,7 @@ static void test_doubt(void)
 	rows[0] = "1 1";
 	answer(NULL, false);
 	say(look_doubting("SELECT 1 FROM t", doubt) == 0, "a younger answer is believed");
-	say(look_doubting("SELECT 1 FROM t", doubt) == 0 && verdict.serial > doubt, "and remembered");
+	say(look_doubting("SELECT 1 FROM t", doubt) == 0 && finding.serial > doubt, "and remembered");
 	say(look_doubting("SELECT 1 FROM t", catalog_now(cat)) == SQL_TEMPORARY, "until the next doubt");
 	end();
 }
@@ -406,11 +406,11 @@ static void test_forgotten_in_time(void)
 	rows[0] = "1 3";
 	answer(NULL, false);
 	say(look("SELECT 1 FROM t") == SQL_TEMPORARY, "short-lived");
-	struct verdict kept = verdict;
+	struct finding kept = finding;
 	look("SELECT 1 FROM u");
 	tick(SHORT);
 	say(kept.generation != account.known->generation,
-		"a verdict does not outlive an answer that had to make room");
+		"a finding does not outlive an answer that had to make room");
 	end();
 }
 
