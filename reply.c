@@ -442,6 +442,8 @@ static void on_command(struct client *c, struct request *r, const uint8_t *body,
 				chain_transaction(c, r->server, !undone);
 			else
 				r->failed = undone;
+			if (e->facts.kind == SQL_COMMIT && !undone)     /* whatever follows it */
+				session_committed(&c->session, c->all->route, database_of(c));
 		}
 	}
 }

@@ -674,7 +674,8 @@ def test_what_one_session_wrote_another_does_not_read_from_a_replica(pair_of_ses
 def test_many_statements_at_once(pair_of_sessions):
     a, b = pair_of_sessions()
     for text in ["INSERT INTO table1 VALUES (1); INSERT INTO table2 VALUES (1)",
-                 "BEGIN; INSERT INTO table2 VALUES (1); INSERT INTO table1 VALUES (1); COMMIT"]:
+                 "BEGIN; INSERT INTO table2 VALUES (1); INSERT INTO table1 VALUES (1); COMMIT",
+                 "INSERT INTO table2 VALUES (1); INSERT INTO table1 VALUES (1); COMMIT; SELECT 1 / 0"]:
         got = soon(lambda: a.run(text), lambda: [b.nodes(f"SELECT a FROM table{i}") for i in (1, 2, 3)])
         assert got == [P, P, R]
 
