@@ -689,6 +689,25 @@ def test_pipelined_writes(pair_of_sessions):
     assert got == [P, P, P, R]
 
 
+def test_a_pipelined_write_that_ends_late(pair_of_sessions, primary):
+    """Its mark is not that of the write before it."""
+    a, b = pair_of_sessions()
+    for _ in range(5):
+        with primary.connect(user="postgres", autocommit=False) as lock:
+            lock.execute("LOCK TABLE k.table2")
+            a.wire.send(query("INSERT INTO table1 VALUES (1)") + query("INSERT INTO table2 VALUES (1)"))
+            a.wire.reply()
+            wait_until(lambda: b.nodes("SELECT a FROM table2") == R, "nothing is protected any more")
+            start = time.monotonic()
+            lock.rollback()
+        a.wire.reply()
+        got = b.nodes("SELECT a FROM table2")
+        if time.monotonic() - start < TTL:
+            assert got == P
+            return
+    raise AssertionError("this machine is too slow")
+
+
 def test_a_write_too_long_to_be_known(pair_of_sessions):
     a, b = pair_of_sessions()
     text = "INSERT INTO big VALUES ('" + "x" * 400000 + "')"
