@@ -694,7 +694,7 @@ def test_a_pipelined_write_that_ends_late(pair_of_sessions, primary):
     a, b = pair_of_sessions()
     for _ in range(5):
         with primary.connect(user="postgres", autocommit=False) as lock:
-            lock.execute("LOCK TABLE k.table2")
+            lock.execute("LOCK TABLE k.table2 IN SHARE MODE")       # others may read it
             a.wire.send(query("INSERT INTO table1 VALUES (1)") + query("INSERT INTO table2 VALUES (1)"))
             a.wire.reply()
             wait_until(lambda: b.nodes("SELECT a FROM table2") == R, "nothing is protected any more")
