@@ -344,7 +344,7 @@ static void send_question(struct timer *t)
 	const struct conf *conf = cat->all->conf;
 	bool own = db->own || !*conf->sr_check_user;
 	struct identity as = { own ? db->by->user : conf->sr_check_user, db->name,
-		own ? NULL : conf->sr_check_password, "pgpool catalog" };
+		own ? NULL : conf->sr_check_password, own ? NULL : "pgpool catalog" };
 
 	if (!db->wanted || ask_waits(&db->ask))
 		return;
@@ -389,20 +389,23 @@ static void take_rows(struct database *db, struct answer *r)
 	}
 }
 
-/* An older answer is better than none. */
+static void settle_entry(const struct database *db, struct entry *e, bool failed)
+{
+	e->pending = false;
+	if (failed && e->known)
+		return;                 /* an older answer is better than none */
+	e->known = true;
+	e->answer |= failed ? FAILED : 0;
+	e->serial = db->on_standby ? 1 : db->serial;    /* of temporary tables it may not know yet */
+	e->expires = keep_until(db, e);
+}
+
 static void settle(struct database *db, bool failed)
 {
 	while (db->asked) {
 		struct entry *e = db->asked;
 		db->asked = e->next;
-		e->pending = false;
-		if (failed && e->known)
-			continue;
-		e->known = true;
-		e->answer |= failed ? FAILED : 0;
-		/* Of temporary tables a standby may not know yet. */
-		e->serial = db->on_standby ? 1 : db->serial;
-		e->expires = keep_until(db, e);
+		settle_entry(db, e, failed);
 		set_expiry(db->cat, e->expires);
 	}
 }

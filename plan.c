@@ -101,6 +101,7 @@ bool has_effect(const struct sql_facts *f)
 	case SQL_SET: case SQL_SET_TRANSACTION: case SQL_RESET: case SQL_DISCARD:
 	case SQL_PREPARE: case SQL_DEALLOCATE: case SQL_LISTEN: case SQL_UNLISTEN:
 	case SQL_LOAD: case SQL_DO: case SQL_CALL: case SQL_OTHER: case SQL_DDL:
+	case SQL_COMMIT_PREPARED:
 		return true;
 	case SQL_DECLARE:
 		return f->flags & SQL_HOLD;

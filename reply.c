@@ -414,6 +414,9 @@ static void apply(struct client *c, struct server *s, const struct effect *e)
 	case SQL_LOAD:
 		c->pins |= PIN_OTHER;
 		return;
+	case SQL_COMMIT_PREPARED:
+		c->session.changed = true;      /* maybe */
+		return;
 	case SQL_DDL:
 		c->session.changed |= changes_catalog(&c->session, e);
 	}

@@ -350,6 +350,19 @@ static void test_failures(void)
 	answer("canceled", false);
 	say(look("SELECT 1 FROM t") == SQL_UNLOGGED, "an old answer is better than none");
 	end();
+	begin();
+	look("SELECT 1 FROM t");
+	tick(0);
+	rows[0] = "1 3";
+	answer(NULL, false);
+	tick(SHORT - 1);
+	look_doubting("SELECT 1 FROM t", catalog_now(cat));
+	tick(0);
+	tick(1);
+	answer("canceled", false);
+	tick(0);
+	say(look("SELECT 1 FROM t") == 0, "but not one that is over");
+	end();
 }
 
 static void test_room(void)

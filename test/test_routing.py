@@ -722,20 +722,6 @@ def test_prepared_write_of_sql(session):
                       ("BEGIN", ANY), ("EXECUTE p", P), (READ, P), ("COMMIT", ANY)])
 
 
-def test_a_write_too_long_to_be_known(session):
-    """Only its beginning is ever in one place."""
-    s = session()
-    s.run("BEGIN")
-    s.wire.ask(query("INSERT INTO r.t VALUES (1000, '" + "x" * 400000 + "')"))
-    assert s.value("SELECT length(b) FROM r.t WHERE a = 1000") == "400000"
-    s.run("ROLLBACK")
-    text = "SELECT '" + "x" * 400000 + "'"
-    s.wire.ask(parse("long", text) + sync())
-    for _ in range(2):
-        out = s.wire.ask(bind("", "long") + execute() + sync())
-        assert len(wire.value(out)) == 400000
-
-
 def test_named_statement_moves_with_the_transaction(session, mark):
     s = session()
     w, word = s.wire, mark()
