@@ -21,12 +21,9 @@ SAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omi
 SOURCES = $(wildcard *.c)
 OBJECTS = $(SOURCES:%.c=build/%.o)
 
-# What runs at start, at a reload, at a login and now and then is built for size; the linker would put
-# it together for speed.
-COLD    = account admin ask cancel check command conf conf_doc conf_scan conf_value der dial entry hba \
-          health image listen log log_file login node passwd passwd_key pbes2 pcp peer pgpool pidfile \
-          secure setup shell tls_cert tls_crl tls_engine tls_key tls_pass tls_peer tls_pem tls_self \
-          tls_suite tools verifier x509
+# A query's way is built for speed and put together by the linker; all else for size.
+HOT     = client conn loop note plan query reply request route server sql sql_lex stmt tls wire
+COLD    = $(filter-out $(HOT),$(SOURCES:.c=))
 
 # BearSSL: Debian keeps its archive per architecture, Alpine in /usr/lib.  Debian's was compiled for
 # glibc's checked string functions; musl has the plain ones, which take the same arguments bar the

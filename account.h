@@ -29,6 +29,7 @@ enum demand { DEMAND_UNKNOWN, DEMAND_NOTHING, DEMAND_CLEAR, DEMAND_MD5, DEMAND_S
 
 struct accounts;
 struct server;
+struct knowledge;
 
 struct account {
 	struct accounts *all;
@@ -48,6 +49,8 @@ struct account {
 	uint8_t salt[SCRAM_SALT_MAX], salt_len;
 	uint32_t iterations;
 	struct derivation *deriving;            /* keys for the same, under way */
+
+	struct knowledge *known;                /* catalog.c's: of the database; or NULL */
 
 	const char *database;                   /* behind the user in the same block */
 	char user[];

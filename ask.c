@@ -293,8 +293,9 @@ struct profile *ask_profile(struct servers *all, const struct identity *as)
 	}
 	if (!a)
 		return NULL;
-	int n = snprintf(pairs, sizeof pairs, "%s%c%.60s", name, 0, as->application_name);
-	struct profile *p = profile_get(a, pairs, (size_t)n + 1);
+	int n = !as->application_name ? -1
+		: snprintf(pairs, sizeof pairs, "%s%c%.60s", name, 0, as->application_name);
+	struct profile *p = profile_get(a, pairs, (size_t)(n + 1));
 	account_drop(a);
 	return p;
 }

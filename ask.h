@@ -14,7 +14,7 @@
 
 #include "server.h"
 
-/* As whom.  password is what a parameter gives (see ask_profile); NULL or "": the user's entry in
+/* As whom.  application_name NULL: nobody in particular, like most clients.  password is what a parameter gives (see ask_profile); NULL or "": the user's entry in
  * pool_passwd, or what a login of a client has proved.  With a password of its own the connection
  * is never lent to clients. */
 struct identity {

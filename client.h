@@ -17,6 +17,7 @@
 #define CLIENT_H
 
 #include "auth.h"
+#include "catalog.h"
 #include "conf.h"
 #include "conn.h"
 #include "log.h"
@@ -30,6 +31,7 @@ struct client;
 struct clients {
 	struct servers *servers;
 	struct route *route;
+	struct catalog *catalog;
 	const struct conf *conf;
 	struct loop *loop;
 	struct log *log;
@@ -66,12 +68,13 @@ enum {
 	PIN_OTHER = 16,                         /* LOAD, and what was not understood */
 };
 
-/* The facts of statements that were seen lately, by the hash of their shape. */
+/* The facts of statements that were seen lately, by database and the hash of their shape. */
 enum { RECENT_STATEMENTS = 512 };
 
 struct recent {
 	uint64_t key;
 	struct sql_facts facts;
+	struct finding finding;
 };
 
 /* Bytes of BackendKeyData's secret in protocol 3.0 and 3.2. */

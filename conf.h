@@ -209,12 +209,10 @@ struct conf_list {
 
 /* Why a parameter has no effect: ends "parameter ... has no effect here: ". */
 #define NO_CACHE "this version has no query cache"
-#define NO_CATALOG "this version looks nothing up in the nodes' catalogs"
 #define NO_FAILOVER "promoting and replacing servers is left to what runs PostgreSQL"
 #define NO_PROCESSES "one process serves all clients"
 #define NO_RECOVERY "making and repairing standbys is left to what runs PostgreSQL"
 #define NO_REPLICATION "PostgreSQL replicates itself: use streaming_replication"
-#define NO_TRACKING "this version does not watch what other sessions write"
 #define NO_WATCHDOG "Kubernetes restarts the proxy and routes clients to it"
 
 #define CONF_TABLE(X) \
@@ -340,31 +338,42 @@ struct conf_list {
 		"Balance a SELECT that begins with a comment.") \
 	X(disable_load_balance_on_write, BALANCING, ENUM, "transaction", \
 		0, 0, dlbow, RELOAD, WORKS, \
-		"Which reads go to the primary after a write.  dml_adaptive_global is " \
-		"dml_adaptive in this version: only the session that wrote is protected.") \
+		"Which reads go to the primary after a write.  dml_adaptive: those of tables that " \
+		"were written in the same transaction; dml_adaptive_global: and those that any " \
+		"session wrote lately.") \
 	X(dml_adaptive_object_relationship_list, BALANCING, RELATIONS, "", \
 		0, 0, ',', RELOAD, WORKS, \
 		"object:other pairs for dml_adaptive: writing one counts as writing the other.") \
 	X(statement_level_load_balance, BALANCING, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Choose the node for each statement instead of each session.") \
-	X(check_temp_table, BALANCING, ENUM, "catalog", 0, 0, check_temp, RELOAD, USELESS, \
-		"temporary tables are known by the statements that make them") \
-	X(check_unlogged_table, BALANCING, BOOL, "on", 0, 0, NONE, SESSION, DETAIL, NO_CATALOG) \
-	X(relcache_expire, BALANCING, INT, "0", 0, INT64_MAX, S, START, DETAIL, NO_CATALOG) \
-	X(relcache_size, BALANCING, INT, "256", 0, INT32_MAX, NONE, START, DETAIL, NO_CATALOG) \
-	X(enable_shared_relcache, BALANCING, BOOL, "on", 0, 0, NONE, START, DETAIL, NO_CATALOG) \
+	X(check_temp_table, BALANCING, ENUM, "catalog", 0, 0, check_temp, RELOAD, WORKS, \
+		"How temporary tables that functions make are found out: catalog asks for them; " \
+		"trace and none know only those of statements, which costs nothing.") \
+	X(check_unlogged_table, BALANCING, BOOL, "on", 0, 0, NONE, SESSION, WORKS, \
+		"Ask the catalog for unlogged tables, so that none is tried on a standby first.") \
+	X(relcache_expire, BALANCING, INT, "0", 0, INT64_MAX, S, START, WORKS, \
+		"How long an answer of the catalog is believed; 0: until a client's DDL.") \
+	X(relcache_size, BALANCING, INT, "256", 0, INT32_MAX, NONE, START, WORKS, \
+		"Answers of the catalog that are remembered.") \
+	X(enable_shared_relcache, BALANCING, BOOL, "on", 0, 0, NONE, START, USELESS, NO_PROCESSES) \
 	X(relcache_query_target, BALANCING, ENUM, "primary", \
-		0, 0, relcache_target, RELOAD, DETAIL, NO_CATALOG) \
-	X(track_table_mutation_ttl_factor, BALANCING, REAL, "5.0", 1, 100, NONE, RELOAD, DETAIL, \
-		NO_TRACKING) \
+		0, 0, relcache_target, RELOAD, WORKS, \
+		"Whose catalog is asked: primary, or load_balance_node: a standby's.") \
+	X(track_table_mutation_ttl_factor, BALANCING, REAL, "5.0", 1, 100, NONE, RELOAD, WORKS, \
+		"dml_adaptive_global: times the delay of the latest standby, a write is recent.  " \
+		"Where the delay is not measured a write is recent for a second.") \
 	X(track_table_mutation_max_staleness, BALANCING, INT, "60000", \
-		0, 3600000, MS, RELOAD, DETAIL, NO_TRACKING) \
+		0, 3600000, MS, RELOAD, WORKS, \
+		"dml_adaptive_global: a run of writes is recent for at most this long; 0: any time.") \
 	X(track_table_mutation_cold_start_duration, BALANCING, INT, "2000", \
-		0, 60000, MS, RELOAD, DETAIL, NO_TRACKING) \
+		0, 60000, MS, RELOAD, WORKS, \
+		"dml_adaptive_global: at first all reads go to the primary, for this long.") \
 	X(track_table_mutation_table_buckets, BALANCING, INT, "1024", \
-		64, 65536, NONE, START, DETAIL, NO_TRACKING) \
+		64, 65536, NONE, START, USELESS, "the table grows as it needs to") \
 	X(track_table_mutation_table_size, BALANCING, INT, "2048", \
-		128, 131072, NONE, START, DETAIL, NO_TRACKING) \
+		128, 131072, NONE, START, WORKS, \
+		"dml_adaptive_global: tables that are remembered; when there are more, all count " \
+		"as written.") \
 	\
 	X(sr_check_period, DELAY, INT, "10", 0, INT32_MAX, S, RELOAD, WORKS, \
 		"How often the nodes are asked who is the primary and how far they are; 0: never.") \

@@ -341,10 +341,14 @@ int64_t nodes_delay_ms(const struct nodes *all)
 {
 	int64_t most = 0;
 
-	for (int i = 0; i < all->count; i++)
-		if (share(all, i, true) > 0 && all->node[i].replication.lag > most
-		    && all->node[i].replication.lag != NODE_GONE)
-			most = all->node[i].replication.lag;
+	for (int i = 0; i < all->count; i++) {
+		int64_t lag = all->node[i].replication.lag;
+		if (share(all, i, true) <= 0 || lag == NODE_GONE)
+			continue;
+		if (lag < 0)
+			return -1;
+		most = lag > most ? lag : most;
+	}
 	return (most + 999) / 1000;
 }
 

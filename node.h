@@ -143,7 +143,7 @@ bool nodes_checked(const struct conf *conf);    /* sr_check has a user */
  * none. */
 struct node *nodes_nearest(struct nodes *all);
 
-/* How far behind the farthest standby is, in ms; 0 when nothing measures it. */
+/* How far behind the farthest standby is, in ms; -1 when nothing measures it. */
 int64_t nodes_delay_ms(const struct nodes *all);
 
 static inline struct node *nodes_primary(struct nodes *all) { return &all->node[all->primary]; }

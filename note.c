@@ -406,16 +406,39 @@ static void forget_names(struct client *c, const struct sql_facts *f, const char
 	}
 }
 
+static void note_write(struct client *c, const struct sql_facts *f, const char *text, size_t len)
+{
+	struct stmt *s = executed_statement(c, f, text);
+
+	session_wrote(&c->session, c->all->route, f, s ? s->text : text, s ? s->query_len : len);
+}
+
+/* What the text says of itself, and what the catalog does; EXECUTE does what its statement does. */
+static struct sql_facts all_facts(struct client *c, const struct sql_facts *said, const char *text,
+                                  size_t len)
+{
+	struct stmt *s = executed_statement(c, said, text);
+	struct sql_facts f = *said;
+
+	if (s)
+		f.flags |= facts_of(c, s).flags & (SQL_FUNCTION | SQL_FOREIGN | SQL_ADVISORY);
+	else
+		look_up(c, &f, NULL, text, len);
+	return f;
+}
+
 /* A statement is being executed. */
-static int note_statement(struct client *c, struct request *r, const struct sql_facts *f,
+static int note_statement(struct client *c, struct request *r, const struct sql_facts *said,
                           const char *text, size_t len)
 {
+	struct sql_facts all = all_facts(c, said, text, len), *f = &all;
+
 	r->executes++;
 	r->alone |= f->kind == SQL_COPY_FROM;
 	r->resets |= f->kind == SQL_RESET || f->kind == SQL_DISCARD
 	             || (f->kind == SQL_SET && (f->flags & SQL_DEFAULT));
 	if (is_write(c, f, text))
-		session_wrote(&c->session, c->all->route, text, len);
+		note_write(c, f, text, len);
 	if (c->status != 'E')
 		forget_names(c, f, text);
 	return has_effect(f) ? note_effect(r, f, text, len) : 0;
@@ -448,6 +471,7 @@ static int note_parse(struct client *c, struct request *r, struct msg *m, struct
 
 	log_to(c, r, "Parse: ", text, len);
 	find_facts(c, text, len, &f);
+	f.flags |= m->broken ? SQL_UNPARSED : 0;        /* only its beginning is here */
 	log_unparsed(c, &f, text);
 	struct stmt *st = stmt_get(stmts, false, body, body_len, &f);
 	if (!st)
@@ -531,7 +555,10 @@ int note_message(struct client *c, struct request *r, struct msg *m, bool whole,
 	switch (m->type) {
 	case 'Q':
 		r->simple = true;
-		return text ? note_query(c, r, text) : 0;
+		if (text)
+			return note_query(c, r, text);
+		session_wrote(&c->session, c->all->route, NULL, "", 0);
+		return 0;
 	case 'P':
 		return note_parse(c, r, m, b);
 	case 'B':
@@ -550,6 +577,7 @@ int note_message(struct client *c, struct request *r, struct msg *m, bool whole,
 	case 'F':
 		r->simple = true;
 		c->pins |= PIN_FUNCTION;
+		c->session.doubt = DOUBT_ALL;
 		return 0;
 	case 'c': case 'f':
 		if (c->copying)

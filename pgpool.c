@@ -55,6 +55,7 @@ struct pgpool {
 	struct hba *hba;
 	struct tls_context *tls;
 	struct route route;
+	struct written written;
 	struct servers servers;
 	struct clients clients;
 	struct listeners listeners;
@@ -122,7 +123,7 @@ static int reload(struct pgpool *pg, struct telling *t)
 	pg->sources.tls = pg->tls;
 	bool loaded = setup_load(&fresh, &pg->sources, t) == 0;
 
-	bool ready = loaded && route_init(&route, fresh.conf, pg->nodes) == 0;
+	bool ready = loaded && route_init(&route, fresh.conf, pg->nodes, &pg->written) == 0;
 	if (ready && verifiers_of(pg->clients.verifiers, fresh.passwd) < 0) {
 		route_free(&route);
 		ready = false;
@@ -158,6 +159,7 @@ static int reload(struct pgpool *pg, struct telling *t)
 	use_tls(pg, fresh.tls);
 	set_log(pg);
 	servers_reload(&pg->servers);
+	catalog_reload(pg->clients.catalog);
 	healths_start(pg->servers.healths);
 	checks_start(pg->checks);
 	setup_tell_files(&fresh, t);
@@ -480,7 +482,7 @@ static bool wire_up(struct pgpool *pg)
 	pg->loop = loop_new();
 	pg->net = pg->loop ? net_new(pg->loop) : NULL;
 	pg->nodes = pg->loop ? nodes_new(pg->conf, pg->loop, &pg->log) : NULL;
-	if (!pg->net || !pg->nodes || route_init(&pg->route, pg->conf, pg->nodes) < 0)
+	if (!pg->net || !pg->nodes || route_init(&pg->route, pg->conf, pg->nodes, &pg->written) < 0)
 		return false;
 	*s = (struct servers){ .conf = pg->conf, .loop = pg->loop, .log = &pg->log, .net = pg->net,
 		.nodes = pg->nodes, .accounts = accounts_new(), .stmts = stmts_new(),
@@ -500,7 +502,7 @@ static bool wire_up(struct pgpool *pg)
 		return false;
 	use_tls(pg, pg->tls);
 	servers_init(s);
-	return true;
+	return (c->catalog = catalog_new(s)) != NULL;
 }
 
 static int backlog(const struct conf *c)
@@ -595,6 +597,7 @@ static void clean_up(struct pgpool *pg)
 		unlink(pg->pid_file);
 	pcp_close(&pg->pcp);
 	clients_free(&pg->clients);
+	catalog_free(pg->clients.catalog);
 	checks_free(pg->checks);
 	healths_free(pg->servers.healths);
 	entries_free(pg->servers.entries);
@@ -606,6 +609,7 @@ static void clean_up(struct pgpool *pg)
 	accounts_free(pg->servers.accounts);
 	stmts_free(pg->servers.stmts);
 	route_free(&pg->route);
+	written_free(&pg->written);
 	conf_free(pg->conf);
 	nodes_free(pg->nodes);
 	net_free(pg->net);

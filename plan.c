@@ -10,6 +10,23 @@ enum {
 
 /* --- facts --------------------------------------------------------------- */
 
+static struct account *account_of(const struct client *c)
+{
+	return c->borrower.profile->account;
+}
+
+const char *database_of(const struct client *c)
+{
+	return account_of(c)->database;
+}
+
+/* What the catalog says of the names in a text: see catalog.h. */
+void look_up(const struct client *c, struct sql_facts *f, struct finding *v, const char *text,
+             size_t len)
+{
+	f->flags = catalog_flags(c->all->catalog, account_of(c), f, text, len, c->session.doubt, v);
+}
+
 static bool known_writer(const struct clients *all, uint64_t key)
 {
 	for (unsigned i = 0; i < all->nwriters; i++)
@@ -18,25 +35,27 @@ static bool known_writer(const struct clients *all, uint64_t key)
 	return false;
 }
 
-/* What is known about a text goes by its shape, or else by itself. */
-static uint64_t key_of(const struct clients *all, const char *text, size_t len,
+/* What is known about a text goes by its database and its shape, or else by itself. */
+static uint64_t key_of(const struct client *c, const char *text, size_t len,
                        struct sql_span *literals)
 {
+	const struct clients *all = c->all;
+	uint64_t database = (uintptr_t)account_of(c)->known * UINT64_C(0x9e3779b97f4a7c15);
 	char shape[RECENT_TEXT];
 	size_t n = len > RECENT_TEXT || all->route->rules.npatterns
 	           ? 0 : sql_shape(shape, text, len, literals);
 
 	if (n)
-		return stmt_hash(all->servers->stmts, shape, n);
+		return stmt_hash(all->servers->stmts, shape, n) ^ database;
 	literals->len = 0;
-	return len > RECENT_TEXT ? 0 : stmt_hash(all->servers->stmts, text, len) + 1;
+	return len > RECENT_TEXT ? 0 : (stmt_hash(all->servers->stmts, text, len) + 1) ^ database;
 }
 
 void find_facts(struct client *c, const char *text, size_t len, struct sql_facts *f)
 {
 	struct clients *all = c->all;
 	struct sql_span literals;
-	uint64_t key = key_of(all, text, len, &literals);
+	uint64_t key = key_of(c, text, len, &literals);
 	struct recent *slot = &all->recent[key % RECENT_STATEMENTS];
 
 	if (key && slot->key == key) {
@@ -45,17 +64,16 @@ void find_facts(struct client *c, const char *text, size_t len, struct sql_facts
 			f->end += len - f->next;
 			f->next = len;
 		}
-		return;
+	} else {
+		sql_classify(f, text, len, &all->route->rules);
+		if (key && known_writer(all, key))
+			f->flags |= SQL_MODIFIES;
+		if (key && sql_same_facts(f, len, literals))
+			*slot = (struct recent){ .key = key, .facts = *f };
+		else
+			slot = NULL;
 	}
-	sql_classify(f, text, len, &all->route->rules);
-	if (!key)
-		return;
-	if (known_writer(all, key))
-		f->flags |= SQL_MODIFIES;
-	if (sql_same_facts(f, len, literals)) {
-		slot->key = key;
-		slot->facts = *f;
-	}
+	look_up(c, f, slot ? &slot->finding : NULL, text, len);
 }
 
 /* A replica refused it because it writes: next time it goes to the primary at once. */
@@ -63,7 +81,7 @@ void learn_writer(struct client *c, const char *text, size_t len)
 {
 	struct clients *all = c->all;
 	struct sql_span literals;
-	uint64_t key = key_of(all, text, len, &literals);
+	uint64_t key = key_of(c, text, len, &literals);
 	const unsigned room = sizeof all->writers / sizeof all->writers[0];
 
 	if (!key || known_writer(all, key))
@@ -82,7 +100,8 @@ bool has_effect(const struct sql_facts *f)
 	case SQL_BEGIN: case SQL_COMMIT: case SQL_ROLLBACK: case SQL_SAVEPOINT: case SQL_ROLLBACK_TO:
 	case SQL_SET: case SQL_SET_TRANSACTION: case SQL_RESET: case SQL_DISCARD:
 	case SQL_PREPARE: case SQL_DEALLOCATE: case SQL_LISTEN: case SQL_UNLISTEN:
-	case SQL_LOAD: case SQL_DO: case SQL_CALL: case SQL_OTHER:
+	case SQL_LOAD: case SQL_DO: case SQL_CALL: case SQL_OTHER: case SQL_DDL:
+	case SQL_COMMIT_PREPARED:
 		return true;
 	case SQL_DECLARE:
 		return f->flags & SQL_HOLD;
@@ -107,9 +126,7 @@ static bool asks_for_role(const char *text, const struct sql_facts *f)
 	return !strcmp(name, "transaction_read_only") || !strcmp(name, "in_hot_standby");
 }
 
-/* What EXECUTE means; NULL for other statements and unknown names. */
-static const struct stmt *executed_statement(const struct client *c, const struct sql_facts *f,
-                                             const char *text)
+struct stmt *executed_statement(const struct client *c, const struct sql_facts *f, const char *text)
 {
 	char name[64];
 
@@ -119,12 +136,22 @@ static const struct stmt *executed_statement(const struct client *c, const struc
 	return names_find(&c->prepared, name);
 }
 
+struct sql_facts facts_of(const struct client *c, struct stmt *s)
+{
+	struct sql_facts f = s->facts;
+
+	look_up(c, &f, &s->finding, s->text, s->query_len);
+	return f;
+}
+
 bool is_write(const struct client *c, const struct sql_facts *f, const char *text)
 {
-	const struct stmt *s = executed_statement(c, f, text);
+	struct stmt *s = executed_statement(c, f, text);
 
-	if (s)
-		return !route_gate(c->all->route, &s->facts);
+	if (s) {
+		struct sql_facts inner = facts_of(c, s);
+		return !route_gate(c->all->route, &inner);
+	}
 	return !route_gate(c->all->route, f) && route_writes(f);
 }
 
@@ -132,10 +159,9 @@ bool is_write(const struct client *c, const struct sql_facts *f, const char *tex
 __attribute__((cold))
 static void log_why(struct client *c, const struct sql_facts *f, const char *text, size_t len)
 {
-	const char *why = route_why(&c->session, f, text, len);
-	char detail[LOG_TEXT_MAX];
+	char why[128], detail[LOG_TEXT_MAX];
 
-	if (!why)
+	if (!route_why(c->all->route, &c->session, database_of(c), f, text, len, why, sizeof why))
 		return;
 	snprintf(detail, sizeof detail, "destination = %d for query= \"%.*s\"",
 		nodes_primary(c->all->servers->nodes)->id,
@@ -144,22 +170,32 @@ static void log_why(struct client *c, const struct sql_facts *f, const char *tex
 		"could not load balance because %s", why);
 }
 
+/* May it be balanced, as the session stands? */
+static bool may_read(struct client *c, const struct sql_facts *f, const char *text, size_t len)
+{
+	const struct route *rt = c->all->route;
+	bool reads = route_gate(rt, f) && route_reads(rt, &c->session, database_of(c), text, len)
+	             && !(f->kind == SQL_SHOW && asks_for_role(text, f));
+
+	if (!reads && log_wants(c->all->log, LEVEL_DEBUG1))
+		log_why(c, f, text, len);
+	return reads;
+}
+
+static bool may_execute(struct client *c, struct stmt *s)
+{
+	struct sql_facts f = facts_of(c, s);
+
+	return may_read(c, &f, s->text, s->query_len);
+}
+
 /* What one statement asks of the request's place. */
 static void plan_statement(struct client *c, struct plan *pl, const struct sql_facts *f,
                            const char *text, size_t len)
 {
-	const struct route *rt = c->all->route;
-	const struct stmt *executed = executed_statement(c, f, text);
-	bool reads = route_gate(rt, executed ? &executed->facts : f);
+	struct stmt *executed = executed_statement(c, f, text);
+	bool reads = executed ? may_execute(c, executed) : may_read(c, f, text, len);
 
-	if (executed)
-		reads = reads && route_reads(rt, &c->session, executed->text, executed->query_len);
-	else if (reads)
-		reads = route_reads(rt, &c->session, text, len)
-		        && !(f->kind == SQL_SHOW && asks_for_role(text, f));
-	if (!reads && log_wants(c->all->log, LEVEL_DEBUG1))
-		log_why(c, executed ? &executed->facts : f, executed ? executed->text : text,
-			executed ? executed->query_len : len);
 	pl->notes |= has_effect(f) || touches_name(f) || (f->flags & SQL_UNPARSED);
 	pl->alone |= f->kind == SQL_COPY_FROM;
 	pl->rolls_back_to |= f->kind == SQL_ROLLBACK_TO;
@@ -172,7 +208,7 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	*(reads ? &pl->reads : &pl->other) = true;
 	if (is_write(c, f, text)) {
 		pl->writes = true;
-		pl->notes |= rt->conf->disable_load_balance_on_write >= DLBOW_DML_ADAPTIVE;
+		pl->notes |= c->all->conf->disable_load_balance_on_write >= DLBOW_DML_ADAPTIVE;
 	}
 }
 
@@ -188,6 +224,7 @@ static void plan_query(struct client *c, struct plan *pl, const char *text, size
 	for (size_t at = pl->facts.next; at < len; at += f.next) {
 		pl->other = true;
 		sql_classify(&f, text + at, len - at, &c->all->route->rules);
+		look_up(c, &f, NULL, text + at, len - at);
 		plan_statement(c, pl, &f, text + at, len - at);
 		if (!f.next)
 			break;
@@ -226,15 +263,16 @@ static void plan_use(struct client *c, struct plan *pl, const char *name, const 
 {
 	if (*name ? parsed_here(b, name) : b->unnamed)
 		return;
-	const struct stmt *s = *name ? names_find(&c->prepared, name) : c->unnamed;
+	struct stmt *s = *name ? names_find(&c->prepared, name) : c->unnamed;
 	if (*name) {
 		pl->notes |= pl->name && strcmp(pl->name, name);
 		pl->name = name;
 		pl->named = s;
 	}
 	if (s) {
+		struct sql_facts f = facts_of(c, s);
 		pl->notes |= !*name;
-		plan_statement(c, pl, &s->facts, s->text, s->query_len);
+		plan_statement(c, pl, &f, s->text, s->query_len);
 	} else if (!*name && c->unnamed_on) {
 		pl->must = c->unnamed_on;
 	} else {

@@ -107,8 +107,10 @@ int out_of_memory(struct client *c)
 /* Most requests need no second walk: the unnamed statement and portal are all they leave. */
 static void note_plain(struct client *c, const struct plan *pl, struct server *s)
 {
+	static const struct sql_facts none;     /* of tables: those are noted where that matters */
+
 	if (pl->writes)
-		session_wrote(&c->session, c->all->route, "", 0);
+		session_wrote(&c->session, c->all->route, &none, "", 0);
 	if (pl->simple || pl->portal)
 		c->portal_on = pl->simple ? NULL : s;
 	if (!pl->simple && !pl->unnamed)
@@ -552,6 +554,8 @@ void query_free(struct client *c)
 {
 	struct stmts *stmts = c->all->servers->stmts;
 
+	if (c->inflight)
+		session_committed(&c->session, c->all->route, database_of(c));  /* maybe */
 	while (c->lent) {
 		struct server *s = c->lent;
 		remove_lent(c, s);

@@ -82,12 +82,21 @@ static inline bool is_extended(char type)
  * client_fail(). */
 int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n);
 void find_facts(struct client *c, const char *text, size_t len, struct sql_facts *f);
+void look_up(const struct client *c, struct sql_facts *f, struct finding *v, const char *text,
+             size_t len);
 void learn_writer(struct client *c, const char *text, size_t len);
 bool has_effect(const struct sql_facts *f);
 
 /* Does it count as a write for the rest of the session? */
 bool is_write(const struct client *c, const struct sql_facts *f, const char *text);
 bool touches_name(const struct sql_facts *f);
+const char *database_of(const struct client *c);
+
+/* The prepared statement that an EXECUTE means; NULL for other statements and unknown names. */
+struct stmt *executed_statement(const struct client *c, const struct sql_facts *f, const char *text);
+
+/* The facts of a prepared statement, as the catalog completes them now. */
+struct sql_facts facts_of(const struct client *c, struct stmt *s);
 
 /* query.c */
 extern const struct request_ops request_ops;    /* reply.c */

@@ -354,6 +354,12 @@ static void apply_set(struct client *c, struct server *s, const struct effect *e
 	script_note(c, s, e, &e->facts, name);
 }
 
+/* What concerns the session's own temporary tables is nobody else's business. */
+static bool changes_catalog(const struct session *s, const struct effect *e)
+{
+	return !(e->facts.flags & SQL_TEMP) && !session_has_temporary(s, e->text, e->facts.end);
+}
+
 static void apply(struct client *c, struct server *s, const struct effect *e)
 {
 	char name[128];
@@ -399,10 +405,23 @@ static void apply(struct client *c, struct server *s, const struct effect *e)
 	case SQL_DECLARE:
 		c->pins |= PIN_CURSOR;
 		return;
-	case SQL_LOAD: case SQL_DO: case SQL_CALL: case SQL_OTHER:
+	case SQL_DO: case SQL_OTHER:
+		c->session.changed = true;
+		/* fall through */
+	case SQL_CALL:
+		c->session.doubt = DOUBT_ALL;
+		/* fall through */
+	case SQL_LOAD:
 		c->pins |= PIN_OTHER;
 		return;
+	case SQL_COMMIT_PREPARED:
+		c->session.changed = true;      /* maybe */
+		return;
+	case SQL_DDL:
+		c->session.changed |= changes_catalog(&c->session, e);
 	}
+	if (e->facts.flags & SQL_FOREIGN)
+		c->session.doubt = DOUBT_ALL;
 	if (e->facts.flags & SQL_TEMP) {
 		sql_name(name, e->text, e->facts.name);
 		session_made_temporary(&c->session, name);
@@ -426,8 +445,20 @@ static void on_command(struct client *c, struct request *r, const uint8_t *body,
 				chain_transaction(c, r->server, !undone);
 			else
 				r->failed = undone;
+			if (e->facts.kind == SQL_COMMIT && !undone)     /* whatever follows it */
+				session_committed(&c->session, c->all->route, database_of(c));
 		}
 	}
+}
+
+/* Its writes are known to be there, or not to be; with more of them under way it is not known which
+ * those are. */
+static void settle_writes(struct client *c, bool committed)
+{
+	if (committed)
+		session_committed(&c->session, c->all->route, database_of(c));
+	if (!c->inflight)
+		session_forget_written(&c->session);
 }
 
 /* The other servers of the transaction end it the same way. */
@@ -443,6 +474,19 @@ void end_transaction(struct client *c, bool committed)
 	else
 		script_rollback(&c->script);
 	session_ended_transaction(&c->session);
+	settle_writes(c, committed);
+}
+
+/* Outside a transaction all the world sees what was changed, and the catalog can tell. */
+static void settle_catalog(struct client *c)
+{
+	struct catalog *cat = c->all->catalog;
+
+	if (c->session.changed)
+		catalog_changed(cat, c->borrower.profile->account);
+	c->session.changed = false;
+	if (c->session.doubt == DOUBT_ALL)
+		c->session.doubt = catalog_now(cat);
 }
 
 static void on_done(struct request *r, char status)
@@ -460,10 +504,13 @@ static void on_done(struct request *r, char status)
 		end_transaction(c, !r->failed);
 	} else if (status == 'I') {
 		c->session.wrote = false;
+		settle_writes(c, !r->failed);
 	} else {
 		c->session.in_transaction = true;
 		c->session.wrote_before |= c->session.wrote;
 	}
+	if (status == 'I')
+		settle_catalog(c);
 	if (conn_kept(&c->conn) || c->ended)
 		client_resume(c);
 }
@@ -479,6 +526,7 @@ static void on_lost(struct request *r)
 		client_resume(c);
 		return;
 	}
+	session_committed(&c->session, c->all->route, database_of(c));  /* maybe */
 	c->inflight--;
 	if (!c->inflight)
 		c->last = NULL;

@@ -22,11 +22,12 @@ static int copy_patterns(const regex_t **to, size_t *n, const struct conf_list *
 	return 0;
 }
 
-int route_init(struct route *rt, const struct conf *conf, struct nodes *nodes)
+int route_init(struct route *rt, const struct conf *conf, struct nodes *nodes,
+               struct written *written)
 {
 	struct sql_rules *r = &rt->rules;
 
-	*rt = (struct route){ .conf = conf, .nodes = nodes };
+	*rt = (struct route){ .conf = conf, .nodes = nodes, .written = written };
 	if (copy_patterns(&r->read_only_functions, &r->nread_only, &conf->read_only_function_list) < 0
 	    || copy_patterns(&r->write_functions, &r->nwrite, &conf->write_function_list) < 0
 	    || copy_patterns(&r->primary_patterns, &r->npatterns,
@@ -34,6 +35,10 @@ int route_init(struct route *rt, const struct conf *conf, struct nodes *nodes)
 		route_free(rt);
 		return -1;
 	}
+	if (conf->disable_load_balance_on_write != DLBOW_DML_ADAPTIVE_GLOBAL)
+		written->since = 0;
+	else if (!written->since)
+		written->since = loop_now(nodes->loop);
 	return 0;
 }
 
@@ -63,13 +68,75 @@ bool route_gate(const struct route *rt, const struct sql_facts *f)
 	return sql_reads(f) && first_letter(rt->conf, f);
 }
 
-static bool mentions_list(const struct name_list *l, const char *text, size_t len)
+/* "name", or "name()" if it is called. */
+static bool is_name(const char *wanted, const char *name, bool called)
 {
-	return l->n && sql_mentions(text, len, (const char *const *)l->name, l->n);
+	size_t n = 0;
+
+	while (name[n] && wanted[n] == name[n])
+		n++;
+	if (name[n])
+		return false;
+	return !wanted[n] || (called && !strcmp(wanted + n, "()"));
 }
 
-bool route_reads(const struct route *rt, const struct session *s, const char *text, size_t len)
+static bool is_in_list(void *ctx, const char *name, bool called)
 {
+	const struct name_list *l = ctx;
+
+	for (unsigned i = 0; i < l->n; i++)
+		if (is_name(l->name[i], name, called))
+			return true;
+	return false;
+}
+
+static bool mentions_list(const struct name_list *l, const char *text, size_t len)
+{
+	return l && sql_mentions(text, len, is_in_list, (void *)(uintptr_t)l);
+}
+
+/* What other sessions wrote before watching began is not known. */
+static bool is_cold(const struct route *rt)
+{
+	return rt->written->since && loop_now(rt->nodes->loop) - rt->written->since
+	       < rt->conf->track_table_mutation_cold_start_duration;
+}
+
+struct lately {
+	const struct written *written;
+	uint64_t database;
+	int64_t now;
+	char name[64];                          /* the first that was written */
+};
+
+static bool is_written(void *ctx, const char *name, bool called)
+{
+	struct lately *l = ctx;
+	uint64_t key = written_key(l->database, name);
+
+	if (!written_lately(l->written, key, l->now)
+	    && !(called && written_lately(l->written, written_key(key, "()"), l->now)))
+		return false;
+	snprintf(l->name, sizeof l->name, "%s", name);
+	return true;
+}
+
+/* dml_adaptive_global: does it mention what any session has written lately? */
+static bool mentions_written(const struct route *rt, const char *database, const char *text,
+                             size_t len, struct lately *l)
+{
+	l->now = loop_now(rt->nodes->loop);
+	if (!rt->written->since || l->now >= rt->written->until)
+		return false;
+	l->written = rt->written;
+	l->database = written_key(WRITTEN_KEY, database);
+	return is_written(l, "", false) || sql_mentions(text, len, is_written, l);
+}
+
+bool route_reads(const struct route *rt, const struct session *s, const char *database,
+                 const char *text, size_t len)
+{
+	struct lately l;
 	enum dlbow mode = rt->conf->disable_load_balance_on_write;
 
 	if (s->serializable_always || (mode == DLBOW_ALWAYS && s->wrote_ever))
@@ -81,22 +148,39 @@ bool route_reads(const struct route *rt, const struct session *s, const char *te
 			return false;
 		if (mode == DLBOW_TRANS_TRANSACTION && s->wrote_before)
 			return false;
-		if (mode >= DLBOW_DML_ADAPTIVE && mentions_list(&s->written, text, len))
+		if (mode >= DLBOW_DML_ADAPTIVE
+		    && (s->wrote_all || mentions_list(s->written, text, len)))
 			return false;
 	}
-	return !mentions_list(&s->temporary, text, len);
+	return !mentions_list(s->temporary, text, len) && !is_cold(rt)
+	       && !mentions_written(rt, database, text, len, &l);
 }
 
-const char *route_why(const struct session *s, const struct sql_facts *f, const char *text,
-                      size_t len)
+bool route_why(const struct route *rt, const struct session *s, const char *database,
+               const struct sql_facts *f, const char *text, size_t len, char *out, size_t size)
 {
+	struct lately l = { .name = "" };
+	const char *why = NULL;
+
 	if (f->kind != SQL_SELECT)
-		return NULL;
+		return false;
 	if (f->flags & SQL_FUNCTION)
-		return "writing functions are used";
-	if (f->flags & SQL_CATALOG)
-		return "systems catalogs are used";
-	return mentions_list(&s->temporary, text, len) ? "temporary tables are used" : NULL;
+		why = "writing functions are used";
+	else if (f->flags & SQL_CATALOG)
+		why = "systems catalogs are used";
+	else if ((f->flags & SQL_TEMPORARY) || mentions_list(s->temporary, text, len))
+		why = "temporary tables are used";
+	else if (f->flags & SQL_UNLOGGED)
+		why = "unlogged tables are used";
+	else if (is_cold(rt))
+		why = "of track table mutation cold start";
+	if (why)
+		snprintf(out, size, "%s", why);
+	else if (mentions_written(rt, database, text, len, &l))
+		snprintf(out, size, "table \"%s\" was recently written", l.name);
+	else
+		return false;
+	return true;
 }
 
 bool route_writes(const struct sql_facts *f)
@@ -115,28 +199,33 @@ bool route_writes(const struct sql_facts *f)
 
 /* --- what the session remembers ------------------------------------------ */
 
-static void list_add(struct name_list *l, const char *name, bool function)
+/* false without memory. */
+static bool list_add(struct name_list **list, const char *name, bool function)
 {
+	unsigned n = *list ? (*list)->n : 0;
 	char text[128];
 
 	snprintf(text, sizeof text, "%s%s", name, function ? "()" : "");
-	for (unsigned i = 0; i < l->n; i++)
-		if (!strcmp(l->name[i], text))
-			return;
-	char **more = realloc(l->name, (l->n + 1) * sizeof *more);
+	for (unsigned i = 0; i < n; i++)
+		if (!strcmp((*list)->name[i], text))
+			return true;
+	struct name_list *more = realloc(*list, sizeof *more + (n + 1) * sizeof *more->name);
 	if (!more)
-		return;
-	l->name = more;
-	if ((more[l->n] = strdup(text)))
-		l->n++;
+		return false;
+	*list = more;
+	more->name[n] = strdup(text);
+	more->n = n + (more->name[n] != NULL);
+	return more->n > n;
 }
 
-static void list_clear(struct name_list *l)
+static void list_clear(struct name_list **list)
 {
-	for (unsigned i = 0; i < l->n; i++)
+	struct name_list *l = *list;
+
+	for (unsigned i = 0; l && i < l->n; i++)
 		free(l->name[i]);
-	free(l->name);
-	*l = (struct name_list){ 0 };
+	free(l);
+	*list = NULL;
 }
 
 struct writing {
@@ -144,41 +233,65 @@ struct writing {
 	const struct conf_list *relations;
 };
 
+static void add_written(struct writing *w, const char *name, bool function)
+{
+	if (!list_add(&w->session->written, name, function))
+		w->session->wrote_all = true;
+}
+
 /* The table, and what dml_adaptive_object_relationship_list says hangs on it. */
-static void note_written(void *ctx, const char *name)
+static void note_written(void *ctx, enum sql_use use, const char *schema, const char *name)
 {
 	struct writing *w = ctx;
 
-	list_add(&w->session->written, name, false);
+	(void)schema;
+	if (use != SQL_WRITTEN)
+		return;
+	add_written(w, name, false);
 	for (size_t i = 0; i < w->relations->n; i++) {
 		const struct conf_relation *r = &w->relations->relation[i];
 		if (!r->left_is_function && !strcasecmp(r->left, name))
-			list_add(&w->session->written, r->right, r->right_is_function);
+			add_written(w, r->right, r->right_is_function);
 	}
+}
+
+static bool is_call_of(void *ctx, const char *name, bool called)
+{
+	const struct conf_relation *r = ctx;
+
+	return called && !strcmp(name, r->left);
 }
 
 static void note_functions(struct writing *w, const char *text, size_t len)
 {
 	for (size_t i = 0; i < w->relations->n; i++) {
 		const struct conf_relation *r = &w->relations->relation[i];
-		char call[128];
-		const char *name = call;
 
-		snprintf(call, sizeof call, "%s()", r->left);
-		if (r->left_is_function && sql_mentions(text, len, &name, 1))
-			list_add(&w->session->written, r->right, r->right_is_function);
+		if (r->left_is_function && sql_mentions(text, len, is_call_of, (void *)(uintptr_t)r))
+			add_written(w, r->right, r->right_is_function);
 	}
 }
 
-void session_wrote(struct session *s, const struct route *rt, const char *text, size_t len)
+/* Statements whose tables are not in their text, or that make others of them. */
+static bool writes_any(const struct session *s, const struct sql_facts *f, const char *text,
+                       size_t len)
+{
+	if (!f || f->kind == SQL_COMMIT_PREPARED)
+		return true;
+	return f->kind == SQL_DDL && !(f->flags & SQL_TEMP) && !session_has_temporary(s, text, len);
+}
+
+void session_wrote(struct session *s, const struct route *rt, const struct sql_facts *f,
+                   const char *text, size_t len)
 {
 	struct writing w = { s, &rt->conf->dml_adaptive_object_relationship_list };
 
 	s->wrote = s->wrote_ever = true;
 	s->wrote_before |= s->in_transaction;
 	if (rt->conf->disable_load_balance_on_write >= DLBOW_DML_ADAPTIVE) {
-		sql_targets(text, len, note_written, &w);
+		sql_names(text, len, note_written, &w);
 		note_functions(&w, text, len);
+		s->wrote_all |= writes_any(s, f, text, len);
 	}
 }
 
@@ -187,10 +300,47 @@ void session_made_temporary(struct session *s, const char *name)
 	list_add(&s->temporary, name, false);
 }
 
+bool session_has_temporary(const struct session *s, const char *text, size_t len)
+{
+	return mentions_list(s->temporary, text, len);
+}
+
 void session_ended_transaction(struct session *s)
 {
 	s->in_transaction = s->wrote = s->serializable = s->no_replica = false;
-	list_clear(&s->written);
+}
+
+void session_forget_written(struct session *s)
+{
+	s->wrote_all = false;
+	if (s->written)
+		list_clear(&s->written);
+}
+
+/* Where nobody measures how late the standbys are, a second is taken to be enough. */
+static int64_t protection(const struct route *rt)
+{
+	int64_t delay = nodes_delay_ms(rt->nodes);
+	double ttl = (double)delay * rt->conf->track_table_mutation_ttl_factor;
+
+	if (delay < 0)
+		return 1000;
+	return ttl < 100 ? 100 : ttl > 3600000 ? 3600000 : (int64_t)ttl;
+}
+
+void session_committed(const struct session *s, const struct route *rt, const char *database)
+{
+	if (!rt->written->since || (!s->written && !s->wrote_all))
+		return;
+	const struct written_limits limits = { protection(rt),
+		rt->conf->track_table_mutation_max_staleness,
+		(size_t)rt->conf->track_table_mutation_table_size };
+	uint64_t key = written_key(WRITTEN_KEY, database);
+	int64_t now = loop_now(rt->nodes->loop);
+	for (unsigned i = 0; s->written && i < s->written->n; i++)
+		written_add(rt->written, written_key(key, s->written->name[i]), now, &limits);
+	if (s->wrote_all)
+		written_add(rt->written, key, now, &limits);
 }
 
 void session_free(struct session *s)

@@ -10,6 +10,12 @@
 #include "conf.h"
 #include "node.h"
 #include "sql.h"
+#include "written.h"
+
+struct name_list {
+	unsigned n;
+	char *name[];
+};
 
 /* What routing remembers of a session.  The zero value is a new one. */
 struct session {
@@ -20,40 +26,49 @@ struct session {
 	bool serializable;                      /* the transaction is: the primary's, all of it */
 	bool serializable_always;               /* default_transaction_isolation says so */
 	bool no_replica;                        /* the replica left this transaction */
+	bool wrote_all;                         /* in it, tables that are not known by name */
+	bool changed;                           /* the catalog was changed in it */
+	uint32_t doubt;                         /* in answers of the catalog, up to this number */
 	struct node *node;                      /* drawn for the session's reads; NULL: not yet */
-	struct name_list {
-		char **name;
-		unsigned n;
-	} temporary, written;                   /* tables made here; tables written in the transaction */
+	struct name_list *temporary, *written;  /* tables made here; tables written in the transaction */
 };
 
 struct route {
 	const struct conf *conf;
 	struct nodes *nodes;
+	struct written *written;                /* by all sessions, for dml_adaptive_global */
 	struct sql_rules rules;                 /* of conf; the arrays are this struct's */
 };
 
 /* Prepares the rules for sql_classify().  -1 without memory. */
-int route_init(struct route *rt, const struct conf *conf, struct nodes *nodes);
+int route_init(struct route *rt, const struct conf *conf, struct nodes *nodes,
+               struct written *written);
 void route_free(struct route *rt);
 
 /* May the statement, by kind, content and the settings, run on a replica? */
 bool route_gate(const struct route *rt, const struct sql_facts *f);
 
-/* May a statement that passed the gate run there now, as the session stands? */
-bool route_reads(const struct route *rt, const struct session *s, const char *text, size_t len);
+/* May a statement that passed the gate run there now, as the session in this database stands? */
+bool route_reads(const struct route *rt, const struct session *s, const char *database,
+                 const char *text, size_t len);
 
-/* Why a SELECT may not, in Pgpool-II's words for the log; NULL for what it has no words for. */
-const char *route_why(const struct session *s, const struct sql_facts *f, const char *text,
-                      size_t len);
+/* Why a SELECT may not, in Pgpool-II's words for the log; false for what it has no words for. */
+bool route_why(const struct route *rt, const struct session *s, const char *database,
+               const struct sql_facts *f, const char *text, size_t len, char *out, size_t size);
 
 /* Does a statement that did not pass the gate count as a write for what follows? */
 bool route_writes(const struct sql_facts *f);
 
-/* Tells the session that such a statement is being sent. */
-void session_wrote(struct session *s, const struct route *rt, const char *text, size_t len);
+/* Tells the session that such a statement is being sent.  f is NULL: what it writes is not known. */
+void session_wrote(struct session *s, const struct route *rt, const struct sql_facts *f,
+                   const char *text, size_t len);
 void session_made_temporary(struct session *s, const char *name);
+bool session_has_temporary(const struct session *s, const char *text, size_t len);
 void session_ended_transaction(struct session *s);
+
+/* What it wrote is there for all to see, or may be. */
+void session_committed(const struct session *s, const struct route *rt, const char *database);
+void session_forget_written(struct session *s);
 void session_free(struct session *s);
 
 /* The node for the session's reads: a redirect list's, or drawn by weight.  While it is down another

@@ -621,36 +621,25 @@ void sql_parameter(char dst[static 128], const char *text, const struct sql_fact
 			strcpy(dst, names[i].name);
 }
 
-void sql_targets(const char *text, size_t len, void (*fn)(void *ctx, const char *name), void *ctx)
+void sql_names(const char *text, size_t len, sql_see *fn, void *ctx)
 {
 	struct frame frames[MAX_DEPTH];
 	struct sql_facts f = { .flags = 0 };
 	struct scan s = {
 		.lex = { .text = text, .len = len }, .f = &f, .frames = frames,
-		.target = fn, .ctx = ctx,
+		.see = fn, .ctx = ctx,
 	};
 
 	scan_text(&s);
 }
 
-/* "name", or "name()" if it is called. */
-static bool is_mentioned(const char *wanted, const char *name, bool called)
-{
-	size_t n = 0;
-
-	while (name[n] && wanted[n] == name[n])
-		n++;
-	if (name[n])
-		return false;
-	return wanted[n] == 0 || (called && strcmp(wanted + n, "()") == 0);
-}
-
-bool sql_mentions(const char *text, size_t len, const char *const *names, size_t n)
+bool sql_mentions(const char *text, size_t len,
+                  bool (*fn)(void *ctx, const char *name, bool called), void *ctx)
 {
 	struct lex l = { .text = text, .len = len };
 	struct token t = { .type = T_START };
 
-	while (n > 0 && t.type != T_END) {
+	while (t.type != T_END) {
 		struct token before = t;
 
 		lex_next(&l, &t);
@@ -660,9 +649,8 @@ bool sql_mentions(const char *text, size_t len, const char *const *names, size_t
 			continue;
 		char name[64];
 		sql_name(name, text, lex_span(&before));
-		for (size_t i = 0; i < n; i++)
-			if (is_mentioned(names[i], name, t.type == T_OPEN))
-				return true;
+		if (fn(ctx, name, t.type == T_OPEN))
+			return true;
 	}
 	return false;
 }

@@ -119,8 +119,13 @@ enum {
 	SQL_SEQUENCE       = 1 << 24, /* calls currval() or lastval(), which hang on the session */
 	SQL_TERMINATE      = 1 << 25, /* pg_terminate_backend(<integer>); name = the integer */
 
+	/* What the text does not tell, but catalog.c. */
+	SQL_UNLOGGED       = 1 << 26, /* * reads an unlogged table */
+	SQL_TEMPORARY      = 1 << 27, /* * reads a temporary table, or maybe */
+	SQL_FOREIGN        = 1 << 28, /* may run somebody's code that may change anything */
+
 	SQL_NOT_READ = SQL_UNPARSED | SQL_LOCKS | SQL_INTO | SQL_MODIFIES | SQL_FUNCTION
-		| SQL_CATALOG | SQL_PATTERN
+		| SQL_CATALOG | SQL_PATTERN | SQL_UNLOGGED | SQL_TEMPORARY
 };
 
 /* A piece of the text, quotes included; len 0 = none. */
@@ -179,15 +184,25 @@ void sql_name(char dst[static 64], const char *text, struct sql_span s);
  * 127 bytes. */
 void sql_parameter(char dst[static 128], const char *text, const struct sql_facts *f);
 
-/* Calls fn for each table that the statement writes: INSERT, UPDATE, DELETE, MERGE, TRUNCATE, COPY
- * FROM, and DML in WITH; also what a PREPAREd one will write, but nothing for
- * EXPLAIN without ANALYZE.  The name is the last part, as by sql_name, and good during the call. */
-void sql_targets(const char *text, size_t len, void (*fn)(void *ctx, const char *name), void *ctx);
+/* What a statement does with a name. */
+enum sql_use {
+	SQL_WRITTEN,            /* a table: INSERT, UPDATE, DELETE, MERGE, TRUNCATE, COPY FROM, DML in
+				 * WITH; also of what a PREPAREd one will do, but not of EXPLAIN
+				 * without ANALYZE */
+	SQL_READ,               /* a relation, or what WITH calls so */
+	SQL_CALLED,             /* a function that is not known to only read */
+};
 
-/* Is one of these names (normalised as by sql_name) an identifier anywhere in the text, all its
- * statements included?  A name ending in "()" matches only where "(" follows.  A text that cannot
- * be read to its end may mention anything: true. */
-bool sql_mentions(const char *text, size_t len, const char *const *names, size_t n);
+/* Calls fn for each of them.  The name is the last part, as by sql_name, schema the part before it or
+ * "".  Both are good during the call. */
+typedef void sql_see(void *ctx, enum sql_use use, const char *schema, const char *name);
+void sql_names(const char *text, size_t len, sql_see *fn, void *ctx);
+
+/* Does fn say yes to an identifier anywhere in the text, all its statements included?  It gets
+ * the name as by sql_name, and whether "(" follows.  A text that cannot be read to its end may
+ * mention anything: true. */
+bool sql_mentions(const char *text, size_t len,
+                  bool (*fn)(void *ctx, const char *name, bool called), void *ctx);
 
 /* The kind's word, from SQL_KINDS. */
 const char *sql_kind_name(enum sql_kind k);

@@ -21,14 +21,22 @@ static bool function_reads(const char *name)
 	return false;
 }
 
-static void report_target(struct scan *s, struct sql_span last)
+static void tell_name(struct scan *s, enum sql_use use, const struct name *n)
 {
-	char name[64];
+	char schema[64] = "", name[64];
 
-	if (!s->target || (s->f->kind == SQL_EXPLAIN && !(s->f->flags & SQL_ANALYZED)))
+	if (!s->see)
 		return;
-	sql_name(name, s->lex.text, last);
-	s->target(s->ctx, name);
+	if (n->parts > 1)
+		sql_name(schema, s->lex.text, n->schema);
+	sql_name(name, s->lex.text, n->last);
+	s->see(s->ctx, use, schema, name);
+}
+
+static void tell_target(struct scan *s, const struct name *n)
+{
+	if (s->f->kind != SQL_EXPLAIN || (s->f->flags & SQL_ANALYZED))
+		tell_name(s, SQL_WRITTEN, n);
 }
 
 static void check_relation(struct scan *s, const struct name *n)
@@ -41,6 +49,7 @@ static void check_relation(struct scan *s, const struct name *n)
 	sql_name(name, s->lex.text, span);
 	if (strncmp(name, "pg_", 3) == 0)
 		scan_flag(s, SQL_CATALOG);
+	tell_name(s, SQL_READ, n);
 }
 
 bool query_is_temp(const struct scan *s, struct sql_span schema)
@@ -102,8 +111,10 @@ static void check_function(struct scan *s, const struct name *n)
 	sql_name(last, s->lex.text, n->last);
 
 	bool reads = own && function_reads(last);
-	if (!reads)
+	if (!reads) {
 		note_function(s, last);
+		tell_name(s, SQL_CALLED, n);
+	}
 	if (r && r->nread_only > 0)
 		reads = query_matches(r->read_only_functions, r->nread_only, own ? last : name);
 	else if (r && r->nwrite > 0)
@@ -121,7 +132,7 @@ static void finish_name(struct scan *s)
 	s->name.parts = 0;
 	switch (n.role) {
 	case TARGET:
-		report_target(s, n.last);
+		tell_target(s, &n);
 		return;
 	case COPIED:
 		s->copied = n;
@@ -235,7 +246,7 @@ static void see_from(struct scan *s, struct frame *fr)
 		s->stop = true;
 		scan_become(s, SQL_COPY_FROM);
 		if (s->copied.parts)
-			report_target(s, s->copied.last);
+			tell_target(s, &s->copied);
 	} else if (s->prev.word == W_delete && fr->verb == SQL_DELETE) {
 		fr->expect = TARGET;
 	} else if (fr->verb != SQL_EMPTY && s->prev.word != W_distinct) {

@@ -47,7 +47,7 @@ struct scan {
 	size_t end;                     /* of the token before tok */
 	struct sql_facts *f;
 	const struct sql_rules *rules;
-	void (*target)(void *ctx, const char *name);
+	sql_see *see;                   /* or NULL */
 	void *ctx;
 	struct name name;
 	struct name copied;             /* COPY's table until its direction is known */

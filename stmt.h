@@ -20,10 +20,15 @@
 
 struct stmts;                                   /* all texts */
 
+/* What the catalog said of a statement: its flags then, and the oldest answer among its relations'.
+ * Kept by catalog.c; the zero value is none. */
+struct finding { uint32_t generation, serial, flags; };
+
 struct stmt {
 	struct stmt *chain;
 	uint64_t hash;
 	struct sql_facts facts;                 /* of a Parse's query; of what a PREPARE prepares */
+	struct finding finding;
 	uint32_t refs;
 	uint32_t len, query_len;                /* of the text, of the query that it starts with */
 	bool sql;                               /* text is a PREPARE, else the body of a Parse */

@@ -24,15 +24,18 @@
 #undef word
 
 #include "../node.c"
+#include "../written.c"
 #include "../route.c"
 
 #include "t.h"
 
 static struct nodes *nodes;
 static struct route rt;
+static struct written written;
+static int64_t now = 1;
 
 /* The loop and the log below the nodes: nobody waits here. */
-int64_t loop_now(const struct loop *l) { (void)l; return 0; }
+int64_t loop_now(const struct loop *l) { (void)l; return now; }
 int timer_set(struct loop *l, struct timer *t, int64_t ms) { (void)l; t->at = ms; return 0; }
 void timer_stop(struct loop *l, struct timer *t) { (void)l; t->at = 0; }
 int loop_job(struct loop *l, enum lane lane,
@@ -74,7 +77,7 @@ static void begin(const char *lines)
 	const struct conf *conf = conf_load(path, NULL, &messages);
 	unlink(path);
 	nodes = conf ? nodes_new(conf, NULL, NULL) : NULL;
-	if (!nodes || route_init(&rt, conf, nodes) < 0)
+	if (!nodes || route_init(&rt, conf, nodes, &written) < 0)
 		exit(1);
 	nodes->changed = on_change;
 	nodes->random = 88172645463325252;
@@ -97,12 +100,15 @@ static bool gate(const char *text)
 
 static bool reads(const struct session *s, const char *text)
 {
-	return route_reads(&rt, s, text, strlen(text));
+	return route_reads(&rt, s, "db", text, strlen(text));
 }
 
 static void wrote(struct session *s, const char *text)
 {
-	session_wrote(s, &rt, text, strlen(text));
+	struct sql_facts f;
+
+	sql_classify(&f, text, strlen(text), &rt.rules);
+	session_wrote(s, &rt, &f, text, strlen(text));
 }
 
 /* --- the gate --- */
@@ -175,6 +181,7 @@ static void test_modes(void)
 		got[0] = "ny"[reads(&s, "SELECT * FROM t")];
 		got[1] = "ny"[reads(&s, "SELECT * FROM u")];
 		session_ended_transaction(&s);
+		session_forget_written(&s);
 		got[2] = "ny"[reads(&s, "SELECT * FROM t")];
 		s.in_transaction = true;
 		got[3] = "ny"[reads(&s, "SELECT * FROM t")];
@@ -196,11 +203,63 @@ static void test_relations(void)
 	wrote(&s, "SELECT f()");
 	say(!reads(&s, "SELECT * FROM w"), "what hangs on a function");
 	say(!reads(&s, "SELECT 'open"), "what cannot be read may be anything");
-	unsigned n = s.written.n;
+	unsigned n = s.written->n;
 	wrote(&s, "INSERT INTO t VALUES (1)");
-	say(s.written.n == n, "each is noted once");
+	say(s.written->n == n, "each is noted once");
 	session_ended_transaction(&s);
-	say(!s.written.n && reads(&s, "SELECT * FROM v"), "forgotten with the transaction");
+	session_forget_written(&s);
+	say(!s.written && reads(&s, "SELECT * FROM v"), "forgotten with the transaction");
+	end();
+}
+
+/* What others see of a session's writes. */
+static void test_global(void)
+{
+	struct session s = { 0 }, other = { 0 };
+	char why[128];
+	struct sql_facts f = { .kind = SQL_SELECT };
+
+	begin("disable_load_balance_on_write = 'dml_adaptive_global'\n"
+	      "dml_adaptive_object_relationship_list = 't:v,t:g()'\n"
+	      "track_table_mutation_table_size = 128");
+	say(!reads(&s, "SELECT 1"), "all reads are the primary's at first");
+	route_why(&rt, &s, "db", &f, "SELECT 1", 8, why, sizeof why);
+	say(!strcmp(why, "of track table mutation cold start"), "%s", why);
+	now += 1999;
+	say(!reads(&s, "SELECT 1"), "for two seconds");
+	now++;
+	say(reads(&s, "SELECT 1") && reads(&other, "SELECT * FROM t"), "and then no more");
+	wrote(&s, "WITH x AS (DELETE FROM u) UPDATE T SET a = 1");
+	say(reads(&other, "SELECT * FROM t"), "not before it has committed");
+	session_committed(&s, &rt, "db");
+	session_forget_written(&s);
+	say(!reads(&other, "SELECT * FROM t") && !reads(&s, "SELECT * FROM s.\"t\""), "written");
+	say(!reads(&other, "SELECT * FROM U") && !reads(&other, "SELECT * FROM v")
+	    && !reads(&other, "SELECT g()") && reads(&other, "SELECT g FROM w"),
+	    "all of them, and what hangs on them");
+	say(route_why(&rt, &other, "db", &f, "SELECT * FROM u", 15, why, sizeof why)
+	    && !strcmp(why, "table \"u\" was recently written"), "%s", why);
+	say(route_reads(&rt, &other, "db2", "SELECT * FROM t", 15), "of this database");
+	now += 999;
+	say(!reads(&other, "SELECT * FROM t"), "for a second when nobody measures");
+	now++;
+	say(reads(&other, "SELECT * FROM t"), "and no longer");
+	wrote(&s, "DELETE FROM t");
+	session_forget_written(&s);
+	session_committed(&s, &rt, "db");
+	say(reads(&other, "SELECT * FROM t"), "what was rolled back was not written");
+	wrote(&s, "CREATE TEMP TABLE t2 (a int)");
+	session_committed(&s, &rt, "db");
+	say(reads(&other, "SELECT * FROM t"), "a temporary table is nobody else's");
+	wrote(&s, "DROP TABLE w");
+	session_committed(&s, &rt, "db");
+	session_forget_written(&s);
+	say(!reads(&other, "SELECT * FROM t"), "DDL may concern all");
+	session_free(&s);
+	written_free(&written);
+	end();
+	begin("");
+	say(!written.since, "nobody watches");
 	end();
 }
 
@@ -219,7 +278,7 @@ static void test_session(void)
 	s = (struct session){ 0 };
 	session_made_temporary(&s, "tmp");
 	session_made_temporary(&s, "tmp");
-	say(s.temporary.n == 1 && !reads(&s, "SELECT * FROM Tmp"), "a temporary table");
+	say(s.temporary->n == 1 && !reads(&s, "SELECT * FROM Tmp"), "a temporary table");
 	session_ended_transaction(&s);
 	say(!reads(&s, "SELECT * FROM tmp") && reads(&s, "SELECT * FROM t"), "for the session");
 	session_free(&s);
@@ -348,6 +407,7 @@ int main(void)
 	test_writes();
 	test_modes();
 	test_relations();
+	test_global();
 	test_session();
 	test_weights();
 	test_redirects();

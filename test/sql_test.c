@@ -45,15 +45,20 @@ static bool is_sane(const struct sql_facts *f, size_t len)
 		&& (size_t)f->name.at + f->name.len <= len;
 }
 
-static void ignore_target(void *ctx, const char *name)
+static void ignore_name(void *ctx, enum sql_use use, const char *schema, const char *name)
 {
-	(void)ctx, (void)name;
+	(void)ctx, (void)use, (void)schema, (void)name;
+}
+
+static bool is_not(void *ctx, const char *name, bool called)
+{
+	(void)ctx, (void)name, (void)called;
+	return false;
 }
 
 /* Nothing is read past any cut of the text, and the facts stay within it. */
 static bool survives_cuts(const char *text)
 {
-	static const char *const names[] = { "t", "f()" };
 	bool ok = true;
 
 	for (size_t len = 0; len <= strlen(text); len++) {
@@ -61,8 +66,8 @@ static bool survives_cuts(const char *text)
 		struct sql_facts f;
 		sql_classify(&f, copy, len, NULL);
 		ok = ok && is_sane(&f, len);
-		sql_targets(copy, len, ignore_target, NULL);
-		sql_mentions(copy, len, names, LEN(names));
+		sql_names(copy, len, ignore_name, NULL);
+		sql_mentions(copy, len, is_not, NULL);
 		char parameter[128];
 		sql_parameter(parameter, copy, &f);
 		free(copy);
@@ -732,10 +737,13 @@ static void test_split(void)
 	}
 }
 
-static void add_target(void *ctx, const char *name)
+static void add_target(void *ctx, enum sql_use use, const char *schema, const char *name)
 {
 	char *list = ctx;
 
+	(void)schema;
+	if (use != SQL_WRITTEN)
+		return;
 	if (*list)
 		strcat(list, " ");
 	strcat(list, name);
@@ -782,7 +790,7 @@ static void test_targets(void)
 		char list[200] = "";
 		char *copy = exact(cases[i].text, strlen(cases[i].text));
 
-		sql_targets(copy, strlen(cases[i].text), add_target, list);
+		sql_names(copy, strlen(cases[i].text), add_target, list);
 		say(strcmp(list, cases[i].targets) == 0, "targets: %s", cases[i].text);
 		if (strcmp(list, cases[i].targets) != 0)
 			printf("# got %s\n", list);
@@ -791,33 +799,82 @@ static void test_targets(void)
 	}
 }
 
-static void test_mentions(void)
+/* r:relation, c:function, each with its schema. */
+static void add_use(void *ctx, enum sql_use use, const char *schema, const char *name)
 {
-	static const struct { const char *text, *name; bool yes; } cases[] = {
-		{ "select * from t", "t", true },
-		{ "select * from T", "t", true },
-		{ "select * from \"T\"", "t", false },
-		{ "select * from \"T\"", "T", true },
-		{ "select * from s.t", "t", true },
-		{ "select 't', $$t$$ /* t */ -- t", "t", false },
-		{ "select 1; delete from t", "t", true },
-		{ "select tt, t1 from x", "t", false },
-		{ "select f(1)", "f()", true },
-		{ "select f (1)", "f()", true },
-		{ "select f from x", "f()", false },
-		{ "select f(1)", "f", true },
-		{ "select ff(1)", "f()", false },
-		{ "", "t", false },
-		{ "select 'open", "t", true },
+	char *list = ctx;
+
+	if (use == SQL_WRITTEN)
+		return;
+	sprintf(list + strlen(list), "%s%c:%s%s%s", *list ? " " : "", use == SQL_READ ? 'r' : 'c',
+		schema, *schema ? "." : "", name);
+}
+
+static void test_uses(void)
+{
+	static const struct { const char *text, *uses; } cases[] = {
+		{ "SELECT 1", "" },
+		{ "SELECT a, b.c FROM t AS b", "r:t" },
+		{ "SELECT * FROM T, \"S s\".\"U\" x, db.s.v", "r:t r:S s.U r:s.v" },
+		{ "SELECT lower(a), max(b) FROM t", "r:t" },
+		{ "SELECT f(a), s.g(1), pg_catalog.lower(b), s.lower(b) FROM t",
+		  "c:f c:s.g c:s.lower r:t" },
+		{ "SELECT * FROM f(1) x, t, now()", "c:f r:t" },
+		{ "WITH x AS (SELECT h(1) FROM t) SELECT * FROM x JOIN u USING (a)", "c:h r:t r:x r:u" },
+		{ "SELECT (SELECT max(a) FROM t) UNION TABLE u", "r:t r:u" },
+		{ "COPY s.t (a) TO STDOUT", "r:s.t" },
+		{ "COPY (SELECT f() FROM t) TO STDOUT", "c:f r:t" },
+		{ "PREPARE p (int) AS SELECT f($1) FROM t", "c:f r:t" },
+		{ "INSERT INTO t SELECT nextval('s') FROM u", "c:nextval r:u" },
+		{ "SELECT extract(year FROM d) FROM t WHERE a IN (1) AND exists(SELECT 1 FROM u)",
+		  "r:t r:u" },
 	};
 
 	for (size_t i = 0; i < LEN(cases); i++) {
-		const char *names[] = { "nothing", cases[i].name };
+		char list[200] = "";
+
+		sql_names(cases[i].text, strlen(cases[i].text), add_use, list);
+		say(strcmp(list, cases[i].uses) == 0, "uses: %s", cases[i].text);
+		if (strcmp(list, cases[i].uses) != 0)
+			printf("# got %s\n", list);
+	}
+}
+
+struct wanted { const char *name; bool called; };
+
+static bool is_wanted(void *ctx, const char *name, bool called)
+{
+	const struct wanted *w = ctx;
+
+	return !strcmp(name, w->name) && (called || !w->called);
+}
+
+static void test_mentions(void)
+{
+	static const struct { const char *text; struct wanted name; bool yes; } cases[] = {
+		{ "select * from t", { "t", false }, true },
+		{ "select * from T", { "t", false }, true },
+		{ "select * from \"T\"", { "t", false }, false },
+		{ "select * from \"T\"", { "T", false }, true },
+		{ "select * from s.t", { "t", false }, true },
+		{ "select 't', $$t$$ /* t */ -- t", { "t", false }, false },
+		{ "select 1; delete from t", { "t", false }, true },
+		{ "select tt, t1 from x", { "t", false }, false },
+		{ "select f(1)", { "f", true }, true },
+		{ "select f (1)", { "f", true }, true },
+		{ "select f from x", { "f", true }, false },
+		{ "select f(1)", { "f", false }, true },
+		{ "select ff(1)", { "f", true }, false },
+		{ "", { "t", false }, false },
+		{ "select 'open", { "t", false }, true },
+	};
+
+	for (size_t i = 0; i < LEN(cases); i++) {
+		struct wanted w = cases[i].name;
 		size_t len = strlen(cases[i].text);
 		char *copy = exact(cases[i].text, len);
-		say(sql_mentions(copy, len, names, 2) == cases[i].yes, "mentions %s: %s",
-			cases[i].name, cases[i].text);
-		say(!sql_mentions(copy, len, names, 0), "mentions none");
+		say(sql_mentions(copy, len, is_wanted, &w) == cases[i].yes, "mentions %s: %s",
+			w.name, cases[i].text);
 		free(copy);
 	}
 }
@@ -1079,6 +1136,7 @@ int main(void)
 	test_reads();
 	test_split();
 	test_targets();
+	test_uses();
 	test_mentions();
 	test_shapes();
 	test_names();

@@ -1,0 +1,461 @@
+/* catalog_test.c - what follows from the catalog's answers, and when it is asked again.  The node
+ * that answers is this file. */
+/* stmt.h has a struct name of its own. */
+#define name query_name
+#include "../sql_lex.c"
+#include "../sql_query.c"
+#include "../sql.c"
+#undef name
+
+#include "../catalog.c"
+
+#include "t.h"
+
+/* --- what is below --- */
+
+static int64_t now = 1000;
+static struct timer *due[8];
+static bool balances = true;
+static struct conf conf;
+static struct servers servers = { .conf = &conf };
+static struct account account = { .database = "db", .user = "" };
+
+int64_t loop_now(const struct loop *l) { (void)l; return now; }
+
+int timer_set(struct loop *l, struct timer *t, int64_t ms)
+{
+	size_t i = 0;
+
+	(void)l;
+	t->at = now + ms;
+	while (due[i] && due[i] != t)
+		i++;
+	due[i] = t;
+	return 0;
+}
+
+void timer_stop(struct loop *l, struct timer *t) { (void)l; t->at = INT64_MAX; }
+bool nodes_balance(const struct nodes *all) { (void)all; return balances; }
+struct node *nodes_draw(struct nodes *all, bool standbys) { return standbys ? &all->node[1] : NULL; }
+void account_drop(struct account *a) { a->refs--; }
+void ask_stop(struct ask *a) { (void)a; }
+
+uint64_t stmt_hash(const struct stmts *all, const void *p, size_t n)
+{
+	uint64_t h = 1;
+
+	(void)all;
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ ((const uint8_t *)p)[i]) * 1099511628211u;
+	return h;
+}
+
+static char told[256];
+
+void log_record(struct log *l, struct log_who *who, enum level v, const char *place,
+	const char *detail, const char *hint, const char *fmt, ...)
+{
+	(void)l, (void)who, (void)v, (void)place, (void)hint, (void)fmt;
+	snprintf(told, sizeof told, "%s", detail);
+}
+
+/* --- the node --- */
+
+static struct ask *asked;
+static char names[16384], as_user[64];
+static int questions;
+static struct node *asked_node;
+static const char *rows[300];
+
+void ask_node(struct ask *a, struct node *n, const struct identity *as, const char *sql,
+	const char *parameter, int64_t ms)
+{
+	const char *from = strstr(sql, "E'{") + 3;
+
+	(void)parameter, (void)ms;
+	asked = a;
+	asked_node = n;
+	a->waits = true;
+	questions++;
+	snprintf(as_user, sizeof as_user, "%s", as->user);
+	snprintf(names, sizeof names, "%.*s", (int)(strstr(from, "}'::text[]") - from), from);
+}
+
+/* The rows are "index bits". */
+int answer_row(struct answer *r, const char *field[], int max)
+{
+	static char text[2][16];
+	int n = (int)(r->end - r->at);
+
+	if (!rows[n] || max != 2)
+		return 0;
+	sscanf(rows[n], "%15s %15s", text[0], text[1]);
+	field[0] = text[0];
+	field[1] = text[1];
+	r->end++;
+	return 2;
+}
+
+static void answer(const char *why, bool no_server)
+{
+	static uint8_t byte;
+	struct answer r = { .why = why, .no_server = no_server, .at = &byte, .end = &byte };
+
+	asked->waits = false;
+	asked->answered(asked, &r);
+	memset(rows, 0, sizeof rows);
+}
+
+static void tick(int64_t ms)
+{
+	now += ms;
+	for (size_t i = 0; i < sizeof due / sizeof *due && due[i]; i++)
+		if (due[i]->at <= now) {
+			due[i]->at = INT64_MAX;
+			due[i]->fire(due[i]);
+		}
+}
+
+/* --- the statement --- */
+
+static struct catalog *cat;
+static struct finding finding;
+
+static uint32_t look_doubting(const char *text, uint32_t doubt)
+{
+	static char last[128];
+	struct sql_facts f;
+
+	if (strcmp(last, text))         /* a finding is one text's */
+		finding = (struct finding){ 0 };
+	snprintf(last, sizeof last, "%s", text);
+	sql_classify(&f, text, strlen(text), NULL);
+	return catalog_flags(cat, &account, &f, text, strlen(text), doubt, &finding)
+	       & (SQL_FUNCTION | SQL_UNLOGGED | SQL_TEMPORARY | SQL_FOREIGN);
+}
+
+static uint32_t look(const char *text)
+{
+	return look_doubting(text, 0);
+}
+
+static void begin(void)
+{
+	static char checker[] = "checker";
+	struct nodes *nodes = calloc(1, sizeof *nodes + 2 * sizeof nodes->node[0]);
+
+	conf = (struct conf){ .relcache_size = 256, .check_unlogged_table = true,
+		.check_temp_table = CHECK_TEMP_CATALOG, .sr_check_user = checker };
+	servers.nodes = nodes;
+	cat = catalog_new(&servers);
+	finding = (struct finding){ 0 };
+	questions = 0;
+}
+
+static void end(void)
+{
+	catalog_free(cat);
+	memset(due, 0, sizeof due);
+	account.known = NULL;
+	free(servers.nodes);
+}
+
+/* --- tests --- */
+
+static void test_answers(void)
+{
+	begin();
+	say(look("SELECT f(1), s.g() FROM t, s.v") == (SQL_FUNCTION | SQL_FOREIGN), "nothing known");
+	say(questions == 0, "asked at the end of the turn");
+	tick(0);
+	say(questions == 1 && !strcmp(as_user, "checker"), "once");
+	say(!strcmp(names, "{f,\"\",\"f\"},{f,\"s\",\"g\"},{r,\"\",\"t\"},{r,\"s\",\"v\"}"), "%s", names);
+	say(look("SELECT f(1), s.g() FROM t, s.v") == (SQL_FUNCTION | SQL_FOREIGN), "nobody waits");
+	tick(0);
+	say(questions == 1, "nor asks again");
+	rows[0] = "1 1", rows[1] = "2 1", rows[2] = "3 1", rows[3] = "4 1";
+	answer(NULL, false);
+	say(look("SELECT f(1), s.g() FROM t, s.v") == 0, "all read");
+	say(finding.generation == account.known->generation, "which is remembered");
+	balances = false;
+	say(look("SELECT f(1), s.g() FROM t, s.v") == 0, "and costs no look");
+	balances = true;
+	say(look("SELECT f(1) FROM v") == 0 && look("SELECT f(1) FROM s2.v") == 0, "other names");
+	tick(0);
+	say(!strcmp(names, "{r,\"\",\"v\"},{r,\"s2\",\"v\"}"), "are asked for: %s", names);
+	end();
+}
+
+static void test_bits(void)
+{
+	static const struct { const char *text, *row; uint32_t flags; } cases[] = {
+		{ "SELECT f()", "1 9", SQL_FUNCTION },
+		{ "SELECT f()", "1 25", SQL_FUNCTION | SQL_FOREIGN },
+		{ "SELECT f()", NULL, SQL_FUNCTION | SQL_FOREIGN },
+		{ "SELECT 1 FROM t", "1 3", SQL_TEMPORARY },
+		{ "SELECT 1 FROM s.t", "1 3", 0 },
+		{ "SELECT 1 FROM t", "1 5", SQL_UNLOGGED },
+		{ "SELECT 1 FROM t", "1 9", SQL_FUNCTION },
+		{ "SELECT 1 FROM t", "1 25", SQL_FUNCTION | SQL_FOREIGN },
+		{ "SELECT 1 FROM t", NULL, 0 },
+		{ "COPY t TO STDOUT", "1 5", SQL_UNLOGGED },
+		{ "INSERT INTO t SELECT f() FROM u", "1 9", SQL_FUNCTION },
+		{ "SELECT 1 FROM t", "7 5", 0 },        /* no such line */
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		begin();
+		look(cases[i].text);
+		tick(0);
+		rows[0] = cases[i].row;
+		answer(NULL, false);
+		say(look(cases[i].text) == cases[i].flags, "%s: %s", cases[i].text,
+			cases[i].row ? cases[i].row : "nothing");
+		end();
+	}
+	begin();
+	conf.check_unlogged_table = false;
+	conf.check_temp_table = CHECK_TEMP_TRACE;
+	look("SELECT 1 FROM t");
+	look("UPDATE t SET a = 1");
+	tick(0);
+	say(questions == 0, "what nobody wants to know is not asked");
+	look("SELECT 1 FROM größe");
+	look("SELECT \"gr\xf6\xdf e\"()");
+	tick(0);
+	say(questions == 0, "nor what nobody can write");
+	balances = false;
+	look("SELECT f()");
+	tick(0);
+	say(questions == 0, "nor where there is one node");
+	balances = true;
+	end();
+}
+
+static void test_quoting(void)
+{
+	begin();
+	look("SELECT \"a'b\"\"c\\d{,}\"()");
+	tick(0);
+	say(!strcmp(names, "{f,\"\",\"a''b\\\\\"c\\\\\\\\d{,}\"}"), "%s", names);
+	end();
+}
+
+static void test_time(void)
+{
+	begin();
+	conf.relcache_expire = 60;
+	look("SELECT 1 FROM t");
+	tick(0);
+	rows[0] = "1 5";
+	answer(NULL, false);
+	tick(59999);
+	say(look("SELECT 1 FROM t") == SQL_UNLOGGED, "good for a minute");
+	tick(1);
+	say(look("SELECT 1 FROM t") == 0, "and no longer");
+	tick(0);
+	say(questions == 2, "asked again");
+	answer(NULL, false);
+	tick(SHORT - 1);
+	look("SELECT 1 FROM t");
+	tick(0);
+	say(questions == 2, "that there is none is believed");
+	tick(1);
+	look("SELECT 1 FROM t");
+	tick(0);
+	say(questions == 3, "for a moment");
+	end();
+}
+
+static void test_changes(void)
+{
+	begin();
+	look("SELECT f()");
+	tick(0);
+	rows[0] = "1 1";
+	answer(NULL, false);
+	say(look("SELECT f()") == 0, "reads");
+	catalog_changed(cat, &account);
+	say(look("SELECT f()") != 0, "nothing is known after DDL");
+	tick(0);
+	catalog_changed(cat, &account);
+	rows[0] = "1 1";
+	answer(NULL, false);
+	say(look("SELECT f()") != 0 && questions == 3, "an answer from before is not believed");
+	rows[0] = "1 9";
+	answer(NULL, false);
+	say(look("SELECT f()") == SQL_FUNCTION, "but the next");
+	catalog_reload(cat);
+	say(look("SELECT f()") == (SQL_FUNCTION | SQL_FOREIGN), "a reload forgets");
+	end();
+}
+
+static void test_doubt(void)
+{
+	begin();
+	look("SELECT 1 FROM t");
+	tick(0);
+	rows[0] = "1 1";
+	answer(NULL, false);
+	uint32_t doubt = catalog_now(cat);
+	say(look("SELECT 1 FROM t") == 0, "a table");
+	say(look_doubting("SELECT 1 FROM t", doubt) == SQL_TEMPORARY, "who doubts does not believe it");
+	say(look_doubting("SELECT 1 FROM s.t", doubt) == 0, "but what has a schema");
+	say(look_doubting("SELECT 1 FROM u", doubt) == SQL_TEMPORARY, "nor what is not known");
+	say(look("SELECT 1 FROM t") == 0, "others do");
+	tick(REFRESH);
+	questions = 0;
+	answer(NULL, false);
+	look_doubting("SELECT 1 FROM t", doubt);
+	tick(0);
+	say(questions == 1 && strstr(names, "\"t\""), "it is asked for again");
+	say(look("SELECT 1 FROM t") == 0, "and known to others meanwhile");
+	say(look_doubting("SELECT 1 FROM t", DOUBT_ALL) == SQL_TEMPORARY, "in a transaction");
+	rows[0] = "1 1";
+	answer(NULL, false);
+	say(look_doubting("SELECT 1 FROM t", doubt) == 0, "a younger answer is believed");
+	say(look_doubting("SELECT 1 FROM t", doubt) == 0 && finding.serial > doubt, "and remembered");
+	say(look_doubting("SELECT 1 FROM t", catalog_now(cat)) == SQL_TEMPORARY, "until the next doubt");
+	end();
+}
+
+static void test_failures(void)
+{
+	begin();
+	look("SELECT f() FROM t");
+	tick(0);
+	answer("no login", true);
+	say(questions == 2 && !strcmp(as_user, account.user) && !*told, "the session's user is next");
+	answer("no login either", true);
+	say(!strcmp(told, "no login either"), "told");
+	*told = '\0';
+	say(look_doubting("SELECT f() FROM t", 5) == SQL_FUNCTION, "all is as without a catalog");
+	tick(0);
+	say(questions == 2, "for a moment");
+	tick(SHORT);
+	look("SELECT f() FROM t");
+	tick(0);
+	say(questions == 3, "then it is tried again");
+	answer("still not", true);
+	say(!*told, "and not told again");
+	end();
+	begin();
+	look("SELECT 1 FROM t");
+	tick(0);
+	rows[0] = "1 5";
+	answer(NULL, false);
+	tick(REFRESH);
+	look_doubting("SELECT 1 FROM t", catalog_now(cat));
+	tick(0);
+	answer("canceled", false);
+	say(look("SELECT 1 FROM t") == SQL_UNLOGGED, "an old answer is better than none");
+	end();
+	begin();
+	look("SELECT 1 FROM t");
+	tick(0);
+	rows[0] = "1 3";
+	answer(NULL, false);
+	tick(SHORT - 1);
+	look_doubting("SELECT 1 FROM t", catalog_now(cat));
+	tick(0);
+	tick(1);
+	answer("canceled", false);
+	tick(0);
+	say(look("SELECT 1 FROM t") == 0, "but not one that is over");
+	end();
+}
+
+static void test_room(void)
+{
+	char text[64];
+	bool ok = true;
+
+	begin();
+	conf.relcache_size = 10;
+	for (int i = 0; i < 50; i++) {
+		snprintf(text, sizeof text, "SELECT f%d()", i);
+		look(text);
+		tick(0);
+		rows[0] = "1 1";
+		answer(NULL, false);
+		ok &= look(text) == 0;
+	}
+	say(ok && cat->n == 10, "10 of 50 names are remembered");
+	int before = questions;
+	look("SELECT f45(), f49()");
+	tick(0);
+	say(questions == before, "the last ones");
+	look("SELECT f3()");
+	tick(0);
+	say(questions == before + 1, "not the first");
+	end();
+	begin();
+	for (int i = 0; i < 250; i++) {
+		snprintf(text, sizeof text, "SELECT f%d()", i);
+		look(text);
+	}
+	tick(0);
+	say(questions == 1, "many names");
+	answer(NULL, false);
+	for (int i = 0; i < 250; i++) {
+		snprintf(text, sizeof text, "SELECT f%d()", i);
+		look(text);
+	}
+	tick(0);
+	answer(NULL, false);
+	look("SELECT f249()");
+	tick(0);
+	answer(NULL, false);
+	say(questions == 3 && cat->n == 250, "100 at a time");
+	end();
+}
+
+static void test_forgotten_in_time(void)
+{
+	begin();
+	conf.relcache_size = 1;
+	look("SELECT 1 FROM t");
+	tick(0);
+	rows[0] = "1 3";
+	answer(NULL, false);
+	say(look("SELECT 1 FROM t") == SQL_TEMPORARY, "short-lived");
+	struct finding kept = finding;
+	look("SELECT 1 FROM u");
+	tick(SHORT);
+	say(kept.generation != account.known->generation,
+		"a finding does not outlive an answer that had to make room");
+	end();
+}
+
+static void test_standby(void)
+{
+	begin();
+	conf.relcache_query_target = RELCACHE_BALANCED;
+	look("SELECT f() FROM t");
+	tick(0);
+	say(asked_node == &servers.nodes->node[1], "a standby is asked");
+	rows[0] = "1 1", rows[1] = "2 1";
+	answer(NULL, false);
+	say(look("SELECT f() FROM t") == 0, "and believed");
+	say(look_doubting("SELECT f() FROM t", 1) == SQL_TEMPORARY, "but not by who doubts");
+	tick(SHORT);
+	look("SELECT f() FROM t");
+	tick(0);
+	say(questions == 2, "for a moment");
+	end();
+}
+
+int main(void)
+{
+	test_answers();
+	test_bits();
+	test_quoting();
+	test_time();
+	test_changes();
+	test_doubt();
+	test_failures();
+	test_room();
+	test_forgotten_in_time();
+	test_standby();
+	return done();
+}
