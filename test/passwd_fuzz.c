@@ -1,42 +1,16 @@
-/* The first byte says what the rest is: pool_passwd, pool_hba.conf, pcp.conf or an environment. */
+/* passwd_fuzz.c - any bytes as pool_passwd and as variables of the environment. */
 #include "../md5.c"
 #include "../base64.c"
 #include "../scram.c"
 #include "../auth.c"
 #include "../passwd_key.c"
 #include "../passwd.c"
-#include "../hba.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void take_warning(void *ctx, const char *file, int line, const char *text)
 {
 	*(size_t *)ctx += strlen(file) + strlen(text) + (size_t)line;
-}
-
-static void fuzz_hba(char *text, size_t len, struct auth_report *r)
-{
-	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x0a000001) };
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_addr.s6_addr = { [15] = 1 } };
-	struct hba *h = hba_text(text, len, "/nonexistent/pool_hba.conf", r);
-	const struct hba_rule *rule;
-
-	if (!h) {
-		if (!r->error[0])
-			abort();
-		return;
-	}
-	struct hba_query q = { (struct sockaddr *)&v4, true, "d", "u", NULL };
-	if (hba_find(h, &q, &rule) == HBA_NEEDS_HOST) {
-		q.host = "db.example.com";
-		if (hba_find(h, &q, &rule) == HBA_NEEDS_HOST)
-			abort();
-	}
-	q = (struct hba_query){ (struct sockaddr *)&v6, false, "u", "u", "" };
-	if ((hba_find(h, &q, &rule) == HBA_FOUND) != !!rule)
-		abort();
-	hba_has_hostssl(h);
-	hba_free(h);
 }
 
 static void fuzz_environment(char *text, size_t len, struct auth_report *r)
@@ -77,29 +51,19 @@ static void fuzz_passwd(char *text, size_t len, struct auth_report *r)
 	passwd_free(p);
 }
 
-static void fuzz_pcp(char *text, size_t len, struct auth_report *r)
-{
-	struct passwd *p = calloc(1, sizeof *p);
-
-	read_text(p, text, len, &pcp_conf, (struct origin){ .file = "pcp.conf", .r = r });
-	check_user(p);
-	passwd_free(p);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const parts[])(char *, size_t, struct auth_report *) = {
-		fuzz_passwd, fuzz_hba, fuzz_pcp, fuzz_environment
-	};
 	size_t seen = 0;
 	struct auth_report r = { .warn = take_warning, .ctx = &seen };
+	char *text = malloc(size + 1);
 
-	if (!size)
-		return 0;
-	char *text = malloc(size);
-	memcpy(text, data + 1, size - 1);
-	text[size - 1] = '\0';
-	parts[*data % 4](text, size - 1, &r);
+	if (size)
+		memcpy(text, data, size);
+	text[size] = '\0';
+	if (size && *data == '=')
+		fuzz_environment(text, size, &r);
+	else
+		fuzz_passwd(text, size, &r);
 	free(text);
 	return 0;
 }
