@@ -73,15 +73,14 @@ static void end(struct ask *a)
 {
 	uint8_t *reply = a->reply;
 	size_t len = a->reply_len;
-	char why[sizeof a->why];
+	char why[sizeof a->why], sqlstate[sizeof a->sqlstate];
 	struct answer r = { .sqlstate = "", .no_server = a->no_server, .at = reply,
 		.end = reply + len };
 
-	snprintf(why, sizeof why, "%s", a->why);
-	if (*why) {
-		r = (struct answer){ .why = why, .sqlstate = a->sqlstate,
-			.no_server = a->no_server };
-	}
+	memcpy(why, a->why, sizeof why);
+	memcpy(sqlstate, a->sqlstate, sizeof sqlstate);
+	if (*why)
+		r = (struct answer){ .why = why, .sqlstate = sqlstate, .no_server = a->no_server };
 	timer_stop(a->all->loop, &a->deadline);
 	free(a->question);
 	a->question = a->reply = NULL;

@@ -37,6 +37,7 @@ struct checks {
 	int nasked;                             /* standbys whose delay the command was asked for */
 	uint8_t asked[CONF_NODES];
 	char told[128];                         /* why the command failed last */
+	bool blind;                             /* told: it is not shown what it asks for */
 	struct check node[CONF_NODES];
 };
 
@@ -223,11 +224,20 @@ static struct node *find_standby(struct nodes *all, const char *application_name
 	return NULL;
 }
 
+/* PostgreSQL shows others' state to members of pg_monitor only; NULL would pass for no delay. */
+static void note_blind(struct checks *c, bool blind)
+{
+	if (blind && !c->blind)
+		log_write(c->all->log, NULL, LEVEL_WARNING, NULL, "GRANT pg_monitor TO it",
+			"sr_check_user is not allowed to see the state of standbys");
+	c->blind = blind;
+}
+
 /* The rows of pg_stat_replication: name, state, sync_state, replay_lag in us. */
 static void take_standbys(struct checks *c, struct answer *r)
 {
 	struct nodes *all = c->all->nodes;
-	bool command = by_command(c->all->conf);
+	bool command = by_command(c->all->conf), blind = false;
 	const char *field[4];
 
 	for (int i = 0; i < all->count; i++) {
@@ -241,14 +251,16 @@ static void take_standbys(struct checks *c, struct answer *r)
 		if (!n)
 			continue;
 		struct replication *p = &n->replication;
+		blind |= !field[1];
 		snprintf(p->state, sizeof p->state, "%s", field[1] ? field[1] : "unknown");
 		snprintf(p->sync_state, sizeof p->sync_state, "%s", field[2] ? field[2] : "");
 		if (!command)
 			p->lag = field[3] ? strtoll(field[3], NULL, 10) : 0;
 	}
+	note_blind(c, blind);
 }
 
-static void take_answer(struct check *c, struct answer *r)
+static void take_rows(struct check *c, struct answer *r)
 {
 	struct checks *all = c->of;
 	struct nodes *nodes = all->all->nodes;
@@ -264,11 +276,13 @@ static void take_answer(struct check *c, struct answer *r)
 	if (!lsn)
 		return;
 	c->node->replication.lsn = lsn;
+	bool primary = c->node == nodes_primary(nodes);
+	if (recovers != primary)
+		c->answered = all->round;
 	if (recovers) {
-		c->answered = all->round;
 		measure(all, c->node);
-	} else if (c->node == nodes_primary(nodes)) {
-		c->answered = all->round;
+	} else if (primary) {
+		c->node->replication.behind = 0;
 		take_standbys(all, r);
 		for (int i = 0; i < nodes->count; i++)
 			measure(all, &nodes->node[i]);
@@ -302,7 +316,7 @@ static void answered(struct ask *a, struct answer *r)
 	} else {
 		c->turned = false;
 		forget_trouble(c);
-		take_answer(c, r);
+		take_rows(c, r);
 	}
 }
 

@@ -365,7 +365,7 @@ static void learn(struct server *s, enum demand demand)
 
 static void authentication(struct server *s, struct msg *m)
 {
-	if (s->probe && !s->trial->login) {
+	if (s->trial && !s->trial->login) {
 		server_tried(s, TRIAL_WORKS, "it was a trial");
 		return;
 	}

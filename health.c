@@ -139,10 +139,12 @@ static void checked(struct checkup *c, enum verdict v, const char *why)
 		c->told = false;
 	else
 		tell_failure(c, v, why);
-	if (v == TRIAL_FAILED)
+	if (v == TRIAL_FAILED) {
 		node_failed(c->node, why);
-	else
+		servers_renew(c->of->all, c->node, "its node failed its health check");
+	} else {
 		node_worked(c->node);
+	}
 }
 
 static void ended(struct trial *t, enum verdict v, const char *why)

@@ -169,11 +169,10 @@ bool nodes_checked(const struct conf *conf)
 
 int64_t nodes_searching(const struct nodes *all)
 {
+	if (all->promotions || !nodes_checked(all->conf) || flagged(all) >= 0)
+		return 0;
 	int64_t limit = all->conf->search_primary_node_timeout * 1000;
 	int64_t left = limit ? all->began + limit - loop_now(all->loop) : INT64_MAX;
-
-	if (all->promotions || flagged(all) >= 0 || !nodes_checked(all->conf))
-		return 0;
 	return left > 0 ? left : 0;
 }
 

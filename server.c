@@ -257,14 +257,20 @@ static void refuse(struct borrower *b, const struct refusal *r)
 
 static void refuse_moved(struct borrower *b)
 {
-	refuse(b, &(struct refusal){ REFUSED_MOVED, { "FATAL", "08006", "another node is the primary now", NULL, NULL },
-		NULL, 0 });
+	refuse(b, &(struct refusal){ REFUSED_MOVED, { "FATAL", "08006",
+		"another node is the primary now", NULL, NULL }, NULL, 0 });
 }
 
-/* Is it no use to send this borrower to its node now?  Who needs a primary waits until there is one. */
+/* Who needs a primary waits until there is one. */
+static bool searches(const struct borrower *b, const struct node *n)
+{
+	return b->patient && !b->own && nodes_searching(n->all);
+}
+
+/* Is it no use to open a connection for it now? */
 static bool away(const struct borrower *b, const struct node *n)
 {
-	return n->state == NODE_DOWN || (b->patient && !b->own && nodes_searching(n->all));
+	return n->state == NODE_DOWN || searches(b, n);
 }
 
 /* The primary is another one now; or the search is over without one, and the first node has to do. */
@@ -356,7 +362,7 @@ struct server *server_borrow(struct servers *all, struct borrower *b, struct nod
 
 	b->patient = patient;
 	b->searching = false;
-	struct server *s = b->secret || away(b, n) ? NULL : find_idle(b, n, sql, sizeof sql);
+	struct server *s = b->secret || searches(b, n) ? NULL : find_idle(b, n, sql, sizeof sql);
 	if (s) {
 		leave_idle(s);
 		server_enter(s, LENT);
@@ -406,7 +412,7 @@ void server_ready(struct server *s)
 		opener->opening = NULL;
 	server_enter(s, RESET);
 	s->conn.watch.ready = server_readable;
-	if (s->probe) {
+	if (s->trial) {
 		server_enter(s, LENT);        /* says goodbye */
 		server_tried(s, TRIAL_WORKS, "it was a trial");
 		return;
@@ -423,7 +429,7 @@ void server_refused(struct server *s, const struct refusal *r)
 	s->borrower = NULL;
 	if (b)
 		b->opening = NULL;
-	if (s->probe) {
+	if (s->trial) {
 		char why[160];
 		snprintf(why, sizeof why, "%s%s%s", r->kind == REFUSED_NODE ? "" : r->report.message,
 			r->kind != REFUSED_NODE && r->report.detail ? ": " : "",
@@ -484,7 +490,8 @@ static void available(struct server *s, const struct borrower *opener)
 	if (s->cancels)
 		return;         /* canceled() comes back here */
 	for (struct borrower *b = n->queue; b; b = b->next) {
-		if (b->profile->account != s->account || away(b, n) || !fits(s, b->profile, sql, sizeof sql))
+		if (b->profile->account != s->account || searches(b, n)
+		    || !fits(s, b->profile, sql, sizeof sql))
 			continue;
 		if (b->secret && b != opener && !account_knows(s->account, b->secret))
 			continue;
@@ -615,7 +622,6 @@ int trial_start(struct servers *all, struct node *n, struct profile *p, struct t
 
 	if (!s)
 		return -1;
-	s->probe = true;
 	s->trial = t;
 	t->server = s;
 	dial_start(s, NULL);

@@ -264,8 +264,7 @@ struct server {
 	bool proven;                            /* it has answered a request */
 	bool dying;                             /* it said that it goes down, in a reply */
 	bool stale;                             /* to be closed instead of pooled */
-	bool probe;                             /* asks whether the node answers, nothing else: */
-	struct trial *trial;                    /* this hears it */
+	struct trial *trial;                    /* it asks whether the node works, nothing else; or NULL */
 	unsigned reset_left, sessions, cancels;
 	uint32_t orphaned;                      /* bytes of replies dropped */
 	char logged;                            /* type of the message that was logged last, and */

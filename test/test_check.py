@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 
 import pytest
 
@@ -156,6 +155,16 @@ def test_a_standby_that_does_not_stream_is_late_by_time(proxy, named_pair):
     reads_go_to(p, primary)
 
 
+def test_who_may_not_see_the_delay_is_told(proxy, named_pair):
+    named_pair[0].su("CREATE ROLE blind LOGIN")
+    named_pair[0].catch_up(named_pair[1])
+    p = proxy(nodes=named_pair, **{**TIMED, "sr_check_user": "blind"})
+    p.wait_log("WARNING:  sr_check_user is not allowed to see the state of standbys")
+    named_pair[0].su("GRANT pg_monitor TO blind")
+    with paused(*named_pair):
+        reads_go_to(p, named_pair[0])
+
+
 def test_delay_by_time_needs_a_name(proxy):
     p = proxy(**{**TIMED, "backend_application_name1": None})
     assert p.wait_log("WARNING:  delay_threshold_by_time has no effect on node 1: it needs"
@@ -190,12 +199,14 @@ def commanded(proxy):
 def test_delays_of_a_command(commanded, primary, replica):
     p, does = commanded()
     reads_go_to(p, replica)
-    does(f"echo \"$@\" >{p.folder}/arguments; echo 1234.5")
+    does(f"ls -l /proc/$$/fd >{p.folder}/files; echo \"$@\" >{p.folder}/arguments; echo 1234.5")
     reads_go_to(p, primary)
     assert p.wait_log(r"Replication of node: 1 is behind 1.234 second\(s\) from the primary server"
                       r" \(node: 0\) \[external command\]$")
     with open(f"{p.folder}/arguments") as f:
         assert f.read() == f"127.0.0.1:{replica.port}\n"
+    with open(f"{p.folder}/files") as f:        # none of ours
+        assert sum("socket:" in line or "anon_inode" in line for line in f) == 0
     does("echo 12")
     reads_go_to(p, replica)
     does("echo -1")
@@ -299,18 +310,35 @@ def test_a_flagged_node_in_recovery(proxy, own_pair):
     assert sum("is in recovery" in line for line in p.log) == 1
 
 
-def test_requests_wait_for_the_first_primary(proxy, own_pair):
+def test_clients_wait_for_the_first_primary(proxy, own_pair):
     primary, replica = own_pair
     primary.stop()
     p = proxy(nodes=own_pair, primary_wait_timeout=0, **BY_ROLE, **CHECK)
     p.wait_log("find_primary_node: standby node is 1")
-    done = []
-    t = threading.Thread(target=lambda: done.append(p.psql("CREATE TABLE t (a int)", check=False)))
-    t.start()
-    wait_until(lambda: len(os.listdir(f"/proc/{p.pid}/fd")) and p.log, "the client")
+    w = p.raw(login=False)
+    w.send(wire.startup(user="app", database="app"))
+    assert w.silent(0.3)
     replica.su("SELECT pg_promote()")
-    t.join()
-    assert done == [""]
+    w.until("Z")
+    assert wire.errors(w.query("CREATE TABLE t (a int)")) == []
+
+
+def test_requests_that_wait_follow_the_primary(proxy, own_pair):
+    primary, replica = own_pair
+    p = proxy(nodes=own_pair, primary_wait_timeout=60, **BY_ROLE, **CHECK)
+    p.wait_log("find_primary_node: standby node is 1")
+    session = p.raw()
+    session.query("SELECT 1")
+    primary.stop()
+    p.wait_log("node 0 .* is down")
+    session.send(wire.query("CREATE TABLE t (a int)"))
+    stranger = p.raw(login=False)
+    stranger.send(wire.startup(user="app", database="postgres"))
+    assert session.silent(0.3) and stranger.silent(0)
+    replica.su("SELECT pg_promote()")
+    assert wire.errors(session.reply()) == []
+    stranger.until("Z")
+    assert wire.value(stranger.query(ON_PRIMARY + PORT)) == str(replica.port)
 
 
 def test_the_search_for_a_primary_ends(proxy, replica):
