@@ -36,7 +36,8 @@ INCLUDE = -isystem /usr/include/bearssl
 PYTHON  = /usr/bin/python3
 INSTALL = sh test/install-packages.sh
 BUILD_PACKAGES = gcc libc6-dev musl-tools libbearssl-dev
-TEST_PACKAGES  = $(BUILD_PACKAGES) binutils clang libclang-rt-14-dev openssl pgpool2 postgresql-15 \
+TEST_PACKAGES  = $(BUILD_PACKAGES) binutils clang libclang-rt-14-dev libpostgresql-jdbc-java nodejs \
+                 openjdk-17-jdk-headless openssl pgpool2 postgresql-15 python3-asyncpg \
                  python3-pytest python3-psycopg python3-psycopg2 util-linux
 BENCH_PACKAGES = $(BUILD_PACKAGES) postgresql-15 pgbouncer pgpool2 haproxy python3-psycopg python3-pytest
 FUZZ_SECONDS   = 60
