@@ -286,6 +286,12 @@ def guest(nodes):
     nodes[0].su(f"CREATE ROLE guest LOGIN PASSWORD '{SECRET}'")
     nodes[0].catch_up(nodes[1])
     yield lambda change: nodes[0].su(f"ALTER ROLE guest {change}")
+
+    def alone():
+        """What a session of his has made goes with it."""
+        nodes[0].su("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'guest'")
+        return not nodes[0].backends("usename = 'guest'")
+    wait_until(alone, "the end of guest's sessions")
     nodes[0].su("DROP ROLE guest")
 
 

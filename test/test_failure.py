@@ -598,6 +598,7 @@ def test_writers_to_a_server_that_stands_still_cost_little(proxy, primary):
         assert p.psql("SELECT 1") == "1"
         within_bounds(p)
         w.shut()
+        c.execute("DROP TABLE locked; COMMIT")
 
 
 def test_many_prepared_statements_are_kept_within_bounds(proxy):
