@@ -51,6 +51,7 @@
 struct auth_report {
 	void (*warn)(void *ctx, const char *file, int line, const char *text);
 	void *ctx;
+	bool strict;                    /* a file that is there and cannot be read is an error */
 	char error[640];                /* why NULL was returned, with file and line */
 };
 

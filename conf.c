@@ -649,12 +649,13 @@ static void check_tls(struct loader *l)
 	for (int i = 0; i < c->nnodes && !l->report.nomem; i++) {
 		const struct conf_node *n = &c->node[i];
 		enum sslmode mode = n->used ? conf_sslmode(c, n) : SSLMODE_DISABLE;
+		bool tcp = n->used && *n->hostname && *n->hostname != '/';
 
 		if (mode >= SSLMODE_VERIFY_CA && !has_ca(c))
 			tell(l, LEVEL_FATAL, "\"backend_sslmode\" of node %d is verify-%s, but neither "
 				"\"ssl_ca_cert\" nor \"ssl_ca_cert_dir\" says whom to trust", i,
 				mode == SSLMODE_VERIFY_CA ? "ca" : "full");
-		if (mode == SSLMODE_PREFER && n->sslnegotiation == SSL_DIRECT)
+		if (tcp && mode <= SSLMODE_PREFER && n->sslnegotiation == SSL_DIRECT)
 			tell(l, LEVEL_FATAL, "\"backend_sslnegotiation\" of node %d is direct, which "
 				"needs a \"backend_sslmode\" of require, verify-ca or verify-full", i);
 	}
@@ -676,10 +677,6 @@ static void check_whole(struct loader *l)
 		tell(l, LEVEL_FATAL, "process_management_mode is dynamic: \"min_spare_children\" "
 			"must be below \"max_spare_children\", and that not above "
 			"\"num_init_children\"");
-	if (c->disable_load_balance_on_write == DLBOW_DML_ADAPTIVE_GLOBAL)
-		tell(l, LEVEL_WARNING, "\"disable_load_balance_on_write\": in this version "
-			"dml_adaptive_global is dml_adaptive, which protects only the session "
-			"that wrote");
 }
 
 struct conf *conf_load(const char *path, char *const *environ_, const struct conf_messages *m)
@@ -774,7 +771,7 @@ static int number_of(const struct conf_row *row, unsigned word)
 	if (row->words == conf_verbosity_words)
 		return (int)word;
 	if (row->words == conf_level_words)
-		return (int)word + 10 + (word > LEVEL_LOG) + (word > LEVEL_WARNING);
+		return (int)word + 10 + (word > LEVEL_LOG);
 	if (row->words == conf_clustering_mode_words && word == CLUSTERING_RAW)
 		return 5;       /* behind modes that are not here */
 	return (int)word + 1;

@@ -26,8 +26,9 @@ struct listener {
 
 /* --- accepting ----------------------------------------------------------- */
 
-/* No descriptor is left: gives up the reserve, says so to one client, takes the reserve again. */
-static void refuse_one(struct listeners *all, int fd)
+/* No descriptor is left: gives up the reserve, says so to one client, takes the reserve again.
+ * false: no client waits; accept4() looks for a descriptor first. */
+static bool refuse_one(struct listeners *all, int fd)
 {
 	uint8_t block[256];
 	struct put o = { .base = block, .cap = sizeof block };
@@ -47,8 +48,10 @@ static void refuse_one(struct listeners *all, int fd)
 	all->reserve = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	if (all->reserve < 0)
 		all->reserve = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	log_write(all->log, NULL, LEVEL_LOG, NULL, "raise the limit of open files",
-		"a client was refused: all file descriptors are in use");
+	if (client >= 0)
+		log_write(all->log, NULL, LEVEL_LOG, NULL, "raise the limit of open files",
+			"a client was refused: all file descriptors are in use");
+	return client >= 0;
 }
 
 static void acceptable(struct watch *w, short revents)
@@ -67,9 +70,9 @@ static void acceptable(struct watch *w, short revents)
 			all->accepted(all->ctx, fd, &peer);
 			continue;
 		}
-		if (errno == EMFILE || errno == ENFILE)
-			refuse_one(all, w->fd);
-		else if (errno != EINTR && errno != ECONNABORTED)
+		if (errno == EINTR || errno == ECONNABORTED)
+			continue;
+		if ((errno != EMFILE && errno != ENFILE) || !refuse_one(all, w->fd))
 			break;
 	}
 	net_flush(all->net);

@@ -301,11 +301,14 @@ static bool read_file(struct passwd *p, const char *path, const struct reader *r
 	char *text = auth_read(path, &len);
 
 	if (!text) {
-		if (errno == ENOMEM)
-			return false;
-		if (errno != ENOENT)
-			auth_warn(o.r, path, 0, "could not be read: %s", strerror(errno));
-		return true;
+		const char *why = strerror(errno);
+		bool bad = errno == ENOMEM || (errno != ENOENT && o.r->strict);
+
+		if (bad)
+			snprintf(o.r->error, sizeof o.r->error, "%s: could not be read: %s", path, why);
+		else if (errno != ENOENT)
+			auth_warn(o.r, path, 0, "could not be read: %s", why);
+		return !bad;
 	}
 	o.file = path;
 	bool ok = read_text(p, text, len, reader, o);
@@ -404,7 +407,8 @@ static struct passwd *load(const char *path, char *const *environment, const str
 		(!environment || reader->environment(p, environment, o)))
 		return p;
 	passwd_free(p);
-	snprintf(o.r->error, sizeof o.r->error, "out of memory while reading passwords");
+	if (!*o.r->error)
+		snprintf(o.r->error, sizeof o.r->error, "out of memory while reading passwords");
 	return NULL;
 }
 

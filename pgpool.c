@@ -121,9 +121,12 @@ static int reload(struct pgpool *pg, struct telling *t)
 	struct route route;
 
 	pg->sources.tls = pg->tls;
+	pg->sources.now = pg->conf;
 	bool loaded = setup_load(&fresh, &pg->sources, t) == 0;
 
-	bool ready = loaded && route_init(&route, fresh.conf, pg->nodes, &pg->written) == 0;
+	/* Bad rules leave those in force: without enable_pool_hba so far there are none. */
+	bool ready = loaded && (pg->conf->enable_pool_hba || !fresh.hba_unusable)
+		&& route_init(&route, fresh.conf, pg->nodes, &pg->written) == 0;
 	if (ready && verifiers_of(pg->clients.verifiers, fresh.passwd) < 0) {
 		route_free(&route);
 		ready = false;

@@ -119,9 +119,9 @@ static void open_passwords(struct conf *c, const struct passwd_key *key, struct 
 static struct passwd *load_passwd(struct setup *s, const struct sources *from,
 	struct telling *t)
 {
-	struct auth_report report = { .warn = warn, .ctx = t };
+	struct auth_report report = { .warn = warn, .ctx = t, .strict = t->reload };
 	char path[PATH_MAX];
-	const char *name = s->conf->pool_passwd;
+	const char *name = from->now ? from->now->pool_passwd : s->conf->pool_passwd;
 	const char *file = *name ? find(s, from, "", name, path) : NULL;
 	struct passwd_key key;
 
@@ -138,7 +138,7 @@ static struct passwd *load_passwd(struct setup *s, const struct sources *from,
 static struct passwd *load_pcp(const struct setup *s, const struct sources *from,
 	struct telling *t)
 {
-	struct auth_report report = { .warn = warn, .ctx = t };
+	struct auth_report report = { .warn = warn, .ctx = t, .strict = t->reload };
 	char path[PATH_MAX];
 	struct passwd *p = pcp_load(find(s, from, from->pcp, "pcp.conf", path), environ, &report);
 

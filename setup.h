@@ -14,10 +14,11 @@ enum { SETUP_EXIT = 3 };                /* the exit status of a start that fails
 
 /* The files as the command line names them, absolute; "" where it says nothing.  Without a
  * pgpool.conf the rules of the container image apply (image.h); with one, the other files lie
- * beside it.  key is the file that passwd_key_file() chose.  At a reload tls is what is in force:
- * a certificate that was made at start goes on. */
+ * beside it.  key is the file that passwd_key_file() chose.  At a reload now and tls are what is in
+ * force: the name of pool_passwd, and a certificate that was made at start, go on. */
 struct sources {
 	char conf[PATH_MAX], hba[PATH_MAX], pcp[PATH_MAX], key[PATH_MAX];
+	const struct conf *now;
 	const struct tls_context *tls;
 };
 

@@ -294,8 +294,6 @@ static void test_keys(void)
 			"node 1 gets no reads: \"backend_weight1\" is 0" },
 		{ "backend_port0 = 5432\nbackend_port1 = 5433\nbackend_flag1 = ALWAYS_PRIMARY", "",
 			"node 0 gets no reads: \"backend_weight0\" is not set" },
-		{ "disable_load_balance_on_write = dml_adaptive_global", "",
-			"dml_adaptive_global is" },
 		{ "socket_dir = '/x'", "",
 			"\"socket_dir\" is now called \"unix_socket_directories\"" },
 		{ "backend_hostname2 = 'x'", "",
@@ -819,12 +817,14 @@ static void test_sslmode(void)
 		{ "backend_sslmode0 = require", SSLMODE_DISABLE, NULL },
 		{ "backend_sslmode1 = verify-full\nssl_ca_cert = 'ca.crt'", SSLMODE_VERIFY_FULL, NULL },
 		{ "backend_hostname1 = '/tmp'\nbackend_sslmode1 = verify-full", SSLMODE_DISABLE, NULL },
-		{ "backend_sslmode1 = require\nbackend_sslnegotiation = direct", SSLMODE_REQUIRE, NULL },
+		{ "backend_sslmode = require\nbackend_sslnegotiation = direct", SSLMODE_REQUIRE, NULL },
+		{ "backend_hostname1 = ''\nbackend_sslnegotiation1 = direct", SSLMODE_DISABLE, NULL },
 		{ "backend_sslmode1 = allow", -1, "unsupported value for parameter \"backend_sslmode1\"" },
 		{ "backend_sslmode1 = always", -1, "invalid value for parameter \"backend_sslmode1\"" },
 		{ "backend_sslmode1 = verify-full", -1, "\"backend_sslmode\" of node 1 is verify-full" },
 		{ "backend_sslmode = verify-ca", -1, "\"backend_sslmode\" of node 0 is verify-ca" },
 		{ "ssl = on\nbackend_sslnegotiation1 = direct", -1, "of node 1 is direct" },
+		{ "backend_sslnegotiation1 = direct", -1, "of node 1 is direct" },
 	};
 	char text[400];
 

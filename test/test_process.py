@@ -1,5 +1,6 @@
 """The program as its operator sees it: signals, reload, log, bad configuration, the binary."""
 
+import contextlib
 import os
 import re
 import resource
@@ -122,6 +123,20 @@ def test_servers_are_closed_at_the_end(proxy, primary, replica):
                and not replica.backends("usename = 'app'"), "closed servers")
 
 
+def test_out_of_descriptors_each_refused_client_is_told_of_once(proxy):
+    p = proxy(before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
+    mine, told = [], 0
+    for _ in range(40):
+        w = p.raw(login=False)
+        w.send(wire.startup(user="app", database="app"))
+        mine.append(w)
+    for w in mine:
+        with contextlib.suppress(OSError, EOFError):
+            told += w.until("EZ")[-1].type == "E"
+    assert told
+    assert told <= p.log_text().count("all file descriptors are in use") <= len(mine)
+
+
 # ---- reload -----------------------------------------------------------------------------------
 
 def test_reload_changes_running_sessions(proxy):
@@ -163,6 +178,40 @@ def test_parameters_that_need_a_restart_are_named(proxy):
     for name in ("port", "max_pool"):
         p.wait_log(rf'"?{name}"?.*(restart|start)', at)
     p.port = old
+    assert p.psql("SELECT 1") == "1"
+
+
+def reload_fails(p, **params):
+    """A reload that changes nothing; the log's lines about it."""
+    p.write(**params)
+    mark = len(p.log)
+    p.send_signal(signal.SIGHUP)
+    p.wait_log("the configuration was not reloaded", mark)
+    return p.log[mark:]
+
+
+def test_a_pool_passwd_that_cannot_be_read_changes_nothing(proxy):
+    p = proxy(enable_pool_hba=True, hba="host all all all md5\n", passwd="app:TEXTsecret\n")
+    os.rename(f"{p.folder}/pool_passwd", f"{p.folder}/away")
+    os.mkdir(f"{p.folder}/pool_passwd")
+    p.passwd = None
+    assert any("pool_passwd: could not be read" in line for line in reload_fails(p))
+    assert wire.value(p.raw(password="secret").query("SELECT 1")) == "1"
+
+
+def test_the_name_of_pool_passwd_needs_a_restart(proxy):
+    p = proxy(enable_pool_hba=True, hba="host all all all md5\n", passwd="app:TEXTsecret\n")
+    with open(f"{p.folder}/other", "w") as f:
+        f.write("app:TEXTanother\n")
+    p.reload(pool_passwd="other")
+    assert any('"pool_passwd" cannot be changed without a restart' in line for line in p.log)
+    assert wire.value(p.raw(password="secret").query("SELECT 1")) == "1"
+
+
+def test_bad_rules_do_not_come_into_force(proxy):
+    p = proxy(hba="host all all nonsense\n")
+    assert any("missing or erroneous pool_hba.conf file" in line
+               for line in reload_fails(p, enable_pool_hba=True))
     assert p.psql("SELECT 1") == "1"
 
 
