@@ -7,6 +7,7 @@
 #include "secure.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -125,6 +126,10 @@ void server_cancel(struct server *s)
 	c->timer.fire = cancel_late;
 	c->bury.run = bury_cancel;
 	dial_prepare(s, &c->secure, s->sslmode ? s->sslmode : SSLMODE_DISABLE);
+	if (s->tls)
+		c->secure.context = &s->tls;
+	if (s->host)
+		snprintf(c->secure.host, sizeof c->secure.host, "%s", s->host);
 	int fd = getpeername(s->conn.watch.fd, (struct sockaddr *)&peer, &len) == 0
 	         ? secure_connect(&peer, len) : -1;
 	if (fd < 0 || conn_open(s->all->net, &c->conn, fd, POLLOUT, cancel_connected) < 0) {

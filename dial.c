@@ -32,6 +32,7 @@ struct dial {
 	struct scram_keys keys;
 	bool have_keys;
 	bool doubtful;                          /* SCRAM began, and the server has not proved itself yet */
+	bool welcome;                           /* AuthenticationOk came */
 	struct derivation *waits;               /* for keys */
 	struct scram_client scram;
 	struct secure secure;
@@ -385,6 +386,7 @@ static void authentication(struct server *s, struct msg *m)
 		}
 		if (s->demand == DEMAND_UNKNOWN)
 			learn(s, DEMAND_NOTHING);
+		s->dial->welcome = true;
 		break;
 	case 3:
 		learn(s, DEMAND_CLEAR);
@@ -468,6 +470,11 @@ static void login_message(struct server *s, struct msg *m)
 {
 	if (s->all->conf->log_backend_messages)
 		server_log_message(s, m->type);
+	bool early = !s->dial->welcome && strchr("SKZ", m->type);
+	if (early || (m->type == 'R' && (s->dial->welcome || s->dial->waits))) {
+		login_trouble(s, "its login messages are out of order");
+		return;
+	}
 	switch (m->type) {
 	case 'R':
 		authentication(s, m);
@@ -605,8 +612,11 @@ static void secured(struct server *s, enum secured how)
 	case SECURE_MORE:
 		break;
 	case SECURE_DONE:
-		if (s->conn.tls)        /* its cancels are not to be had for less */
+		if (s->conn.tls) {      /* its cancels are not to be had for less */
 			s->sslmode = mode == SSLMODE_PREFER ? SSLMODE_REQUIRE : mode;
+			s->tls = tls_context_hold(s->all->tls);
+			s->host = strdup(s->dial->secure.host);
+		}
 		send_startup(s);
 		break;
 	case SECURE_NOT:
@@ -658,7 +668,9 @@ static void try_address(struct server *s)
 	const struct address *a = node_address(s->node);
 
 	if (!a && s->node->state == NODE_DOWN && !s->node->look_up) {
-		node_trouble(s, s->node->why);
+		char why[sizeof s->node->why];
+		memcpy(why, s->node->why, sizeof why);
+		node_trouble(s, why);
 		return;
 	}
 	if (!a) {

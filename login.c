@@ -44,7 +44,8 @@ struct login {
 	enum step step;
 	struct client *client;
 	int line;                       /* of the rule in pool_hba.conf, or 0 */
-	bool trusted;                   /* by the rule */
+	bool trusted;                   /* by the rule: there is no password to be asked for, */
+	bool certified;                 /* but a certificate */
 	uint8_t salt[4];
 	char *password;                 /* to be proved; wiped */
 	struct server *server;
@@ -70,6 +71,7 @@ struct check {
 static int welcome(struct client *c);
 static int by_demand(struct client *c);
 static int by_rule(struct client *c);
+static int by_certificate(struct client *c);
 static int decide(struct client *c);
 
 static struct account *account(const struct client *c)
@@ -503,7 +505,7 @@ static void entry_answered(struct entry_wait *w, const char *why)
 	struct client *c = OWNER(w, struct login, entry)->client;
 
 	if (why && c->login->trusted)
-		welcome(c);
+		c->login->certified ? by_certificate(c) : welcome(c);
 	else if (why)
 		client_deny(c, "58000", "the password of the user could not be looked up", why);
 	else
@@ -630,7 +632,8 @@ static int by_rule(struct client *c)
 	if (!rule || rule->method == HBA_REJECT)
 		return not_allowed(c);
 	c->login->line = rule->line;
-	c->login->trusted = rule->method == HBA_TRUST;
+	c->login->certified = rule->method == HBA_CERT;
+	c->login->trusted = rule->method == HBA_TRUST || c->login->certified;
 	if (!know_entry(c))
 		return 0;
 	switch (rule->method) {

@@ -79,7 +79,10 @@ static void looked_up(struct job *j)
 		char why[160];
 		snprintf(why, sizeof why, "could not resolve \"%.80s\": %s", l->host,
 			gai_strerror(l->error));
+		n->nameless = true;
 		node_failed(n, why);
+		n->all->changed(n->all->ctx, n);
+		n->nameless = false;
 	}
 	free(l);
 }
@@ -124,7 +127,7 @@ const struct address *node_address(struct node *n)
 		unix_address(n, host);
 	else if (!n->resolved && resolve(host, port, AI_NUMERICHOST, n->address, &n->naddresses) == 0)
 		n->resolved = INT64_MAX - NODE_FRESH;
-	else if ((!n->resolved || now > n->resolved + NODE_FRESH) && !n->look_up)
+	else if ((!n->resolved || now > n->resolved + NODE_FRESH) && !n->look_up && !n->nameless)
 		start_look_up(n, host, port);
 	if (!n->naddresses)
 		return NULL;
@@ -415,9 +418,12 @@ static bool same_place(const struct conf_node *a, const struct conf_node *b)
 	       && (!a->used || (a->port == b->port && !strcmp(a->hostname, b->hostname)));
 }
 
+/* Whom to trust stands in files that may be others under the same names. */
 static bool same_tls(const struct conf *a, const struct conf *b, int i)
 {
-	return conf_sslmode(a, &a->node[i]) == conf_sslmode(b, &b->node[i])
+	enum sslmode mode = conf_sslmode(b, &b->node[i]);
+
+	return mode < SSLMODE_VERIFY_CA && mode == conf_sslmode(a, &a->node[i])
 	       && a->node[i].sslnegotiation == b->node[i].sslnegotiation;
 }
 

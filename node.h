@@ -51,6 +51,7 @@ struct node {
 	int naddresses, next_address;
 	int64_t resolved;                       /* loop_now() of the last good answer, 0 = none */
 	struct look_up *look_up;                /* under way */
+	bool nameless;                          /* its look-up has just failed: who waits for it fails */
 
 	struct timer probe;
 	bool moved;                             /* by a reload: its servers are not as asked any more */

@@ -471,7 +471,7 @@ static void end_input(struct client *c)
 	}
 	net_flush(c->all->net);
 	if (!conn_pending(&c->last->server->conn))
-		shutdown(c->last->server->conn.watch.fd, SHUT_WR);
+		conn_shut(c->all->net, &c->last->server->conn);
 }
 
 void query_input(struct client *c, uint8_t *p, size_t n)

@@ -299,7 +299,7 @@ static void note_role(struct server *s, const uint8_t *body, size_t len)
 	struct msg m = { .at = body, .end = body + len };
 	const char *name = get_text(&m), *value = get_text(&m);
 
-	if (!strcmp(name, "in_hot_standby") && !m.broken)
+	if (!strcmp(name, "in_hot_standby") && !m.broken && !s->stale)
 		node_is(s->node, !strcmp(value, "on") ? ROLE_STANDBY : ROLE_PRIMARY);
 }
 

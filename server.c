@@ -67,6 +67,8 @@ static void bury(struct task *t)
 	profile_drop(s->profile);
 	profile_drop(s->start);
 	account_drop(s->account);
+	tls_context_drop(s->tls);
+	free(s->host);
 	free(s->farewell);
 	free(s);
 }
@@ -132,7 +134,7 @@ static unsigned limit(const struct servers *all)
 
 static bool room(const struct servers *all, struct node *n, bool own)
 {
-	if (n->servers >= limit(all) && n->idle_last)
+	while (n->servers >= limit(all) && n->idle_last)
 		server_close(n->idle_last, "makes room for another user or database");
 	return n->servers < limit(all) + (own ? OWN_SPARE : 0);
 }
@@ -341,7 +343,7 @@ static int64_t patience(const struct borrower *b)
 
 static void set_patience(struct borrower *b)
 {
-	b->searching |= b->patient && nodes_searching(b->node->all);
+	b->searching |= b->patient && !b->own && nodes_searching(b->node->all);
 	int64_t ms = patience(b);
 
 	b->deadline.fire = out_of_patience;

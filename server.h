@@ -268,6 +268,8 @@ struct server {
 	bool dying;                             /* it said that it goes down, in a reply */
 	bool stale;                             /* to be closed instead of pooled */
 	enum sslmode sslmode;                   /* how its certificate was verified; AUTO: plain text */
+	struct tls_context *tls;                /* by what, and for which name, for its cancels; or NULL */
+	char *host;
 	struct trial *trial;                    /* it asks whether the node works, nothing else; or NULL */
 	unsigned reset_left, sessions, cancels;
 	int64_t since;                          /* loop_now() when it was opened */

@@ -343,6 +343,7 @@ static size_t hold(struct tls *t, const uint8_t *in, size_t n)
 static uint8_t *take_part(struct tls *t, uint8_t *out)
 {
 	out = take_record(t, t->part, t->want, out);
+	explicit_bzero(t->part, t->want);       /* a password, perhaps */
 	free(t->part);
 	t->have = 0;
 	return out;

@@ -297,6 +297,9 @@ static bool read_anchors(struct load *l, struct pem_file *f, const char *file)
 			continue;
 		if ((why = x509_read(&c, o.der))) {
 			warn(l, "CA file \"%s\": a certificate is left out: %s", file, why);
+		} else if (c.limits_names) {
+			warn(l, "CA file \"%s\": certificate \"%s\" is left out: its name "
+				"constraints cannot be honoured", file, name_of(&c, name));
 		} else if (!c.key.key_type) {
 			warn(l, "CA file \"%s\": certificate \"%s\" is left out: keys of this kind "
 				"cannot be used: %s", file, name_of(&c, name), c.key_name);

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <time.h>
 
-enum { CERTIFICATE_MAX = 65536, NAME_SIZE = 256, RSA_LEAST_BYTES = 2048 / 8 };
+/* Each certificate behind the first costs a verification, and anybody may send them: of P-521 it takes
+ * seven milliseconds. */
+enum { CERTIFICATE_MAX = 65536, CHAIN_MAX = 5, NAME_SIZE = 256, RSA_LEAST_BYTES = 2048 / 8 };
 
 /* Verdicts that bearssl does not know; its own are BR_ERR_X509_ numbers. */
 enum { REVOKED = 1000, NO_CRL, CRL_EXPIRED, CRL_NOT_YET, TOO_LONG, NO_MEMORY };
@@ -90,6 +92,12 @@ static const struct meaning *meaning_of(unsigned verdict)
 static bool is_checked(const struct tls_peer *p)
 {
 	return p->role != OF_NODE_UNCHECKED;
+}
+
+/* bearssl is not given what comes behind that. */
+static bool is_judged(const struct tls_peer *p)
+{
+	return is_checked(p) && p->count < CHAIN_MAX;
 }
 
 /* --- revoked? ------------------------------------------------------------ */
@@ -177,7 +185,7 @@ static void start_chain(const br_x509_class **ctx, const char *server_name)
 /* The first one is kept; the others are for the lists, as long as they are part of the chain. */
 static bool is_needed(const struct tls_peer *p)
 {
-	return !p->count || (is_checked(p) && p->x->crls && p->engine.err == 0);
+	return !p->count || (is_judged(p) && p->x->crls && p->engine.err == 0);
 }
 
 static void start_cert(const br_x509_class **ctx, uint32_t length)
@@ -193,7 +201,7 @@ static void start_cert(const br_x509_class **ctx, uint32_t length)
 		p->problem = NO_MEMORY;
 		p->len = 0;
 	}
-	if (is_checked(p))
+	if (is_judged(p))
 		p->engine.vtable->start_cert(engine_of(p), length);
 }
 
@@ -205,7 +213,7 @@ static void append(const br_x509_class **ctx, const unsigned char *buf, size_t l
 		memcpy(p->bytes + p->got, buf, len);
 		p->got += len;
 	}
-	if (is_checked(p))
+	if (is_judged(p))
 		p->engine.vtable->append(engine_of(p), buf, len);
 }
 
@@ -228,7 +236,7 @@ static void end_cert(const br_x509_class **ctx)
 {
 	struct tls_peer *p = peer_of(ctx);
 
-	if (is_checked(p))
+	if (is_judged(p))
 		p->engine.vtable->end_cert(engine_of(p));
 	if (p->bytes)
 		take(p);
@@ -253,10 +261,28 @@ static bool may_sign(struct tls_peer *p)
 	return usages & BR_KEYTYPE_SIGN;
 }
 
+/* Trusted as it stands: bearssl would compare the name and the key only, and take any dates and
+ * alternative names with them. */
+static bool is_listed(const struct tls_peer *p)
+{
+	for (size_t i = 0; i < p->x->anchors; i++) {
+		const struct x509 *c = &p->x->anchor_certificate[i];
+
+		if (!c->is_ca && bytes_are(c->whole, p->leaf.whole))
+			return true;
+	}
+	return false;
+}
+
 static unsigned judge(struct tls_peer *p)
 {
 	unsigned verdict = p->engine.vtable->end_chain(engine_of(p));
 
+	if (verdict == BR_ERR_X509_NOT_TRUSTED && p->leaf.whole.n && is_listed(p))
+		verdict = 0;            /* all else is good */
+	if (!verdict && p->leaf.whole.n
+	    && (p->role == OF_CLIENT ? p->leaf.no_client : p->leaf.no_server))
+		verdict = BR_ERR_X509_FORBIDDEN_KEY_USAGE;
 	if (!verdict && !may_sign(p))
 		verdict = BR_ERR_X509_FORBIDDEN_KEY_USAGE;
 	if (!verdict)
@@ -304,7 +330,7 @@ static size_t take_anchors(struct tls_peer *p)
 	for (size_t i = 0; i < p->x->anchors; i++) {
 		const struct x509 *c = &p->x->anchor_certificate[i];
 
-		if (p->now >= c->begins && p->now <= c->ends)
+		if (c->is_ca && p->now >= c->begins && p->now <= c->ends)
 			p->anchor[n++] = p->x->anchor[i];
 	}
 	return n;

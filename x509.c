@@ -17,6 +17,7 @@
 #define OID_PSS OID_RSA "\x0a"
 #define OID_EC "\x2a\x86\x48\xce\x3d\x02\x01"
 #define OID_ECDSA "\x2a\x86\x48\xce\x3d\x04"
+#define OID_USE "\x2b\x06\x01\x05\x05\x07\x03"
 #define OID_SHA2 "\x60\x86\x48\x01\x65\x03\x04\x02"
 
 static const struct {
@@ -222,6 +223,19 @@ static void read_extension(struct x509 *c, struct der *d, struct authority *a)
 
 		a->has_usage = true;
 		a->may_sign = bits.end - bits.at >= 2 && (bits.at[1] & 0x04);
+	} else if (bytes_are(oid, BYTES("\x55\x1d\x25"))) {     /* extKeyUsage */
+		struct der uses = der_get(&value, DER_SEQUENCE);
+
+		c->no_client = c->no_server = true;
+		while (der_tag(&uses) >= 0) {
+			struct der use = der_get(&uses, DER_OID);
+			struct bytes id = der_rest(&use);
+
+			c->no_server &= !bytes_are(id, BYTES(OID_USE "\x01"));
+			c->no_client &= !bytes_are(id, BYTES(OID_USE "\x02"));
+		}
+	} else if (bytes_are(oid, BYTES("\x55\x1d\x1e"))) {     /* nameConstraints */
+		c->limits_names = true;
 	} else if (bytes_are(oid, BYTES("\x55\x1d\x11"))) {     /* subjectAltName */
 		struct der names = der_get(&value, DER_SEQUENCE);
 

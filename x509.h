@@ -26,6 +26,8 @@ struct x509 {
 	unsigned key_bits;              /* of RSA and curves */
 	struct x509_signing signing;
 	bool is_ca;                     /* as OpenSSL sees it */
+	bool no_client, no_server;      /* its extended key usage forbids to be that of one */
+	bool limits_names;              /* name constraints: nobody here looks at them */
 	bool has_alt_names;
 	struct bytes alt_names;         /* the GeneralNames themselves */
 };

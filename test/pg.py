@@ -535,6 +535,10 @@ class Proxy(Target):
         with open(f"/proc/{self.pid}/status") as f:
             return int(re.search(rf"{what}:\s+(\d+) kB", f.read())[1]) * 1024
 
+    def processor_time(self):
+        """Seconds so far, of all threads."""
+        return time.clock_gettime(~self.pid << 3 | 2)       # the kernel's name of its clock
+
     def rss(self):
         return self.memory("VmRSS")
 

@@ -688,3 +688,84 @@ def test_reload(proxy, certs):
         assert wire.value(w.query("SELECT 2")) == "2"
         assert wire.value(late.query("SELECT 3")) == "3"
         assert shown(p) != first
+
+
+# ---- whose certificates are good for what -----------------------------------------------------
+
+def sign(certs, name, extensions, by="ca"):
+    """A certificate of common name app."""
+    certs.openssl("req", "-newkey", *certs.KINDS["ec"], "-nodes", "-keyout", f"{name}.key", "-out",
+                  f"{name}.csr", "-subj", "/CN=app")
+    with open(certs.path(f"{name}.ext"), "w") as f:
+        f.write(extensions)
+    certs.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{by}.crt", "-CAkey", f"{by}.key",
+                  "-CAcreateserial", "-days", "30", "-out", f"{name}.crt", "-extfile", f"{name}.ext")
+    os.chmod(certs.path(f"{name}.key"), 0o600)
+
+
+@pytest.mark.parametrize("use, good", [("clientAuth", True), ("serverAuth,clientAuth", True),
+                                       ("serverAuth", False), ("codeSigning", False)])
+def test_the_extended_usage_of_a_clients_certificate(proxy, certs, use, good):
+    sign(certs, "used", f"extendedKeyUsage={use}\n")
+    p = proxy(hba=HBA_CERT, enable_pool_hba=True, **certs.with_ca())
+    if good:
+        with p.connect(**certs.client("used")) as c:
+            assert c.execute("SELECT current_user").fetchone() == ("app",)
+        return
+    with pytest.raises(psycopg.OperationalError):
+        p.connect(**certs.client("used"))
+    p.wait_log("unsupported certificate purpose")
+
+
+def test_an_authority_with_name_constraints_is_left_out(proxy, certs):
+    certs.openssl("req", "-x509", "-newkey", *certs.KINDS["ec"], "-nodes", "-keyout", "nc.key",
+                  "-out", "nc.crt", "-days", "30", "-subj", "/CN=nc", "-addext",
+                  "nameConstraints=critical,permitted;DNS:good.example")
+    p = proxy(start=False, **certs.ours(ssl_ca_cert=certs.path("nc.crt"), backend_sslmode="disable"))
+    p.launch()
+    assert p.wait() == 3
+    assert "its name constraints cannot be honoured" in p.log_text()
+
+
+@pytest.mark.parametrize("method", ["trust", "cert"])
+def test_who_needs_no_password_needs_no_auth_query(proxy, certs, method):
+    p = proxy(hba=f"hostssl all all all {method}\n", enable_pool_hba=True, auth_user="nobody",
+              **certs.with_ca())
+    with p.connect(**certs.client("app")) as c:
+        assert c.execute("SELECT 1").fetchone() == (1,)
+    if method == "cert":
+        with pytest.raises(psycopg.OperationalError):
+            p.connect(**certs.client())
+
+
+def test_a_long_chain_costs_no_more_than_a_short_one(proxy, certs):
+    """Each certificate behind the first is signed by the next one: nobody verifies them all."""
+    length = 40
+    certs.openssl("ecparam", "-name", "secp521r1", "-genkey", "-noout", "-out", "link.key")
+    certs.openssl("req", "-x509", "-key", "link.key", "-subj", "/CN=c0", "-out", "c0.crt")
+    with open(certs.path("link.ext"), "w") as f:
+        f.write("basicConstraints=critical,CA:TRUE\n")
+    for i in range(1, length):
+        certs.openssl("req", "-new", "-key", "link.key", "-subj", f"/CN=c{i}", "-out", "link.csr")
+        certs.openssl("x509", "-req", "-in", "link.csr", "-CA", f"c{i - 1}.crt", "-CAkey",
+                      "link.key", "-set_serial", str(i), "-extfile", "link.ext", "-out", f"c{i}.crt")
+
+    def cost(n):
+        """Processor time of the handshakes with a chain of n that leads nowhere."""
+        with open(certs.path("chain.pem"), "w") as out:
+            for i in reversed(range(n)):
+                with open(certs.path(f"c{i}.crt")) as f:
+                    out.write(f.read())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.load_cert_chain(certs.path("chain.pem"), certs.path("link.key"))
+        before = p.processor_time()
+        for _ in range(5):
+            with asked(p) as w, pytest.raises((ssl.SSLError, ConnectionError)):
+                w.sock = context.wrap_socket(w.sock)
+                w.take(1)
+        return p.processor_time() - before
+
+    p = proxy(**certs.with_ca())
+    cost(2)
+    assert cost(length) < 3 * cost(8)
