@@ -28,6 +28,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 
 import psycopg
 
