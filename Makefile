@@ -86,6 +86,9 @@ build/tls_cert_test: SAN += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 build/tls_cert_fuzz: test/tls_cert_fuzz.c $(TLS:%=%.c) $(wildcard *.h) | build
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $(filter %.c,$^) -lbearssl
 
+build/hello_fuzz: test/hello_fuzz.c $(SOURCES) $(wildcard *.h) | build
+	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $(filter-out pgpool.c,$(filter %.c,$^)) -lbearssl
+
 build/conn_test: $(TLS:%=build/debug/%.o) build/debug/tls.o build/debug/tls_engine.o
 
 unit: $(TESTS)
