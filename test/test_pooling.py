@@ -12,7 +12,8 @@ from wire import LoginError, bind, describe, execute, parse, query, sync, wait_u
 
 pytestmark = pytest.mark.proxy
 
-ONE = dict(num_init_children=1, max_pool=1)     # one server per node: reuse is certain
+# One server per node, and none for the proxy's own questions: reuse is certain.
+ONE = dict(num_init_children=1, max_pool=1, check_temp_table="none", check_unlogged_table=False)
 PID = "/* primary */ SELECT pg_backend_pid()"
 READER = "SELECT pg_backend_pid()"
 
@@ -488,7 +489,7 @@ def test_many_short_sessions_leak_nothing(proxy):
     for _ in range(300):
         used_once(p)
     assert p.descriptors() <= before + 8            # further servers while one is being cleaned
-    assert p.rss() < memory + 2_000_000
+    assert p.sanitized or p.rss() < memory + 2_000_000
 
 
 def test_pgbench_with_a_connection_per_transaction(proxy):

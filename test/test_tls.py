@@ -9,6 +9,7 @@ import ssl
 import struct
 import subprocess
 import threading
+import warnings
 
 import psycopg
 import pytest
@@ -374,7 +375,9 @@ def test_tls11_only(proxy):
     p = proxy(ssl=True)
     context = plain_context()
     context.set_ciphers("ALL:@SECLEVEL=0")
-    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
     with asked(p) as w, pytest.raises(ssl.SSLError, match="(?i)version"):
         secure(w, context)
     p.wait_log("TLS 1.2 is needed, and the peer does not allow it")
