@@ -281,7 +281,7 @@ static void no_more(struct client *c, int error)
 	bool asked = c->phase == AT_READY ? c->inflight || conn_kept(&c->conn) : c->phase == AT_LOGIN;
 
 	if (c->conn.tls)
-		login_tell_tls(c);
+		hello_tell_tls(c);
 	if (error || !asked || c->ended) {
 		client_leave(c);
 		return;
@@ -320,11 +320,11 @@ static void readable(struct watch *w, short revents)
 		return;
 	}
 	if (c->phase == AT_HELLO)
-		login_begin(c);
+		hello_begin(c);
 	long n = conn_fill(net, &c->conn, &p);
 	if (n < 0) {
 		no_more(c, errno);
-	} else if (c->phase == AT_HELLO && login_declined(c)) {
+	} else if (c->phase == AT_HELLO && hello_declined(c)) {
 		client_leave(c);
 	} else if (n > 0) {
 		c->active = loop_now(c->all->loop);

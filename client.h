@@ -2,9 +2,9 @@
  *
  *     AT_HELLO --startup--> AT_LOGIN --ok--> AT_READY --X, EOF, client_fail()--> AT_GONE
  *
- * client.c has its life: accepting, phases and deadlines, the one way out.  login.c takes it from
- * the first byte to ReadyForQuery.  query.c cuts what it sends into requests, finds each a
- * server and forwards the reply.
+ * client.c has its life: accepting, phases and deadlines, the one way out.  hello.c reads its
+ * first bytes, login.c takes it from its startup packet to ReadyForQuery.  query.c cuts what it
+ * sends into requests, finds each a server and forwards the reply.
  *
  * A client at rest owns this struct and no buffer.  It holds no server before its first
  * request; then it keeps those that it used until it leaves.
@@ -179,16 +179,25 @@ void client_resume(struct client *c);
 /* "127.0.0.1" and "5432"; "[local]" and "" for a Unix socket. */
 void client_peer(const struct client *c, char *host, size_t size, char *port, size_t port_size);
 
-/* --- login.c ------------------------------------------------------------- */
+/* --- hello.c ------------------------------------------------------------- */
 
 /* Before the first bytes are received: a client may begin with TLS. */
-void login_begin(struct client *c);
+void hello_begin(struct client *c);
 
 /* After each input until the startup packet: has it left for want of an application protocol? */
-bool login_declined(struct client *c);
+bool hello_declined(struct client *c);
 
 /* Why an encrypted connection came to nothing, for the log. */
-void login_tell_tls(struct client *c);
+void hello_tell_tls(struct client *c);
+
+/* One packet, before the login: returns its length, 0 for more, -1. */
+long hello_packet(struct client *c, uint8_t *p, size_t n);
+
+/* --- login.c ------------------------------------------------------------- */
+
+/* Its profile is known now.  -1: it has been refused. */
+int login_start(struct client *c);
+
 
 /* Uses what it can of the bytes; the rest is kept. */
 void login_input(struct client *c, uint8_t *p, size_t n);
