@@ -89,7 +89,7 @@ build/tls_cert_fuzz: test/tls_cert_fuzz.c $(TLS:%=%.c) $(wildcard *.h) | build
 build/hello_fuzz: test/hello_fuzz.c $(SOURCES) $(wildcard *.h) | build
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $(filter-out pgpool.c,$(filter %.c,$^)) -lbearssl
 
-build/conn_test: $(TLS:%=build/debug/%.o) build/debug/tls.o build/debug/tls_engine.o
+build/conn_test build/pcp_fuzz: $(TLS:%=build/debug/%.o) build/debug/tls.o build/debug/tls_engine.o
 
 unit: $(TESTS)
 	@set -e; for t in $(TESTS); do $$t >$$t.tap || { grep '^not ok' $$t.tap; exit 1; }; \
