@@ -1,5 +1,6 @@
 """Nodes that go away and come back, nodes that misbehave, and everything that can run out."""
 
+import base64
 import contextlib
 import resource
 import signal
@@ -12,8 +13,9 @@ import psycopg
 import pytest
 
 import wire
+from fake import OK, READY, FakeNode, sasl
 from pg import free_port
-from wire import (LoginError, Wire, bind, execute, extended, message, parse, query, sync,
+from wire import (LoginError, Wire, bind, cstring, execute, extended, message, parse, query, sync,
                   wait_until)
 
 pytestmark = pytest.mark.proxy
@@ -124,35 +126,6 @@ def test_a_reload_moves_a_node(proxy, own_pair):
     wait_until(lambda: reads_on(p, replica), "reads on the node's new port")
 
 
-class FakeNode:
-    """A listener that treats each connection with one function."""
-
-    host = "127.0.0.1"
-
-    def __init__(self, treat):
-        self.port = free_port()
-        self.treat, self.kept = treat, []
-        self.listener = socket.create_server((self.host, self.port))
-        self.thread = threading.Thread(target=self.serve, daemon=True)
-        self.thread.start()
-
-    def serve(self):
-        with contextlib.suppress(OSError):
-            while True:
-                s, _ = self.listener.accept()
-                s.settimeout(5)
-                self.kept.append(s)
-                with contextlib.suppress(OSError):
-                    self.treat(s)
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.thread.join()
-        for s in self.kept:
-            s.close()
-
-
 def says(data, then_close=True):
     def treat(s):
         s.recv(1000)
@@ -173,9 +146,7 @@ def answers(data):
     return treat
 
 
-OK = message("R", struct.pack("!I", 0))
 FATAL = message("E", b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0")
-READY = OK + message("K", struct.pack("!II", 1, 2)) + message("Z", b"I")
 ROW = (message("T", struct.pack("!H2sIhIhih", 1, b"a", 0, 0, 23, 4, -1, 0))
        + message("D", struct.pack("!HIc", 1, 1, b"7")))
 CRASHES = message("N", b"SWARNING\0VWARNING\0C57P01\0Mterminating connection due to immediate"
@@ -236,6 +207,83 @@ def test_a_primary_that_misbehaves_gives_errors_only(proxy, bad_node):
                 w.until("EZ")
         w.shut()
 
+
+# ---- logins whose messages are out of order ---------------------------------------------------
+
+SECRET = "secret"
+SALT = base64.b64encode(b"sixteen bytes ok")
+OFFER = sasl(10, cstring("SCRAM-SHA-256") + b"\0")
+
+
+def nonce(t):
+    """That of the client-first-message, which comes next."""
+    return t.message()[1].split(b",r=")[1]
+
+
+def challenge(first, iterations=300_000):
+    """So many that the keys are not there at once."""
+    return sasl(11, b"r=%sxyz,s=%s,i=%d" % (first, SALT, iterations))
+
+
+def refuses_the_login(p, w):
+    m = w.until("EZ")[-1]
+    assert m.type == "E" and m.code == "28000", m
+    assert m.fields["D"] == "its login messages are out of order"
+    assert not any("is down" in line for line in p.log)
+
+
+@pytest.mark.parametrize("then", ["offer", "challenge", "ok"])
+@pytest.mark.parametrize("whose", ["pool_passwd", "client"])
+def test_scram_begins_again_while_keys_are_made(proxy, fake, whose, then):
+    """With a password of pool_passwd, and with the one that a client has just sent."""
+    begun = []
+
+    def treat(t):
+        begun.append(t.packet())
+        t.sock.sendall(OFFER)
+        first = nonce(t)
+        t.sock.sendall(challenge(first) + {"offer": OFFER, "ok": OK,
+                                           "challenge": challenge(first)}[then])
+        t.sock.sendall(challenge(nonce(t)))
+        t.take(1)
+
+    how = dict(passwd=f"app:TEXT{SECRET}\n") if whose == "pool_passwd" else \
+        dict(allow_clear_text_frontend_auth=True)
+    p = proxy(nodes=[fake(treat)], primary_wait_timeout=0, **how, **FAST)
+    w = p.raw(login=False).startup()
+    if whose == "client":
+        assert w.read().body == struct.pack("!I", 3)
+        w.send(wire.password(SECRET))
+    refuses_the_login(p, w)
+
+
+PARAMETER = message("S", b"in_hot_standby\0off\0")
+KEY_DATA = message("K", struct.pack("!II", 1, 2))
+UNASKED = {
+    "ready": message("Z", b"I"),
+    "a parameter": PARAMETER + READY,
+    "a key": KEY_DATA + message("Z", b"I"),
+    "ready in scram": OFFER + message("Z", b"I"),
+    "a parameter in scram": OFFER + PARAMETER + READY,
+    "a key in scram": OFFER + KEY_DATA + message("Z", b"I"),
+    "ok twice": OK + READY,
+    "a question behind ok": OK + message("R", struct.pack("!I", 3)) + READY,
+}
+
+
+@pytest.mark.parametrize("data", UNASKED.values(), ids=[k.replace(" ", "-") for k in UNASKED])
+def test_a_node_that_greets_whom_it_has_not_let_in(proxy, fake, data):
+    def treat(t):
+        t.packet()
+        t.sock.sendall(data)
+        t.take(1)
+
+    p = proxy(nodes=[fake(treat)], passwd=f"app:TEXT{SECRET}\n", primary_wait_timeout=0, **FAST)
+    w = p.raw(login=False).startup()
+    refuses_the_login(p, w)
+
+
+# ---- nodes that hang --------------------------------------------------------------------------
 
 class OnlyFirst(FakeNode):
     """Lets the first one log in and says no more to anybody."""

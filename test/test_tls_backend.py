@@ -17,7 +17,8 @@ import pytest
 
 import wire
 from ca import Authority, Certificate, self_signed
-from test_failure import FAST, READY, FakeNode
+from fake import FakeNode, sasl
+from test_failure import FAST
 from wire import LoginError, Wire, cstring, message, query, wait_until
 
 pytestmark = pytest.mark.proxy
@@ -293,70 +294,6 @@ class ScramServer:
         if hashlib.sha256(key).digest() != self.stored:
             return None
         return b"v=" + base64.b64encode(self.mac(self.server, text))
-
-
-class Talk:
-    """The server's end of one connection, with or without TLS."""
-
-    def __init__(self, sock):
-        self.sock, self.buffer = sock, b""
-
-    def take(self, n):
-        while len(self.buffer) < n:
-            got = self.sock.recv(65536)
-            if not got:
-                raise OSError("closed")
-            self.buffer += got
-        out, self.buffer = self.buffer[:n], self.buffer[n:]
-        return out
-
-    def packet(self):
-        size, = struct.unpack("!I", self.take(4))
-        return self.take(size - 4)
-
-    def message(self):
-        return self.take(1), self.packet()
-
-    def secure(self, context):
-        """SSLRequest, S, handshake."""
-        assert self.packet() == struct.pack("!I", wire.SSL_REQUEST)
-        self.sock.sendall(b"S")
-        self.sock = context.wrap_socket(self.sock, server_side=True)
-
-    def serve(self):
-        """Logged in: every query gives its number."""
-        self.sock.sendall(READY)
-        for n in range(1, 1000):
-            if self.message()[0] == b"Q":
-                text = str(n).encode()
-                self.sock.sendall(message("T", struct.pack("!H2sIhIhih", 1, b"a", 0, 0, 25, -1, -1, 0))
-                                  + message("D", struct.pack("!HI", 1, len(text)) + text)
-                                  + message("C", b"SELECT 1\0") + message("Z", b"I"))
-
-
-def sasl(code, data):
-    return message("R", struct.pack("!I", code) + data)
-
-
-@pytest.fixture
-def fake():
-    made = []
-
-    def make(treat):
-        def safely(s):
-            t = threading.Thread(target=lambda: one(s), daemon=True)
-            t.start()
-
-        def one(s):
-            try:
-                treat(Talk(s))
-            except (OSError, ssl.SSLError, ValueError, struct.error):
-                s.close()
-        made.append(FakeNode(safely))
-        return made[-1]
-    yield make
-    for node in made:
-        node.close()
 
 
 def scram_node(fake, certificate, offer, seen):
