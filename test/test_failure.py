@@ -2,10 +2,12 @@
 
 import base64
 import contextlib
+import os
 import resource
 import signal
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -13,8 +15,8 @@ import psycopg
 import pytest
 
 import wire
-from fake import OK, READY, FakeNode, sasl
-from pg import free_port
+from fake import OK, READY, FakeNode, Talk, row, sasl
+from pg import LIBC, free_port
 from wire import (LoginError, Wire, bind, cstring, execute, extended, message, parse, query, sync,
                   wait_until)
 
@@ -206,6 +208,80 @@ def test_a_primary_that_misbehaves_gives_errors_only(proxy, bad_node):
                 w.send(query("INSERT INTO t VALUES (1)"))
                 w.until("EZ")
         w.shut()
+
+
+class Replies(FakeNode):
+    """A standby that answers each query with `reply`."""
+
+    def __init__(self):
+        self.reply, self.asked = row(1), 0
+        super().__init__(lambda s: threading.Thread(target=self.speak, args=(Talk(s),),
+                                                    daemon=True).start())
+
+    def speak(self, t):
+        with contextlib.suppress(OSError):
+            t.packet()
+            t.sock.sendall(OK + message("S", b"in_hot_standby\0on\0") + READY[len(OK):])
+            while True:
+                if t.message()[0] == b"Q":
+                    self.asked += 1
+                    t.sock.sendall(self.reply)
+
+
+def test_where_a_node_was_says_nothing_of_its_role(proxy, primary):
+    """A session that began before a reload moved node 1 sees the old place being promoted."""
+    before, now = Replies(), Replies()
+    p = proxy(nodes=[primary, before], backend_flag0="DISALLOW_TO_FAILOVER", **FAST)
+    w = p.raw()
+    wait_until(lambda: w.query("SELECT 1") and before.asked, "a read there")
+    p.reload(backend_port1=now.port)
+    wait_until(lambda: p.one("SELECT 1") and now.asked, "a read at the new place")
+    before.reply = message("S", b"in_hot_standby\0off\0") + row(2)
+    assert wire.value(w.query("SELECT 1")) == "2"
+    assert p.one(ON_PRIMARY + PORT) == str(primary.port)
+    assert "primary node is 1" not in p.log_text()
+    before.close()
+    now.close()
+
+
+# ---- names ------------------------------------------------------------------------------------
+
+def own_hosts(path):
+    """In a child: from now on this is its /etc/hosts, in a mount namespace of its own."""
+    def before():
+        for done in (LIBC.unshare(0x20000),                     # CLONE_NEWNS
+                     LIBC.mount(b"none", b"/", None, 0x44000, None),    # MS_REC|MS_PRIVATE
+                     LIBC.mount(path.encode(), b"/etc/hosts", None, 0x1000, None)):     # MS_BIND
+            if done:
+                raise OSError("no mount namespace")
+    return before
+
+
+# DNS cannot be asked for a label that long: the answer is that of /etc/hosts, at once.
+NAME = "primary-" + "x" * 60
+
+
+def test_a_name_that_comes_into_being(proxy, shop, primary):
+    hosts = shop.path(shop.fresh("hosts"))
+    if os.geteuid() or subprocess.run(["unshare", "-m", "true"], stderr=-3).returncode:
+        pytest.skip("only root has mount namespaces")
+
+    def knows(*names):
+        with open(hosts, "w") as f:
+            f.write("127.0.0.1 localhost " + " ".join(names) + "\n")
+
+    knows()
+    p = proxy(nodes=[primary], before=own_hosts(hosts), backend_hostname0=NAME,
+              connect_timeout=0, primary_wait_timeout=0, log_min_messages="debug1", **FAST)
+    with pytest.raises(LoginError) as e:
+        p.raw()
+    assert "could not resolve" in e.value.fields["D"]
+    mark = len(p.log)
+    p.wait_log("node 0: connection .* closed", mark)            # nor can a probe, later
+    knows(NAME)
+    p.wait_log("node 0 .* is up again")
+    assert p.one("SELECT 1") == 1
+    assert len([line for line in p.log if "node 0" in line and "is down" in line]) == 1
 
 
 # ---- logins whose messages are out of order ---------------------------------------------------
