@@ -21,13 +21,16 @@ def sasl(code, data):
     return message("R", struct.pack("!I", code) + data)
 
 
+def result(*values):
+    """One row and the end of a reply."""
+    return message("D", wire.values(values)) + message("C", b"SELECT 1\0") + message("Z", b"I")
+
+
 def row(*values):
     """The reply to a simple query that gives one row."""
-    columns = b"".join(wire.cstring("a") + struct.pack("!IhIhih", 0, 0, 25, -1, -1, 0)
-                       for _ in values)
-    return (message("T", struct.pack("!H", len(values)) + columns)
-            + message("D", wire.values(values)) + message("C", b"SELECT 1\0")
-            + message("Z", b"I"))
+    return message("T", struct.pack("!H", len(values)) + b"".join(
+        wire.cstring("a") + struct.pack("!IhIhih", 0, 0, 25, -1, -1, 0) for _ in values)
+    ) + result(*values)
 
 
 class FakeNode:
