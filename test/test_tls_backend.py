@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import os
 import select
+import shutil
 import socket
 import ssl
 import struct
@@ -178,6 +179,31 @@ def test_a_host_that_is_an_address(tls, nodes, ca, name):
 
 def test_a_common_name_counts_where_there_are_no_others(tls, nodes, ca):
     assert is_tls(tls("common name", "verify-full", over=nodes[:1], ssl_ca_cert=ca.cert))
+
+
+def test_a_certificate_that_is_listed_is_trusted_as_it_stands(tls, nodes, certificates, folder):
+    """No other one that has its key and its subject, whatever names that one brings."""
+    listed = self_signed(folder, "node", "DNS:node.example")
+    certificates["for another name"] = self_signed(folder, "node", "DNS:localhost", key=listed.key)
+    for mode in ("verify-ca", "verify-full"):
+        refused(tls("for another name", mode, over=nodes[:1], ssl_ca_cert=listed.cert), CA)
+    certificates["listed"] = listed
+    assert is_tls(tls("listed", "verify-ca", over=nodes[:1], ssl_ca_cert=listed.cert))
+    refused(tls("listed", "verify-full", over=nodes[:1], ssl_ca_cert=listed.cert), NAME)
+    mine = certificates["self-signed"]
+    assert is_tls(tls("self-signed", "verify-full", over=nodes[:1], ssl_ca_cert=mine.cert))
+
+
+@pytest.mark.parametrize("usage, good", [("clientAuth", False), ("codeSigning,clientAuth", False),
+                                         ("clientAuth,serverAuth", True)])
+@pytest.mark.parametrize("mode", ["verify-ca", "verify-full"])
+def test_a_certificate_that_is_for_something_else(tls, nodes, ca, certificates, mode, usage, good):
+    certificates[usage] = ca.issue("localhost", "DNS:localhost", usage=usage)
+    p = tls(usage, mode, over=nodes[:1], ssl_ca_cert=ca.cert)
+    if good:
+        assert is_tls(p)
+    else:
+        refused(p, f"localhost:{nodes[0].port}", "certificate purpose")
 
 
 def test_unset_it_is_as_pgpool_ii_does_it(tls, nodes, ca):
@@ -653,6 +679,26 @@ def test_a_cancel_is_never_sent_in_plain_text_instead(tls, proxy, nodes):
     relay.close()
 
 
+SINCE = {
+    "off": lambda certificates: dict(backend_sslmode=None, ssl=False),
+    "another ca": lambda certificates: dict(ssl_ca_cert=certificates["self-signed"].cert),
+    "no ca": lambda certificates: dict(backend_sslmode="require", ssl_ca_cert=""),
+    "another name": lambda certificates: dict(backend_hostname0="127.0.0.1"),
+}
+
+
+@pytest.mark.parametrize("change", SINCE.values(), ids=[k.replace(" ", "-") for k in SINCE])
+def test_a_cancel_goes_as_its_session_was_begun(tls, nodes, ca, certificates, change):
+    """Whatever a reload has said since."""
+    p = tls("common name", "verify-full", over=nodes[:1], ssl=True, ssl_ca_cert=ca.cert)
+    w = p.raw()
+    w.send(query(SLEEP))
+    sleeping(nodes[0])
+    p.reload(**change(certificates))
+    wire.cancel_now(p.address, w.pid, w.key)
+    assert wire.errors(w.reply()) == ["57014"]
+
+
 def test_a_cancel_to_a_node_without_tls(tls, nodes):
     p = tls(None, "prefer", over=nodes[:1])
     w = p.raw()
@@ -706,6 +752,29 @@ def test_a_reload_of_backend_sslmode(tls, nodes, ca, certificates):
     p.reload(backend_sslmode="verify-full")
     refused(p, NAME)
     p.reload(backend_sslmode1="require", backend_sslmode="require")
+    assert is_tls(p)
+
+
+@pytest.mark.parametrize("name", ["another", "the same"])
+def test_a_reload_of_whom_to_trust(tls, nodes, ca, certificates, folder, name):
+    """A connection that was verified by others is not lent on, neither from the pool nor later."""
+    trusted, other = f"{folder}/trusted.crt", certificates["self-signed"].cert
+    shutil.copy(ca.cert, trusted)
+    p = tls("good", "verify-ca", over=nodes[:1], ssl_ca_cert=trusted)
+    w, idle = p.raw(), p.raw()
+    for one in (w, idle):
+        assert wire.value(one.query(ON_PRIMARY + "SELECT 1")) == "1"
+    idle.bye()
+    wait_until(lambda: nodes[0].backends("usename = 'app' AND query LIKE 'DISCARD%'"), "the pool")
+    if name == "the same":
+        shutil.copy(other, trusted)
+    p.reload(ssl_ca_cert=trusted if name == "the same" else other)
+    refused(p, CA)
+    assert wire.value(w.query(ON_PRIMARY + "SELECT 1")) == "1"
+    w.bye()
+    refused(p, CA)
+    shutil.copy(ca.cert, trusted)
+    p.reload(ssl_ca_cert=trusted)
     assert is_tls(p)
 
 
