@@ -616,6 +616,7 @@ static void secured(struct server *s, enum secured how)
 			s->sslmode = mode == SSLMODE_PREFER ? SSLMODE_REQUIRE : mode;
 			s->tls = tls_context_hold(s->all->tls);
 			s->host = strdup(s->dial->secure.host);
+			s->direct = s->dial->secure.direct;
 		}
 		send_startup(s);
 		break;

@@ -684,6 +684,7 @@ SINCE = {
     "another ca": lambda certificates: dict(ssl_ca_cert=certificates["self-signed"].cert),
     "no ca": lambda certificates: dict(backend_sslmode="require", ssl_ca_cert=""),
     "another name": lambda certificates: dict(backend_hostname0="127.0.0.1"),
+    "direct": lambda certificates: dict(backend_sslnegotiation="direct"),
 }
 
 
