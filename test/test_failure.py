@@ -284,6 +284,22 @@ def test_a_name_that_comes_into_being(proxy, shop, primary):
     assert len([line for line in p.log if "node 0" in line and "is down" in line]) == 1
 
 
+def nobody_with_one_thread():
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+    os.setgid(54321)
+    os.setuid(54321)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_name_without_a_thread_to_look_it_up(proxy, primary):
+    p = proxy(nodes=[primary], before=nobody_with_one_thread, backend_hostname0="localhost",
+              unix_socket_directories="", connect_timeout=0, primary_wait_timeout=0, **FAST)
+    for _ in range(2):
+        with pytest.raises(LoginError) as e:
+            p.raw()
+        assert "no thread to look up its name" in e.value.fields["D"]
+
+
 # ---- logins whose messages are out of order ---------------------------------------------------
 
 SECRET = "secret"
