@@ -125,7 +125,7 @@ def leave(w, politely):
 @pytest.mark.parametrize("politely", [True, False], ids=["terminate", "hang-up"])
 @pytest.mark.parametrize("leftover, look, clean", LEFTOVERS, ids=[c[0][:30] for c in LEFTOVERS])
 def test_nothing_is_left_for_the_next_session(proxy, leftover, look, clean, politely):
-    p = proxy(**ONE)
+    p = proxy(sr_check_user="app", **ONE)       # as whom the catalog is asked, not with a's account
     a = p.raw(user="postgres")
     assert wire.errors(a.query(leftover)) == []
     old = pid(a)
