@@ -171,6 +171,7 @@ BAD_NODES = {
     "ready, then silent rubbish": says(READY + b"\xff" * 100, False),
     "breaks after a row": answers(ROW + ENDS),
     "breaks after a row and a warning": answers(ROW + CRASHES),
+    "breaks after a command and a warning": answers(ROW + message("C", b"SELECT 1\0") + CRASHES),
     "describes rows without end": answers(ROW[:ROW.index(b"D")] * 100000),
     "ready twice": says(READY + message("Z", b"I"), False),
 }
@@ -194,6 +195,16 @@ def test_a_replica_that_misbehaves_costs_no_client_anything(proxy, primary, bad_
             c.execute("CREATE TEMP TABLE t (a int)")
             c.execute("COMMIT")
     assert time.monotonic() - begin < 8
+
+
+def test_a_warning_behind_a_command_of_a_replica_is_told(proxy, primary):
+    node = Replies()
+    warning = message("N", b"SWARNING\0VWARNING\0C01000\0Mby the way\0\0")
+    node.reply = row(7)[:-6] + warning + message("Z", b"I")
+    w = proxy(nodes=[primary, node], **FAST).raw()
+    wait_until(lambda: wire.value(w.query("SELECT 1")) == "7", "a read there")
+    assert wire.types(w.query("SELECT 1")) == "TDCNZ"
+    node.close()
 
 
 def test_a_primary_that_misbehaves_gives_errors_only(proxy, bad_node):
