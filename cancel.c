@@ -126,8 +126,10 @@ void server_cancel(struct server *s)
 	c->timer.fire = cancel_late;
 	c->bury.run = bury_cancel;
 	dial_prepare(s, &c->secure, s->sslmode ? s->sslmode : SSLMODE_DISABLE);
-	if (s->tls)
+	if (s->tls) {
 		c->secure.context = &s->tls;
+		c->secure.direct = s->direct;
+	}
 	if (s->host)
 		snprintf(c->secure.host, sizeof c->secure.host, "%s", s->host);
 	int fd = getpeername(s->conn.watch.fd, (struct sockaddr *)&peer, &len) == 0

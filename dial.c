@@ -616,6 +616,7 @@ static void secured(struct server *s, enum secured how)
 			s->sslmode = mode == SSLMODE_PREFER ? SSLMODE_REQUIRE : mode;
 			s->tls = tls_context_hold(s->all->tls);
 			s->host = strdup(s->dial->secure.host);
+			s->direct = s->dial->secure.direct;
 		}
 		send_startup(s);
 		break;
@@ -667,9 +668,10 @@ static void try_address(struct server *s)
 {
 	const struct address *a = node_address(s->node);
 
-	if (!a && s->node->state == NODE_DOWN && !s->node->look_up) {
+	if (!a && !s->node->look_up) {
 		char why[sizeof s->node->why];
-		memcpy(why, s->node->why, sizeof why);
+		snprintf(why, sizeof why, "%s", *s->node->why ? s->node->why
+			: "no thread to look up its name");
 		node_trouble(s, why);
 		return;
 	}

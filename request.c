@@ -434,7 +434,8 @@ static uint8_t *take_whole(struct server *s, uint8_t *p, uint8_t *end, uint8_t *
 		unasked(s, p, there);
 		*from = p + there;
 	} else if (sorts[*p] != ASYNC) {
-		r->progress |= type == 'C' || type == 'I' || type == 's';
+		bool warned = p + there < end && p[there] == 'N';       /* of a crash, maybe */
+		r->progress |= !warned && (type == 'C' || type == 'I' || type == 's');
 		pass(r, *from, p);
 		*from = p;
 		if (s->phase == GONE)

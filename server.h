@@ -270,6 +270,7 @@ struct server {
 	enum sslmode sslmode;                   /* how its certificate was verified; AUTO: plain text */
 	struct tls_context *tls;                /* by what, and for which name, for its cancels; or NULL */
 	char *host;
+	bool direct;                            /* and without asking for TLS first? */
 	struct trial *trial;                    /* it asks whether the node works, nothing else; or NULL */
 	unsigned reset_left, sessions, cancels;
 	int64_t since;                          /* loop_now() when it was opened */

@@ -49,15 +49,18 @@ def fresh(folder, name):
     return Certificate(base + ".crt", base + ".key")
 
 
-def extensions(names):
-    return ["-addext", "subjectAltName=" + ",".join(names)] if names else []
+def extensions(names, usage=None):
+    return [*(["-addext", "subjectAltName=" + ",".join(names)] if names else []),
+            *(["-addext", "extendedKeyUsage=" + usage] if usage else [])]
 
 
-def self_signed(folder, cn="localhost", *names, ca=False):
+def self_signed(folder, cn="localhost", *names, ca=False, key=None):
+    """With a key of its own, or with this one."""
     made = fresh(folder, "self")
-    openssl("req", "-x509", *KEY, "-subj", f"/CN={cn}", "-days", "30", *extensions(names),
-            *([] if ca else ["-addext", "basicConstraints=critical,CA:FALSE"]),
-            "-keyout", made.key, "-out", made.cert)
+    made = Certificate(made.cert, key or made.key)
+    openssl("req", "-x509", *(("-key", key) if key else (*KEY, "-keyout", made.key)),
+            "-subj", f"/CN={cn}", "-days", "30", *extensions(names),
+            *([] if ca else ["-addext", "basicConstraints=critical,CA:FALSE"]), "-out", made.cert)
     return made
 
 
@@ -67,11 +70,11 @@ class Authority:
         self.own = self_signed(folder, name, ca=True)
         self.cert = self.own.cert
 
-    def issue(self, cn="localhost", *names, days=30):
-        """days=-1: expired."""
+    def issue(self, cn="localhost", *names, days=30, usage=None):
+        """days=-1: expired; usage: the extended one, of any kind if there is none."""
         made = fresh(self.folder, "leaf")
         request = made.key + ".csr"
-        openssl("req", "-new", *KEY, "-subj", f"/CN={cn}", *extensions(names),
+        openssl("req", "-new", *KEY, "-subj", f"/CN={cn}", *extensions(names, usage),
                 "-keyout", made.key, "-out", request)
         openssl("x509", "-req", "-in", request, "-CA", self.own.cert, "-CAkey", self.own.key,
                 "-CAcreateserial", "-copy_extensions", "copyall", "-days", str(days),

@@ -11,12 +11,15 @@ own_pair           a pair of clusters of this test alone, which may be stopped a
 
 import itertools
 import os
+import struct
 import sys
+import threading
 
 import pytest
 
 sys.dont_write_bytecode = True
 import pg                                                       # noqa: E402
+from fake import FakeNode, Talk                                 # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -77,6 +80,24 @@ def own_pair(shop):
     yield pair
     for cluster in reversed(pair):
         cluster.remove()
+
+
+@pytest.fixture
+def fake():
+    """fake(treat): a node that gives each connection to treat(Talk), in a thread of its own."""
+    made = []
+
+    def make(treat):
+        def one(s):
+            try:
+                treat(Talk(s))
+            except (OSError, ValueError, struct.error):
+                s.close()
+        made.append(FakeNode(lambda s: threading.Thread(target=one, args=(s,), daemon=True).start()))
+        return made[-1]
+    yield make
+    for node in made:
+        node.close()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 import wire
+from fake import OK, READY, result
 from pg import wait_until
 from wire import LoginError, cstring, message
 
@@ -372,6 +373,34 @@ def test_a_reload_while_auth_query_runs(asks, nodes, guest):
     t.join()
     works(done[0], "guest")
     works(p.raw(user="guest", password=SECRET), "guest")
+
+
+def test_auth_query_while_the_first_primary_is_searched(proxy, fake):
+    """Its question is on its way when the search ends, and goes on."""
+    asking, found = threading.Event(), threading.Event()
+
+    def treat(t):
+        if b"pgpool auth_query" in t.packet():
+            asking.set()
+            assert found.wait(10)
+            t.sock.sendall(READY)
+            while t.message()[0] != b"S":
+                pass
+            t.sock.sendall(message("1") + message("2") + result("guest", verifier(SECRET)))
+        else:
+            assert asking.wait(10)
+            t.sock.sendall(OK + message("S", b"in_hot_standby\0off\0") + READY[len(OK):])
+            t.message()                                         # it is asked: its login was good
+            found.set()
+        t.take(1)
+
+    p = proxy(nodes=[fake(treat)], backend_flag0="DISALLOW_TO_FAILOVER", sr_check_user="postgres",
+              sr_check_period=5, auth_user="asker", enable_pool_hba=True, hba=SCRAM_HBA)
+    w = p.raw(login=False).startup(user="guest")
+    for kind in (10, 11, 12):                           # the verifier is known
+        m = w.read()
+        assert m.type == "R" and m.body[:4] == struct.pack("!I", kind), m
+        w.answer(m, "guest", SECRET)
 
 
 def test_a_startup_packet_that_postgresql_would_not_take(auth):

@@ -1,10 +1,13 @@
 """Nodes that go away and come back, nodes that misbehave, and everything that can run out."""
 
+import base64
 import contextlib
+import os
 import resource
 import signal
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -12,8 +15,9 @@ import psycopg
 import pytest
 
 import wire
-from pg import free_port
-from wire import (LoginError, Wire, bind, execute, extended, message, parse, query, sync,
+from fake import OK, READY, FakeNode, Talk, row, sasl
+from pg import LIBC, free_port
+from wire import (LoginError, Wire, bind, cstring, execute, extended, message, parse, query, sync,
                   wait_until)
 
 pytestmark = pytest.mark.proxy
@@ -124,35 +128,6 @@ def test_a_reload_moves_a_node(proxy, own_pair):
     wait_until(lambda: reads_on(p, replica), "reads on the node's new port")
 
 
-class FakeNode:
-    """A listener that treats each connection with one function."""
-
-    host = "127.0.0.1"
-
-    def __init__(self, treat):
-        self.port = free_port()
-        self.treat, self.kept = treat, []
-        self.listener = socket.create_server((self.host, self.port))
-        self.thread = threading.Thread(target=self.serve, daemon=True)
-        self.thread.start()
-
-    def serve(self):
-        with contextlib.suppress(OSError):
-            while True:
-                s, _ = self.listener.accept()
-                s.settimeout(5)
-                self.kept.append(s)
-                with contextlib.suppress(OSError):
-                    self.treat(s)
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.thread.join()
-        for s in self.kept:
-            s.close()
-
-
 def says(data, then_close=True):
     def treat(s):
         s.recv(1000)
@@ -173,9 +148,7 @@ def answers(data):
     return treat
 
 
-OK = message("R", struct.pack("!I", 0))
 FATAL = message("E", b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0")
-READY = OK + message("K", struct.pack("!II", 1, 2)) + message("Z", b"I")
 ROW = (message("T", struct.pack("!H2sIhIhih", 1, b"a", 0, 0, 23, 4, -1, 0))
        + message("D", struct.pack("!HIc", 1, 1, b"7")))
 CRASHES = message("N", b"SWARNING\0VWARNING\0C57P01\0Mterminating connection due to immediate"
@@ -198,6 +171,7 @@ BAD_NODES = {
     "ready, then silent rubbish": says(READY + b"\xff" * 100, False),
     "breaks after a row": answers(ROW + ENDS),
     "breaks after a row and a warning": answers(ROW + CRASHES),
+    "breaks after a command and a warning": answers(ROW + message("C", b"SELECT 1\0") + CRASHES),
     "describes rows without end": answers(ROW[:ROW.index(b"D")] * 100000),
     "ready twice": says(READY + message("Z", b"I"), False),
 }
@@ -223,6 +197,16 @@ def test_a_replica_that_misbehaves_costs_no_client_anything(proxy, primary, bad_
     assert time.monotonic() - begin < 8
 
 
+def test_a_warning_behind_a_command_of_a_replica_is_told(proxy, primary):
+    node = Replies()
+    warning = message("N", b"SWARNING\0VWARNING\0C01000\0Mby the way\0\0")
+    node.reply = row(7)[:-6] + warning + message("Z", b"I")
+    w = proxy(nodes=[primary, node], **FAST).raw()
+    wait_until(lambda: wire.value(w.query("SELECT 1")) == "7", "a read there")
+    assert wire.types(w.query("SELECT 1")) == "TDCNZ"
+    node.close()
+
+
 def test_a_primary_that_misbehaves_gives_errors_only(proxy, bad_node):
     p = proxy(nodes=[bad_node], connect_timeout=300, authentication_timeout=1,
               primary_wait_timeout=0, **FAST)
@@ -236,6 +220,173 @@ def test_a_primary_that_misbehaves_gives_errors_only(proxy, bad_node):
                 w.until("EZ")
         w.shut()
 
+
+class Replies(FakeNode):
+    """A standby that answers each query with `reply`."""
+
+    def __init__(self):
+        self.reply, self.asked = row(1), 0
+        super().__init__(lambda s: threading.Thread(target=self.speak, args=(Talk(s),),
+                                                    daemon=True).start())
+
+    def speak(self, t):
+        with contextlib.suppress(OSError):
+            t.packet()
+            t.sock.sendall(OK + message("S", b"in_hot_standby\0on\0") + READY[len(OK):])
+            while True:
+                if t.message()[0] == b"Q":
+                    self.asked += 1
+                    t.sock.sendall(self.reply)
+
+
+def test_where_a_node_was_says_nothing_of_its_role(proxy, primary):
+    """A session that began before a reload moved node 1 sees the old place being promoted."""
+    before, now = Replies(), Replies()
+    p = proxy(nodes=[primary, before], backend_flag0="DISALLOW_TO_FAILOVER", **FAST)
+    w = p.raw()
+    wait_until(lambda: w.query("SELECT 1") and before.asked, "a read there")
+    p.reload(backend_port1=now.port)
+    wait_until(lambda: p.one("SELECT 1") and now.asked, "a read at the new place")
+    before.reply = message("S", b"in_hot_standby\0off\0") + row(2)
+    assert wire.value(w.query("SELECT 1")) == "2"
+    assert p.one(ON_PRIMARY + PORT) == str(primary.port)
+    assert "primary node is 1" not in p.log_text()
+    before.close()
+    now.close()
+
+
+# ---- names ------------------------------------------------------------------------------------
+
+def own_hosts(path):
+    """In a child: from now on this is its /etc/hosts, in a mount namespace of its own."""
+    def before():
+        for done in (LIBC.unshare(0x20000),                     # CLONE_NEWNS
+                     LIBC.mount(b"none", b"/", None, 0x44000, None),    # MS_REC|MS_PRIVATE
+                     LIBC.mount(path.encode(), b"/etc/hosts", None, 0x1000, None)):     # MS_BIND
+            if done:
+                raise OSError("no mount namespace")
+    return before
+
+
+# DNS cannot be asked for a label that long: the answer is that of /etc/hosts, at once.
+NAME = "primary-" + "x" * 60
+
+
+def test_a_name_that_comes_into_being(proxy, shop, primary):
+    hosts = shop.path(shop.fresh("hosts"))
+    if os.geteuid() or subprocess.run(["unshare", "-m", "true"], stderr=-3).returncode:
+        pytest.skip("only root has mount namespaces")
+
+    def knows(*names):
+        with open(hosts, "w") as f:
+            f.write("127.0.0.1 localhost " + " ".join(names) + "\n")
+
+    knows()
+    p = proxy(nodes=[primary], before=own_hosts(hosts), backend_hostname0=NAME,
+              connect_timeout=0, primary_wait_timeout=0, log_min_messages="debug1", **FAST)
+    with pytest.raises(LoginError) as e:
+        p.raw()
+    assert "could not resolve" in e.value.fields["D"]
+    mark = len(p.log)
+    p.wait_log("node 0: connection .* closed", mark)            # nor can a probe, later
+    knows(NAME)
+    p.wait_log("node 0 .* is up again")
+    assert p.one("SELECT 1") == 1
+    assert len([line for line in p.log if "node 0" in line and "is down" in line]) == 1
+
+
+def nobody_with_one_thread():
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+    os.setgid(54321)
+    os.setuid(54321)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_name_without_a_thread_to_look_it_up(proxy, primary):
+    p = proxy(nodes=[primary], before=nobody_with_one_thread, backend_hostname0="localhost",
+              unix_socket_directories="", connect_timeout=0, primary_wait_timeout=0, **FAST)
+    for _ in range(2):
+        with pytest.raises(LoginError) as e:
+            p.raw()
+        assert "no thread to look up its name" in e.value.fields["D"]
+
+
+# ---- logins whose messages are out of order ---------------------------------------------------
+
+SECRET = "secret"
+SALT = base64.b64encode(b"sixteen bytes ok")
+OFFER = sasl(10, cstring("SCRAM-SHA-256") + b"\0")
+
+
+def nonce(t):
+    """That of the client-first-message, which comes next."""
+    return t.message()[1].split(b",r=")[1]
+
+
+def challenge(first, iterations=300_000):
+    """So many that the keys are not there at once."""
+    return sasl(11, b"r=%sxyz,s=%s,i=%d" % (first, SALT, iterations))
+
+
+def refuses_the_login(p, w):
+    m = w.until("EZ")[-1]
+    assert m.type == "E" and m.code == "28000", m
+    assert m.fields["D"] == "its login messages are out of order"
+    assert not any("is down" in line for line in p.log)
+
+
+@pytest.mark.parametrize("then", ["offer", "challenge", "ok"])
+@pytest.mark.parametrize("whose", ["pool_passwd", "client"])
+def test_scram_begins_again_while_keys_are_made(proxy, fake, whose, then):
+    """With a password of pool_passwd, and with the one that a client has just sent."""
+    begun = []
+
+    def treat(t):
+        begun.append(t.packet())
+        t.sock.sendall(OFFER)
+        first = nonce(t)
+        t.sock.sendall(challenge(first) + {"offer": OFFER, "ok": OK,
+                                           "challenge": challenge(first)}[then])
+        t.sock.sendall(challenge(nonce(t)))
+        t.take(1)
+
+    how = dict(passwd=f"app:TEXT{SECRET}\n") if whose == "pool_passwd" else \
+        dict(allow_clear_text_frontend_auth=True)
+    p = proxy(nodes=[fake(treat)], primary_wait_timeout=0, **how, **FAST)
+    w = p.raw(login=False).startup()
+    if whose == "client":
+        assert w.read().body == struct.pack("!I", 3)
+        w.send(wire.password(SECRET))
+    refuses_the_login(p, w)
+
+
+PARAMETER = message("S", b"in_hot_standby\0off\0")
+KEY_DATA = message("K", struct.pack("!II", 1, 2))
+UNASKED = {
+    "ready": message("Z", b"I"),
+    "a parameter": PARAMETER + READY,
+    "a key": KEY_DATA + message("Z", b"I"),
+    "ready in scram": OFFER + message("Z", b"I"),
+    "a parameter in scram": OFFER + PARAMETER + READY,
+    "a key in scram": OFFER + KEY_DATA + message("Z", b"I"),
+    "ok twice": OK + READY,
+    "a question behind ok": OK + message("R", struct.pack("!I", 3)) + READY,
+}
+
+
+@pytest.mark.parametrize("data", UNASKED.values(), ids=[k.replace(" ", "-") for k in UNASKED])
+def test_a_node_that_greets_whom_it_has_not_let_in(proxy, fake, data):
+    def treat(t):
+        t.packet()
+        t.sock.sendall(data)
+        t.take(1)
+
+    p = proxy(nodes=[fake(treat)], passwd=f"app:TEXT{SECRET}\n", primary_wait_timeout=0, **FAST)
+    w = p.raw(login=False).startup()
+    refuses_the_login(p, w)
+
+
+# ---- nodes that hang --------------------------------------------------------------------------
 
 class OnlyFirst(FakeNode):
     """Lets the first one log in and says no more to anybody."""

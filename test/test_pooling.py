@@ -126,7 +126,7 @@ def leave(w, politely):
 @pytest.mark.parametrize("politely", [True, False], ids=["terminate", "hang-up"])
 @pytest.mark.parametrize("leftover, look, clean", LEFTOVERS, ids=[c[0][:30] for c in LEFTOVERS])
 def test_nothing_is_left_for_the_next_session(proxy, leftover, look, clean, politely):
-    p = proxy(**ONE)
+    p = proxy(sr_check_user="app", **ONE)       # as whom the catalog is asked, not with a's account
     a = p.raw(user="postgres")
     assert wire.errors(a.query(leftover)) == []
     old = pid(a)
@@ -303,6 +303,34 @@ def test_a_client_beyond_the_cap_waits_for_a_server(proxy):
     freed = pid(holders[0])
     holders[0].bye()
     assert int(wire.value(late.reply())) == freed
+
+
+def test_all_of_the_proxy_s_own_connections_make_room(proxy, primary):
+    """Two that were opened beyond the limit, while a session had the only one and both were in use."""
+    p = proxy(query_wait_timeout=5, sr_check_user="postgres", auth_user="postgres",
+              auth_query="SELECT rolname, rolpassword FROM pg_advisory_xact_lock_shared(4712)"
+                         " LEFT JOIN pg_authid ON rolname = $1",
+              passwd="app:TEXTx\n", enable_pool_hba=True,
+              hba="host all app all trust\nhost all all all scram-sha-256\n", **ONE)
+    own = lambda name, state: len(primary.backends(
+        f"application_name = 'pgpool {name}' AND {state}"))
+    resting = "state = 'idle' AND query LIKE 'DISCARD%'"
+    holder = p.raw()
+    holder.query(PID)
+    with primary.connect(user="postgres", dbname="postgres") as lock:
+        lock.execute("SELECT pg_advisory_lock(4712)")
+        stranger = p.raw(login=False).startup(user="stranger")
+        wait_until(lambda: own("auth_query", "wait_event_type = 'Lock'"), "auth_query")
+        holder.query("SELECT unknown_to_the_catalog()")
+        wait_until(lambda: own("catalog", resting), "the catalog's connection")
+    assert stranger.read().type == "R"
+    wait_until(lambda: own("auth_query", resting), "auth_query's connection")
+    assert own("catalog", resting)
+    late = p.raw(login=False).startup(database="postgres")
+    assert late.silent(0.1)
+    holder.bye()
+    assert late.until("EZ")[-1].type == "Z"
+    assert wire.errors(late.query(PID)) == []
 
 
 def test_query_wait_timeout(proxy):

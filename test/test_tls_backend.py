@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import os
 import select
+import shutil
 import socket
 import ssl
 import struct
@@ -17,7 +18,8 @@ import pytest
 
 import wire
 from ca import Authority, Certificate, self_signed
-from test_failure import FAST, READY, FakeNode
+from fake import FakeNode, sasl
+from test_failure import FAST
 from wire import LoginError, Wire, cstring, message, query, wait_until
 
 pytestmark = pytest.mark.proxy
@@ -179,6 +181,31 @@ def test_a_common_name_counts_where_there_are_no_others(tls, nodes, ca):
     assert is_tls(tls("common name", "verify-full", over=nodes[:1], ssl_ca_cert=ca.cert))
 
 
+def test_a_certificate_that_is_listed_is_trusted_as_it_stands(tls, nodes, certificates, folder):
+    """No other one that has its key and its subject, whatever names that one brings."""
+    listed = self_signed(folder, "node", "DNS:node.example")
+    certificates["for another name"] = self_signed(folder, "node", "DNS:localhost", key=listed.key)
+    for mode in ("verify-ca", "verify-full"):
+        refused(tls("for another name", mode, over=nodes[:1], ssl_ca_cert=listed.cert), CA)
+    certificates["listed"] = listed
+    assert is_tls(tls("listed", "verify-ca", over=nodes[:1], ssl_ca_cert=listed.cert))
+    refused(tls("listed", "verify-full", over=nodes[:1], ssl_ca_cert=listed.cert), NAME)
+    mine = certificates["self-signed"]
+    assert is_tls(tls("self-signed", "verify-full", over=nodes[:1], ssl_ca_cert=mine.cert))
+
+
+@pytest.mark.parametrize("usage, good", [("clientAuth", False), ("codeSigning,clientAuth", False),
+                                         ("clientAuth,serverAuth", True)])
+@pytest.mark.parametrize("mode", ["verify-ca", "verify-full"])
+def test_a_certificate_that_is_for_something_else(tls, nodes, ca, certificates, mode, usage, good):
+    certificates[usage] = ca.issue("localhost", "DNS:localhost", usage=usage)
+    p = tls(usage, mode, over=nodes[:1], ssl_ca_cert=ca.cert)
+    if good:
+        assert is_tls(p)
+    else:
+        refused(p, f"localhost:{nodes[0].port}", "certificate purpose")
+
+
 def test_unset_it_is_as_pgpool_ii_does_it(tls, nodes, ca):
     p = tls("self-signed", ssl=True)
     assert is_tls(p) and reads_with_tls(p, nodes[1])
@@ -293,70 +320,6 @@ class ScramServer:
         if hashlib.sha256(key).digest() != self.stored:
             return None
         return b"v=" + base64.b64encode(self.mac(self.server, text))
-
-
-class Talk:
-    """The server's end of one connection, with or without TLS."""
-
-    def __init__(self, sock):
-        self.sock, self.buffer = sock, b""
-
-    def take(self, n):
-        while len(self.buffer) < n:
-            got = self.sock.recv(65536)
-            if not got:
-                raise OSError("closed")
-            self.buffer += got
-        out, self.buffer = self.buffer[:n], self.buffer[n:]
-        return out
-
-    def packet(self):
-        size, = struct.unpack("!I", self.take(4))
-        return self.take(size - 4)
-
-    def message(self):
-        return self.take(1), self.packet()
-
-    def secure(self, context):
-        """SSLRequest, S, handshake."""
-        assert self.packet() == struct.pack("!I", wire.SSL_REQUEST)
-        self.sock.sendall(b"S")
-        self.sock = context.wrap_socket(self.sock, server_side=True)
-
-    def serve(self):
-        """Logged in: every query gives its number."""
-        self.sock.sendall(READY)
-        for n in range(1, 1000):
-            if self.message()[0] == b"Q":
-                text = str(n).encode()
-                self.sock.sendall(message("T", struct.pack("!H2sIhIhih", 1, b"a", 0, 0, 25, -1, -1, 0))
-                                  + message("D", struct.pack("!HI", 1, len(text)) + text)
-                                  + message("C", b"SELECT 1\0") + message("Z", b"I"))
-
-
-def sasl(code, data):
-    return message("R", struct.pack("!I", code) + data)
-
-
-@pytest.fixture
-def fake():
-    made = []
-
-    def make(treat):
-        def safely(s):
-            t = threading.Thread(target=lambda: one(s), daemon=True)
-            t.start()
-
-        def one(s):
-            try:
-                treat(Talk(s))
-            except (OSError, ssl.SSLError, ValueError, struct.error):
-                s.close()
-        made.append(FakeNode(safely))
-        return made[-1]
-    yield make
-    for node in made:
-        node.close()
 
 
 def scram_node(fake, certificate, offer, seen):
@@ -716,6 +679,27 @@ def test_a_cancel_is_never_sent_in_plain_text_instead(tls, proxy, nodes):
     relay.close()
 
 
+SINCE = {
+    "off": lambda certificates: dict(backend_sslmode=None, ssl=False),
+    "another ca": lambda certificates: dict(ssl_ca_cert=certificates["self-signed"].cert),
+    "no ca": lambda certificates: dict(backend_sslmode="require", ssl_ca_cert=""),
+    "another name": lambda certificates: dict(backend_hostname0="127.0.0.1"),
+    "direct": lambda certificates: dict(backend_sslnegotiation="direct"),
+}
+
+
+@pytest.mark.parametrize("change", SINCE.values(), ids=[k.replace(" ", "-") for k in SINCE])
+def test_a_cancel_goes_as_its_session_was_begun(tls, nodes, ca, certificates, change):
+    """Whatever a reload has said since."""
+    p = tls("common name", "verify-full", over=nodes[:1], ssl=True, ssl_ca_cert=ca.cert)
+    w = p.raw()
+    w.send(query(SLEEP))
+    sleeping(nodes[0])
+    p.reload(**change(certificates))
+    wire.cancel_now(p.address, w.pid, w.key)
+    assert wire.errors(w.reply()) == ["57014"]
+
+
 def test_a_cancel_to_a_node_without_tls(tls, nodes):
     p = tls(None, "prefer", over=nodes[:1])
     w = p.raw()
@@ -769,6 +753,29 @@ def test_a_reload_of_backend_sslmode(tls, nodes, ca, certificates):
     p.reload(backend_sslmode="verify-full")
     refused(p, NAME)
     p.reload(backend_sslmode1="require", backend_sslmode="require")
+    assert is_tls(p)
+
+
+@pytest.mark.parametrize("name", ["another", "the same"])
+def test_a_reload_of_whom_to_trust(tls, nodes, ca, certificates, folder, name):
+    """A connection that was verified by others is not lent on, neither from the pool nor later."""
+    trusted, other = f"{folder}/trusted.crt", certificates["self-signed"].cert
+    shutil.copy(ca.cert, trusted)
+    p = tls("good", "verify-ca", over=nodes[:1], ssl_ca_cert=trusted)
+    w, idle = p.raw(), p.raw()
+    for one in (w, idle):
+        assert wire.value(one.query(ON_PRIMARY + "SELECT 1")) == "1"
+    idle.bye()
+    wait_until(lambda: nodes[0].backends("usename = 'app' AND query LIKE 'DISCARD%'"), "the pool")
+    if name == "the same":
+        shutil.copy(other, trusted)
+    p.reload(ssl_ca_cert=trusted if name == "the same" else other)
+    refused(p, CA)
+    assert wire.value(w.query(ON_PRIMARY + "SELECT 1")) == "1"
+    w.bye()
+    refused(p, CA)
+    shutil.copy(ca.cert, trusted)
+    p.reload(ssl_ca_cert=trusted)
     assert is_tls(p)
 
 
