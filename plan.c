@@ -111,6 +111,13 @@ bool has_effect(const struct sql_facts *f)
 
 /* --- planning ------------------------------------------------------------ */
 
+/* What the messages of the request have said so far. */
+struct bound {
+	bool unnamed, portal;           /* the unnamed ones were made in this request */
+	const char *parsed[8];          /* names of statements made in it */
+	unsigned nparsed;
+};
+
 bool touches_name(const struct sql_facts *f)
 {
 	return f->kind == SQL_PREPARE || f->kind == SQL_EXECUTE || f->kind == SQL_DEALLOCATE
@@ -294,6 +301,7 @@ static void plan_portal(struct client *c, struct plan *pl, const char *name, con
 	pl->notes |= *name != 0;
 	if (b->portal)
 		return;
+	pl->notes |= c->bound != NULL;
 	pl->must = *name ? NULL : c->portal_on;
 	for (const struct portal *p = *name ? c->portals : NULL; p; p = p->next)
 		if (!strcmp(p->name, name))
@@ -376,8 +384,8 @@ int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n)
 		pl->len += (size_t)len;
 		end = plan_message(c, pl, &m, &b, (size_t)len);
 	}
-	/* A statement that is prepared now and executed later is worth remembering. */
-	pl->notes |= b.unnamed && !pl->executes;
+	/* What is prepared or bound now and executed later is worth remembering. */
+	pl->notes |= (b.unnamed || b.portal) && !pl->executes;
 	pl->alone |= pl->simple && pl->owed;
 	pl->unnamed = b.unnamed;
 	pl->portal = b.portal;

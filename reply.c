@@ -50,8 +50,15 @@ static void on_bytes(struct request *r, const uint8_t *p, size_t n)
 		pause_servers(c);
 }
 
+/* NULL: of all servers. */
 static void forget_portals(struct client *c, const struct server *s)
 {
+	struct stmts *stmts = c->all->servers->stmts;
+
+	if (!s || c->portal_on == s) {
+		stmt_drop(stmts, c->bound);
+		c->bound = NULL;
+	}
 	for (struct portal **at = &c->portals; *at; ) {
 		struct portal *p = *at;
 		if (s && p->server != s) {
@@ -59,6 +66,7 @@ static void forget_portals(struct client *c, const struct server *s)
 			continue;
 		}
 		*at = p->next;
+		stmt_drop(stmts, p->stmt);
 		free(p);
 	}
 }
@@ -73,9 +81,9 @@ void remove_lent(struct client *c, struct server *s)
 		*at = s->next_lent;
 	if (c->unnamed_on == s)
 		c->unnamed_on = NULL;
+	forget_portals(c, s);
 	if (c->portal_on == s)
 		c->portal_on = NULL;
-	forget_portals(c, s);
 }
 
 /* What the client's map took for granted when the request was sent, and what did not happen. */
@@ -212,7 +220,7 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 		if (r->deaf && r->simple)
 			reopen(c, r);
 		return true;
-	case 'C':
+	case 'C': case 's':             /* what has begun counts, if it is never resumed */
 		if (r->effects)
 			on_command(c, r, body, len);
 		return true;
@@ -498,7 +506,7 @@ static void on_done(struct request *r, char status)
 	if (!c->inflight)
 		c->last = NULL;
 	c->status = status;
-	if (status == 'I')
+	if (status == 'I' && !c->inflight)      /* else some are of what follows */
 		forget_portals(c, NULL);
 	if (status == 'I' && (was || c->script.n > c->script.transaction)) {
 		end_transaction(c, !r->failed);

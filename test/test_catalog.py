@@ -8,12 +8,31 @@ import time
 import pytest
 
 import wire
-from wire import bind, copy_data, copy_done, describe, execute, parse, query, sync, wait_until
+from wire import (bind, copy_data, copy_done, describe, execute, flush, parse, query, sync,
+                  wait_until)
 
 pytestmark = pytest.mark.proxy
 
 P, R = ["0"], ["1"]
 WAYS = ["simple", "unnamed", "named"]
+
+# Requests that execute what an earlier one, or an earlier part of the same one, bound or prepared:
+# each a list of what is sent before an answer is awaited.
+APART = {
+    "parse H": lambda sql: [parse("", sql) + describe("S") + flush(), bind() + execute() + sync()],
+    "parse name H": lambda sql: [parse("x", sql) + describe("S", "x") + flush(),
+                                 bind("", "x") + execute() + sync()],
+    "bind H": lambda sql: [parse("", sql) + bind() + flush(), execute() + sync()],
+    "bind portal H": lambda sql: [parse("", sql) + bind("p") + flush(), execute("p") + sync()],
+    "two portals H": lambda sql: [parse("", sql) + bind("p") + parse("", "SELECT 1") + bind("q")
+                                  + flush(), execute("p") + execute("q") + sync()],
+    "two portals": lambda sql: [parse("", sql) + bind("p") + parse("", "SELECT 1") + bind("q")
+                                + execute("p") + execute("q") + sync()],
+    "long": lambda sql: [parse("", sql) + bind() + parse("z", f"SELECT '{'x' * 200000}'") + execute()
+                         + sync()],
+    "behind another": lambda sql: [parse("y", "SELECT pg_sleep(0.2)") + bind("", "y") + execute() + sync()
+                                   + parse("", sql) + bind("p") + flush(), execute("p") + sync()],
+}
 
 OBJECTS = """
 DROP SCHEMA IF EXISTS k CASCADE;
@@ -97,6 +116,15 @@ class Session:
         sent = [re.fullmatch(r"DB node id: (\d) statement: (Execute: )?(.*)", m.fields["M"], re.S)
                 for m in out if m.type == "N"]
         return [m[1] for m in sent if m and m[3] == sql[:900] and bool(m[2]) == (way != "simple")]
+
+    def apart(self, sql, how):
+        """In one of the ways of APART."""
+        *first, last = APART[how](sql)
+        for part in first:
+            self.wire.send(part)
+            self.wire.until("C" if sync() in part else "nT2")
+        out = self.wire.ask(last, last.count(sync()) + sum(x.count(sync()) for x in first))
+        assert wire.errors(out) == [], out
 
     def nodes(self, sql, way=None):
         """Where it was sent; it must succeed."""
@@ -289,6 +317,51 @@ def test_a_temporary_table_that_a_function_made(session, way, sql):
     s.settles("SELECT a FROM u", R)
     assert s.nodes("SELECT a FROM t") == P and s.value("SELECT a FROM t") == "7"
     assert s.nodes("SELECT a FROM k.t") == R or s.nodes("SELECT a FROM k.t") == R
+
+
+def doubted(s, make):
+    """It makes a temporary table t with a 7 in it, and is believed to."""
+    s.learned()
+    s.settles("SELECT a FROM t", R)
+    assert s.value("SELECT a FROM t") == "1"
+    s.learned(2)
+    make()
+    values = {s.value("SELECT a FROM t")}
+    s.settles("SELECT a FROM u", R)             # names are looked up again
+    values |= {s.value("SELECT a FROM t") for _ in range(3)}
+    assert values == {"7"}
+
+
+@pytest.mark.parametrize("how", APART)
+def test_made_by_a_statement_that_was_bound_before(session, how):
+    s = session()
+    doubted(s, lambda: s.apart("SELECT k.hide('t')", how))
+
+
+@pytest.mark.parametrize("how", APART)
+def test_created_by_a_statement_that_was_bound_before(session, how):
+    s = session()
+    doubted(s, lambda: s.apart("CREATE TEMP TABLE t AS SELECT 7 AS a", how))
+
+
+def test_made_by_a_portal_that_is_never_resumed(session):
+    s = session()
+    text = "SELECT k.hide('t') FROM generate_series(1, 2)"
+    doubted(s, lambda: s.wire.ask(parse("", text) + bind() + execute(limit=1) + sync()))
+
+
+def test_made_by_a_prepare_that_a_bind_names(session):
+    s = session()
+    s.nodes("PREPARE make AS SELECT k.hide('t')")
+    doubted(s, lambda: s.wire.ask(bind("", "make") + execute() + sync()))
+
+
+@pytest.mark.parametrize("how", APART)
+def test_set_by_a_statement_that_was_bound_before(session, how):
+    s = session()
+    s.nodes("SELECT 1")
+    s.apart("SET datestyle TO german", how)
+    assert s.nodes("SHOW datestyle") == R and wire.value(s.out).startswith("German")
 
 
 def test_made_by_an_executed_statement(session):
@@ -673,6 +746,39 @@ def test_what_one_session_wrote_another_does_not_read_from_a_replica(pair_of_ses
         [b.nodes(x) for x in ("BEGIN", "SELECT count(*) FROM table1", "COMMIT")][1]))
     assert got == (P, P, True, P)
     wait_until(lambda: b.nodes("SELECT count(*) FROM table1") == R, "its time is over")
+
+
+@pytest.mark.parametrize("how", APART)
+def test_a_write_that_was_bound_before(pair_of_sessions, how):
+    a, b = pair_of_sessions()
+    assert b.nodes("SELECT count(*) FROM table1") == R
+
+    def write():
+        a.apart("INSERT INTO table1 VALUES (1)", how)
+        a.run("DEALLOCATE ALL")
+    got = soon(write, lambda: [b.nodes(f"SELECT a FROM table{i}") for i in (1, 2)])
+    assert got == [P, R]
+
+
+@pytest.mark.parametrize("portal", ["", "p"])
+def test_a_write_in_a_transaction_that_was_bound_before(session, portal):
+    s = session(disable_load_balance_on_write="dml_adaptive")
+    s.script("BEGIN")
+    s.wire.ask(parse("", "INSERT INTO table1 VALUES (1)") + bind(portal) + sync())
+    s.wire.ask(execute(portal) + sync())
+    assert s.nodes("SELECT count(*) FROM table1") == P
+    assert s.nodes("SELECT count(*) FROM table2") == R
+    s.script("ROLLBACK")
+
+
+def test_a_portal_that_goes_on_writes_nothing(session):
+    s = session(disable_load_balance_on_write="transaction")
+    read = parse("", "SELECT 1 FROM generate_series(1, 4)") + bind() + execute(limit=1)
+    for more in [execute(limit=1) + execute() + sync(), sync() + execute(limit=1) + sync()]:
+        s.script("BEGIN", "SELECT a FROM t")
+        s.wire.ask(read + more, more.count(sync()))
+        assert s.nodes("SELECT a FROM u") == R
+        s.script("COMMIT")
 
 
 def test_many_statements_at_once(pair_of_sessions):
