@@ -106,7 +106,7 @@ bool has_effect(const struct sql_facts *f)
 	case SQL_DECLARE:
 		return f->flags & SQL_HOLD;
 	}
-	return f->flags & (SQL_TEMP | SQL_FUNCTION | SQL_SET_CONFIG | SQL_ADVISORY);
+	return f->flags & (SQL_TEMP | SQL_FUNCTION | SQL_FOREIGN | SQL_SET_CONFIG | SQL_ADVISORY);
 }
 
 /* --- planning ------------------------------------------------------------ */
@@ -182,6 +182,7 @@ static bool may_read(struct client *c, const struct sql_facts *f, const char *te
 {
 	const struct route *rt = c->all->route;
 	bool reads = route_gate(rt, f) && route_reads(rt, &c->session, database_of(c), text, len)
+	             && !((f->flags & SQL_CALLS) && c->session.temporary)
 	             && !(f->kind == SQL_SHOW && asks_for_role(text, f));
 
 	if (!reads && log_wants(c->all->log, LEVEL_DEBUG1))

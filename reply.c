@@ -137,8 +137,10 @@ static void run_on_primary(struct client *c, struct request *r, const char *code
 {
 	struct server *s = r->server;
 
-	if (code && !strcmp(code, "25006"))
+	if (code && !strcmp(code, "25006")) {
 		learn_from(c, r);
+		c->session.doubt = DOUBT_ALL;   /* what does it write? */
+	}
 	for (; r && c->phase == AT_READY; r = r->next)
 		if (r->owner == c) {
 			took_back(c, r);
@@ -428,7 +430,7 @@ static void apply(struct client *c, struct server *s, const struct effect *e)
 	case SQL_DDL:
 		c->session.changed |= changes_catalog(&c->session, e);
 	}
-	if (e->facts.flags & SQL_FOREIGN)
+	if ((e->facts.flags & SQL_FOREIGN) && is_primary(s))    /* a replica makes no tables */
 		c->session.doubt = DOUBT_ALL;
 	if (e->facts.flags & SQL_TEMP) {
 		sql_name(name, e->text, e->facts.name);

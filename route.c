@@ -168,7 +168,8 @@ bool route_why(const struct route *rt, const struct session *s, const char *data
 		why = "writing functions are used";
 	else if (f->flags & SQL_CATALOG)
 		why = "systems catalogs are used";
-	else if ((f->flags & SQL_TEMPORARY) || mentions_list(s->temporary, text, len))
+	else if ((f->flags & SQL_TEMPORARY) || ((f->flags & SQL_CALLS) && s->temporary)
+	         || mentions_list(s->temporary, text, len))
 		why = "temporary tables are used";
 	else if (f->flags & SQL_UNLOGGED)
 		why = "unlogged tables are used";

@@ -62,11 +62,15 @@ CREATE FUNCTION k2.volatile_here() RETURNS int LANGUAGE sql VOLATILE AS 'SELECT 
 CREATE FUNCTION k.volatile_here() RETURNS int LANGUAGE sql STABLE AS 'SELECT 1';
 CREATE VIEW k.over_volatile AS SELECT k.volatile() AS a;
 CREATE VIEW k.over_sequence AS SELECT nextval('k.s') AS a;
+CREATE TABLE k.maß AS SELECT 1 AS a;
+CREATE FUNCTION k.read_t() RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT a FROM t); END $$;
+CREATE VIEW k.over_read_t AS SELECT k.read_t() AS a;
 CREATE VIEW k.over_stable AS SELECT k.stable(1) AS a;
 CREATE FUNCTION k.hide(name text) RETURNS int LANGUAGE plpgsql AS
     $$ BEGIN EXECUTE format('CREATE TEMP TABLE %I AS SELECT 7 AS a', name); RETURN 1; END $$;
 CREATE FUNCTION k.show(name text) RETURNS int LANGUAGE plpgsql AS
     $$ BEGIN EXECUTE format('DROP TABLE pg_temp.%I', name); RETURN 1; END $$;
+CREATE VIEW k.hider AS SELECT k.hide('t') AS a;
 CREATE PROCEDURE k.hide_it(name text) LANGUAGE plpgsql AS
     $$ BEGIN EXECUTE format('CREATE TEMP TABLE %I AS SELECT 7 AS a', name); END $$;
 GRANT ALL ON ALL TABLES IN SCHEMA k TO app;
@@ -302,7 +306,8 @@ def test_with_names_are_no_tables(session):
 # ---- temporary tables -------------------------------------------------------------------------
 
 HIDING = ["SELECT k.hide('t')", "DO $$ BEGIN PERFORM k.hide('t'); END $$", "CALL k.hide_it('t')",
-          "WITH x AS (SELECT k.hide('t') AS h) SELECT h FROM x", "SELECT 1; SELECT k.hide('t')"]
+          "WITH x AS (SELECT k.hide('t') AS h) SELECT h FROM x", "SELECT 1; SELECT k.hide('t')",
+          "SELECT a FROM k.hider"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -348,6 +353,76 @@ def test_made_by_a_portal_that_is_never_resumed(session):
     s = session()
     text = "SELECT k.hide('t') FROM generate_series(1, 2)"
     doubted(s, lambda: s.wire.ask(parse("", text) + bind() + execute(limit=1) + sync()))
+
+
+@pytest.mark.parametrize("sql", ["EXPLAIN ANALYZE SELECT a FROM k.hider",
+                                 "INSERT INTO k.table3 SELECT a FROM k.hider"])
+def test_made_by_a_view_in_what_is_no_read(session, sql):
+    s = session()
+    s.nodes("EXPLAIN SELECT a FROM k.hider")            # now the view is asked for
+    s.learned(3)
+    doubted(s, lambda: s.nodes(sql))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("sql", ["SELECT k.read_t()", "SELECT a FROM over_read_t"])
+def test_read_by_a_function(session, way, sql):
+    s = session(way, log_min_messages="debug1")
+    s.settles(sql, R)
+    assert s.value(sql) == "1"
+    s.nodes("CREATE TEMP TABLE t AS SELECT 7 AS a")
+    s.learned()
+    for _ in range(3):
+        assert s.nodes(sql) == P and s.value(sql) == "7"
+    s.proxy.wait_log("could not load balance because temporary tables are used")
+    assert s.nodes("SELECT lower('A')") == R
+    assert s.other().value(sql) == "1"
+
+
+@pytest.mark.parametrize("lists", [{"write_function_list": "nextval,setval"},
+                                   {"read_only_function_list": ".*"}])
+def test_made_by_a_function_that_a_list_trusts(session, lists):
+    s = session(**lists)
+    s.script("SELECT a FROM t", "SELECT a FROM u")
+    assert s.nodes("SELECT k.hide('x')") == ["1", "0"]          # refused, and remembered
+    s.settles("SELECT a FROM u", R)
+    doubted(s, lambda: s.nodes("SELECT k.hide('t')"))
+
+
+def test_what_ran_on_a_replica_made_nothing(session):
+    s = session(write_function_list="nextval,setval")
+    s.settles("SELECT a FROM t", R)
+    for _ in range(3):
+        assert s.nodes("SELECT volatile()") == R and s.nodes("SELECT a FROM t") == R
+
+
+def test_made_under_a_name_beyond_ascii(session):
+    s = session()
+    assert s.nodes("SELECT a FROM maß") == R and s.nodes("SELECT a FROM maß") == R
+    s.nodes("SELECT k.hide('maß')")
+    assert s.value("SELECT a FROM maß") == "7"
+    s.settles("SELECT a FROM u", R)
+    assert s.value("SELECT a FROM maß") == "7"
+    assert s.other().nodes("SELECT a FROM maß") == R
+
+
+def test_made_where_nobody_can_ask(session, primary):
+    primary.su("CREATE ROLE alone LOGIN CONNECTION LIMIT 1; ALTER ROLE alone SET search_path = k")
+    primary.su("GRANT USAGE ON SCHEMA k TO alone; GRANT SELECT ON k.t TO alone")
+    try:
+        s = session(login={"user": "alone"}, child_life_time=1)
+        s.nodes("/* no look-up */ SELECT 1")
+        assert s.nodes("SELECT a FROM t") == R
+        s.proxy.wait_log("could not look names up in the catalog of database")
+        assert s.nodes("SELECT a FROM t") == R
+        s.nodes("SELECT k.hide('t')")
+        for _ in range(3):
+            assert s.nodes("SELECT a FROM t") == P and s.value("SELECT a FROM t") == "7"
+        s.wire.bye()
+        s.proxy.stop()
+    finally:
+        wait_until(lambda: not primary.backends("usename = 'alone'"), "the end of its sessions")
+        primary.su("DROP OWNED BY alone; DROP ROLE alone")
 
 
 def test_made_by_a_prepare_that_a_bind_names(session):
@@ -517,11 +592,12 @@ def test_ddl_that_ends_while_the_catalog_is_asked(session, primary, asker):
 
 def test_own_temporary_tables_invalidate_nothing(session, primary):
     s = session()
+    other = s.other()
     s.settles("SELECT many1()", R)
     s.script("CREATE TEMP TABLE mine (a int)")
-    assert s.nodes("SELECT many1()") == R
+    assert other.nodes("SELECT many1()") == R
     s.script("CREATE INDEX ON mine (a)", "DROP TABLE mine")
-    assert s.nodes("SELECT many1()") == R
+    assert other.nodes("SELECT many1()") == R
 
 
 def test_relcache_expire(session, primary, replica):
@@ -657,6 +733,15 @@ def test_an_owner_s_operators_are_not_used(session, primary):
     finally:
         primary.su("ALTER DATABASE app RESET search_path")
         primary.su("DROP OPERATOR k.= (name, name); DROP FUNCTION k.trap")
+
+
+def test_the_search_path_of_its_questions_reaches_nobody(session):
+    s = session(reset_query_list="ABORT; DEALLOCATE ALL")
+    s.settles("SELECT many1()", R)
+    others = [s.other() for _ in range(3)]
+    for o in others:
+        o.nodes("/* primary */ SELECT current_setting('search_path')")
+        assert wire.value(o.out) == "k, public"
 
 
 def test_why_in_the_log(session):
