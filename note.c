@@ -413,11 +413,21 @@ static void note_write(struct client *c, const struct sql_facts *f, const char *
 	session_wrote(&c->session, c->all->route, f, s ? s->text : text, s ? s->query_len : len);
 }
 
+/* The prepared statement that it runs, if it is one that runs one. */
+static struct stmt *run_statement(const struct client *c, const struct sql_facts *f, const char *text)
+{
+	struct sql_facts execute = *f;
+
+	if (f->kind == SQL_EXPLAIN)
+		execute.kind = f->inner;
+	return executed_statement(c, &execute, text);
+}
+
 /* What the text says of itself, and what the catalog does; EXECUTE does what its statement does. */
 static struct sql_facts all_facts(struct client *c, const struct sql_facts *said,
                                   struct finding *v, const char *text, size_t len)
 {
-	struct stmt *s = executed_statement(c, said, text);
+	struct stmt *s = run_statement(c, said, text);
 	struct sql_facts f = *said;
 
 	if (s)

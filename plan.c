@@ -103,10 +103,8 @@ bool has_effect(const struct sql_facts *f)
 	case SQL_LOAD: case SQL_DO: case SQL_CALL: case SQL_OTHER: case SQL_DDL:
 	case SQL_COMMIT_PREPARED:
 		return true;
-	case SQL_DECLARE:
-		return f->flags & SQL_HOLD;
 	}
-	return f->flags & (SQL_TEMP | SQL_FUNCTION | SQL_FOREIGN | SQL_SET_CONFIG | SQL_ADVISORY);
+	return f->flags & (SQL_HOLD | SQL_TEMP | SQL_FUNCTION | SQL_FOREIGN | SQL_SET_CONFIG | SQL_ADVISORY);
 }
 
 /* --- planning ------------------------------------------------------------ */

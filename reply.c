@@ -174,6 +174,8 @@ static void on_error(struct client *c, struct request *r, const uint8_t *body, s
 		c->told_fatal = true;
 	undo_names(c, r, r->answered);
 	c->copying = false;
+	if (r->effects)
+		c->session.doubt = DOUBT_ALL;   /* a procedure may have committed something before */
 }
 
 /* PostgreSQL did not hear the end of the request - a Sync while it reads COPY data, a Query after
@@ -413,8 +415,8 @@ static void apply(struct client *c, struct server *s, const struct effect *e)
 			c->pins &= (uint8_t)~PIN_LISTEN;
 		return;
 	case SQL_DECLARE:
-		c->pins |= PIN_CURSOR;
-		return;
+		c->pins |= e->facts.flags & SQL_HOLD ? PIN_CURSOR : 0;
+		break;          /* what it calls is called by FETCH, but in this transaction */
 	case SQL_DO: case SQL_OTHER:
 		c->session.changed = true;
 		/* fall through */
@@ -429,6 +431,9 @@ static void apply(struct client *c, struct server *s, const struct effect *e)
 		return;
 	case SQL_DDL:
 		c->session.changed |= changes_catalog(&c->session, e);
+		/* ALTER may give a temporary table another name, and search_path begin with pg_temp. */
+		if (!(e->facts.flags & SQL_TEMP))
+			c->session.doubt = DOUBT_ALL;
 	}
 	if ((e->facts.flags & SQL_FOREIGN) && is_primary(s))    /* a replica makes no tables */
 		c->session.doubt = DOUBT_ALL;

@@ -277,7 +277,8 @@ static void note_functions(struct writing *w, const char *text, size_t len)
 static bool writes_any(const struct session *s, const struct sql_facts *f, const char *text,
                        size_t len)
 {
-	if (!f || f->kind == SQL_COMMIT_PREPARED)
+	if (!f || f->kind == SQL_COMMIT_PREPARED
+	    || (f->kind == SQL_EXPLAIN && f->inner == SQL_EXECUTE))
 		return true;
 	return f->kind == SQL_DDL && !(f->flags & SQL_TEMP) && !session_has_temporary(s, text, len);
 }

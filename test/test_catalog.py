@@ -425,6 +425,25 @@ def test_made_where_nobody_can_ask(session, primary):
         primary.su("DROP OWNED BY alone; DROP ROLE alone")
 
 
+@pytest.mark.parametrize("make", [
+    ("CREATE TEMP TABLE x AS SELECT 7 AS a", "ALTER TABLE x RENAME TO t"),
+    ("SET search_path = pg_temp, k", "CREATE TABLE t AS SELECT 7 AS a"),
+    ("CREATE TABLE k.made AS SELECT k.hide('t')", "DROP TABLE k.made"),
+    ("BEGIN", "DECLARE c CURSOR FOR SELECT k.hide('t')", "FETCH c", "COMMIT"),
+    ("DECLARE c CURSOR WITH HOLD FOR SELECT k.hide('t')", "FETCH c"),
+    ("PREPARE p AS SELECT k.hide('t')", "EXPLAIN ANALYZE EXECUTE p"),
+], ids=lambda x: x[1][:20])
+def test_made_by_statements(session, make):
+    s = session()
+    doubted(s, lambda: s.script(*make))
+
+
+def test_made_by_a_procedure_that_failed(session):
+    s = session()
+    text = "DO $$ BEGIN CREATE TEMP TABLE t AS SELECT 7 AS a; COMMIT; RAISE 'x'; END $$"
+    doubted(s, lambda: s.run(text))
+
+
 def test_made_by_a_prepare_that_a_bind_names(session):
     s = session()
     s.nodes("PREPARE make AS SELECT k.hide('t')")
@@ -654,6 +673,21 @@ def test_nobody_waits_for_the_catalog(session, primary):
     s.settles("SELECT many2()", R)
 
 
+def test_a_question_takes_no_client_s_place(session, primary):
+    s = session(num_init_children=2, max_pool=1)
+    with primary.connect(user="postgres", autocommit=False) as lock:
+        lock.execute("LOCK TABLE pg_catalog.pg_depend")
+        assert s.nodes("SELECT many1()") == P
+        wait_until(lambda: primary.backends("query LIKE '%WITH RECURSIVE want%'"
+                                            " AND state = 'active'"), "the question")
+        other = s.other()
+        start = time.monotonic()
+        other.nodes("/* primary */ SELECT 1")
+        assert time.monotonic() - start < 5
+        lock.rollback()
+    s.settles("SELECT many1()", R)
+
+
 def test_sr_check_user_asks(session, primary):
     s = session(sr_check_user="postgres")
     s.settles("SELECT many1()", R)
@@ -873,6 +907,17 @@ def test_many_statements_at_once(pair_of_sessions):
                  "INSERT INTO table2 VALUES (1); INSERT INTO table1 VALUES (1); COMMIT; SELECT 1 / 0"]:
         got = soon(lambda: a.run(text), lambda: [b.nodes(f"SELECT a FROM table{i}") for i in (1, 2, 3)])
         assert got == [P, P, R]
+
+
+def test_an_explained_execute(pair_of_sessions):
+    a, b = pair_of_sessions()
+    a.nodes("PREPARE p AS INSERT INTO table1 VALUES (1)")
+    wait_until(lambda: b.nodes("SELECT a FROM table1") == R, "nothing is protected")
+    got = soon(lambda: a.nodes("EXPLAIN ANALYZE EXECUTE p"), lambda: b.nodes("SELECT a FROM table1"))
+    assert got == P
+    wait_until(lambda: b.nodes("SELECT a FROM table1") == R, "its time is over")
+    a.nodes("EXPLAIN EXECUTE p")
+    assert b.nodes("SELECT a FROM table1") == R
 
 
 def test_pipelined_writes(pair_of_sessions):
