@@ -22,7 +22,8 @@ enum {
 	FOUND = 1,
 	TEMPORARY = 2, UNLOGGED = 4,            /* a relation of that name, or below it */
 	WRITES = 8,                             /* a function; or a view calls one, or has a sequence */
-	FOREIGN = 16,                           /* and it is somebody's code in SQL or the like */
+	FOREIGN = 16,                           /* a function, or one below a view, is somebody's code in
+	                                         * SQL or the like */
 	FAILED = 32,                            /* it could not be asked for */
 };
 
@@ -35,7 +36,7 @@ struct entry {
 	uint64_t hash;
 	int64_t asked, expires;                 /* when; 0: never */
 	uint32_t serial;                        /* of the question */
-	uint8_t answer;
+	uint8_t answer, before;                 /* the one before this */
 	bool known, pending;                    /* there is an answer; one is awaited */
 	bool function;
 	const char *schema;                     /* "": any */
@@ -227,11 +228,12 @@ static void expire(struct timer *t)
  * partitioned tables, are followed down.  pg_depend does not have PostgreSQL's own functions, but the
  * sequence that a view's nextval() names.  Those of pg_catalog that the classifier does not know as
  * readers are about the node or the session.  Languages 12 and 13 are internal and C: what is not
- * written in SQL does not make tables.
+ * written in SQL does not make tables, nor read them.
  *
- * search_path is first made safe: a database's owner may have set one that leads to his operators. */
+ * search_path is first made safe: a database's owner may have set one that leads to his operators.
+ * LOCAL: as long as this runs, for the connection may go to a client without a reset. */
 static const char question_begins[] =
-	"SET search_path = pg_catalog, pg_temp;"
+	"SET LOCAL search_path = pg_catalog, pg_temp;"
 	" WITH RECURSIVE want(i, f, s, n) AS ("
 	" SELECT i, a[i][1] = 'f', a[i][2], a[i][3]::name FROM (SELECT E'{";
 static const char question_ends[] =
@@ -251,13 +253,15 @@ static const char question_ends[] =
 	" SELECT i, bit_or(b) FROM ("
 	" SELECT i, 1 | CASE p WHEN 't' THEN 2 WHEN 'u' THEN 4 ELSE 0 END"
 	" | CASE WHEN k = 'S' AND NOT top THEN 8 ELSE 0 END FROM seen"
-	" UNION ALL SELECT v.i, 8 | CASE WHEN p.prolang IN (12, 13) THEN 0 ELSE 16 END FROM seen v"
+	" UNION ALL SELECT v.i, CASE p.provolatile WHEN 'v' THEN 8 ELSE 0 END"
+	" | CASE WHEN p.prolang IN (12, 13) THEN 0 ELSE 16 END FROM seen v"
 	" JOIN pg_rewrite r ON r.ev_class = v.o AND r.ev_type = '1'"
 	" JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass"
 	" AND d.objid = r.oid AND d.refclassid = 'pg_proc'::regclass"
-	" JOIN pg_proc p ON p.oid = d.refobjid AND p.provolatile = 'v' WHERE v.k = 'v'"
-	" UNION ALL SELECT w.i, 1 | CASE WHEN s.nspname = 'pg_catalog' THEN 8"
-	" WHEN p.provolatile <> 'v' THEN 0 WHEN p.prolang IN (12, 13) THEN 8 ELSE 8 | 16 END"
+	" JOIN pg_proc p ON p.oid = d.refobjid WHERE v.k = 'v'"
+	" UNION ALL SELECT w.i, 1"
+	" | CASE WHEN s.nspname = 'pg_catalog' OR p.provolatile = 'v' THEN 8 ELSE 0 END"
+	" | CASE WHEN p.prolang IN (12, 13) THEN 0 ELSE 16 END"
 	" FROM want w JOIN pg_proc p ON p.proname = w.n"
 	" JOIN pg_namespace s ON s.oid = p.pronamespace AND (w.s = '' OR s.nspname = w.s)"
 	" WHERE w.f) y(i, b) GROUP BY i";
@@ -378,8 +382,10 @@ static void take_rows(struct database *db, struct answer *r)
 	const char *field[2];
 
 	db->complained = false;
-	for (struct entry *e = db->asked; e; e = e->next)
+	for (struct entry *e = db->asked; e; e = e->next) {
+		e->before = e->answer;
 		e->answer = 0;
+	}
 	while (answer_row(r, field, 2) == 2) {
 		struct entry *e = db->asked;
 		for (int i = field[0] ? atoi(field[0]) : 0; i > 1 && e; i--)
@@ -394,8 +400,10 @@ static void settle_entry(const struct database *db, struct entry *e, bool failed
 	e->pending = false;
 	if (failed && e->known)
 		return;                 /* an older answer is better than none */
+	if (e->known && e->answer != e->before)
+		begin_generation(e->db);
 	e->known = true;
-	e->answer |= failed ? FAILED : 0;
+	e->answer = failed ? FAILED : e->answer;
 	e->serial = db->on_standby ? 1 : db->serial;    /* of temporary tables it may not know yet */
 	e->expires = keep_until(db, e);
 }
@@ -446,7 +454,7 @@ struct look {
 	struct database *db;
 	const struct conf *conf;
 	uint32_t doubt;
-	bool relations;                         /* matter */
+	bool reads;                             /* it does if its relations are ordinary ones */
 	bool complete;                          /* nothing is to be asked for */
 	uint32_t flags;
 	uint32_t serial;
@@ -456,7 +464,7 @@ static void want(struct look *l, struct entry *e)
 {
 	struct database *db = l->db;
 
-	if (e->pending || db->nwanted == BATCH)
+	if (e->pending || db->nwanted >= BATCH)
 		return;
 	e->pending = true;
 	e->next = db->wanted;
@@ -465,46 +473,62 @@ static void want(struct look *l, struct entry *e)
 	ask_again(db);
 }
 
+/* A finding of this is for those who do not doubt. */
+static void see_unknown(struct look *l)
+{
+	l->flags |= l->doubt ? SQL_TEMPORARY : 0;
+	l->serial = 1;
+}
+
 /* A temporary table that nobody else sees may stand before what the answer is about. */
 static void see_hidden(struct look *l, struct entry *e)
 {
 	if (l->serial > e->serial)
 		l->serial = e->serial;
-	if (e->serial > l->doubt)
+	if (!l->doubt || e->serial > l->doubt)
 		return;
 	l->flags |= SQL_TEMPORARY;
 	if (l->doubt != DOUBT_ALL && loop_now(l->db->cat->all->loop) - e->asked >= REFRESH)
 		want(l, e);
 }
 
-static void see_relation(struct look *l, struct entry *e)
+static void see_table(struct look *l, struct entry *e)
 {
 	bool temporary = l->conf->check_temp_table == CHECK_TEMP_CATALOG && !*e->schema;
+	bool told = e->known && !(e->answer & FAILED);
 
-	if (!e->known && l->doubt && temporary)
-		l->flags |= SQL_TEMPORARY;
-	if (!e->known || (e->answer & FAILED))
-		return;
-	if (temporary && l->doubt)
+	if (temporary && told)
 		see_hidden(l, e);
-	else if (temporary && l->serial > e->serial)
-		l->serial = e->serial;
-	if (temporary && (e->answer & TEMPORARY))
+	else if (temporary)
+		see_unknown(l);
+	if (temporary && told && (e->answer & TEMPORARY))
 		l->flags |= SQL_TEMPORARY;
-	if (l->conf->check_unlogged_table && (e->answer & UNLOGGED))
+	if (l->conf->check_unlogged_table && told && (e->answer & UNLOGGED))
 		l->flags |= SQL_UNLOGGED;
-	if (e->answer & WRITES)
-		l->flags |= SQL_FUNCTION;
-	if (e->answer & FOREIGN)
-		l->flags |= SQL_FOREIGN;
+}
+
+static uint32_t code_flags(const struct entry *e)
+{
+	bool writes = e->answer & WRITES, foreign = e->answer & FOREIGN;
+
+	return (writes ? SQL_FUNCTION : 0) | (writes && foreign ? SQL_FOREIGN : 0)
+	       | (foreign ? SQL_CALLS : 0);
+}
+
+/* Whatever the statement is, a view runs what is in it. */
+static void see_relation(struct look *l, struct entry *e)
+{
+	if (l->reads)
+		see_table(l, e);
+	if (e->known && !(e->answer & FAILED))
+		l->flags |= code_flags(e);
 }
 
 static void see_function(struct look *l, struct entry *e)
 {
-	bool reads = e->known && (e->answer & FOUND) && !(e->answer & WRITES);
-	bool foreign = !e->known || (e->answer & FOREIGN) || !(e->answer & (FOUND | FAILED));
+	bool found = e->known && (e->answer & FOUND);
 
-	l->flags |= (reads ? 0 : SQL_FUNCTION) | (foreign ? SQL_FOREIGN : 0);
+	l->flags |= found ? code_flags(e) : SQL_FUNCTION | SQL_FOREIGN;
 }
 
 static bool is_ascii(const char *text)
@@ -514,17 +538,27 @@ static bool is_ascii(const char *text)
 	return !*text;
 }
 
+/* Do relations, to a statement of this kind? */
+static bool matters(const struct look *l)
+{
+	return l->conf->check_temp_table == CHECK_TEMP_CATALOG
+	       || (l->reads && l->conf->check_unlogged_table);
+}
+
 static void see_name(void *ctx, enum sql_use use, const char *schema, const char *name)
 {
 	struct look *l = ctx;
 
-	if (use == SQL_WRITTEN || (use == SQL_READ && !l->relations))
+	if (use == SQL_WRITTEN || (use == SQL_READ && !matters(l)))
 		return;
 	bool asks = is_ascii(schema) && is_ascii(name);
 	struct entry *e = asks ? find_entry(l->db, use == SQL_CALLED, schema, name) : NULL;
 	if (!e) {
 		l->complete &= !asks;           /* no memory: not for ever */
-		l->flags |= use == SQL_CALLED ? SQL_FUNCTION : 0;
+		if (use == SQL_CALLED)
+			l->flags |= SQL_FUNCTION | SQL_FOREIGN;
+		else if (l->reads && !*schema && l->conf->check_temp_table == CHECK_TEMP_CATALOG)
+			see_unknown(l);
 		return;
 	}
 	if (!e->known) {
@@ -575,12 +609,13 @@ static struct database *database_of(struct catalog *cat, struct account *a)
 	return db;
 }
 
+#define FROM_CATALOG (uint32_t)(SQL_FUNCTION | SQL_UNLOGGED | SQL_TEMPORARY | SQL_FOREIGN | SQL_CALLS)
+
 static bool reads_otherwise(const struct sql_facts *f)
 {
 	switch (f->kind) {
 	case SQL_SELECT: case SQL_VALUES: case SQL_COPY_TO: case SQL_PREPARE:
-		return !(f->flags & SQL_NOT_READ
-		         & ~(uint32_t)(SQL_FUNCTION | SQL_UNLOGGED | SQL_TEMPORARY));
+		return !(f->flags & SQL_NOT_READ & ~FROM_CATALOG);
 	}
 	return false;
 }
@@ -594,13 +629,12 @@ uint32_t catalog_look(struct catalog *cat, struct account *a, const struct sql_f
 
 	if (!nodes_balance(cat->all->nodes) || !(l.db = database_of(cat, a)))
 		return f->flags;
-	l.relations = reads_otherwise(f)
-		&& (conf->check_unlogged_table || conf->check_temp_table == CHECK_TEMP_CATALOG);
-	if (l.relations || (f->flags & SQL_FUNCTION))
+	l.reads = reads_otherwise(f);
+	if (f->flags & SQL_NAMES)
 		sql_names(text, len, see_name, &l);
 	if (lists)
 		l.flags = (l.flags & ~(uint32_t)SQL_FUNCTION) | (f->flags & SQL_FUNCTION);
-	l.flags |= f->flags & ~(uint32_t)(SQL_FUNCTION | SQL_UNLOGGED | SQL_TEMPORARY | SQL_FOREIGN);
+	l.flags |= f->flags & ~FROM_CATALOG;
 	if (v && l.complete && l.serial > doubt)
 		*v = (struct finding){ l.db->seen.generation, l.serial, l.flags };
 	return l.flags;

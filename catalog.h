@@ -16,7 +16,8 @@
  *
  * Doubt.  Somebody's function may make a temporary table that hides a permanent one, and nobody
  * but the session sees it.  A session that has called one doubts all answers that are not younger: its
- * reads of names without a schema go to the primary until the catalog was asked again.
+ * reads of names without a schema go to the primary until the catalog was asked again.  A look-up that
+ * failed is no answer, and a name beyond ASCII never gets one.
  */
 #ifndef CATALOG_H
 #define CATALOG_H

@@ -118,6 +118,7 @@ struct client {
 	struct stmt *unnamed;                   /* the unnamed statement, when kept */
 	struct server *unnamed_on;              /* or the server that has it */
 	struct server *portal_on;               /* that has the unnamed portal */
+	struct stmt *bound;                     /* what it runs, when that is worth noting */
 	struct portal *portals;                 /* named ones, and where they are */
 	struct script script;
 

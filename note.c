@@ -413,25 +413,35 @@ static void note_write(struct client *c, const struct sql_facts *f, const char *
 	session_wrote(&c->session, c->all->route, f, s ? s->text : text, s ? s->query_len : len);
 }
 
-/* What the text says of itself, and what the catalog does; EXECUTE does what its statement does. */
-static struct sql_facts all_facts(struct client *c, const struct sql_facts *said, const char *text,
-                                  size_t len)
+/* The prepared statement that it runs, if it is one that runs one. */
+static struct stmt *run_statement(const struct client *c, const struct sql_facts *f, const char *text)
 {
-	struct stmt *s = executed_statement(c, said, text);
+	struct sql_facts execute = *f;
+
+	if (f->kind == SQL_EXPLAIN)
+		execute.kind = f->inner;
+	return executed_statement(c, &execute, text);
+}
+
+/* What the text says of itself, and what the catalog does; EXECUTE does what its statement does. */
+static struct sql_facts all_facts(struct client *c, const struct sql_facts *said,
+                                  struct finding *v, const char *text, size_t len)
+{
+	struct stmt *s = run_statement(c, said, text);
 	struct sql_facts f = *said;
 
 	if (s)
 		f.flags |= facts_of(c, s).flags & (SQL_FUNCTION | SQL_FOREIGN | SQL_ADVISORY);
 	else
-		look_up(c, &f, NULL, text, len);
+		look_up(c, &f, v, text, len);
 	return f;
 }
 
 /* A statement is being executed. */
 static int note_statement(struct client *c, struct request *r, const struct sql_facts *said,
-                          const char *text, size_t len)
+                          struct finding *v, const char *text, size_t len)
 {
-	struct sql_facts all = all_facts(c, said, text, len), *f = &all;
+	struct sql_facts all = all_facts(c, said, v, text, len), *f = &all;
 
 	r->executes++;
 	r->alone |= f->kind == SQL_COPY_FROM;
@@ -454,14 +464,14 @@ static int note_query(struct client *c, struct request *r, const char *text)
 	do {
 		sql_classify(&f, text + at, len - at, &c->all->route->rules);
 		log_unparsed(c, &f, text + at);
-		if (note_statement(c, r, &f, text + at, f.next < len - at ? f.next : len - at) < 0)
+		if (note_statement(c, r, &f, NULL, text + at, f.next < len - at ? f.next : len - at) < 0)
 			return -1;
 		at += f.next ? f.next : len - at;
 	} while (at < len);
 	return 0;
 }
 
-static int note_parse(struct client *c, struct request *r, struct msg *m, struct bound *b)
+static int note_parse(struct client *c, struct request *r, struct msg *m)
 {
 	const char *name = get_text(m), *body = (const char *)m->at, *text = get_text(m);
 	size_t len = strlen(text), body_len = m->broken ? 0 : (size_t)(m->end - (const uint8_t *)body);
@@ -479,9 +489,6 @@ static int note_parse(struct client *c, struct request *r, struct msg *m, struct
 	if (fresh)
 		names_set(stmts, &c->prepared, name, st);
 	if (!*name) {
-		b->unnamed = true;
-		b->own = f;
-		b->own_text = text;
 		stmt_drop(stmts, c->unnamed);
 		c->unnamed = stmt_hold(st);
 		c->unnamed_on = r->server;
@@ -492,42 +499,67 @@ static int note_parse(struct client *c, struct request *r, struct msg *m, struct
 	return bad;
 }
 
-static void note_portal(struct client *c, const char *name, struct server *s)
+static struct portal *find_portal(const struct client *c, const char *name)
 {
-	struct portal **at = &c->portals;
+	struct portal *p = c->portals;
 
-	if (!*name) {
-		c->portal_on = s;
-		return;
-	}
-	while (*at && strcmp((*at)->name, name))
-		at = &(*at)->next;
-	if (!*at && (*at = calloc(1, sizeof **at + strlen(name) + 1)))
-		strcpy((*at)->name, name);
-	if (*at)
-		(*at)->server = s;
+	while (p && strcmp(p->name, name))
+		p = p->next;
+	return p;
 }
 
-static void note_bind(struct client *c, struct request *r, struct msg *m, struct bound *b)
+static struct portal *add_portal(struct client *c, const char *name)
+{
+	struct portal *p = calloc(1, sizeof *p + strlen(name) + 1);
+
+	if (!p)
+		return NULL;
+	strcpy(p->name, name);
+	p->next = c->portals;
+	c->portals = p;
+	return p;
+}
+
+static int note_portal(struct client *c, const char *name, struct server *s, struct stmt *st)
+{
+	struct portal *p = *name ? find_portal(c, name) : NULL;
+
+	if (*name && !p && !(p = add_portal(c, name)))
+		return -1;
+	struct stmt **runs = p ? &p->stmt : &c->bound, *old = *runs;
+	*(p ? &p->server : &c->portal_on) = s;
+	*runs = st ? stmt_hold(st) : NULL;
+	stmt_drop(c->all->servers->stmts, old);
+	return 0;
+}
+
+static int note_bind(struct client *c, struct request *r, struct msg *m)
 {
 	const char *portal = get_text(m), *name = get_text(m);
-	const struct stmt *st = *name ? names_find(&c->prepared, name) : b->unnamed ? NULL : c->unnamed;
+	struct stmt *st = *name ? names_find(&c->prepared, name) : c->unnamed;
 
-	b->facts = st ? &st->facts : &b->own;
-	b->text = st ? st->text : b->unnamed && !*name ? b->own_text : NULL;
-	note_portal(c, portal, r->server);
-	b->portal = true;
-	log_to(c, r, "Bind: ", b->text ? b->text : "", b->text ? strlen(b->text) : 0);
+	log_to(c, r, "Bind: ", st ? st->text : "", st ? st->query_len : 0);
+	return note_portal(c, portal, r->server, st);
 }
 
-/* Without a Bind in this request it goes on with an old portal, whose statement had its effect. */
-static int note_execute(struct client *c, struct request *r, const struct bound *b)
+/* A portal may be executed in another request than it was bound in, or again, to go on.  What is not
+ * known is a cursor's or was not worth noting: it has no effect. */
+static int note_execute(struct client *c, struct request *r, struct msg *m)
 {
-	static const struct sql_facts plain = { .kind = SQL_SELECT };
-	const char *text = b->portal && b->text ? b->text : "";
+	const char *name = get_text(m);
+	const struct portal *p = *name ? find_portal(c, name) : NULL;
+	struct stmt *st = *name ? p ? p->stmt : NULL : c->bound;
 
-	log_to(c, r, "Execute: ", text, strlen(text));
-	return note_statement(c, r, *text ? b->facts : &plain, text, strlen(text));
+	log_to(c, r, "Execute: ", st ? st->text : "", st ? st->query_len : 0);
+	if (!st) {
+		r->executes++;
+		return 0;
+	}
+	/* Of a PREPARE it runs what that has prepared. */
+	const struct sql_facts execute = { .kind = SQL_EXECUTE, .inner = SQL_EXECUTE,
+		.name = st->facts.name, .end = st->query_len, .next = st->query_len };
+	return note_statement(c, r, st->sql ? &execute : &st->facts, st->sql ? NULL : &st->finding,
+		st->text, st->query_len);
 }
 
 static int note_close(struct client *c, struct request *r, struct msg *m)
@@ -547,7 +579,7 @@ static int note_close(struct client *c, struct request *r, struct msg *m)
 }
 
 /* One message of a request that is being sent; of a long one maybe only the beginning. */
-int note_message(struct client *c, struct request *r, struct msg *m, bool whole, struct bound *b)
+int note_message(struct client *c, struct request *r, struct msg *m, bool whole)
 {
 	const char *text = m->type == 'Q' && whole && m->end > m->at && !m->end[-1]
 	                   ? (const char *)m->at : NULL;
@@ -560,12 +592,11 @@ int note_message(struct client *c, struct request *r, struct msg *m, bool whole,
 		session_wrote(&c->session, c->all->route, NULL, "", 0);
 		return 0;
 	case 'P':
-		return note_parse(c, r, m, b);
+		return note_parse(c, r, m);
 	case 'B':
-		note_bind(c, r, m, b);
-		return 0;
+		return note_bind(c, r, m);
 	case 'E':
-		return note_execute(c, r, b);
+		return note_execute(c, r, m);
 	case 'C':
 		return note_close(c, r, m);
 	case 'D':

@@ -103,13 +103,18 @@ bool has_effect(const struct sql_facts *f)
 	case SQL_LOAD: case SQL_DO: case SQL_CALL: case SQL_OTHER: case SQL_DDL:
 	case SQL_COMMIT_PREPARED:
 		return true;
-	case SQL_DECLARE:
-		return f->flags & SQL_HOLD;
 	}
-	return f->flags & (SQL_TEMP | SQL_FUNCTION | SQL_SET_CONFIG | SQL_ADVISORY);
+	return f->flags & (SQL_HOLD | SQL_TEMP | SQL_FUNCTION | SQL_FOREIGN | SQL_SET_CONFIG | SQL_ADVISORY);
 }
 
 /* --- planning ------------------------------------------------------------ */
+
+/* What the messages of the request have said so far. */
+struct bound {
+	bool unnamed, portal;           /* the unnamed ones were made in this request */
+	const char *parsed[8];          /* names of statements made in it */
+	unsigned nparsed;
+};
 
 bool touches_name(const struct sql_facts *f)
 {
@@ -175,6 +180,7 @@ static bool may_read(struct client *c, const struct sql_facts *f, const char *te
 {
 	const struct route *rt = c->all->route;
 	bool reads = route_gate(rt, f) && route_reads(rt, &c->session, database_of(c), text, len)
+	             && !((f->flags & SQL_CALLS) && c->session.temporary)
 	             && !(f->kind == SQL_SHOW && asks_for_role(text, f));
 
 	if (!reads && log_wants(c->all->log, LEVEL_DEBUG1))
@@ -294,6 +300,7 @@ static void plan_portal(struct client *c, struct plan *pl, const char *name, con
 	pl->notes |= *name != 0;
 	if (b->portal)
 		return;
+	pl->notes |= c->bound != NULL;
 	pl->must = *name ? NULL : c->portal_on;
 	for (const struct portal *p = *name ? c->portals : NULL; p; p = p->next)
 		if (!strcmp(p->name, name))
@@ -376,8 +383,8 @@ int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n)
 		pl->len += (size_t)len;
 		end = plan_message(c, pl, &m, &b, (size_t)len);
 	}
-	/* A statement that is prepared now and executed later is worth remembering. */
-	pl->notes |= b.unnamed && !pl->executes;
+	/* What is prepared or bound now and executed later is worth remembering. */
+	pl->notes |= (b.unnamed || b.portal) && !pl->executes;
 	pl->alone |= pl->simple && pl->owed;
 	pl->unnamed = b.unnamed;
 	pl->portal = b.portal;

@@ -111,8 +111,11 @@ static void note_plain(struct client *c, const struct plan *pl, struct server *s
 
 	if (pl->writes)
 		session_wrote(&c->session, c->all->route, &none, "", 0);
-	if (pl->simple || pl->portal)
+	if (pl->simple || pl->portal) {
 		c->portal_on = pl->simple ? NULL : s;
+		stmt_drop(c->all->servers->stmts, c->bound);
+		c->bound = NULL;
+	}
 	if (!pl->simple && !pl->unnamed)
 		return;
 	stmt_drop(c->all->servers->stmts, c->unnamed);
@@ -122,13 +125,12 @@ static void note_plain(struct client *c, const struct plan *pl, struct server *s
 
 static int note_request(struct client *c, struct request *r, const uint8_t *p, const struct plan *pl)
 {
-	struct bound b = { 0 };
 	struct msg m;
 
 	for (size_t at = 0; at < pl->len; ) {
 		at += (size_t)wire_next(&m, p + at, pl->len - at, MESSAGE_MAX);
 		log_message(c, m);
-		if (note_message(c, r, &m, true, &b) < 0)
+		if (note_message(c, r, &m, true) < 0)
 			return -1;
 	}
 	return 0;
@@ -338,7 +340,6 @@ static int note_appended(struct client *c, struct request *r, struct msg *m, con
                          size_t there, bool whole)
 {
 	struct plan one = { .len = there };
-	struct bound b = { 0 };
 
 	if (c->copying && !strchr("dcf", m->type)) {
 		c->copying = false;     /* an error, and then nothing up to the Sync */
@@ -349,7 +350,7 @@ static int note_appended(struct client *c, struct request *r, struct msg *m, con
 		return 0;
 	}
 	if ((whole && agree_on_names(c, r->server, r, p, &one) < 0)
-	    || note_message(c, r, m, whole, &b) < 0)
+	    || note_message(c, r, m, whole) < 0)
 		return -1;
 	r->open = m->type != 'S' && m->type != 'Q' && m->type != 'F';
 	r->owed += is_extended(m->type);
@@ -566,7 +567,8 @@ void query_free(struct client *c)
 	}
 	names_clear(stmts, &c->prepared);
 	stmt_drop(stmts, c->unnamed);
-	c->unnamed = NULL;
+	stmt_drop(stmts, c->bound);
+	c->unnamed = c->bound = NULL;
 	script_free(&c->script);
 	session_free(&c->session);
 }

@@ -29,6 +29,7 @@ enum { BLOCKED = -1, MORE = 0 };
 struct portal {
 	struct portal *next;
 	struct server *server;
+	struct stmt *stmt;      /* that it runs; counted; NULL: not known */
 	char name[];
 };
 
@@ -54,17 +55,6 @@ struct plan {
 	struct sql_facts facts; /* of a simple query; text is NULL for any other request */
 	const char *text;
 	size_t text_len;
-};
-
-/* What the messages of one walk have said so far. */
-struct bound {
-	bool unnamed, portal;           /* the unnamed ones were made in this request */
-	struct sql_facts own;           /* of its unnamed statement ... */
-	const char *own_text;
-	const struct sql_facts *facts;  /* of what the next Execute runs ... */
-	const char *text;               /* ... NULL: not known */
-	const char *parsed[8];          /* names of statements made in it */
-	unsigned nparsed;
 };
 
 static inline bool is_primary(const struct server *s)
@@ -115,7 +105,7 @@ bool lacks_values(const struct server *s, char *sql, size_t size);
 int agree_on_names(struct client *c, struct server *s, struct request *r, const uint8_t *p,
                    const struct plan *pl);
 int agree_on_name(struct client *c, struct server *s, const struct plan *pl);
-int note_message(struct client *c, struct request *r, struct msg *m, bool whole, struct bound *b);
+int note_message(struct client *c, struct request *r, struct msg *m, bool whole);
 void must_work(struct request *r, bool ok);
 bool logs(const struct client *c);
 __attribute__((cold))

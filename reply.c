@@ -50,8 +50,15 @@ static void on_bytes(struct request *r, const uint8_t *p, size_t n)
 		pause_servers(c);
 }
 
+/* NULL: of all servers. */
 static void forget_portals(struct client *c, const struct server *s)
 {
+	struct stmts *stmts = c->all->servers->stmts;
+
+	if (!s || c->portal_on == s) {
+		stmt_drop(stmts, c->bound);
+		c->bound = NULL;
+	}
 	for (struct portal **at = &c->portals; *at; ) {
 		struct portal *p = *at;
 		if (s && p->server != s) {
@@ -59,6 +66,7 @@ static void forget_portals(struct client *c, const struct server *s)
 			continue;
 		}
 		*at = p->next;
+		stmt_drop(stmts, p->stmt);
 		free(p);
 	}
 }
@@ -73,9 +81,9 @@ void remove_lent(struct client *c, struct server *s)
 		*at = s->next_lent;
 	if (c->unnamed_on == s)
 		c->unnamed_on = NULL;
+	forget_portals(c, s);
 	if (c->portal_on == s)
 		c->portal_on = NULL;
-	forget_portals(c, s);
 }
 
 /* What the client's map took for granted when the request was sent, and what did not happen. */
@@ -129,8 +137,10 @@ static void run_on_primary(struct client *c, struct request *r, const char *code
 {
 	struct server *s = r->server;
 
-	if (code && !strcmp(code, "25006"))
+	if (code && !strcmp(code, "25006")) {
 		learn_from(c, r);
+		c->session.doubt = DOUBT_ALL;   /* what does it write? */
+	}
 	for (; r && c->phase == AT_READY; r = r->next)
 		if (r->owner == c) {
 			took_back(c, r);
@@ -164,6 +174,8 @@ static void on_error(struct client *c, struct request *r, const uint8_t *body, s
 		c->told_fatal = true;
 	undo_names(c, r, r->answered);
 	c->copying = false;
+	if (r->effects)
+		c->session.doubt = DOUBT_ALL;   /* a procedure may have committed something before */
 }
 
 /* PostgreSQL did not hear the end of the request - a Sync while it reads COPY data, a Query after
@@ -212,7 +224,7 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 		if (r->deaf && r->simple)
 			reopen(c, r);
 		return true;
-	case 'C':
+	case 'C': case 's':             /* what has begun counts, if it is never resumed */
 		if (r->effects)
 			on_command(c, r, body, len);
 		return true;
@@ -403,8 +415,8 @@ static void apply(struct client *c, struct server *s, const struct effect *e)
 			c->pins &= (uint8_t)~PIN_LISTEN;
 		return;
 	case SQL_DECLARE:
-		c->pins |= PIN_CURSOR;
-		return;
+		c->pins |= e->facts.flags & SQL_HOLD ? PIN_CURSOR : 0;
+		break;          /* what it calls is called by FETCH, but in this transaction */
 	case SQL_DO: case SQL_OTHER:
 		c->session.changed = true;
 		/* fall through */
@@ -419,8 +431,11 @@ static void apply(struct client *c, struct server *s, const struct effect *e)
 		return;
 	case SQL_DDL:
 		c->session.changed |= changes_catalog(&c->session, e);
+		/* ALTER may give a temporary table another name, and search_path begin with pg_temp. */
+		if (!(e->facts.flags & SQL_TEMP))
+			c->session.doubt = DOUBT_ALL;
 	}
-	if (e->facts.flags & SQL_FOREIGN)
+	if ((e->facts.flags & SQL_FOREIGN) && is_primary(s))    /* a replica makes no tables */
 		c->session.doubt = DOUBT_ALL;
 	if (e->facts.flags & SQL_TEMP) {
 		sql_name(name, e->text, e->facts.name);
@@ -498,7 +513,7 @@ static void on_done(struct request *r, char status)
 	if (!c->inflight)
 		c->last = NULL;
 	c->status = status;
-	if (status == 'I')
+	if (status == 'I' && !c->inflight)      /* else some are of what follows */
 		forget_portals(c, NULL);
 	if (status == 'I' && (was || c->script.n > c->script.transaction)) {
 		end_transaction(c, !r->failed);

@@ -168,7 +168,8 @@ bool route_why(const struct route *rt, const struct session *s, const char *data
 		why = "writing functions are used";
 	else if (f->flags & SQL_CATALOG)
 		why = "systems catalogs are used";
-	else if ((f->flags & SQL_TEMPORARY) || mentions_list(s->temporary, text, len))
+	else if ((f->flags & SQL_TEMPORARY) || ((f->flags & SQL_CALLS) && s->temporary)
+	         || mentions_list(s->temporary, text, len))
 		why = "temporary tables are used";
 	else if (f->flags & SQL_UNLOGGED)
 		why = "unlogged tables are used";
@@ -276,7 +277,8 @@ static void note_functions(struct writing *w, const char *text, size_t len)
 static bool writes_any(const struct session *s, const struct sql_facts *f, const char *text,
                        size_t len)
 {
-	if (!f || f->kind == SQL_COMMIT_PREPARED)
+	if (!f || f->kind == SQL_COMMIT_PREPARED
+	    || (f->kind == SQL_EXPLAIN && f->inner == SQL_EXECUTE))
 		return true;
 	return f->kind == SQL_DDL && !(f->flags & SQL_TEMP) && !session_has_temporary(s, text, len);
 }

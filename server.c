@@ -132,11 +132,21 @@ static unsigned limit(const struct servers *all)
 	return n > INT32_MAX ? INT32_MAX : (unsigned)n;
 }
 
+/* By so many the limit may be exceeded: the proxy's own questions take no client's place. */
+static unsigned spare(const struct servers *all, const struct node *n, bool own)
+{
+	unsigned asking = 0;
+
+	for (const struct server *s = own ? NULL : all->first; s; s = s->next_all)
+		asking += s->node == n && s->borrower && s->borrower->own;
+	return own || asking > OWN_SPARE ? OWN_SPARE : asking;
+}
+
 static bool room(const struct servers *all, struct node *n, bool own)
 {
 	while (n->servers >= limit(all) && n->idle_last)
 		server_close(n->idle_last, "makes room for another user or database");
-	return n->servers < limit(all) + (own ? OWN_SPARE : 0);
+	return n->servers < limit(all) || n->servers < limit(all) + spare(all, n, own);
 }
 
 static struct server *open_server(struct servers *all, struct node *n, struct profile *p)

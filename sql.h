@@ -118,11 +118,13 @@ enum {
 	SQL_SET_CONFIG     = 1 << 23, /* calls set_config() */
 	SQL_SEQUENCE       = 1 << 24, /* calls currval() or lastval(), which hang on the session */
 	SQL_TERMINATE      = 1 << 25, /* pg_terminate_backend(<integer>); name = the integer */
+	SQL_NAMES          = 1 << 30, /* sql_names() has more to tell of it than SQL_WRITTEN */
 
 	/* What the text does not tell, but catalog.c. */
 	SQL_UNLOGGED       = 1 << 26, /* * reads an unlogged table */
 	SQL_TEMPORARY      = 1 << 27, /* * reads a temporary table, or maybe */
 	SQL_FOREIGN        = 1 << 28, /* may run somebody's code that may change anything */
+	SQL_CALLS          = 1 << 29, /* may run somebody's code, which may read anything */
 
 	SQL_NOT_READ = SQL_UNPARSED | SQL_LOCKS | SQL_INTO | SQL_MODIFIES | SQL_FUNCTION
 		| SQL_CATALOG | SQL_PATTERN | SQL_UNLOGGED | SQL_TEMPORARY

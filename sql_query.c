@@ -25,6 +25,8 @@ static void tell_name(struct scan *s, enum sql_use use, const struct name *n)
 {
 	char schema[64] = "", name[64];
 
+	if (use != SQL_WRITTEN)
+		scan_flag(s, SQL_NAMES);
 	if (!s->see)
 		return;
 	if (n->parts > 1)

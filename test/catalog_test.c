@@ -131,7 +131,7 @@ static uint32_t look_doubting(const char *text, uint32_t doubt)
 	snprintf(last, sizeof last, "%s", text);
 	sql_classify(&f, text, strlen(text), NULL);
 	return catalog_flags(cat, &account, &f, text, strlen(text), doubt, &finding)
-	       & (SQL_FUNCTION | SQL_UNLOGGED | SQL_TEMPORARY | SQL_FOREIGN);
+	       & (SQL_FUNCTION | SQL_UNLOGGED | SQL_TEMPORARY | SQL_FOREIGN | SQL_CALLS);
 }
 
 static uint32_t look(const char *text)
@@ -190,13 +190,18 @@ static void test_bits(void)
 {
 	static const struct { const char *text, *row; uint32_t flags; } cases[] = {
 		{ "SELECT f()", "1 9", SQL_FUNCTION },
-		{ "SELECT f()", "1 25", SQL_FUNCTION | SQL_FOREIGN },
+		{ "SELECT f()", "1 25", SQL_FUNCTION | SQL_FOREIGN | SQL_CALLS },
+		{ "SELECT f()", "1 17", SQL_CALLS },
+		{ "SELECT 1 FROM t", "1 17", SQL_CALLS },
+		{ "EXPLAIN ANALYZE SELECT 1 FROM t", "1 27", SQL_FUNCTION | SQL_FOREIGN | SQL_CALLS },
+		{ "INSERT INTO u SELECT 1 FROM t", "1 25", SQL_FUNCTION | SQL_FOREIGN | SQL_CALLS },
+		{ "SELECT 1 FROM t FOR UPDATE", "1 7", 0 },
 		{ "SELECT f()", NULL, SQL_FUNCTION | SQL_FOREIGN },
 		{ "SELECT 1 FROM t", "1 3", SQL_TEMPORARY },
 		{ "SELECT 1 FROM s.t", "1 3", 0 },
 		{ "SELECT 1 FROM t", "1 5", SQL_UNLOGGED },
 		{ "SELECT 1 FROM t", "1 9", SQL_FUNCTION },
-		{ "SELECT 1 FROM t", "1 25", SQL_FUNCTION | SQL_FOREIGN },
+		{ "SELECT 1 FROM t", "1 25", SQL_FUNCTION | SQL_FOREIGN | SQL_CALLS },
 		{ "SELECT 1 FROM t", NULL, 0 },
 		{ "COPY t TO STDOUT", "1 5", SQL_UNLOGGED },
 		{ "INSERT INTO t SELECT f() FROM u", "1 9", SQL_FUNCTION },
@@ -218,6 +223,7 @@ static void test_bits(void)
 	conf.check_temp_table = CHECK_TEMP_TRACE;
 	look("SELECT 1 FROM t");
 	look("UPDATE t SET a = 1");
+	look("INSERT INTO u SELECT 1 FROM t");
 	tick(0);
 	say(questions == 0, "what nobody wants to know is not asked");
 	look("SELECT 1 FROM größe");
@@ -319,6 +325,43 @@ static void test_doubt(void)
 	end();
 }
 
+static void test_doubt_beyond_ascii(void)
+{
+	begin();
+	say(look("SELECT 1 FROM größe") == 0, "nobody knows it");
+	say(finding.generation == account.known->generation, "which is remembered");
+	say(look_doubting("SELECT 1 FROM größe", 1) == SQL_TEMPORARY, "but not by who doubts");
+	say(look_doubting("SELECT 1 FROM s.größe", 1) == 0, "it has a schema");
+	say(look("SELECT größe()") == (SQL_FUNCTION | SQL_FOREIGN), "a function may do anything");
+	end();
+}
+
+/* A finding is no older than the answers that it was made of. */
+static void test_refreshed(void)
+{
+	begin();
+	look("SELECT 1 FROM t");
+	tick(0);
+	rows[0] = "1 3";
+	answer(NULL, false);
+	say(look("SELECT 1 FROM t") == SQL_TEMPORARY, "a temporary table");
+	struct finding kept = finding;
+	tick(REFRESH);
+	look_doubting("SELECT 1 FROM t", catalog_now(cat));
+	tick(0);
+	rows[0] = "1 3";
+	answer(NULL, false);
+	say(kept.generation == account.known->generation, "that it still is changes nothing");
+	tick(REFRESH);
+	look_doubting("SELECT 1 FROM t", catalog_now(cat));
+	tick(0);
+	rows[0] = "1 1";
+	answer(NULL, false);
+	say(questions == 3 && kept.generation != account.known->generation, "that it is not, does");
+	say(look("SELECT 1 FROM t") == 0, "and is seen");
+	end();
+}
+
 static void test_failures(void)
 {
 	begin();
@@ -329,7 +372,11 @@ static void test_failures(void)
 	answer("no login either", true);
 	say(!strcmp(told, "no login either"), "told");
 	*told = '\0';
-	say(look_doubting("SELECT f() FROM t", 5) == SQL_FUNCTION, "all is as without a catalog");
+	say(look("SELECT f() FROM t") == (SQL_FUNCTION | SQL_FOREIGN), "all is as without a catalog");
+	say(finding.generation == account.known->generation, "which is remembered");
+	say(look_doubting("SELECT 1 FROM t", 5) == SQL_TEMPORARY, "and whoever doubts goes on");
+	look("SELECT 1 FROM t");
+	say(look_doubting("SELECT 1 FROM t", 5) == SQL_TEMPORARY, "whatever others found");
 	tick(0);
 	say(questions == 2, "for a moment");
 	tick(SHORT);
@@ -362,6 +409,22 @@ static void test_failures(void)
 	answer("canceled", false);
 	tick(0);
 	say(look("SELECT 1 FROM t") == 0, "but not one that is over");
+	end();
+	begin();
+	conf.relcache_expire = 0;
+	look("SELECT f()");
+	tick(0);
+	rows[0] = "1 1";
+	answer(NULL, false);
+	struct entry *e = cat->newest;
+	want(&(struct look){ .db = e->db }, e);
+	tick(0);
+	catalog_changed(cat, &account);
+	answer(NULL, false);            /* which is from before */
+	answer("canceled", false);
+	say(look("SELECT f()") == (SQL_FUNCTION | SQL_FOREIGN), "nor one from before DDL");
+	tick(SHORT);
+	say(look("SELECT f()") && (tick(0), questions == 4), "and asked again soon");
 	end();
 }
 
@@ -410,6 +473,30 @@ static void test_room(void)
 	end();
 }
 
+static void look_at_100(int from)
+{
+	char text[64];
+
+	for (int i = from; i < from + BATCH; i++) {
+		snprintf(text, sizeof text, "SELECT f%d()", i);
+		look(text);
+	}
+}
+
+/* Names that have to be asked for again wait with new ones, and more do not come. */
+static void test_bound(void)
+{
+	begin();
+	look_at_100(0);
+	struct database *db = OWNER(account.known, struct database, seen);
+	take_batch(db);
+	look_at_100(100);
+	take_back(db);          /* without memory for the question */
+	look_at_100(200);
+	say(db->nwanted == 2 * BATCH, "two batches wait, not %u names", db->nwanted);
+	end();
+}
+
 static void test_forgotten_in_time(void)
 {
 	begin();
@@ -453,8 +540,11 @@ int main(void)
 	test_time();
 	test_changes();
 	test_doubt();
+	test_doubt_beyond_ascii();
+	test_refreshed();
 	test_failures();
 	test_room();
+	test_bound();
 	test_forgotten_in_time();
 	test_standby();
 	return done();

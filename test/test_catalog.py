@@ -8,12 +8,31 @@ import time
 import pytest
 
 import wire
-from wire import bind, copy_data, copy_done, describe, execute, parse, query, sync, wait_until
+from wire import (bind, copy_data, copy_done, describe, execute, flush, parse, query, sync,
+                  wait_until)
 
 pytestmark = pytest.mark.proxy
 
 P, R = ["0"], ["1"]
 WAYS = ["simple", "unnamed", "named"]
+
+# Requests that execute what an earlier one, or an earlier part of the same one, bound or prepared:
+# each a list of what is sent before an answer is awaited.
+APART = {
+    "parse H": lambda sql: [parse("", sql) + describe("S") + flush(), bind() + execute() + sync()],
+    "parse name H": lambda sql: [parse("x", sql) + describe("S", "x") + flush(),
+                                 bind("", "x") + execute() + sync()],
+    "bind H": lambda sql: [parse("", sql) + bind() + flush(), execute() + sync()],
+    "bind portal H": lambda sql: [parse("", sql) + bind("p") + flush(), execute("p") + sync()],
+    "two portals H": lambda sql: [parse("", sql) + bind("p") + parse("", "SELECT 1") + bind("q")
+                                  + flush(), execute("p") + execute("q") + sync()],
+    "two portals": lambda sql: [parse("", sql) + bind("p") + parse("", "SELECT 1") + bind("q")
+                                + execute("p") + execute("q") + sync()],
+    "long": lambda sql: [parse("", sql) + bind() + parse("z", f"SELECT '{'x' * 200000}'") + execute()
+                         + sync()],
+    "behind another": lambda sql: [parse("y", "SELECT pg_sleep(0.2)") + bind("", "y") + execute() + sync()
+                                   + parse("", sql) + bind("p") + flush(), execute("p") + sync()],
+}
 
 OBJECTS = """
 DROP SCHEMA IF EXISTS k CASCADE;
@@ -43,11 +62,15 @@ CREATE FUNCTION k2.volatile_here() RETURNS int LANGUAGE sql VOLATILE AS 'SELECT 
 CREATE FUNCTION k.volatile_here() RETURNS int LANGUAGE sql STABLE AS 'SELECT 1';
 CREATE VIEW k.over_volatile AS SELECT k.volatile() AS a;
 CREATE VIEW k.over_sequence AS SELECT nextval('k.s') AS a;
+CREATE TABLE k.maß AS SELECT 1 AS a;
+CREATE FUNCTION k.read_t() RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT a FROM t); END $$;
+CREATE VIEW k.over_read_t AS SELECT k.read_t() AS a;
 CREATE VIEW k.over_stable AS SELECT k.stable(1) AS a;
 CREATE FUNCTION k.hide(name text) RETURNS int LANGUAGE plpgsql AS
     $$ BEGIN EXECUTE format('CREATE TEMP TABLE %I AS SELECT 7 AS a', name); RETURN 1; END $$;
 CREATE FUNCTION k.show(name text) RETURNS int LANGUAGE plpgsql AS
     $$ BEGIN EXECUTE format('DROP TABLE pg_temp.%I', name); RETURN 1; END $$;
+CREATE VIEW k.hider AS SELECT k.hide('t') AS a;
 CREATE PROCEDURE k.hide_it(name text) LANGUAGE plpgsql AS
     $$ BEGIN EXECUTE format('CREATE TEMP TABLE %I AS SELECT 7 AS a', name); END $$;
 GRANT ALL ON ALL TABLES IN SCHEMA k TO app;
@@ -97,6 +120,15 @@ class Session:
         sent = [re.fullmatch(r"DB node id: (\d) statement: (Execute: )?(.*)", m.fields["M"], re.S)
                 for m in out if m.type == "N"]
         return [m[1] for m in sent if m and m[3] == sql[:900] and bool(m[2]) == (way != "simple")]
+
+    def apart(self, sql, how):
+        """In one of the ways of APART."""
+        *first, last = APART[how](sql)
+        for part in first:
+            self.wire.send(part)
+            self.wire.until("C" if sync() in part else "nT2")
+        out = self.wire.ask(last, last.count(sync()) + sum(x.count(sync()) for x in first))
+        assert wire.errors(out) == [], out
 
     def nodes(self, sql, way=None):
         """Where it was sent; it must succeed."""
@@ -274,7 +306,8 @@ def test_with_names_are_no_tables(session):
 # ---- temporary tables -------------------------------------------------------------------------
 
 HIDING = ["SELECT k.hide('t')", "DO $$ BEGIN PERFORM k.hide('t'); END $$", "CALL k.hide_it('t')",
-          "WITH x AS (SELECT k.hide('t') AS h) SELECT h FROM x", "SELECT 1; SELECT k.hide('t')"]
+          "WITH x AS (SELECT k.hide('t') AS h) SELECT h FROM x", "SELECT 1; SELECT k.hide('t')",
+          "SELECT a FROM k.hider"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -289,6 +322,140 @@ def test_a_temporary_table_that_a_function_made(session, way, sql):
     s.settles("SELECT a FROM u", R)
     assert s.nodes("SELECT a FROM t") == P and s.value("SELECT a FROM t") == "7"
     assert s.nodes("SELECT a FROM k.t") == R or s.nodes("SELECT a FROM k.t") == R
+
+
+def doubted(s, make):
+    """It makes a temporary table t with a 7 in it, and is believed to."""
+    s.learned()
+    s.settles("SELECT a FROM t", R)
+    assert s.value("SELECT a FROM t") == "1"
+    s.learned(2)
+    make()
+    values = {s.value("SELECT a FROM t")}
+    s.settles("SELECT a FROM u", R)             # names are looked up again
+    values |= {s.value("SELECT a FROM t") for _ in range(3)}
+    assert values == {"7"}
+
+
+@pytest.mark.parametrize("how", APART)
+def test_made_by_a_statement_that_was_bound_before(session, how):
+    s = session()
+    doubted(s, lambda: s.apart("SELECT k.hide('t')", how))
+
+
+@pytest.mark.parametrize("how", APART)
+def test_created_by_a_statement_that_was_bound_before(session, how):
+    s = session()
+    doubted(s, lambda: s.apart("CREATE TEMP TABLE t AS SELECT 7 AS a", how))
+
+
+def test_made_by_a_portal_that_is_never_resumed(session):
+    s = session()
+    text = "SELECT k.hide('t') FROM generate_series(1, 2)"
+    doubted(s, lambda: s.wire.ask(parse("", text) + bind() + execute(limit=1) + sync()))
+
+
+@pytest.mark.parametrize("sql", ["EXPLAIN ANALYZE SELECT a FROM k.hider",
+                                 "INSERT INTO k.table3 SELECT a FROM k.hider"])
+def test_made_by_a_view_in_what_is_no_read(session, sql):
+    s = session()
+    s.nodes("EXPLAIN SELECT a FROM k.hider")            # now the view is asked for
+    s.learned(3)
+    doubted(s, lambda: s.nodes(sql))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("sql", ["SELECT k.read_t()", "SELECT a FROM over_read_t"])
+def test_read_by_a_function(session, way, sql):
+    s = session(way, log_min_messages="debug1")
+    s.settles(sql, R)
+    assert s.value(sql) == "1"
+    s.nodes("CREATE TEMP TABLE t AS SELECT 7 AS a")
+    s.learned()
+    for _ in range(3):
+        assert s.nodes(sql) == P and s.value(sql) == "7"
+    s.proxy.wait_log("could not load balance because temporary tables are used")
+    assert s.nodes("SELECT lower('A')") == R
+    assert s.other().value(sql) == "1"
+
+
+@pytest.mark.parametrize("lists", [{"write_function_list": "nextval,setval"},
+                                   {"read_only_function_list": ".*"}])
+def test_made_by_a_function_that_a_list_trusts(session, lists):
+    s = session(**lists)
+    s.script("SELECT a FROM t", "SELECT a FROM u")
+    assert s.nodes("SELECT k.hide('x')") == ["1", "0"]          # refused, and remembered
+    s.settles("SELECT a FROM u", R)
+    doubted(s, lambda: s.nodes("SELECT k.hide('t')"))
+
+
+def test_what_ran_on_a_replica_made_nothing(session):
+    s = session(write_function_list="nextval,setval")
+    s.settles("SELECT a FROM t", R)
+    for _ in range(3):
+        assert s.nodes("SELECT volatile()") == R and s.nodes("SELECT a FROM t") == R
+
+
+def test_made_under_a_name_beyond_ascii(session):
+    s = session()
+    assert s.nodes("SELECT a FROM maß") == R and s.nodes("SELECT a FROM maß") == R
+    s.nodes("SELECT k.hide('maß')")
+    assert s.value("SELECT a FROM maß") == "7"
+    s.settles("SELECT a FROM u", R)
+    assert s.value("SELECT a FROM maß") == "7"
+    assert s.other().nodes("SELECT a FROM maß") == R
+
+
+def test_made_where_nobody_can_ask(session, primary):
+    primary.su("CREATE ROLE alone LOGIN CONNECTION LIMIT 1; ALTER ROLE alone SET search_path = k")
+    primary.su("GRANT USAGE ON SCHEMA k TO alone; GRANT SELECT ON k.t TO alone")
+    try:
+        s = session(login={"user": "alone"}, child_life_time=1)
+        s.nodes("/* no look-up */ SELECT 1")
+        assert s.nodes("SELECT a FROM t") == R
+        s.proxy.wait_log("could not look names up in the catalog of database")
+        assert s.nodes("SELECT a FROM t") == R
+        s.nodes("SELECT k.hide('t')")
+        for _ in range(3):
+            assert s.nodes("SELECT a FROM t") == P and s.value("SELECT a FROM t") == "7"
+        s.wire.bye()
+        s.proxy.stop()
+    finally:
+        wait_until(lambda: not primary.backends("usename = 'alone'"), "the end of its sessions")
+        primary.su("DROP OWNED BY alone; DROP ROLE alone")
+
+
+@pytest.mark.parametrize("make", [
+    ("CREATE TEMP TABLE x AS SELECT 7 AS a", "ALTER TABLE x RENAME TO t"),
+    ("SET search_path = pg_temp, k", "CREATE TABLE t AS SELECT 7 AS a"),
+    ("CREATE TABLE k.made AS SELECT k.hide('t')", "DROP TABLE k.made"),
+    ("BEGIN", "DECLARE c CURSOR FOR SELECT k.hide('t')", "FETCH c", "COMMIT"),
+    ("DECLARE c CURSOR WITH HOLD FOR SELECT k.hide('t')", "FETCH c"),
+    ("PREPARE p AS SELECT k.hide('t')", "EXPLAIN ANALYZE EXECUTE p"),
+], ids=lambda x: x[1][:20])
+def test_made_by_statements(session, make):
+    s = session()
+    doubted(s, lambda: s.script(*make))
+
+
+def test_made_by_a_procedure_that_failed(session):
+    s = session()
+    text = "DO $$ BEGIN CREATE TEMP TABLE t AS SELECT 7 AS a; COMMIT; RAISE 'x'; END $$"
+    doubted(s, lambda: s.run(text))
+
+
+def test_made_by_a_prepare_that_a_bind_names(session):
+    s = session()
+    s.nodes("PREPARE make AS SELECT k.hide('t')")
+    doubted(s, lambda: s.wire.ask(bind("", "make") + execute() + sync()))
+
+
+@pytest.mark.parametrize("how", APART)
+def test_set_by_a_statement_that_was_bound_before(session, how):
+    s = session()
+    s.nodes("SELECT 1")
+    s.apart("SET datestyle TO german", how)
+    assert s.nodes("SHOW datestyle") == R and wire.value(s.out).startswith("German")
 
 
 def test_made_by_an_executed_statement(session):
@@ -444,11 +611,12 @@ def test_ddl_that_ends_while_the_catalog_is_asked(session, primary, asker):
 
 def test_own_temporary_tables_invalidate_nothing(session, primary):
     s = session()
+    other = s.other()
     s.settles("SELECT many1()", R)
     s.script("CREATE TEMP TABLE mine (a int)")
-    assert s.nodes("SELECT many1()") == R
+    assert other.nodes("SELECT many1()") == R
     s.script("CREATE INDEX ON mine (a)", "DROP TABLE mine")
-    assert s.nodes("SELECT many1()") == R
+    assert other.nodes("SELECT many1()") == R
 
 
 def test_relcache_expire(session, primary, replica):
@@ -503,6 +671,21 @@ def test_nobody_waits_for_the_catalog(session, primary):
         lock.rollback()
     s.settles("SELECT many1()", R)
     s.settles("SELECT many2()", R)
+
+
+def test_a_question_takes_no_client_s_place(session, primary):
+    s = session(num_init_children=2, max_pool=1)
+    with primary.connect(user="postgres", autocommit=False) as lock:
+        lock.execute("LOCK TABLE pg_catalog.pg_depend")
+        assert s.nodes("SELECT many1()") == P
+        wait_until(lambda: primary.backends("query LIKE '%WITH RECURSIVE want%'"
+                                            " AND state = 'active'"), "the question")
+        other = s.other()
+        start = time.monotonic()
+        other.nodes("/* primary */ SELECT 1")
+        assert time.monotonic() - start < 5
+        lock.rollback()
+    s.settles("SELECT many1()", R)
 
 
 def test_sr_check_user_asks(session, primary):
@@ -584,6 +767,15 @@ def test_an_owner_s_operators_are_not_used(session, primary):
     finally:
         primary.su("ALTER DATABASE app RESET search_path")
         primary.su("DROP OPERATOR k.= (name, name); DROP FUNCTION k.trap")
+
+
+def test_the_search_path_of_its_questions_reaches_nobody(session):
+    s = session(reset_query_list="ABORT; DEALLOCATE ALL")
+    s.settles("SELECT many1()", R)
+    others = [s.other() for _ in range(3)]
+    for o in others:
+        o.nodes("/* primary */ SELECT current_setting('search_path')")
+        assert wire.value(o.out) == "k, public"
 
 
 def test_why_in_the_log(session):
@@ -675,6 +867,39 @@ def test_what_one_session_wrote_another_does_not_read_from_a_replica(pair_of_ses
     wait_until(lambda: b.nodes("SELECT count(*) FROM table1") == R, "its time is over")
 
 
+@pytest.mark.parametrize("how", APART)
+def test_a_write_that_was_bound_before(pair_of_sessions, how):
+    a, b = pair_of_sessions()
+    assert b.nodes("SELECT count(*) FROM table1") == R
+
+    def write():
+        a.apart("INSERT INTO table1 VALUES (1)", how)
+        a.run("DEALLOCATE ALL")
+    got = soon(write, lambda: [b.nodes(f"SELECT a FROM table{i}") for i in (1, 2)])
+    assert got == [P, R]
+
+
+@pytest.mark.parametrize("portal", ["", "p"])
+def test_a_write_in_a_transaction_that_was_bound_before(session, portal):
+    s = session(disable_load_balance_on_write="dml_adaptive")
+    s.script("BEGIN")
+    s.wire.ask(parse("", "INSERT INTO table1 VALUES (1)") + bind(portal) + sync())
+    s.wire.ask(execute(portal) + sync())
+    assert s.nodes("SELECT count(*) FROM table1") == P
+    assert s.nodes("SELECT count(*) FROM table2") == R
+    s.script("ROLLBACK")
+
+
+def test_a_portal_that_goes_on_writes_nothing(session):
+    s = session(disable_load_balance_on_write="transaction")
+    read = parse("", "SELECT 1 FROM generate_series(1, 4)") + bind() + execute(limit=1)
+    for more in [execute(limit=1) + execute() + sync(), sync() + execute(limit=1) + sync()]:
+        s.script("BEGIN", "SELECT a FROM t")
+        s.wire.ask(read + more, more.count(sync()))
+        assert s.nodes("SELECT a FROM u") == R
+        s.script("COMMIT")
+
+
 def test_many_statements_at_once(pair_of_sessions):
     a, b = pair_of_sessions()
     for text in ["INSERT INTO table1 VALUES (1); INSERT INTO table2 VALUES (1)",
@@ -682,6 +907,17 @@ def test_many_statements_at_once(pair_of_sessions):
                  "INSERT INTO table2 VALUES (1); INSERT INTO table1 VALUES (1); COMMIT; SELECT 1 / 0"]:
         got = soon(lambda: a.run(text), lambda: [b.nodes(f"SELECT a FROM table{i}") for i in (1, 2, 3)])
         assert got == [P, P, R]
+
+
+def test_an_explained_execute(pair_of_sessions):
+    a, b = pair_of_sessions()
+    a.nodes("PREPARE p AS INSERT INTO table1 VALUES (1)")
+    wait_until(lambda: b.nodes("SELECT a FROM table1") == R, "nothing is protected")
+    got = soon(lambda: a.nodes("EXPLAIN ANALYZE EXECUTE p"), lambda: b.nodes("SELECT a FROM table1"))
+    assert got == P
+    wait_until(lambda: b.nodes("SELECT a FROM table1") == R, "its time is over")
+    a.nodes("EXPLAIN EXECUTE p")
+    assert b.nodes("SELECT a FROM table1") == R
 
 
 def test_pipelined_writes(pair_of_sessions):
