@@ -199,7 +199,6 @@ long hello_packet(struct client *c, uint8_t *p, size_t n);
 /* Its profile is known now.  -1: it has been refused. */
 int login_start(struct client *c);
 
-
 /* Uses what it can of the bytes; the rest is kept. */
 void login_input(struct client *c, uint8_t *p, size_t n);
 void login_lent(struct client *c, struct server *s);
