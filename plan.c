@@ -281,6 +281,7 @@ static void plan_use(struct client *c, struct plan *pl, const char *name, const 
 		plan_statement(c, pl, &f, s->text, s->query_len);
 	} else if (!*name && c->unnamed_on) {
 		pl->must = c->unnamed_on;
+		pl->writes |= is_primary(pl->must);     /* maybe: it was not worth remembering */
 	} else {
 		pl->other = true;
 	}

@@ -485,6 +485,19 @@ def test_written_rows_are_seen_in_their_transaction(session):
     s.run("ROLLBACK")
 
 
+def test_the_unnamed_statement_writes_again_in_a_transaction(proxy, primary):
+    """Nothing was noted when it ran first; a BEGIN in the extended protocol lets it live."""
+    p = proxy(disable_load_balance_on_write="transaction", log_per_node_statement=False)
+    w = p.raw(user="route")
+    w.ask(parse("b", "BEGIN") + sync())
+    w.ask(parse("", "INSERT INTO r.w VALUES (1)") + bind() + execute() + sync())
+    for portal, name in [("", "b"), ("", "")]:
+        w.ask(bind(portal, name) + execute(portal) + sync())
+    assert wire.value(w.query("SELECT inet_server_port() FROM r.w LIMIT 1")) == str(primary.port)
+    w.query("ROLLBACK")
+    w.query("DELETE FROM r.w")
+
+
 def test_temporary_tables_are_read_on_the_primary(session):
     s = session()
     s.script([("CREATE TEMP TABLE mine (a int)", P), ("INSERT INTO mine VALUES (3)", P),
