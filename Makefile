@@ -75,7 +75,7 @@ FUZZERS = $(patsubst test/%.c,build/%,$(wildcard test/*_fuzz.c))
 build/%_test: test/%_test.c test/t.h $(wildcard *.c *.h) | build
 	gcc $(STD) $(INCLUDE) $(WARN) $(SAN) -o $@ $< $(filter %.o,$^) -lbearssl -lpthread
 
-build/%_fuzz: test/%_fuzz.c $(wildcard *.c *.h) | build
+build/%_fuzz: test/%_fuzz.c $(wildcard *.c *.h test/*.h) | build
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $< $(filter %.o,$^) -lbearssl
 
 # What stands below the engine is linked: its statics have each other's names.

@@ -2,14 +2,9 @@
 #include "../auth.c"
 #include "../hba.c"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "reader_fuzz.h"
 
-static void take_warning(void *ctx, const char *file, int line, const char *text)
-{
-	*(size_t *)ctx += strlen(file) + strlen(text) + (size_t)line;
-}
-
-static void fuzz_hba(char *text, size_t len, struct auth_report *r)
+static void fuzz_text(char *text, size_t len, struct auth_report *r)
 {
 	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x0a000001) };
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_addr.s6_addr = { [15] = 1 } };
@@ -32,18 +27,4 @@ static void fuzz_hba(char *text, size_t len, struct auth_report *r)
 		abort();
 	hba_has_hostssl(h);
 	hba_free(h);
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-	size_t seen = 0;
-	struct auth_report r = { .warn = take_warning, .ctx = &seen };
-	char *text = malloc(size + 1);
-
-	if (size)
-		memcpy(text, data, size);
-	text[size] = '\0';
-	fuzz_hba(text, size, &r);
-	free(text);
-	return 0;
 }

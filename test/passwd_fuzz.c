@@ -6,12 +6,7 @@
 #include "../passwd_key.c"
 #include "../passwd.c"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void take_warning(void *ctx, const char *file, int line, const char *text)
-{
-	*(size_t *)ctx += strlen(file) + strlen(text) + (size_t)line;
-}
+#include "reader_fuzz.h"
 
 static void fuzz_environment(char *text, size_t len, struct auth_report *r)
 {
@@ -51,19 +46,10 @@ static void fuzz_passwd(char *text, size_t len, struct auth_report *r)
 	passwd_free(p);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void fuzz_text(char *text, size_t len, struct auth_report *r)
 {
-	size_t seen = 0;
-	struct auth_report r = { .warn = take_warning, .ctx = &seen };
-	char *text = malloc(size + 1);
-
-	if (size)
-		memcpy(text, data, size);
-	text[size] = '\0';
-	if (size && *data == '=')
-		fuzz_environment(text, size, &r);
+	if (*text == '=')
+		fuzz_environment(text, len, r);
 	else
-		fuzz_passwd(text, size, &r);
-	free(text);
-	return 0;
+		fuzz_passwd(text, len, r);
 }

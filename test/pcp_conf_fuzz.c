@@ -6,12 +6,7 @@
 #include "../passwd_key.c"
 #include "../passwd.c"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void take_warning(void *ctx, const char *file, int line, const char *text)
-{
-	*(size_t *)ctx += strlen(file) + strlen(text) + (size_t)line;
-}
+#include "reader_fuzz.h"
 
 static void check_user(const struct passwd *p)
 {
@@ -25,25 +20,11 @@ static void check_user(const struct passwd *p)
 		passwd_check_md5(e, (const uint8_t[4]){ 0 }, "md5");
 }
 
-static void fuzz_pcp(char *text, size_t len, struct auth_report *r)
+static void fuzz_text(char *text, size_t len, struct auth_report *r)
 {
 	struct passwd *p = calloc(1, sizeof *p);
 
 	read_text(p, text, len, &pcp_conf, (struct origin){ .file = "pcp.conf", .r = r });
 	check_user(p);
 	passwd_free(p);
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-	size_t seen = 0;
-	struct auth_report r = { .warn = take_warning, .ctx = &seen };
-	char *text = malloc(size + 1);
-
-	if (size)
-		memcpy(text, data, size);
-	text[size] = '\0';
-	fuzz_pcp(text, size, &r);
-	free(text);
-	return 0;
 }
