@@ -1,6 +1,7 @@
 #include "account.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -57,12 +58,6 @@ static void forget_proofs(struct account *a)
 	a->have_keys = false;
 }
 
-static void forget(struct account *a)
-{
-	a->deriving = NULL;             /* what is being made is for the logins that wait for it */
-	a->demand = DEMAND_UNKNOWN;
-}
-
 void accounts_forget_secrets(struct accounts *all,
                              bool (*keep)(void *ctx, const struct account *a), void *ctx)
 {
@@ -70,7 +65,9 @@ void accounts_forget_secrets(struct accounts *all,
 		for (struct account *a = all->bucket[i]; a; a = a->chain) {
 			if (!keep(ctx, a))
 				forget_proofs(a);
-			forget(a);
+			a->deriving = NULL;     /* it is for the logins that wait for it */
+			for (struct profile *p = a->profiles; p; p = p->next)
+				p->demand = DEMAND_UNKNOWN;
 		}
 }
 
@@ -83,7 +80,6 @@ static void free_profile(struct profile *p)
 static void free_account(struct account *a)
 {
 	forget_proofs(a);
-	forget(a);
 	if (a->given)
 		explicit_bzero((char *)a->given->text, a->given->len);
 	free(a->given);
@@ -226,6 +222,19 @@ static int split(const char *pairs, size_t len, struct pair *out)
 	return n;
 }
 
+/* The protocol's own words are only what they are in lower case.  To PostgreSQL "USER" is a parameter
+ * that it does not have. */
+static bool reserved(const char *name)
+{
+	return !strcasecmp(name, "user") || !strcasecmp(name, "database") || !strcasecmp(name, "options")
+	       || !strcasecmp(name, "replication") || !strncasecmp(name, "_pq_.", 5);
+}
+
+static bool same_name(const char *a, const char *b)
+{
+	return reserved(a) ? !strcmp(a, b) : !strcasecmp(a, b);
+}
+
 /* Of equal names the last one counts. */
 static int drop_overruled(struct pair *list, int n)
 {
@@ -234,14 +243,14 @@ static int drop_overruled(struct pair *list, int n)
 	for (int i = 0; i < n; i++) {
 		bool again = false;
 		for (int k = i + 1; k < n && !again; k++)
-			again = !strcasecmp(list[i].name, list[k].name);
+			again = same_name(list[i].name, list[k].name);
 		if (!again)
 			list[kept++] = list[i];
 	}
 	return kept;
 }
 
-/* Sorted, names in lower case, so that equal settings are equal bytes. */
+/* Sorted, parameters in lower case, so that equal settings are equal bytes. */
 static size_t pack(const char *pairs, size_t len, char *out)
 {
 	struct pair list[PAIRS_MAX];
@@ -253,8 +262,9 @@ static size_t pack(const char *pairs, size_t len, char *out)
 	n = drop_overruled(list, n);
 	qsort(list, (size_t)n, sizeof *list, by_name);
 	for (int i = 0; i < n; i++) {
+		bool literal = reserved(list[i].name);
 		for (const char *c = list[i].name; ; c++) {
-			out[at++] = (char)tolower((unsigned char)*c);
+			out[at++] = literal ? *c : (char)tolower((unsigned char)*c);
 			if (!*c)
 				break;
 		}
@@ -410,18 +420,26 @@ static const char *default_of(const struct account *a, const char *name)
 
 /* --- differences --------------------------------------------------------- */
 
+/* In ASCII, whatever client_encoding is: in some a backslash is the second byte of a character.  An
+ * escaped byte is taken as it is, like those of a startup packet. */
 static void put_quoted(struct put *o, const char *s)
 {
+	char escaped[8];
+
 	put_bytes(o, " E'", 3);
 	for (; *s; s++) {
-		if (*s == '\'' || *s == '\\')
-			put_byte(o, (uint8_t)*s);
-		put_byte(o, (uint8_t)*s);
+		int n = snprintf(escaped, sizeof escaped, "\\x%02x", (uint8_t)*s);
+		if (!(*s & 0x80)) {
+			memset(escaped, *s, 2);
+			n = *s == '\'' || *s == '\\' ? 2 : 1;
+		}
+		put_bytes(o, escaped, (size_t)n);
 	}
 	put_byte(o, '\'');
 }
 
-/* set_config() takes a value as the startup packet does; SET would parse a list again. */
+/* set_config() takes a value as the startup packet does; SET would parse a list again.  It gives the
+ * value back, which client_encoding may not have. */
 static void put_setting(struct put *o, const char *name, const char *value)
 {
 	static const char call[] = "pg_catalog.set_config(";
@@ -431,13 +449,7 @@ static void put_setting(struct put *o, const char *name, const char *value)
 	put_quoted(o, name);
 	put_byte(o, ',');
 	put_quoted(o, value);
-	put_bytes(o, ", false)", 8);
-}
-
-/* Not parameters of a session: the words of a startup packet that only a new connection takes. */
-static bool fixed(const char *name)
-{
-	return !strcmp(name, "options") || !strcmp(name, "replication");
+	put_bytes(o, ", false) IS NULL", 16);
 }
 
 bool profile_difference(const struct profile *from, const struct profile *to, char *sql, size_t size)
@@ -450,7 +462,7 @@ bool profile_difference(const struct profile *from, const struct profile *to, ch
 		const char *has = profile_value(from, name);
 		if (has && !strcmp(has, value))
 			continue;
-		if (fixed(name))
+		if (reserved(name))     /* no parameter of a session: a new connection takes it */
 			return false;
 		put_setting(&o, name, value);
 	}
@@ -459,7 +471,7 @@ bool profile_difference(const struct profile *from, const struct profile *to, ch
 		value = name + strlen(name) + 1;
 		if (profile_value(to, name))
 			continue;
-		const char *back = fixed(name) ? NULL : default_of(to->account, name);
+		const char *back = reserved(name) ? NULL : default_of(to->account, name);
 		if (!back)
 			return false;
 		if (strcmp(back, value))

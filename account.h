@@ -1,8 +1,8 @@
 /* account.h - who connects, and with what session defaults.
  *
- * An account is one user in one database: what PostgreSQL asks of it at login, the secrets that
- * were derived for it, its idle servers.  A profile is an account with the other parameters of a
- * startup packet (application_name, DateStyle, options, ...): what RESET goes back to.  Clients
+ * An account is one user in one database: the secrets that were derived for it, its idle servers.
+ * A profile is an account with the other parameters of a startup packet (application_name,
+ * DateStyle, options, ...): what RESET goes back to, what PostgreSQL asks at a login.  Clients
  * and servers point to profiles; equal ones are one object, so that a thousand clients of
  * one application cost their settings once.
  *
@@ -24,7 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* PostgreSQL's first word at login, remembered per account. */
+/* PostgreSQL's first word at login. */
 enum demand { DEMAND_UNKNOWN, DEMAND_NOTHING, DEMAND_CLEAR, DEMAND_MD5, DEMAND_SCRAM };
 
 struct accounts;
@@ -39,7 +39,6 @@ struct account {
 	struct profile *profiles;
 	struct server *idle;                    /* of all nodes, last used first */
 
-	enum demand demand;
 	char *password;                         /* proved right by a login to PostgreSQL; or NULL */
 	struct passwd_entry *given;             /* the proxy's own password, in place of the user's
 	                                         * entry: such an account is no client's; or NULL */
@@ -60,6 +59,7 @@ struct profile {
 	struct profile *next;
 	struct account *account;
 	unsigned refs;
+	enum demand demand;                     /* of a login with exactly these parameters */
 	uint8_t *welcome;                       /* ParameterStatus messages, or NULL */
 	size_t welcome_len;
 	bool welcomed;                          /* all of them are there */
@@ -94,7 +94,7 @@ void account_set_keys(struct account *a, const struct scram_keys *k, const uint8
 	uint8_t salt_len, uint32_t iterations);
 
 /* The profile with these parameters: pairs of zero-terminated strings, in any order, names in
- * any case.  Made if need be and counted; NULL without memory or for more than 128 pairs. */
+ * any case, but for the protocol's own: "options" is not "OPTIONS".  Made if need be and counted; NULL without memory or for more than 128 pairs. */
 struct profile *profile_get(struct account *a, const char *pairs, size_t len);
 struct profile *profile_hold(struct profile *p);
 void profile_drop(struct profile *p);           /* NULL is fine */

@@ -369,7 +369,7 @@ static void learn(struct server *s, enum demand demand)
 {
 	s->demand = demand;
 	if (s->node == nodes_primary(s->all->nodes))
-		s->account->demand = demand;    /* a replica may trust where the primary asks */
+		s->start->demand = demand;      /* a replica may trust where the primary asks */
 }
 
 static void authentication(struct server *s, struct msg *m)
@@ -545,6 +545,10 @@ static void send_startup(struct server *s)
 	const struct profile *p = s->start;
 	struct put o = net_build(s->all->net, WIRE_STARTUP_MAX + 256);
 
+	if (profile_value(p, "user") || profile_value(p, "database")) {
+		login_trouble(s, "its parameters name another user or database");
+		return;
+	}
 	put_begin(&o, 0);
 	put_u32(&o, WIRE_V3_0);
 	put_text(&o, "user");

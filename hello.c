@@ -59,14 +59,18 @@ static void negotiate(struct client *c, const struct startup *s, uint32_t versio
 	client_say(c, &o);
 }
 
+/* Whoever is let in must be who PostgreSQL takes them for: it cuts both names. */
 static int identify(struct client *c, const struct startup *s)
 {
-	const char *database = s->database && *s->database ? s->database : s->user;
-	size_t size = sizeof "len.3.0.user..database.." + strlen(s->user) + strlen(database) + s->len;
+	char user[WIRE_NAME_MAX + 1], database[WIRE_NAME_MAX + 1];
+
+	snprintf(user, sizeof user, "%s", s->user);
+	snprintf(database, sizeof database, "%s", s->database && *s->database ? s->database : s->user);
+	size_t size = sizeof "len.3.0.user..database.." + strlen(user) + strlen(database) + s->len;
 
 	if (size > WIRE_STARTUP_MAX)    /* PostgreSQL would not take it from us either */
 		return bad_packet(c, "invalid length of startup packet");
-	struct account *a = account_get(c->all->servers->accounts, s->user, database);
+	struct account *a = account_get(c->all->servers->accounts, user, database);
 
 	if (a)
 		c->borrower.profile = profile_get(a, s->pairs, s->len);

@@ -233,7 +233,7 @@ void login_settled(struct client *c)
 		return;
 	switch (c->login->step) {
 	case ASK_DEMAND:
-		account(c)->demand = s->demand;
+		c->borrower.profile->demand = s->demand;
 		give_back(c);
 		by_demand(c);
 		break;
@@ -532,7 +532,7 @@ static int by_demand(struct client *c)
 	const struct passwd_entry *e;
 	bool hidden;                    /* there is no such user, which is not to be told */
 	bool clear = c->all->conf->allow_clear_text_frontend_auth;
-	enum demand demand = account(c)->demand;
+	enum demand demand = c->borrower.profile->demand;
 
 	if (demand != DEMAND_UNKNOWN && demand != DEMAND_NOTHING && !know_entry(c))
 		return 0;

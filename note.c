@@ -301,7 +301,7 @@ static bool under_way(const struct server *s, const char *name)
 {
 	for (const struct request *r = s->head; r; r = r->next)
 		for (uint32_t i = r->answered; i < r->nexpect; i++)
-			if (r->expect[i].name && !strcmp(r->expect[i].name, name))
+			if (r->expect[i].name && wire_same_name(r->expect[i].name, name))
 				return true;
 	return false;
 }
@@ -503,7 +503,7 @@ static struct portal *find_portal(const struct client *c, const char *name)
 {
 	struct portal *p = c->portals;
 
-	while (p && strcmp(p->name, name))
+	while (p && !wire_same_name(p->name, name))
 		p = p->next;
 	return p;
 }

@@ -259,7 +259,7 @@ static void plan_parse(struct client *c, struct plan *pl, struct msg *m, struct 
 static bool parsed_here(const struct bound *b, const char *name)
 {
 	for (unsigned i = 0; i < b->nparsed; i++)
-		if (!strcmp(b->parsed[i], name))
+		if (wire_same_name(b->parsed[i], name))
 			return true;
 	return false;
 }
@@ -271,7 +271,7 @@ static void plan_use(struct client *c, struct plan *pl, const char *name, const 
 		return;
 	struct stmt *s = *name ? names_find(&c->prepared, name) : c->unnamed;
 	if (*name) {
-		pl->notes |= pl->name && strcmp(pl->name, name);
+		pl->notes |= pl->name && !wire_same_name(pl->name, name);
 		pl->name = name;
 		pl->named = s;
 	}
@@ -304,7 +304,7 @@ static void plan_portal(struct client *c, struct plan *pl, const char *name, con
 	pl->notes |= c->bound != NULL;
 	pl->must = *name ? NULL : c->portal_on;
 	for (const struct portal *p = *name ? c->portals : NULL; p; p = p->next)
-		if (!strcmp(p->name, name))
+		if (wire_same_name(p->name, name))
 			pl->must = p->server;
 	pl->other |= !pl->must;
 }

@@ -1,5 +1,7 @@
 #include "stmt.h"
 
+#include "wire.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -139,7 +141,7 @@ static uint32_t name_hash(const struct names *m, const char *name)
 {
 	uint32_t h = m->seed;
 
-	for (; *name; name++)
+	for (const char *end = name + WIRE_NAME_MAX; name < end && *name; name++)
 		h = (h ^ (uint8_t)*name) * 16777619u;
 	return h ^ h >> 15;
 }
@@ -149,7 +151,8 @@ static struct name *find(const struct names *m, const char *name, uint32_t hash)
 	if (!m->cap)
 		return NULL;
 	for (uint32_t i = hash & (m->cap - 1); m->slot[i].name; i = (i + 1) & (m->cap - 1))
-		if (m->slot[i].hash == hash && m->slot[i].name != gone && !strcmp(m->slot[i].name, name))
+		if (m->slot[i].hash == hash && m->slot[i].name != gone
+		    && wire_same_name(m->slot[i].name, name))
 			return &m->slot[i];
 	return NULL;
 }
@@ -204,7 +207,7 @@ int names_set(struct stmts *all, struct names *m, const char *name, struct stmt 
 		n->stmt = s;
 		return 0;
 	}
-	char *copy = strdup(name);
+	char *copy = strndup(name, WIRE_NAME_MAX);
 	if (!copy || make_room(m) < 0) {
 		free(copy);
 		return -1;

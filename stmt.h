@@ -7,7 +7,8 @@
  *
  * A struct names maps names to statements: a client has one (what it prepared), a server
  * has one (what it holds).  Both name spaces are PostgreSQL's: protocol-level and SQL-level
- * statements share it.  The zero value is an empty map.
+ * statements share it.  What a name has beyond WIRE_NAME_MAX bytes does not count.  The zero value
+ * is an empty map.
  */
 #ifndef STMT_H
 #define STMT_H

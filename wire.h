@@ -16,12 +16,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum {
 	WIRE_BAD = -1,
 	WIRE_MORE = 0,
 	WIRE_HEADER = 5,                        /* type and length of a typed message */
 	WIRE_STARTUP_MAX = 10000,               /* MAX_STARTUP_PACKET_LENGTH of PostgreSQL */
+	WIRE_NAME_MAX = 63,                     /* NAMEDATALEN - 1: longer names are cut at this byte */
 };
 
 /* The first word of an untyped packet: a version, or a request code. */
@@ -42,6 +44,12 @@ struct msg {
 static inline uint32_t wire_u32(const uint8_t *p)
 {
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* Whether two names of users, databases, prepared statements or portals are one to PostgreSQL. */
+static inline bool wire_same_name(const char *a, const char *b)
+{
+	return !strncmp(a, b, WIRE_NAME_MAX);
 }
 
 /* Looks for one typed message at p.  Returns its whole length with m filled

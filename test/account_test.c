@@ -30,16 +30,18 @@ static void test_accounts(void)
 	account_set_password(a, "other");
 	say(account_knows(a, "other") && !account_knows(a, "pw"), "a new one");
 	a->have_keys = true;
-	a->demand = DEMAND_SCRAM;
+	struct profile *p = profile_get(a, NULL, 0);
+	p->demand = DEMAND_SCRAM;
 	account_set_password(c, "c");
 	accounts_forget_secrets(all, is, a);
-	say(a->password && a->have_keys && a->demand == DEMAND_UNKNOWN
+	say(a->password && a->have_keys && p->demand == DEMAND_UNKNOWN
 	    && !c->password, "all but what is kept is forgotten");
 	accounts_forget_secrets(all, is, NULL);
 	say(!a->password && !a->have_keys, "all is");
 	account_set_password(a, "pw");
 	account_set_password(a, NULL);
 	say(!account_knows(a, "pw"), "as is one");
+	profile_drop(p);
 	account_drop(a);
 	say(account_get(all, "ann", "shop") == a && a->refs == 2, "one of two drops leaves it");
 	for (int i = 0; i < 3; i++)
@@ -84,6 +86,14 @@ static void test_profiles(void)
 	say(walsender->replication && !strcmp(profile_value(blank, "options"), ""),
 	    "replication; no value");
 	say(profile_hold(p) == p && p->refs == 5, "held");
+	p = GET(a, "USER\0postgres\0_PQ_.x\0001\0Options\0-c a=b\0TimeZone\0UTC");
+	say(!profile_value(p, "user") && !strcmp(profile_value(p, "USER"), "postgres")
+	    && !profile_value(p, "_pq_.x") && profile_value(p, "_PQ_.x") && !profile_value(p, "options")
+	    && profile_value(p, "timezone"), "the protocol's own words are not made of others");
+	p = GET(a, "options\0-c a=b\0OPTIONS\0-c a=c");
+	say(!strcmp(profile_value(p, "options"), "-c a=b") && profile_value(p, "OPTIONS"),
+	    "nor overruled by them");
+	say(!GET(a, "Replication\0true")->replication, "this is no walsender");
 	accounts_free(all);
 }
 
@@ -171,7 +181,7 @@ static const char *difference(const struct profile *from, const struct profile *
 	return profile_difference(from, to, sql, sizeof sql) ? sql : "impossible";
 }
 
-#define SET(name, value) "pg_catalog.set_config( E'" name "', E'" value "', false)"
+#define SET(name, value) "pg_catalog.set_config( E'" name "', E'" value "', false) IS NULL"
 #define WAY(from, to, want) do { const char *d_ = difference(from, to); \
 	say(!strcmp(d_, want), "%s", d_); } while (0)
 
@@ -191,7 +201,10 @@ static void test_difference(void)
 	WAY(none, two, "SELECT " SET("a", "x") ", " SET("b", "it''s"));
 	WAY(none, back, "SELECT " SET("a", "\\\\''\\\\\\\\''''"));
 	WAY(none, name, "SELECT " SET("it''s \\\\", "x"));
+	WAY(none, GET(a, "a\0\xe4\xb8\xad\\'"), "SELECT " SET("a", "\\xe4\\xb8\\xad\\\\''"));
 	WAY(x, none, "impossible");
+	WAY(none, GET(a, "USER\0postgres"), "impossible");
+	WAY(GET(a, "USER\0postgres"), none, "impossible");
 	WAY(x, options, "impossible");
 	WAY(options, x, "impossible");
 	WAY(options, options, "");

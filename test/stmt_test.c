@@ -224,6 +224,31 @@ static void test_marks(void)
 	stmts_free(all);
 }
 
+/* PostgreSQL looks at 63 bytes of a name. */
+static void test_long_names(void)
+{
+	struct stmts *all = stmts_new();
+	struct names m = { 0 };
+	struct stmt *one = get(all, "one"), *two = get(all, "two");
+	char a[80], b[80], c[80];
+
+	memset(a, 'n', sizeof a);
+	memcpy(b, a, sizeof b);
+	memcpy(c, a, sizeof c);
+	a[70] = b[65] = c[62] = 0;
+	a[63] = 'x';
+	names_set(all, &m, a, one);
+	say(names_find(&m, b) == one && !names_find(&m, c), "found by its first 63 bytes");
+	names_set(all, &m, b, two);
+	say(names_find(&m, a) == two && m.used == 1 && strlen(m.slot[find(&m, b, name_hash(&m, b)) - m.slot].name)
+	    == WIRE_NAME_MAX, "set anew, and kept so long");
+	say(names_remove(all, &m, a) && !names_find(&m, b), "removed");
+	names_clear(all, &m);
+	stmt_drop(all, one);
+	stmt_drop(all, two);
+	stmts_free(all);
+}
+
 int main(void)
 {
 	test_sharing();
@@ -233,5 +258,6 @@ int main(void)
 	test_last_reference();
 	test_many_names();
 	test_marks();
+	test_long_names();
 	return done();
 }
