@@ -156,7 +156,20 @@ static void send_question(struct ask *a)
 	net_flush(a->all->net);
 }
 
-static void put_with_parameter(struct put *o, const char *sql, const char *parameter)
+/* The owner of a database, or who may ALTER a role, chooses its search_path; operators and functions
+ * of theirs are not to run as the user that asks.  For the time of the question: the connection
+ * may go to a client without a reset. */
+#define SAFE_PATH "pg_catalog, pg_temp"
+
+static const char safe_path[] = "SET LOCAL search_path = " SAFE_PATH ";";
+
+/* Likewise in a row of extended messages, which is no transaction block that SET LOCAL would not complain
+ * of.  It has no row. */
+static const char safe_path_alone[] = "SELECT WHERE pg_catalog.set_config('search_path', '" SAFE_PATH
+	"', true) IS NULL";
+
+/* parameter NULL: none. */
+static void put_statement(struct put *o, const char *sql, const char *parameter)
 {
 	put_begin(o, 'P');
 	put_byte(o, 0);
@@ -166,22 +179,38 @@ static void put_with_parameter(struct put *o, const char *sql, const char *param
 	put_begin(o, 'B');
 	put_u16(o, 0);
 	put_u16(o, 0);
-	put_u16(o, 1);
-	put_u32(o, (uint32_t)strlen(parameter));
-	put_bytes(o, parameter, strlen(parameter));
+	put_u16(o, parameter ? 1 : 0);
+	if (parameter) {
+		put_u32(o, (uint32_t)strlen(parameter));
+		put_bytes(o, parameter, strlen(parameter));
+	}
 	put_u16(o, 0);
 	put_end(o);
 	put_begin(o, 'E');
 	put_byte(o, 0);
 	put_u32(o, 0);
 	put_end(o);
+}
+
+static void put_with_parameter(struct put *o, const char *sql, const char *parameter)
+{
+	put_statement(o, safe_path_alone, NULL);
+	put_statement(o, sql, parameter);
 	put_message(o, 'S', NULL, 0);
+}
+
+static void put_statements(struct put *o, const char *sql)
+{
+	put_begin(o, 'Q');
+	put_bytes(o, safe_path, strlen(safe_path));
+	put_text(o, sql);
+	put_end(o);
 }
 
 /* Builds the messages.  false: no memory, which too_late() will tell. */
 static bool take_question(struct ask *a, const char *sql, const char *parameter)
 {
-	size_t size = strlen(sql) + (parameter ? strlen(parameter) : 0) + 64;
+	size_t size = sizeof safe_path_alone + strlen(sql) + (parameter ? strlen(parameter) : 0) + 128;
 	struct put o = { .base = malloc(size), .cap = size };
 
 	a->question = o.base;
@@ -190,7 +219,7 @@ static bool take_question(struct ask *a, const char *sql, const char *parameter)
 	if (parameter)
 		put_with_parameter(&o, sql, parameter);
 	else
-		put_query(&o, sql);
+		put_statements(&o, sql);
 	a->question_len = o.len;
 	return true;
 }

@@ -8,6 +8,8 @@
  * node takes some connections of this kind beyond num_init_children * max_pool.  A connection that
  * breaks under it, as one of the pool may, costs one more try on another one.  What takes longer
  * than the time given is canceled.
+ *
+ * For all questions search_path is "pg_catalog, pg_temp": other names need their schema.
  */
 #ifndef ASK_H
 #define ASK_H

@@ -229,12 +229,9 @@ static void expire(struct timer *t)
  * sequence that a view's nextval() names.  Those of pg_catalog that the classifier does not know as
  * readers are about the node or the session.  Languages 12 and 13 are internal and C: what is not
  * written in SQL does not make tables, nor read them.
- *
- * search_path is first made safe: a database's owner may have set one that leads to his operators.
- * LOCAL: as long as this runs, for the connection may go to a client without a reset. */
+ */
 static const char question_begins[] =
-	"SET LOCAL search_path = pg_catalog, pg_temp;"
-	" WITH RECURSIVE want(i, f, s, n) AS ("
+	"WITH RECURSIVE want(i, f, s, n) AS ("
 	" SELECT i, a[i][1] = 'f', a[i][2], a[i][3]::name FROM (SELECT E'{";
 static const char question_ends[] =
 	"}'::text[] AS a) x, generate_subscripts(a, 1) AS i),"
@@ -266,14 +263,17 @@ static const char question_ends[] =
 	" JOIN pg_namespace s ON s.oid = p.pronamespace AND (w.s = '' OR s.nspname = w.s)"
 	" WHERE w.f) y(i, b) GROUP BY i";
 
-/* A text in an array in a string: at most four bytes for each. */
+/* A text in an array in a string: at most four bytes for each, all of them ASCII, since there are values
+ * of client_encoding in which a backslash is part of a character. */
 static char *put_element(char *at, const char *text)
 {
 	*at++ = '"';
 	for (; *text; text++) {
 		const char *escape = *text == '"' ? "\\\\" : *text == '\\' ? "\\\\\\" : *text == '\'' ? "'" : "";
-		at = stpcpy(at, escape);
-		*at++ = *text;
+		if (*text & 0x80)
+			at += sprintf(at, "\\x%02x", (uint8_t)*text);
+		else
+			at = stpcpy(at, escape), *at++ = *text;
 	}
 	*at++ = '"';
 	return at;

@@ -51,7 +51,7 @@ struct checks {
 
 static const char *const questions[] = {
 	QUESTION("pg_last_wal_replay_lsn", "pg_current_wal_lsn",
-		"(EXTRACT(EPOCH FROM replay_lag) * 1000000)::BIGINT"),
+		"(EXTRACT(EPOCH FROM replay_lag) OPERATOR(pg_catalog.*) 1000000)::BIGINT"),
 	QUESTION("pg_last_xlog_replay_location", "pg_current_xlog_location", "NULL"),
 };
 

@@ -286,10 +286,11 @@ struct conf_list {
 		"Role that asks PostgreSQL for the passwords of users that pool_passwd lacks.") \
 	X(auth_query, AUTHENTICATION, TEXT, \
 		"SELECT rolname, rolpassword, extract(epoch FROM rolvaliduntil) " \
-		"FROM pg_catalog.pg_authid WHERE rolname = $1 AND rolcanlogin", \
+		"FROM pg_catalog.pg_authid WHERE rolname OPERATOR(pg_catalog.=) $1 AND rolcanlogin", \
 		0, 0, NONE, RELOAD, WORKS, \
 		"What auth_user asks about user $1: name, password as PostgreSQL stores it and, " \
-		"if there is a third column, until when it is good, in seconds since 1970.") \
+		"if there is a third column, until when it is good, in seconds since 1970.  " \
+		"search_path is pg_catalog: other names need their schema.") \
 	X(auth_database, AUTHENTICATION, TEXT, "postgres", 0, 0, NONE, RELOAD, WORKS, \
 		"Database in which auth_user asks.") \
 	\

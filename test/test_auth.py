@@ -326,12 +326,33 @@ def test_auth_query_by_a_function(asks, nodes):
                 " LANGUAGE sql SECURITY DEFINER AS 'SELECT usename::text, passwd FROM pg_shadow"
                 " WHERE usename = who'", dbname="postgres")
     try:
-        p = asks(enable_pool_hba=True, hba=SCRAM_HBA, auth_query="SELECT * FROM look_up($1)")
+        p = asks(enable_pool_hba=True, hba=SCRAM_HBA, auth_query="SELECT * FROM public.look_up($1)")
         works(p.raw(user="scram_user", password=SECRET), "scram_user")
         refused(p, user="scram_user", password=WRONG)
         refused(p, user='x"; DROP ROLE guest; --', password=WRONG)
     finally:
         nodes[0].su("DROP FUNCTION look_up(text)", dbname="postgres")
+
+
+@pytest.mark.parametrize("query", [{}, {"auth_query":
+    "SELECT rolname, rolpassword FROM pg_authid WHERE rolname = $1"}], ids=["default", "unqualified"])
+def test_an_owner_s_operators_do_not_run_as_auth_user(asks, nodes, query):
+    """Who owns the database, or may ALTER the role, chooses where names are looked up."""
+    nodes[0].su("GRANT SELECT ON pg_authid TO asker;"
+                "CREATE SCHEMA trap; GRANT ALL ON SCHEMA trap TO public;"
+                "CREATE FUNCTION trap.eq(name, name) RETURNS bool LANGUAGE plpgsql AS"
+                " $$ BEGIN RAISE EXCEPTION 'trapped'; END $$;"
+                "CREATE OPERATOR trap.= (LEFTARG = name, RIGHTARG = name, FUNCTION = trap.eq);"
+                "CREATE VIEW trap.pg_authid AS SELECT 'scram_user'::name AS rolname, NULL AS rolpassword;"
+                "ALTER DATABASE app SET search_path = trap, pg_catalog")
+    try:
+        p = asks(enable_pool_hba=True, hba=SCRAM_HBA, auth_database="app", **query)
+        for _ in range(2):
+            w = p.raw(user="scram_user", password=SECRET)
+            assert wire.value(w.query("SHOW search_path")) == "trap, pg_catalog"
+            w.bye()
+    finally:
+        nodes[0].su("ALTER DATABASE app RESET search_path; DROP SCHEMA trap CASCADE")
 
 
 @pytest.mark.parametrize("how, why", [
@@ -405,7 +426,7 @@ def test_auth_query_while_the_first_primary_is_searched(proxy, fake):
 
 def test_a_startup_packet_that_postgresql_would_not_take(auth):
     p = auth()
-    refused(p, ["08P01"], user="x" * 6000, database="")
+    refused(p, ["08P01"], user="x", database="", a="x" * 9971)     # "database=x" is added
     works(p.raw(user="trust_user"), "trust_user")
     assert not any("is down" in line for line in p.log)
 

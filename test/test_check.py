@@ -56,7 +56,7 @@ def told(p, pattern, detail):
 
 def asked(cluster, since, name="pgpool sr_check"):
     """How often the proxy has asked (the cluster logs it) or logged in for itself."""
-    what = "LOG:  statement: SELECT pg_catalog.pg_is_in_recovery" if "sr_check" in name \
+    what = "LOG:  statement: SET LOCAL .*SELECT pg_catalog.pg_is_in_recovery" if "sr_check" in name \
         else f"authorized.*application_name={name}"
     return len(re.findall(what, cluster.log_since(since)))
 
