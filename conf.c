@@ -86,7 +86,7 @@ const struct conf_default conf_image_defaults[] = {
 
 #define WHEN_START "start"
 #define WHEN_RELOAD "reload"
-#define WHEN_SESSION "session"
+#define WHEN_SESSION "reload"
 
 #define IS_BARE true
 #define IS_INDEXED false

@@ -20,7 +20,7 @@
  *      LIST, PATTERNS, REDIRECTS, RELATIONS: struct conf_list; unit is the separator
  *
  *      when     START: needs a restart.  RELOAD: SIGHUP is enough.
- *               SESSION: also PGPOOL SET inside one client's session.
+ *               SESSION: likewise; Pgpool-II has it in PGPOOL SET, too.
  *
  *      effect   WORKS    doc says what it does
  *               MISSED   nothing here listens to it, doc says why: a warning where it is set

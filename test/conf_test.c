@@ -746,7 +746,7 @@ static void walk_range(const struct conf_row *row)
 
 static void walk(void *ctx, const struct conf_row *row)
 {
-	static const char *const whens[] = { "start", "reload", "session" };
+	static const char *const whens[] = { "start", "reload" };
 	static const char *const names[] = { "", "B", "kB", "ms", "s", "min" };
 	char text[300], out[300];
 	struct conf *c, *plain;
@@ -1221,8 +1221,7 @@ static void add_row(void *ctx, const struct conf_row *row)
 	add(s, "\n# %s\n", row->doc);
 	if (allowed[0])
 		add(s, "#     %s\n", allowed);
-	add(s, "#     %s\n", !strcmp(row->when, "start") ? "needs a restart"
-		: !strcmp(row->when, "reload") ? "reload" : "reload, or PGPOOL SET in a session");
+	add(s, "#     %s\n", !strcmp(row->when, "start") ? "needs a restart" : "reload");
 	if (row->bare)
 		add(s, "#     with an index, of that node\n");
 
