@@ -5,6 +5,7 @@
 # make debug      pgpool-debug: glibc, AddressSanitizer, UBSan
 # make fuzz       some time on each parser (FUZZ_SECONDS=60)
 # make external   PostgreSQL's own regression, pipeline and isolation suites through it
+# make fresh      all that on a bare Debian in a folder, as a newcomer would (FRESH='run test')
 # make clean
 #
 # arm64: make CC='aarch64-linux-gnu-gcc -specs /usr/lib/aarch64-linux-musl/musl-gcc.specs'
@@ -36,11 +37,13 @@ INCLUDE = -isystem /usr/include/bearssl
 PYTHON  = /usr/bin/python3
 INSTALL = sh test/install-packages.sh
 BUILD_PACKAGES = gcc libc6-dev musl-tools libbearssl-dev
-TEST_PACKAGES  = $(BUILD_PACKAGES) binutils clang libclang-rt-14-dev libpostgresql-jdbc-java nodejs \
-                 openjdk-17-jdk-headless openssl pgpool2 postgresql-15 python3-asyncpg \
-                 python3-pytest python3-psycopg python3-psycopg2 util-linux
-BENCH_PACKAGES = $(BUILD_PACKAGES) postgresql-15 pgbouncer pgpool2 haproxy python3-psycopg python3-pytest
+RUN_PACKAGES   = $(BUILD_PACKAGES) postgresql-15 procps python3-psycopg util-linux
+FUZZ_PACKAGES  = $(BUILD_PACKAGES) clang libclang-rt-14-dev
+TEST_PACKAGES  = $(RUN_PACKAGES) $(FUZZ_PACKAGES) binutils libpostgresql-jdbc-java nodejs \
+                 openjdk-17-jdk-headless openssl pgpool2 python3-asyncpg python3-pytest python3-psycopg2
+BENCH_PACKAGES = $(RUN_PACKAGES) haproxy pgbouncer pgpool2 python3-pytest
 FUZZ_SECONDS   = 60
+FRESH          = run test
 
 all: pgpool
 
@@ -53,7 +56,9 @@ build/%.o: %.c | build
 $(COLD:%=build/%.o): CFLAGS += -Os
 $(COLD:%=build/%.o): LTO =
 
+# Whoever names a compiler has what it needs.
 build build/debug:
+	@$(if $(filter file,$(origin CC)),$(INSTALL) $(BUILD_PACKAGES))
 	mkdir -p $@
 
 -include $(OBJECTS:.o=.d)
@@ -75,7 +80,7 @@ FUZZERS = $(patsubst test/%.c,build/%,$(wildcard test/*_fuzz.c))
 build/%_test: test/%_test.c test/t.h $(wildcard *.c *.h) | build
 	gcc $(STD) $(INCLUDE) $(WARN) $(SAN) -o $@ $< $(filter %.o,$^) -lbearssl -lpthread
 
-build/%_fuzz: test/%_fuzz.c $(wildcard *.c *.h test/*.h) | build
+build/%_fuzz: test/%_fuzz.c $(wildcard *.c *.h test/*.h) | build fuzz-packages
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $< $(filter %.o,$^) -lbearssl
 
 # What stands below the engine is linked: its statics have each other's names.
@@ -83,10 +88,10 @@ TLS     = base64 der pbes2 tls_cert tls_crl tls_key tls_pass tls_peer tls_pem tl
 
 build/tls_test build/tls_fuzz build/tls_cert_test build/tls_peer_test: $(TLS:%=build/debug/%.o)
 build/tls_cert_test: SAN += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
-build/tls_cert_fuzz: test/tls_cert_fuzz.c $(TLS:%=%.c) $(wildcard *.h) | build
+build/tls_cert_fuzz: test/tls_cert_fuzz.c $(TLS:%=%.c) $(wildcard *.h) | build fuzz-packages
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $(filter %.c,$^) -lbearssl
 
-build/hello_fuzz: test/hello_fuzz.c $(SOURCES) $(wildcard *.h) | build
+build/hello_fuzz: test/hello_fuzz.c $(SOURCES) $(wildcard *.h) | build fuzz-packages
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $(filter-out pgpool.c,$(filter %.c,$^)) -lbearssl
 
 build/conn_test build/pcp_fuzz: $(TLS:%=build/debug/%.o) build/debug/tls.o build/debug/tls_engine.o
@@ -102,12 +107,19 @@ fuzz: $(FUZZERS)
 			-artifact_prefix=build/ build/corpus/$$name $$kept >$$f.log 2>&1 \
 			|| { tail -60 $$f.log; exit 1; }; tail -3 $$f.log; done
 
+fuzz-packages:
+	@$(INSTALL) $(FUZZ_PACKAGES)
+
 # What a shell user types works on a machine with nothing but git and make.
 packages:
 	@$(INSTALL) $(TEST_PACKAGES)
 
+fresh:
+	@$(INSTALL) debootstrap util-linux
+	sh test/fresh.sh $(FRESH)
+
 run:
-	@$(INSTALL) $(BUILD_PACKAGES) postgresql-15 python3
+	@$(INSTALL) $(RUN_PACKAGES)
 	@$(MAKE) -s pgpool
 	@$(PYTHON) test/run-demo.py
 
@@ -129,4 +141,4 @@ external:
 clean:
 	rm -rf build pgpool pgpool-debug
 
-.PHONY: all debug unit fuzz packages run test bench external clean
+.PHONY: all debug unit fuzz fuzz-packages packages fresh run test bench external clean
