@@ -1,7 +1,7 @@
 # The image: one static binary and nothing else.
 #
 #	docker build -t pgpool .
-#	docker run -p 9999:9999 -e PGPOOL_PARAMS_BACKEND_HOSTNAME0=db pgpool
+#	docker run -p 9999:9999 -e PGPOOL_PARAMS_BACKEND_HOSTNAME0=db -e APP_USERNAME=app -e APP_PASSWORD=secret pgpool
 #
 # It takes the place of Pgpool-II's image: PGPOOL_PARAMS_* and *_USERNAME/*_PASSWORD variables, or files
 # mounted below /config, and no writable file system.  Without arguments it stays in the foreground and

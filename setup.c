@@ -213,6 +213,21 @@ static int refuse(struct setup *s, struct telling *t, const char *why, int statu
 	return status;
 }
 
+/* Whoever knows Pgpool-II from a host expects these to be read. */
+static void tell_unread(struct telling *t)
+{
+	static const char *const usual[] = { "/etc/pgpool2/pgpool.conf", "/etc/pgpool-II/pgpool.conf",
+		"/usr/local/etc/pgpool.conf" };
+	char text[192];
+
+	for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+		if (access(usual[i], F_OK) == 0) {
+			snprintf(text, sizeof text, "without -f the configuration is that of a container"
+				" (PGPOOL_PARAMS_* variables): \"%s\" is not read", usual[i]);
+			setup_tell(t, LEVEL_LOG, NULL, 0, 0, text);
+		}
+}
+
 int setup_load_conf(struct setup *s, const struct sources *from, struct telling *t)
 {
 	struct conf_messages m = { setup_tell, t };
@@ -222,6 +237,8 @@ int setup_load_conf(struct setup *s, const struct sources *from, struct telling 
 	*s = (struct setup){ 0 };
 	if (file)
 		snprintf(s->conf_file, sizeof s->conf_file, "%s", file);
+	else if (is_image(from))
+		tell_unread(t);
 	const char *why = is_image(from) ? image_refuses_variables(environ, file) : NULL;
 	if (why)
 		return refuse(s, t, why, IMAGE_EXIT);

@@ -268,6 +268,16 @@ def test_our_configmap(image, asking):
 
 # ---- where things come from -------------------------------------------------------------------
 
+@pytest.mark.parametrize("folder", ["etc/pgpool2", "etc/pgpool-II", "usr/local/etc"])
+def test_a_host_s_file_is_not_read_and_that_is_said(image, asking, folder):
+    p = image(files={"pgpool.conf": "port = 1\n"}, folder=folder)
+    p.launch()
+    assert p.wait() == 1
+    first, second = p.log
+    assert f'"/{folder}/pgpool.conf" is not read' in first
+    assert "PGPOOL_PARAMS_BACKEND_HOSTNAME0 environment variable is not set" in second
+
+
 def test_a_file_wins_over_variables(image, asking):
     p = image(DEPLOY | {"PGPOOL_PARAMS_BACKEND_HOSTNAME0": "nowhere", "PGPOOL_PARAMS_PORT": "1"})
     put(p, "pgpool.conf", configmap(p, asking))
