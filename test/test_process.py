@@ -100,6 +100,15 @@ def test_a_signal_may_come_at_any_time(proxy, number):
         assert not os.path.exists(p.socket)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_an_ignored_signal_ends_it_too(proxy, number):
+    """A shell lets what runs in its background ignore SIGINT and SIGQUIT."""
+    p = proxy(start=False, before=lambda: signal.signal(number, signal.SIG_IGN))
+    p.launch()
+    p.wait_log("configuration:")
+    assert p.stop(number) == 0
+
+
 def test_closed_standard_descriptors(proxy):
     """What is opened first does not become stderr."""
     p = proxy(before=lambda: os.closerange(0, 3))
@@ -128,7 +137,8 @@ def test_out_of_descriptors_each_refused_client_is_told_of_once(proxy):
     mine, told = [], 0
     for _ in range(40):
         w = p.raw(login=False)
-        w.send(wire.startup(user="app", database="app"))
+        with contextlib.suppress(OSError):              # it may be gone again already
+            w.send(wire.startup(user="app", database="app"))
         mine.append(w)
     for w in mine:
         with contextlib.suppress(OSError, EOFError):
@@ -250,7 +260,7 @@ def test_reloads_under_load_lose_no_client(proxy, tmp_path):
               log_min_messages="warning")
     quiet = p.raw()
     quiet.query("SET application_name TO 'kept'")
-    load = [subprocess.Popen([tool("pgbench"), "-n", "-f", script, "-c", "8", "-T", "60", *args],
+    load = [subprocess.Popen([tool("pgbench"), "-n", "-f", script, "-c", "8", "-T", "3600", *args],
                              env=p.env(), text=True, stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT) for args in ([], ["-C", "-M", "prepared"])]
     try:
