@@ -12,7 +12,9 @@
 enum { CERTIFICATE_MAX = 65536, CHAIN_MAX = 5, NAME_SIZE = 256, RSA_LEAST_BYTES = 2048 / 8 };
 
 /* Verdicts that bearssl does not know; its own are BR_ERR_X509_ numbers. */
-enum { REVOKED = 1000, NO_CRL, CRL_EXPIRED, CRL_NOT_YET, TOO_LONG, NO_MEMORY };
+enum {
+	REVOKED = 1000, NO_CRL, CRL_EXPIRED, CRL_NOT_YET, TOO_LONG, NO_MEMORY, LONG_PATH, NAMES_LIMITED
+};
 
 /* Whose certificates they are, and what they must be. */
 enum role { OF_CLIENT, OF_NODE, OF_NODE_UNCHECKED };
@@ -30,6 +32,7 @@ struct tls_peer {
 	uint8_t *bytes;
 	size_t len, got;
 	unsigned count;
+	long below;                             /* authorities so far that others have issued */
 
 	struct x509 leaf;                       /* the first one; whole.n is 0 before */
 	unsigned problem;                       /* what we have found, which bearssl has not */
@@ -77,6 +80,8 @@ static const struct meaning {
 	{ CRL_NOT_YET, BAD_CERTIFICATE, FAILED "CRL is not yet valid" },
 	{ TOO_LONG, BAD_CERTIFICATE, FAILED "the certificate is too long" },
 	{ NO_MEMORY, INTERNAL_ERROR, FAILED "out of memory" },
+	{ LONG_PATH, BAD_CERTIFICATE, FAILED "path length constraint exceeded" },
+	{ NAMES_LIMITED, UNSUPPORTED_CERTIFICATE, FAILED "an authority's name constraints are not supported" },
 	{ 0, BAD_CERTIFICATE, FAILED "it is not a well-formed certificate" },
 };
 
@@ -98,6 +103,45 @@ static bool is_checked(const struct tls_peer *p)
 static bool is_judged(const struct tls_peer *p)
 {
 	return is_checked(p) && p->count < CHAIN_MAX;
+}
+
+/* --- may its authorities issue it? --------------------------------------- */
+
+static bool forbids_role(const struct tls_peer *p, const struct x509 *c)
+{
+	return p->role == OF_CLIENT ? c->no_client : c->no_server;
+}
+
+static bool is_path_long(const struct tls_peer *p, const struct x509 *c)
+{
+	return c->path >= 0 && p->below > c->path;
+}
+
+static bool is_anchor_long(const struct tls_peer *p, struct bytes name)
+{
+	for (size_t i = 0; i < p->x->anchors; i++)
+		if (bytes_are(p->x->anchor_certificate[i].subject, name)
+		    && is_path_long(p, &p->x->anchor_certificate[i]))
+			return true;
+	return false;
+}
+
+/* What bearssl leaves out, for every certificate of the chain: as OpenSSL, an extended key usage
+ * speaks for all that is below it.  That the chain has reached an anchor can only be seen in bearssl's
+ * own field. */
+static void check_path(struct tls_peer *p, const struct x509 *c)
+{
+	if (p->problem)
+		return;
+	if (forbids_role(p, c))
+		p->problem = BR_ERR_X509_FORBIDDEN_KEY_USAGE;
+	else if (p->count && c->limits_names)
+		p->problem = NAMES_LIMITED;
+	else if (p->count && is_path_long(p, c))
+		p->problem = LONG_PATH;
+	p->below += p->count && !x509_is_self_issued(c);
+	if (!p->problem && p->engine.err == BR_ERR_X509_OK && is_anchor_long(p, c->issuer))
+		p->problem = LONG_PATH;
 }
 
 /* --- revoked? ------------------------------------------------------------ */
@@ -151,10 +195,10 @@ static unsigned look_up_anchors(const struct tls_peer *p, struct bytes issuer)
 }
 
 /* As OpenSSL does with CRL_CHECK_ALL: every certificate of the chain, each with a list that must be
- * there.  That the chain has reached an anchor can only be seen in bearssl's own field. */
+ * there. */
 static void check_revocation(struct tls_peer *p, const struct x509 *c)
 {
-	if (!is_checked(p) || !p->x->crls || p->problem)
+	if (!p->x->crls || p->problem)
 		return;
 	p->problem = look_up(p, c->issuer, c->serial);
 	if (!p->problem && p->engine.err == BR_ERR_X509_OK)
@@ -182,10 +226,10 @@ static void start_chain(const br_x509_class **ctx, const char *server_name)
 		p->engine.vtable->start_chain(engine_of(p), p->name);
 }
 
-/* The first one is kept; the others are for the lists, as long as they are part of the chain. */
+/* The first one, and the others as long as they are part of the chain. */
 static bool is_needed(const struct tls_peer *p)
 {
-	return !p->count || (is_judged(p) && p->x->crls && p->engine.err == 0);
+	return !p->count || (is_judged(p) && p->engine.err == 0);
 }
 
 static void start_cert(const br_x509_class **ctx, uint32_t length)
@@ -224,8 +268,10 @@ static void take(struct tls_peer *p)
 
 	if (!good && !p->problem)
 		p->problem = BR_ERR_X509_INVALID_VALUE;
-	if (good)
+	if (good && is_checked(p)) {
+		check_path(p, &c);
 		check_revocation(p, &c);
+	}
 	if (good && !p->count) {
 		p->leaf = c;
 		p->bytes = NULL;                /* they are the leaf's now */
@@ -280,9 +326,6 @@ static unsigned judge(struct tls_peer *p)
 
 	if (verdict == BR_ERR_X509_NOT_TRUSTED && p->leaf.whole.n && is_listed(p))
 		verdict = 0;            /* all else is good */
-	if (!verdict && p->leaf.whole.n
-	    && (p->role == OF_CLIENT ? p->leaf.no_client : p->leaf.no_server))
-		verdict = BR_ERR_X509_FORBIDDEN_KEY_USAGE;
 	if (!verdict && !may_sign(p))
 		verdict = BR_ERR_X509_FORBIDDEN_KEY_USAGE;
 	if (!verdict)
@@ -322,7 +365,7 @@ static const br_x509_class class = { sizeof(struct tls_peer), start_chain, start
 
 /* --- a peer -------------------------------------------------------------- */
 
-/* bearssl does not look at the dates of anchors. */
+/* bearssl does not look at the dates of anchors, nor what they are for. */
 static size_t take_anchors(struct tls_peer *p)
 {
 	size_t n = 0;
@@ -330,7 +373,7 @@ static size_t take_anchors(struct tls_peer *p)
 	for (size_t i = 0; i < p->x->anchors; i++) {
 		const struct x509 *c = &p->x->anchor_certificate[i];
 
-		if (c->is_ca && p->now >= c->begins && p->now <= c->ends)
+		if (c->is_ca && p->now >= c->begins && p->now <= c->ends && !forbids_role(p, c))
 			p->anchor[n++] = p->x->anchor[i];
 	}
 	return n;

@@ -203,7 +203,19 @@ static void read_key(struct x509 *c, struct der *d)
 struct authority {
 	bool constrained, is_ca;
 	bool has_usage, may_sign;
+	bool has_uses;
 };
+
+enum { PATH_MAXIMUM = 0x7fff };
+
+/* One that stands there twice says two things. */
+static bool is_again(bool *flag)
+{
+	bool again = *flag;
+
+	*flag = true;
+	return again;
+}
 
 static void read_extension(struct x509 *c, struct der *d, struct authority *a)
 {
@@ -216,16 +228,19 @@ static void read_extension(struct x509 *c, struct der *d, struct authority *a)
 	if (bytes_are(oid, BYTES("\x55\x1d\x13"))) {            /* basicConstraints */
 		struct der constraints = der_get(&value, DER_SEQUENCE);
 
-		a->constrained = true;
+		*d->bad |= is_again(&a->constrained);
 		a->is_ca = der_tag(&constraints) == DER_BOOLEAN && der_boolean(&constraints);
+		if (der_tag(&constraints) == DER_INTEGER)
+			c->path = der_number(&constraints, PATH_MAXIMUM);
 	} else if (bytes_are(oid, BYTES("\x55\x1d\x0f"))) {     /* keyUsage: bit 5 is keyCertSign */
 		struct der bits = der_get(&value, DER_BITS);
 
-		a->has_usage = true;
+		*d->bad |= is_again(&a->has_usage);
 		a->may_sign = bits.end - bits.at >= 2 && (bits.at[1] & 0x04);
 	} else if (bytes_are(oid, BYTES("\x55\x1d\x25"))) {     /* extKeyUsage */
 		struct der uses = der_get(&value, DER_SEQUENCE);
 
+		*d->bad |= is_again(&a->has_uses);
 		c->no_client = c->no_server = true;
 		while (der_tag(&uses) >= 0) {
 			struct der use = der_get(&uses, DER_OID);
@@ -235,11 +250,11 @@ static void read_extension(struct x509 *c, struct der *d, struct authority *a)
 			c->no_client &= !bytes_are(id, BYTES(OID_USE "\x02"));
 		}
 	} else if (bytes_are(oid, BYTES("\x55\x1d\x1e"))) {     /* nameConstraints */
-		c->limits_names = true;
+		*d->bad |= is_again(&c->limits_names);
 	} else if (bytes_are(oid, BYTES("\x55\x1d\x11"))) {     /* subjectAltName */
 		struct der names = der_get(&value, DER_SEQUENCE);
 
-		c->has_alt_names = true;
+		*d->bad |= is_again(&c->has_alt_names);
 		c->alt_names = der_rest(&names);
 	}
 }
@@ -287,7 +302,7 @@ const char *x509_read(struct x509 *c, struct bytes whole)
 	struct der d = der_get(&outer, DER_SEQUENCE), wrapped;
 	long version = 0;
 
-	*c = (struct x509){ .whole = whole };
+	*c = (struct x509){ .whole = whole, .path = -1 };
 	if (der_maybe(&d, DER_CONTEXT + DER_CONSTRUCTED + 0, &wrapped))
 		version = der_number(&wrapped, 2);
 	c->serial = read_serial(&d);

@@ -26,6 +26,7 @@ struct x509 {
 	unsigned key_bits;              /* of RSA and curves */
 	struct x509_signing signing;
 	bool is_ca;                     /* as OpenSSL sees it */
+	long path;                      /* so many authorities may come between it and a leaf; -1: any */
 	bool no_client, no_server;      /* its extended key usage forbids to be that of one */
 	bool limits_names;              /* name constraints: nobody here looks at them */
 	bool has_alt_names;
