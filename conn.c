@@ -245,6 +245,8 @@ int conn_keep(struct conn *c, const uint8_t *p, size_t len)
 
 int conn_unread(struct conn *c, size_t at, const uint8_t *p, size_t len)
 {
+	if (!len)
+		return 0;
 	if (kept_len(c->in) + len > NET_KEEP || kept_add(&c->in, p, len) < 0)
 		return -1;
 	uint8_t *from = c->in->data + c->in->r + at;
