@@ -58,9 +58,10 @@ static void acceptable(struct watch *w, short revents)
 {
 	struct listener *l = OWNER(w, struct listener, watch);
 	struct listeners *all = l->all;
+	unsigned room = all->room(all->ctx);
 
 	(void)revents;
-	for (int i = 0; i < ACCEPT_BATCH; i++) {
+	for (unsigned i = 0; i < room && i < ACCEPT_BATCH; i++) {
 		struct sockaddr_storage peer = { 0 };
 		socklen_t len = sizeof peer;
 		int fd = accept4(w->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -72,7 +73,9 @@ static void acceptable(struct watch *w, short revents)
 		}
 		if (errno == EINTR || errno == ECONNABORTED)
 			continue;
-		if ((errno != EMFILE && errno != ENFILE) || !refuse_one(all, w->fd))
+		if (errno != EMFILE && errno != ENFILE)
+			break;
+		if (all->yield(all->ctx) || !refuse_one(all, w->fd))
 			break;
 	}
 	net_flush(all->net);

@@ -18,6 +18,10 @@ struct listeners {
 	struct loop *loop;
 	struct log *log;
 	struct net *net;
+	/* How many may be accepted now; of those who wait beyond that, the next in a later turn. */
+	unsigned (*room)(void *ctx);
+	/* Descriptors have run out: will somebody give one up in this turn? */
+	bool (*yield)(void *ctx);
 	/* Takes over the descriptor. */
 	void (*accepted)(void *ctx, int fd, const struct sockaddr_storage *peer);
 	void *ctx;

@@ -515,6 +515,16 @@ static int backlog(const struct conf *c)
 	return n > BACKLOG_MAX ? BACKLOG_MAX : (int)n;
 }
 
+static unsigned room(void *clients)
+{
+	return clients_room(clients);
+}
+
+static bool yield(void *clients)
+{
+	return clients_yield(clients);
+}
+
 static void accepted(void *clients, int fd, const struct sockaddr_storage *peer)
 {
 	client_accept(clients, fd, peer);
@@ -525,7 +535,8 @@ static int listen_for_clients(struct pgpool *pg)
 	const struct conf *c = pg->conf;
 
 	pg->listeners = (struct listeners){ .loop = pg->loop, .log = &pg->log, .net = pg->net,
-		.accepted = accepted, .ctx = &pg->clients, .may_lack_directories = pg->foreground };
+		.room = room, .yield = yield, .accepted = accepted, .ctx = &pg->clients,
+		.may_lack_directories = pg->foreground };
 	if (listeners_open(&pg->listeners, &(struct addresses){ .hosts = &c->listen_addresses,
 			.directories = &c->unix_socket_directories, .port = (int)c->port,
 			.backlog = backlog(c), .group = c->unix_socket_group,
