@@ -339,6 +339,22 @@ def test_without_descriptors_a_stranger_gives_its_own_up(proxy):
     assert lasting(sessions) == 30
 
 
+def test_without_any_descriptor_it_does_not_spin(proxy):
+    """Not even the one in reserve.  Sessions go on meanwhile, and who connected gets in later."""
+    p = proxy()
+    w = p.raw()
+    w.query("SELECT 1")
+    limits = resource.prlimit(p.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(p.pid, resource.RLIMIT_NOFILE, (4, limits[1]))
+    late = p.raw(login=False).startup()
+    before = p.processor_time()
+    w.query("SELECT pg_sleep(0.5)")
+    assert p.processor_time() < before + 0.1
+    resource.prlimit(p.pid, resource.RLIMIT_NOFILE, limits)
+    late.authenticate("app", "")
+    assert wire.value(w.query("SELECT 1")) == "1"
+
+
 def test_a_flood_of_pcp_connections(pcp):
     p = pcp()
     elsewhere = wire.Wire(p.pcp_address)
