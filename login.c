@@ -725,7 +725,7 @@ void login_input(struct client *c, uint8_t *p, size_t n)
 		client_leave(c);
 		return;
 	}
-	if (n > WIRE_PASSWORD_MAX || conn_keep(&c->conn, p, n) < 0)
+	if ((n > WIRE_PASSWORD_MAX && c->phase != AT_READY) || conn_keep(&c->conn, p, n) < 0)
 		client_refuse(c, "08P01", "too much data before authentication", NULL, NULL);
 }
 

@@ -233,6 +233,17 @@ def test_what_follows_a_password_too_early_is_kept_up_to_a_limit(proxy, fake):
     assert w.read().fields["M"] == "too much data before authentication"
 
 
+def test_what_follows_a_login_at_once_is_used(proxy):
+    """A client that knows that nothing is asked of it."""
+    p = proxy()
+    p.raw()
+    w = p.raw(login=False)
+    text = "y" * 40000
+    w.send(wire.startup(user="app", database="app") + wire.query(f"SELECT length('{text}')"))
+    w.authenticate("app", "")
+    assert wire.value(w.reply()) == "40000"
+
+
 # ---- how many ---------------------------------------------------------------------------------
 
 DROPPED = "too many clients that have not logged in"
