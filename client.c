@@ -482,7 +482,7 @@ static unsigned half_of_the_descriptors(void)
 		: (unsigned)r.rlim_cur / 2;
 }
 
-/* One that said something is ahead of us, not behind: it goes to the end of the line. */
+/* A stranger whose bytes we have not read yet is waiting for us: it goes to the end of the line. */
 static struct client *pick_stranger(struct clients *all)
 {
 	struct member *m;

@@ -143,19 +143,19 @@ struct client {
 int clients_init(struct clients *all);          /* -1 without memory */
 void clients_free(struct clients *all);         /* whoever is still there is cut off */
 
-/* How many connections may be accepted now.  With max_unauthenticated_clients there, a stranger who
- * lets us wait is dropped for a new one; 0: all of them wait for us. */
+/* How many connections may be accepted now.  At the limit, max_unauthenticated_clients, a stranger
+ * that keeps us waiting is dropped for a new one; 0: all of them wait for us. */
 unsigned clients_room(struct clients *all);
 
-/* A descriptor is needed: drops a stranger, or finds that it will give its own up soon.  false: there
- * are none. */
+/* A descriptor is needed: drops a stranger, if one keeps us waiting.  false: there are no strangers,
+ * so no descriptor will be free soon. */
 bool clients_yield(struct clients *all);
 
 /* A connection was accepted; takes over the descriptor. */
 void client_accept(struct clients *all, int fd, const struct sockaddr_storage *peer);
 
 /* Whether its login waits for its next message: then it is a stranger.  While it waits for PostgreSQL
- * or a helper thread it is none, and no flood of others does it any harm. */
+ * or a helper thread it is not, so that a flood of others cannot drop it. */
 void client_owes(struct client *c, bool owes);
 
 /* Counts it as a session, from its startup packet on; -1: there are too many. */

@@ -58,7 +58,7 @@ void net_free(struct net *n)
 }
 
 /* Adds bytes to a kept block, making or growing it; -1 without memory.  A new one is no larger than
- * they are: who has not logged in may fill thousands of them. */
+ * they are: clients that have not logged in may fill thousands. */
 static int kept_add(struct kept **kp, const uint8_t *p, size_t len)
 {
 	struct kept *k = *kp;

@@ -719,7 +719,7 @@ static bool yield(void *pcp)
 	return drop_stranger(pcp);
 }
 
-/* One that finds all places taken by who has logged in is told so. */
+/* When all places belong to callers that have logged in, the new one is accepted to be told so. */
 static unsigned room(void *ctx)
 {
 	struct pcp *p = ctx;
