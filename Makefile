@@ -2,7 +2,7 @@
 # make run        a throw-away primary and replica behind it: see reads balanced
 # make test       everything: unit tests, end-to-end tests against real PostgreSQL
 # make bench      beside pgbouncer, Pgpool-II and haproxy, as ratios
-# make debug      pgpool-debug: glibc, AddressSanitizer, UBSan
+# make debug      pgpool-debug: glibc, AddressSanitizer, UBSan (of clang, which knows more kinds)
 # make fuzz       some time on each parser (FUZZ_SECONDS=60)
 # make external   PostgreSQL's own regression, pipeline and isolation suites through it
 # make fresh      all that on a bare Debian in a folder, as a newcomer would (FRESH='run test')
@@ -66,10 +66,10 @@ build build/debug:
 debug: pgpool-debug
 
 pgpool-debug: $(SOURCES:%.c=build/debug/%.o)
-	gcc $(SAN) -o $@ $^ -lbearssl -lpthread
+	clang $(SAN) -o $@ $^ -lbearssl -lpthread
 
 build/debug/%.o: %.c | build/debug
-	gcc $(STD) $(INCLUDE) $(WARN) $(SAN) -MMD -MP -c -o $@ $<
+	clang $(STD) $(INCLUDE) $(WARN) $(SAN) -MMD -MP -c -o $@ $<
 
 -include $(SOURCES:%.c=build/debug/%.d)
 
@@ -78,7 +78,7 @@ TESTS   = $(patsubst test/%.c,build/%,$(wildcard test/*_test.c))
 FUZZERS = $(patsubst test/%.c,build/%,$(wildcard test/*_fuzz.c))
 
 build/%_test: test/%_test.c test/t.h $(wildcard *.c *.h) | build
-	gcc $(STD) $(INCLUDE) $(WARN) $(SAN) -o $@ $< $(filter %.o,$^) -lbearssl -lpthread
+	clang $(STD) $(INCLUDE) $(WARN) $(SAN) -o $@ $< $(filter %.o,$^) -lbearssl -lpthread
 
 build/%_fuzz: test/%_fuzz.c $(wildcard *.c *.h test/*.h) | build fuzz-packages
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $< $(filter %.o,$^) -lbearssl

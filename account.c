@@ -289,7 +289,7 @@ const char *profile_value(const struct profile *p, const char *name)
 struct profile *profile_get(struct account *a, const char *pairs, size_t len)
 {
 	char *packed = malloc(len + 1);
-	size_t n = packed ? pack(pairs, len, packed) : SIZE_MAX;
+	size_t n = packed ? pack(len ? pairs : "", len, packed) : SIZE_MAX;
 	struct profile *p = NULL;
 
 	if (n == SIZE_MAX)
@@ -369,20 +369,21 @@ static const char *status_find(const uint8_t *at, size_t len, const char *name,
 
 int profile_report(struct profile *p, const char *name, const char *value)
 {
+	const uint8_t *was = p->welcome ? p->welcome : (const uint8_t *)"";
 	size_t from = p->welcome_len, to = from;
 	size_t size = 1 + 4 + strlen(name) + 1 + strlen(value) + 1;
 
-	status_find(p->welcome, p->welcome_len, name, &from, &to);
+	status_find(was, p->welcome_len, name, &from, &to);
 	uint8_t *w = malloc(p->welcome_len + size);
 	if (!w)
 		return -1;
 	struct put o = { .base = w, .cap = p->welcome_len + size };
-	put_bytes(&o, p->welcome, from);
+	put_bytes(&o, was, from);
 	put_begin(&o, 'S');
 	put_text(&o, name);
 	put_text(&o, value);
 	put_end(&o);
-	put_bytes(&o, p->welcome + to, p->welcome_len - to);
+	put_bytes(&o, was + to, p->welcome_len - to);
 	free(p->welcome);
 	p->welcome = w;
 	p->welcome_len = o.len;

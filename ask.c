@@ -75,7 +75,7 @@ static void end(struct ask *a)
 	size_t len = a->reply_len;
 	char why[sizeof a->why], sqlstate[sizeof a->sqlstate];
 	struct answer r = { .sqlstate = "", .no_server = a->no_server, .at = reply,
-		.end = reply + len };
+		.end = reply ? reply + len : NULL };
 
 	memcpy(why, a->why, sizeof why);
 	memcpy(sqlstate, a->sqlstate, sizeof sqlstate);

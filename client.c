@@ -3,6 +3,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -11,11 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
 	LAST_WORDS = 5000,                      /* ms for a client to take its error */
 	NAMING_MAX = 64,                        /* look-ups of hosts' names at once */
+	STRANGER_LOOKS = 16,                    /* for one to be dropped */
 };
 
 #define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
@@ -140,9 +144,7 @@ static void bury(struct client *c)
 	if (c->arrival)
 		c->arrival->client = NULL;
 	free(c->host);
-	*c->at = c->next;
-	if (c->next)
-		c->next->at = c->at;
+	crowd_leave(&all->others, &c->place);
 	all->open--;
 	free(c);
 }
@@ -170,6 +172,7 @@ void client_leave(struct client *c)
 		return;
 	log_goodbye(c);
 	c->phase = AT_GONE;
+	client_owes(c, false);
 	server_unborrow(&c->borrower);
 	query_free(c);
 	login_free(c);
@@ -458,6 +461,91 @@ static void eased(struct borrower *b)
 
 static const struct borrower_ops borrower_ops = { lent, refused, lost, async, pid, eased };
 
+/* --- strangers: they have not logged in yet ------------------------------ */
+
+void client_owes(struct client *c, bool owes)
+{
+	struct clients *all = c->all;
+
+	if (!owes && !c->stranger)
+		return;
+	crowd_leave(c->stranger ? &all->strangers : &all->others, &c->place);
+	crowd_join(owes ? &all->strangers : &all->others, &c->place);
+	c->stranger = owes;
+}
+
+static unsigned half_of_the_descriptors(void)
+{
+	struct rlimit r;
+
+	return getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur > INT_MAX ? INT_MAX
+		: (unsigned)r.rlim_cur / 2;
+}
+
+/* A stranger whose bytes we have not read yet is waiting for us: it goes to the end of the line. */
+static struct client *pick_stranger(struct clients *all)
+{
+	struct member *m;
+
+	for (int i = 0; i < STRANGER_LOOKS && (m = crowd_pick(&all->strangers)); i++) {
+		struct client *c = OWNER(m, struct client, place);
+		if (!conn_stirs(&c->conn))
+			return c;
+		client_owes(c, true);
+	}
+	return NULL;
+}
+
+static void tell_dropped(struct client *c)
+{
+	struct clients *all = c->all;
+	char host[INET6_ADDRSTRLEN], port[8], detail[160];
+
+	if (!crowd_dropped(&all->strangers, loop_now(all->loop)))
+		return;
+	client_peer(c, host, sizeof host, port, sizeof port);
+	snprintf(detail, sizeof detail, "The last was from %s; %" PRIu64 " so far were dropped for newer"
+		" ones.", host, all->strangers.dropped);
+	log_write(all->log, NULL, LEVEL_WARNING, detail, "If this is no attack, raise"
+		" max_unauthenticated_clients, and the limit of open files to more than twice as many.",
+		"too many clients that have not logged in");
+}
+
+/* Not by client_refuse(), which would write a line for each. */
+static bool drop_stranger(struct clients *all)
+{
+	struct client *c = pick_stranger(all);
+
+	if (!c)
+		return false;
+	struct put o = net_build(all->net, 256);
+	put_report(&o, 'E', &(struct report){ "FATAL", "53300", "Sorry, too many clients already",
+		"Too many of them have not logged in.", NULL });
+	client_say(c, &o);
+	tell_dropped(c);
+	client_leave(c);
+	return true;
+}
+
+unsigned clients_room(struct clients *all)
+{
+	int64_t max = all->conf->max_unauthenticated_clients;
+
+	if (max > all->strangers_max)
+		max = all->strangers_max;
+	if (all->strangers.n < max)
+		return (unsigned)max - all->strangers.n;
+	return drop_stranger(all);
+}
+
+bool clients_yield(struct clients *all)
+{
+	if (!all->strangers.n)
+		return false;
+	drop_stranger(all);
+	return true;
+}
+
 /* --- the beginning ------------------------------------------------------- */
 
 static void note_peer(struct client *c, const struct sockaddr_storage *peer)
@@ -581,11 +669,9 @@ void client_accept(struct clients *all, int fd, const struct sockaddr_storage *p
 		free(c);
 		return;
 	}
-	c->at = &all->first;
-	c->next = all->first;
-	if (c->next)
-		c->next->at = &c->next;
-	all->first = c;
+	c->place.address = crowd_address(peer);
+	c->stranger = true;
+	crowd_join(&all->strangers, &c->place);
 	all->open++;
 	if (all->conf->authentication_timeout)
 		timer_set(all->loop, &c->timer, all->conf->authentication_timeout * 1000);
@@ -594,6 +680,7 @@ void client_accept(struct clients *all, int fd, const struct sockaddr_storage *p
 
 int clients_init(struct clients *all)
 {
+	all->strangers_max = half_of_the_descriptors();
 	all->recent = calloc(RECENT_STATEMENTS, sizeof *all->recent);
 	if (!all->recent || getrandom(all->mock, sizeof all->mock, 0) != sizeof all->mock)
 		return -1;
@@ -602,11 +689,13 @@ int clients_init(struct clients *all)
 
 void clients_free(struct clients *all)
 {
-	for (struct client *c = all->first; c; c = c->next)
-		client_leave(c);
+	for (struct member *m; (m = all->strangers.first); )
+		client_leave(OWNER(m, struct client, place));
+	for (struct member *m = all->others.first; m; m = m->next)
+		client_leave(OWNER(m, struct client, place));
 	loop_finish(all->loop);
-	while (all->first)
-		bury(all->first);       /* it has not taken its last words */
+	for (struct member *m; (m = all->others.first); )
+		bury(OWNER(m, struct client, place));   /* it has not taken its last words */
 	free(all->slot);
 	free(all->recent);
 	explicit_bzero(all->mock, sizeof all->mock);

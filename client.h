@@ -20,6 +20,7 @@
 #include "catalog.h"
 #include "conf.h"
 #include "conn.h"
+#include "crowd.h"
 #include "log.h"
 #include "route.h"
 #include "script.h"
@@ -40,7 +41,9 @@ struct clients {
 	const struct hba *hba;                  /* NULL: the file is missing or bad */
 	struct tls_context *tls;                /* NULL: there is no TLS */
 
-	struct client *first;                   /* all of them */
+	struct crowd strangers;                 /* those who owe us a message of their login */
+	struct crowd others;
+	unsigned strangers_max;                 /* that the process's descriptors allow */
 	struct client **slot;                   /* by process id - 1; what cancel requests name */
 	uint32_t nslots, used, next_slot;
 	uint32_t open;                          /* structs, those that say goodbye included */
@@ -85,7 +88,7 @@ struct login;
 struct client {
 	struct conn conn;
 	struct clients *all;
-	struct client *next, **at;              /* in the list of all */
+	struct member place;                    /* among the strangers or the others */
 	struct borrower borrower;               /* profile is the session's */
 	enum client_phase phase;
 	char status;                            /* as the client was last told: I T E */
@@ -94,6 +97,7 @@ struct client {
 	uint8_t key[KEY_3_2];
 	uint8_t key_len;
 	bool ended;                             /* it will send no more, but wants its answers */
+	bool stranger;
 	bool skip;                              /* an error was answered: ignore up to Sync */
 	bool waiting;                           /* for a server */
 	bool canceled;                          /* while it waited */
@@ -139,8 +143,20 @@ struct client {
 int clients_init(struct clients *all);          /* -1 without memory */
 void clients_free(struct clients *all);         /* whoever is still there is cut off */
 
+/* How many connections may be accepted now.  At the limit, max_unauthenticated_clients, a stranger
+ * that keeps us waiting is dropped for a new one; 0: all of them wait for us. */
+unsigned clients_room(struct clients *all);
+
+/* A descriptor is needed: drops a stranger, if one keeps us waiting.  false: there are no strangers,
+ * so no descriptor will be free soon. */
+bool clients_yield(struct clients *all);
+
 /* A connection was accepted; takes over the descriptor. */
 void client_accept(struct clients *all, int fd, const struct sockaddr_storage *peer);
+
+/* Whether its login waits for its next message: then it is a stranger.  While it waits for PostgreSQL
+ * or a helper thread it is not, so that a flood of others cannot drop it. */
+void client_owes(struct client *c, bool owes);
 
 /* Counts it as a session, from its startup packet on; -1: there are too many. */
 int client_admit(struct client *c);

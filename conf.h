@@ -263,6 +263,9 @@ struct conf_list {
 		"A client that is silent for this long is disconnected, in a transaction too.") \
 	X(authentication_timeout, SESSIONS, INT, "60", 0, INT32_MAX, S, START, WORKS, \
 		"A client must have logged in within this time; 0 means no limit.") \
+	X(max_unauthenticated_clients, SESSIONS, INT, "1000", 1, INT32_MAX, NONE, RELOAD, WORKS, \
+		"Clients that may be in the middle of their login; beyond them the oldest, of the " \
+		"address that has the most, is dropped.  Half of the open files allowed at most.") \
 	X(connection_cache, SESSIONS, BOOL, "on", 0, 0, NONE, START, WORKS, \
 		"Keep connections to the nodes when their client leaves, for the next one.") \
 	X(reset_query_list, SESSIONS, LIST, "ABORT;DISCARD ALL", 0, 0, ';', RELOAD, WORKS, \

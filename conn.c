@@ -57,7 +57,8 @@ void net_free(struct net *n)
 	free(n);
 }
 
-/* Adds bytes to a kept block, making or growing it; -1 without memory. */
+/* Adds bytes to a kept block, making or growing it; -1 without memory.  A new one is no larger than
+ * they are: clients that have not logged in may fill thousands. */
 static int kept_add(struct kept **kp, const uint8_t *p, size_t len)
 {
 	struct kept *k = *kp;
@@ -69,7 +70,7 @@ static int kept_add(struct kept **kp, const uint8_t *p, size_t len)
 	}
 	size_t have = k ? k->w : 0;
 	if (!k || k->cap - have < len) {
-		size_t cap = have + len < 2048 ? 2048 : have + len + (have + len) / 2;
+		size_t cap = have ? (have + len) * 3 / 2 : len;
 		struct kept *bigger = realloc(k, sizeof *k + cap);
 		if (!bigger)
 			return -1;
@@ -245,6 +246,8 @@ int conn_keep(struct conn *c, const uint8_t *p, size_t len)
 
 int conn_unread(struct conn *c, size_t at, const uint8_t *p, size_t len)
 {
+	if (!len)
+		return 0;
 	if (kept_len(c->in) + len > NET_KEEP || kept_add(&c->in, p, len) < 0)
 		return -1;
 	uint8_t *from = c->in->data + c->in->r + at;

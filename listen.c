@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { ACCEPT_BATCH = 64 };
+enum { ACCEPT_BATCH = 64, PAUSE = 100 /* ms */ };
 
 #define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
@@ -26,15 +26,34 @@ struct listener {
 
 /* --- accepting ----------------------------------------------------------- */
 
+static void accepting(struct listeners *all, bool on)
+{
+	for (struct listener *l = all->first; l; l = l->next)
+		watch_want(all->loop, &l->watch, on ? POLLIN : 0);
+}
+
+static void go_on(struct timer *t)
+{
+	accepting(OWNER(t, struct listeners, pause), true);
+}
+
+/* What waits would wake us at once, and in vain. */
+static void pause_a_moment(struct listeners *all)
+{
+	all->pause.fire = go_on;
+	if (timer_set(all->loop, &all->pause, PAUSE) == 0)
+		accepting(all, false);
+}
+
 /* No descriptor is left: gives up the reserve, says so to one client, takes the reserve again.
- * false: no client waits; accept4() looks for a descriptor first. */
+ * false: no client waits, for accept4() looks for a descriptor first; or there is no reserve. */
 static bool refuse_one(struct listeners *all, int fd)
 {
 	uint8_t block[256];
 	struct put o = { .base = block, .cap = sizeof block };
 
 	close(all->reserve);
-	int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), error = errno;
 	put_report(&o, 'E', &(struct report){ "FATAL", "53300", "Sorry, too many clients already",
 		"All file descriptors of the proxy are in use.", "Raise its limit of open files." });
 	if (client >= 0) {
@@ -51,6 +70,7 @@ static bool refuse_one(struct listeners *all, int fd)
 	if (client >= 0)
 		log_write(all->log, NULL, LEVEL_LOG, NULL, "raise the limit of open files",
 			"a client was refused: all file descriptors are in use");
+	errno = error;
 	return client >= 0;
 }
 
@@ -58,9 +78,10 @@ static void acceptable(struct watch *w, short revents)
 {
 	struct listener *l = OWNER(w, struct listener, watch);
 	struct listeners *all = l->all;
+	unsigned room = all->room(all->ctx);
 
 	(void)revents;
-	for (int i = 0; i < ACCEPT_BATCH; i++) {
+	for (unsigned i = 0; i < room && i < ACCEPT_BATCH; i++) {
 		struct sockaddr_storage peer = { 0 };
 		socklen_t len = sizeof peer;
 		int fd = accept4(w->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -72,8 +93,14 @@ static void acceptable(struct watch *w, short revents)
 		}
 		if (errno == EINTR || errno == ECONNABORTED)
 			continue;
-		if ((errno != EMFILE && errno != ENFILE) || !refuse_one(all, w->fd))
+		bool full = errno == EMFILE || errno == ENFILE;
+		if (full && all->yield(all->ctx))
 			break;
+		if (full && refuse_one(all, w->fd))
+			continue;
+		if (errno != EAGAIN)
+			pause_a_moment(all);
+		break;
 	}
 	net_flush(all->net);
 }
@@ -242,6 +269,8 @@ int listeners_open(struct listeners *all, const struct addresses *where)
 
 void listeners_close(struct listeners *all)
 {
+	if (all->loop)
+		timer_stop(all->loop, &all->pause);
 	while (all->first) {
 		struct listener *l = all->first;
 		all->first = l->next;

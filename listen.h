@@ -2,7 +2,8 @@
  *
  * TCP (IPv4 and IPv6) and Unix sockets.  Addresses are bound in order; one that cannot be bound is
  * a failure unless it came out of "*" or "localhost", which stand for whatever this host has.  When
- * descriptors run out, who connects is told so: one is kept in reserve for that.
+ * descriptors run out, who connects is told so: one is kept in reserve for that.  Without it, or
+ * without memory, nothing is accepted for a moment, rather than tried again and again.
  */
 #ifndef LISTEN_H
 #define LISTEN_H
@@ -18,6 +19,10 @@ struct listeners {
 	struct loop *loop;
 	struct log *log;
 	struct net *net;
+	/* How many may be accepted now; of those who wait beyond that, the next in a later turn. */
+	unsigned (*room)(void *ctx);
+	/* Descriptors have run out: will somebody give one up in this turn? */
+	bool (*yield)(void *ctx);
 	/* Takes over the descriptor. */
 	void (*accepted)(void *ctx, int fd, const struct sockaddr_storage *peer);
 	void *ctx;
@@ -26,6 +31,7 @@ struct listeners {
 
 	struct listener *first;                 /* NULL: nobody can connect */
 	int reserve;                            /* an open descriptor to give up */
+	struct timer pause;                     /* nothing is accepted until then */
 };
 
 /* Where: host names and directories, one port for all, and whose the Unix sockets are. */

@@ -52,7 +52,7 @@ struct login {
 	struct entry_wait entry;
 	struct verifier_wait keys;
 	struct check *check;
-	struct scram_server scram;
+	struct scram_server *scram;             /* of an exchange that has begun: 4 KB */
 	struct scram_verifier verifier;
 };
 
@@ -82,6 +82,13 @@ static const struct passwd_entry *entry(const struct client *c)
 	return entry_find(c->all->servers->entries, account(c)->user);
 }
 
+/* The one writer of the step. */
+static void await(struct client *c, enum step step)
+{
+	c->login->step = step;
+	client_owes(c, step >= ASK_CLEAR && step <= ASK_SASL_FINAL);
+}
+
 /* --- what is said -------------------------------------------------------- */
 
 static int ask(struct client *c, enum step step, uint32_t code, const void *data, size_t n)
@@ -93,7 +100,7 @@ static int ask(struct client *c, enum step step, uint32_t code, const void *data
 	put_bytes(&o, data, n);
 	put_end(&o);
 	client_say(c, &o);
-	c->login->step = step;
+	await(c, step);
 	if (conn_kept(&c->conn))
 		client_resume(c);
 	return 0;
@@ -187,6 +194,7 @@ static int ready(struct client *c)
 		server_return(s);
 	}
 	login_free(c);
+	client_owes(c, false);
 	c->phase = AT_READY;
 	timer_stop(all->loop, &c->timer);
 	if (all->conf->client_idle_limit)
@@ -201,7 +209,7 @@ static int borrow(struct client *c, enum step step)
 {
 	struct servers *servers = c->all->servers;
 
-	c->login->step = step;
+	await(c, step);
 	c->borrower.secret = c->login->password;
 	struct server *s = server_borrow(servers, &c->borrower, nodes_primary(servers->nodes), true);
 	if (s)
@@ -308,7 +316,7 @@ static int start_sasl(struct client *c, const struct passwd_entry *e)
 	struct scram_verifier *v = &c->login->verifier;
 
 	if (e && e->kind == PASSWD_CLEAR) {
-		c->login->step = ASK_KEYS;
+		await(c, ASK_KEYS);
 		c->login->keys.made = verifier_made;
 		const struct scram_verifier *made = verifier_ask(c->all->verifiers, e, &c->login->keys);
 		if (!made)
@@ -342,7 +350,9 @@ static int sasl_first(struct client *c, struct msg *m)
 		return bad_packet(c, "client selected an invalid SASL authentication mechanism");
 	if (getrandom(nonce, sizeof nonce, 0) != sizeof nonce)
 		return client_refuse(c, "58000", "no random numbers", NULL, NULL);
-	int n = scram_server_first(&l->scram, out, sizeof out, (const char *)m->at, len, &l->verifier,
+	if (!(l->scram = calloc(1, sizeof *l->scram)))
+		return client_refuse(c, "53200", "out of memory", NULL, NULL);
+	int n = scram_server_first(l->scram, out, sizeof out, (const char *)m->at, len, &l->verifier,
 		nonce, bound_len ? bound : NULL, bound_len, plus, &why);
 	if (n < 0)
 		return bad_scram(c, n, why);
@@ -356,7 +366,7 @@ static int sasl_final(struct client *c, struct msg *m)
 	char out[SCRAM_OUT_MAX];
 	struct scram_keys keys;
 
-	int n = scram_server_final(&l->scram, out, sizeof out, (const char *)m->at,
+	int n = scram_server_final(l->scram, out, sizeof out, (const char *)m->at,
 		(size_t)(m->end - m->at), &l->verifier, keys.client_key, &why);
 	if (n >= 0 && entry(c) && entry(c)->kind == PASSWD_SCRAM) {
 		memcpy(keys.server_key, l->verifier.server_key, SCRAM_KEY);
@@ -448,7 +458,7 @@ static int start_check(struct client *c, const struct passwd_entry *e, const cha
 	memcpy(k->password, password, len);
 	if (!e || scram_verifier_parse(&k->verifier, e->text) < 0)
 		scram_verifier_mock(&k->verifier, c->all->mock, account(c)->user);
-	c->login->step = ASK_KEYS;
+	await(c, ASK_KEYS);
 	c->login->check = k;
 	if (loop_job(c->all->loop, LANE_CHECKS, &k->job) < 0) {
 		check_keys(&k->job);    /* no thread to be had: late is better than never */
@@ -522,7 +532,7 @@ static void entry_answered(struct entry_wait *w, const char *why)
 static bool know_entry(struct client *c)
 {
 	c->login->entry.answered = entry_answered;
-	c->login->step = ASK_ENTRY;
+	await(c, ASK_ENTRY);
 	return entry_ask(c->all->servers->entries, account(c)->user, &c->login->entry);
 }
 
@@ -596,7 +606,7 @@ static void host_told(void *ctx, const char *name, bool confirmed)
 
 static int ask_host(struct client *c, const struct sockaddr_storage *peer)
 {
-	c->login->step = ASK_HOST;
+	await(c, ASK_HOST);
 	c->login->naming = peer_look_up(c->all->loop, peer, host_told, c);
 	return c->login->naming ? 0 : client_refuse(c, "53200", "out of memory", NULL, NULL);
 }
@@ -662,16 +672,28 @@ static int by_rule(struct client *c)
 
 /* --- input --------------------------------------------------------------- */
 
+/* Refused by its header: nothing of it is kept. */
+static int too_long(struct client *c, size_t max)
+{
+	char hint[80];
+
+	snprintf(hint, sizeof hint, "A password or token of up to %zu bytes is taken here.",
+		max - WIRE_HEADER);
+	return client_refuse(c, "08P01", "invalid length of password message", NULL,
+		c->login->step == ASK_CLEAR ? hint : NULL);
+}
+
 /* One message; returns its length, 0 for more, -1. */
 static long message(struct client *c, uint8_t *p, size_t n)
 {
+	size_t max = c->login->step == ASK_CLEAR ? WIRE_PASSWORD_MAX : WIRE_SASL_MAX;
 	struct msg m;
 
 	if (n && *p != 'p' && *p != 'X')
 		return bad_packet(c, "expected a password message");
-	long len = wire_next(&m, p, n, WIRE_STARTUP_MAX + 65536);
+	long len = wire_next(&m, p, n, max + 1);        /* these count without the type */
 	if (len == WIRE_BAD)
-		return bad_packet(c, "invalid message length");
+		return too_long(c, max);
 	if (len > 0 && *p == 'X')
 		client_leave(c);
 	else if (len > 0)
@@ -703,9 +725,7 @@ void login_input(struct client *c, uint8_t *p, size_t n)
 		client_leave(c);
 		return;
 	}
-	if (n && conn_keep(&c->conn, p, n) < 0)
-		client_refuse(c, "08P01", "too much data before authentication", NULL, NULL);
-	else if (n > WIRE_STARTUP_MAX + 65536)
+	if ((n > WIRE_PASSWORD_MAX && c->phase != AT_READY) || conn_keep(&c->conn, p, n) < 0)
 		client_refuse(c, "08P01", "too much data before authentication", NULL, NULL);
 }
 
@@ -721,6 +741,7 @@ void login_free(struct client *c)
 	entry_unask(&l->entry);
 	peer_forget(l->naming);
 	free(l->host);
+	free(l->scram);
 	if (l->server)
 		server_return(l->server);
 	if (l->password)

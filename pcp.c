@@ -30,6 +30,7 @@ struct caller {
 	struct conn conn;
 	struct pcp *pcp;
 	struct caller *next, **at;
+	struct member place;                    /* among the strangers */
 	enum caller_phase phase;
 	bool salted;                            /* it was told the salt */
 	uint8_t salt[4];
@@ -57,7 +58,6 @@ static void bury(struct caller *c)
 	*c->at = c->next;
 	if (c->next)
 		c->next->at = c->at;
-	p->open--;
 	free(c);
 }
 
@@ -66,6 +66,9 @@ static void enter(struct caller *c, enum caller_phase to)
 {
 	struct pcp *p = c->pcp;
 
+	if (c->phase == CALLER_LOGIN && to != CALLER_LOGIN)
+		crowd_leave(&p->strangers, &c->place);
+	p->open -= to == CALLER_GONE && c->phase != CALLER_GONE;
 	c->phase = to;
 	conn_reading(p->net, &c->conn, to == CALLER_LOGIN || to == CALLER_READY);
 	if (to == CALLER_BUSY)
@@ -693,6 +696,40 @@ static void set_options(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &(int){ 6 }, sizeof(int));
 }
 
+static bool drop_stranger(struct pcp *p)
+{
+	struct member *m = crowd_pick(&p->strangers);
+
+	if (!m)
+		return false;
+	struct caller *c = OWNER(m, struct caller, place);
+	struct put o = net_build(p->net, 256);
+	put_report(&o, 'E', &(struct report){ "FATAL", "53300", "Sorry, too many clients already",
+		"Too many PCP connections have not logged in.", NULL });
+	say(c, &o);
+	if (crowd_dropped(&p->strangers, loop_now(p->loop)))
+		log_write(p->log, NULL, LEVEL_WARNING, NULL, NULL, "too many PCP connections that"
+			" have not logged in: the oldest go for new ones");
+	enter(c, CALLER_GONE);
+	return true;
+}
+
+static bool yield(void *pcp)
+{
+	return drop_stranger(pcp);
+}
+
+/* When all places belong to callers that have logged in, the new one is accepted to be told so. */
+static unsigned room(void *ctx)
+{
+	struct pcp *p = ctx;
+
+	if (p->open < CALLERS_MAX)
+		return CALLERS_MAX - p->open;
+	drop_stranger(p);
+	return 1;
+}
+
 static void accepted(void *ctx, int fd, const struct sockaddr_storage *peer)
 {
 	struct pcp *p = ctx;
@@ -719,6 +756,8 @@ static void accepted(void *ctx, int fd, const struct sockaddr_storage *peer)
 		free(c);
 		return;
 	}
+	c->place.address = crowd_address(peer);
+	crowd_join(&p->strangers, &c->place);
 	c->at = &p->first;
 	c->next = p->first;
 	if (c->next)
@@ -734,7 +773,7 @@ int pcp_open(struct pcp *p)
 	const struct conf *c = p->nodes->conf;
 
 	p->listeners = (struct listeners){ .loop = p->loop, .log = p->log, .net = p->net,
-		.accepted = accepted, .ctx = p, .may_lack_directories = true };
+		.room = room, .yield = yield, .accepted = accepted, .ctx = p, .may_lack_directories = true };
 	return listeners_open(&p->listeners, &(struct addresses){ .hosts = &c->pcp_listen_addresses,
 		.directories = &c->pcp_socket_dir, .port = (int)c->pcp_port, .backlog = BACKLOG,
 		.group = "", .permissions = 0777 });

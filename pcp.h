@@ -12,7 +12,8 @@
  * Users are those of pcp.conf; a wrong password and an unknown user cannot be told apart.  A caller
  * gets one reply at a time: the next request is read when the last reply has been taken, so
  * that a slow one costs no more than one reply, and long tables are made as they are taken.  There
- * are at most CALLERS_MAX.
+ * are at most CALLERS_MAX.  When they are all there, one that has not logged in goes for a new one:
+ * the oldest of the address that has the most of those.
  *
  * What PostgreSQL's own operators have to do is refused: promoting, recovery.  Detaching drains a
  * node of reads, until it is attached or the program ends; the primary goes on serving.
@@ -21,6 +22,7 @@
 #define PCP_H
 
 #include "admin.h"
+#include "crowd.h"
 #include "listen.h"
 
 enum {
@@ -51,7 +53,8 @@ struct pcp {
 
 	struct listeners listeners;
 	struct caller *first;
-	unsigned open;
+	unsigned open;                          /* those that say goodbye left out */
+	struct crowd strangers;                 /* in CALLER_LOGIN */
 };
 
 /* Listens; what stands above the listeners is set.  -1 after saying why in the log. */

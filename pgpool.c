@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -292,6 +293,7 @@ static void usage(FILE *to)
 	      "  -d, --debug              log debug messages\n"
 	      "  -D, -C, -x               accepted: there is no saved status, no query cache, no\n"
 	      "                           assertion to switch\n"
+	      "      --core-files         allow core dumps and debuggers, which see passwords and keys\n"
 	      "  -m, --mode=MODE          of stop: smart (default) waits for clients to leave,\n"
 	      "                           fast ends their sessions, immediate waits for nothing\n"
 	      "  -t, --check              say what a start would say; exit status 0 if it works\n"
@@ -330,7 +332,7 @@ static int misused(void)
 	return EXIT_USAGE;
 }
 
-enum { OPTION_SETTINGS = 256 };
+enum { OPTION_SETTINGS = 256, OPTION_CORE_FILES };
 
 /* Returns -1 to go on, or the exit status. */
 static int options(struct pgpool *pg, int argc, char **argv)
@@ -343,6 +345,7 @@ static int options(struct pgpool *pg, int argc, char **argv)
 		{ "debug", 0, NULL, 'd' }, { "debug-assertions", 0, NULL, 'x' },
 		{ "check", 0, NULL, 't' },
 		{ "settings", 0, NULL, OPTION_SETTINGS }, { "help", 0, NULL, 'h' },
+		{ "core-files", 0, NULL, OPTION_CORE_FILES },
 		{ "version", 0, NULL, 'v' }, { NULL, 0, NULL, 0 } };
 
 	pg->stop_signal = SIGTERM;
@@ -376,6 +379,9 @@ static int options(struct pgpool *pg, int argc, char **argv)
 			break;
 		case OPTION_SETTINGS:
 			pg->command = "settings";
+			break;
+		case OPTION_CORE_FILES:
+			prctl(PR_SET_DUMPABLE, 1);
 			break;
 		case 'h':
 			usage(stdout);
@@ -515,6 +521,16 @@ static int backlog(const struct conf *c)
 	return n > BACKLOG_MAX ? BACKLOG_MAX : (int)n;
 }
 
+static unsigned room(void *clients)
+{
+	return clients_room(clients);
+}
+
+static bool yield(void *clients)
+{
+	return clients_yield(clients);
+}
+
 static void accepted(void *clients, int fd, const struct sockaddr_storage *peer)
 {
 	client_accept(clients, fd, peer);
@@ -525,7 +541,8 @@ static int listen_for_clients(struct pgpool *pg)
 	const struct conf *c = pg->conf;
 
 	pg->listeners = (struct listeners){ .loop = pg->loop, .log = &pg->log, .net = pg->net,
-		.accepted = accepted, .ctx = &pg->clients, .may_lack_directories = pg->foreground };
+		.room = room, .yield = yield, .accepted = accepted, .ctx = &pg->clients,
+		.may_lack_directories = pg->foreground };
 	if (listeners_open(&pg->listeners, &(struct addresses){ .hosts = &c->listen_addresses,
 			.directories = &c->unix_socket_directories, .port = (int)c->port,
 			.backlog = backlog(c), .group = c->unix_socket_group,
@@ -661,14 +678,30 @@ static void open_standard(void)
 		close(fd);
 }
 
+#ifdef __has_feature
+#define SANITIZED __has_feature(address_sanitizer)
+#elif defined __SANITIZE_ADDRESS__
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
+/* Passwords and keys are in memory, and often in the environment: neither a core dump nor another
+ * process of the same user gets them.  LeakSanitizer is a debugger. */
+static void hide_memory(void)
+{
+	if (!SANITIZED)
+		prctl(PR_SET_DUMPABLE, 0);
+}
+
 int main(int argc, char **argv)
 {
 	extern char **environ;
 	static struct pgpool pg;
 	char key[PATH_MAX];
 
+	hide_memory();
 	open_standard();
-
 	if (argc && tool(argv[0]))
 		return tool(argv[0])(argc, argv);
 	if (argc > 1 && tool(argv[1]))

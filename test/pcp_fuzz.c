@@ -5,6 +5,7 @@
 #include "../wire.c"
 #include "../conn.c"
 #include "../loop.c"
+#include "../crowd.c"
 #include "../pcp.c"
 
 #include <fcntl.h>

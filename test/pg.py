@@ -417,6 +417,10 @@ def make_folder(path):
     return path
 
 
+# What comes after it is run as the same user, but not as an almighty one.
+UNPRIVILEGED = (["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"]
+                  if os.geteuid() == 0 else [])
+
 SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|UndefinedBehavior")
 
 PROXY = dict(                   # pgpool.conf of every proxy, before what a test asks for
@@ -477,7 +481,9 @@ class Proxy(Target):
                     f.write(text)
 
     def command(self):
-        return [self.binary, "-n", "-f", self.conf_file, "-a", f"{self.folder}/pool_hba.conf"]
+        # --core-files: tests look into /proc, and are not always root's
+        return [self.binary, "--core-files", "-n", "-f", self.conf_file, "-a",
+                f"{self.folder}/pool_hba.conf"]
 
     def launch(self):
         """Starts the program and does not wait for anything."""

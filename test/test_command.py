@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+import pg
 import wire
 from wire import wait_until
 
@@ -157,6 +158,15 @@ def test_process_1_is_found_without_a_pid_file(as_process_1):
     p.wait_log("main pid 1: LOG:  reload config files")
 
 
+def test_process_1_is_found_without_privileges(as_process_1):
+    """As in a container, whose root must not look into processes: what they run is hidden, too."""
+    p, _, inside = as_process_1()
+    *enter, binary, f, conf = inside
+    reload = [*enter, *pg.UNPRIVILEGED, binary, f, conf, "reload"]
+    assert subprocess.run(reload, timeout=10).returncode == 0
+    p.wait_log("main pid 1: LOG:  reload config files")
+
+
 def test_process_1_leaves_no_zombies(as_process_1):
     """It inherits what others leave behind in its container: a probe's children, say."""
     _, first, _ = as_process_1('sh -c "(while [ ! -S SOCKET ]; do sleep 0.1; done) &"')
@@ -172,7 +182,8 @@ def test_process_1_leaves_no_zombies(as_process_1):
 def launch_daemon(p):
     """Its stderr stays open, so it gets a file.  The status of the process that was started."""
     with open(p.log_file, "ab") as log:
-        return subprocess.run([p.binary, "-f", os.path.relpath(p.conf_file, p.folder)],
+        return subprocess.run([p.binary, "--core-files", "-f",
+                               os.path.relpath(p.conf_file, p.folder)],
                               stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=20,
                               cwd=p.folder, env=clean_environment()).returncode
 

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+import pg
 import wire
 from pg import free_port, tool
 from wire import query, wait_until
@@ -446,6 +447,34 @@ def test_pid_file(proxy, tmp_path):
                and open(f"{tmp_path}/pgpool.pid").read().strip("\0\n") == str(p.pid), "the pid file")
     p.stop()
     assert not os.path.exists(f"{tmp_path}/pgpool.pid")
+
+
+# ---- memory -----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("daemon", [False, True], ids=["foreground", "daemon"])
+@pytest.mark.parametrize("switch", [[], ["--core-files"]], ids=["hidden", "core-files"])
+def test_its_memory_and_environment_are_hidden(proxy, daemon, switch):
+    """From other processes of its user, and from core dumps, unless those are wanted."""
+    p = proxy(start=False, env={"APP_PASSWORD": "seen"}, pid_file_name="pid")
+    p.command = lambda: [*pg.UNPRIVILEGED, p.binary, *switch, "-f", p.conf_file,
+                         *([] if daemon else ["-n"])]
+    p.launch()
+    if daemon:
+        assert p.wait() == 0
+    pid_file = f"{p.folder}/pid"
+    wait_until(lambda: os.path.exists(pid_file) and os.path.getsize(pid_file), "its pid file")
+    with open(pid_file) as f:
+        pid = int(f.read().strip("\0\n"))
+    wait_until(lambda: "successfully started" in p.log_text(), "its start")
+    files = [f"/proc/{pid}/environ", f"/proc/{pid}/maps"]
+    seen = subprocess.run([*pg.UNPRIVILEGED, "cat", *files], capture_output=True)
+    os.kill(pid, signal.SIGINT)
+    wait_until(lambda: not os.path.exists(pid_file), "its end")
+    p.ended = True
+    if switch or p.sanitized:
+        assert b"APP_PASSWORD=seen" in seen.stdout and b"[stack]" in seen.stdout
+    else:
+        assert (seen.returncode, seen.stdout) == (1, b"")
 
 
 # ---- the binary -------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ static bool shake_hands(size_t piece)
 	server = client ? tls_accept(context) : NULL;
 	if (!server)
 		return false;
-	while (carry(client, server, piece) | carry(server, client, piece))
+	while ((int)carry(client, server, piece) | (int)carry(server, client, piece))
 		;
 	return tls_state(client) == TLS_OPEN && tls_state(server) == TLS_OPEN;
 }
@@ -443,7 +443,7 @@ static void test_context(void)
 	client = tls_connect(context, TLS_CHECK_NOTHING, "localhost");
 	server = tls_accept(context);
 	tls_context_drop(context);
-	while (carry(client, server, 1000) | carry(server, client, 1000))
+	while ((int)carry(client, server, 1000) | (int)carry(server, client, 1000))
 		;
 	say(tls_state(server) == TLS_OPEN, "and so do handshakes");
 	part();
