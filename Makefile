@@ -38,8 +38,8 @@ PYTHON  = /usr/bin/python3
 INSTALL = sh test/install-packages.sh
 BUILD_PACKAGES = gcc libc6-dev musl-tools libbearssl-dev
 RUN_PACKAGES   = $(BUILD_PACKAGES) postgresql-15 procps python3-psycopg util-linux
-FUZZ_PACKAGES  = $(BUILD_PACKAGES) clang libclang-rt-14-dev
-TEST_PACKAGES  = $(RUN_PACKAGES) $(FUZZ_PACKAGES) binutils libpostgresql-jdbc-java nodejs \
+DEBUG_PACKAGES = $(BUILD_PACKAGES) clang libclang-rt-14-dev
+TEST_PACKAGES  = $(RUN_PACKAGES) $(DEBUG_PACKAGES) binutils libpostgresql-jdbc-java nodejs \
                  openjdk-17-jdk-headless openssl pgpool2 python3-asyncpg python3-pytest python3-psycopg2
 BENCH_PACKAGES = $(RUN_PACKAGES) haproxy pgbouncer pgpool2 python3-pytest
 FUZZ_SECONDS   = 60
@@ -57,7 +57,10 @@ $(COLD:%=build/%.o): CFLAGS += -Os
 $(COLD:%=build/%.o): LTO =
 
 # Whoever names a compiler has what it needs.
-build build/debug:
+build/debug: | debug-packages
+	mkdir -p $@
+
+build:
 	@$(if $(filter file,$(origin CC)),$(INSTALL) $(BUILD_PACKAGES))
 	mkdir -p $@
 
@@ -77,10 +80,10 @@ build/debug/%.o: %.c | build/debug
 TESTS   = $(patsubst test/%.c,build/%,$(wildcard test/*_test.c))
 FUZZERS = $(patsubst test/%.c,build/%,$(wildcard test/*_fuzz.c))
 
-build/%_test: test/%_test.c test/t.h $(wildcard *.c *.h) | build
+build/%_test: test/%_test.c test/t.h $(wildcard *.c *.h) | build debug-packages
 	clang $(STD) $(INCLUDE) $(WARN) $(SAN) -o $@ $< $(filter %.o,$^) -lbearssl -lpthread
 
-build/%_fuzz: test/%_fuzz.c $(wildcard *.c *.h test/*.h) | build fuzz-packages
+build/%_fuzz: test/%_fuzz.c $(wildcard *.c *.h test/*.h) | build debug-packages
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $< $(filter %.o,$^) -lbearssl
 
 # What stands below the engine is linked: its statics have each other's names.
@@ -88,10 +91,10 @@ TLS     = base64 der pbes2 tls_cert tls_crl tls_key tls_pass tls_peer tls_pem tl
 
 build/tls_test build/tls_fuzz build/tls_cert_test build/tls_peer_test: $(TLS:%=build/debug/%.o)
 build/tls_cert_test: SAN += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
-build/tls_cert_fuzz: test/tls_cert_fuzz.c $(TLS:%=%.c) $(wildcard *.h) | build fuzz-packages
+build/tls_cert_fuzz: test/tls_cert_fuzz.c $(TLS:%=%.c) $(wildcard *.h) | build debug-packages
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $(filter %.c,$^) -lbearssl
 
-build/hello_fuzz: test/hello_fuzz.c $(SOURCES) $(wildcard *.h) | build fuzz-packages
+build/hello_fuzz: test/hello_fuzz.c $(SOURCES) $(wildcard *.h) | build debug-packages
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $(filter-out pgpool.c,$(filter %.c,$^)) -lbearssl
 
 build/conn_test build/pcp_fuzz: $(TLS:%=build/debug/%.o) build/debug/tls.o build/debug/tls_engine.o
@@ -107,8 +110,8 @@ fuzz: $(FUZZERS)
 			-artifact_prefix=build/ build/corpus/$$name $$kept >$$f.log 2>&1 \
 			|| { tail -60 $$f.log; exit 1; }; tail -3 $$f.log; done
 
-fuzz-packages:
-	@$(INSTALL) $(FUZZ_PACKAGES)
+debug-packages:
+	@$(INSTALL) $(DEBUG_PACKAGES)
 
 # What a shell user types works on a machine with nothing but git and make.
 packages:
@@ -141,4 +144,4 @@ external:
 clean:
 	rm -rf build pgpool pgpool-debug
 
-.PHONY: all debug unit fuzz fuzz-packages packages fresh run test bench external clean
+.PHONY: all debug unit fuzz debug-packages packages fresh run test bench external clean
