@@ -40,7 +40,10 @@ struct account {
 	struct server *idle;                    /* of all nodes, last used first */
 
 	enum demand demand;
-	char *password;                         /* proved right by a login to PostgreSQL; or NULL */
+	int64_t asked;                          /* loop_now() when PostgreSQL said so */
+	char *password;                         /* for logins to PostgreSQL; or NULL */
+	int64_t proved;                         /* loop_now() when PostgreSQL accepted it; 0: it did not,
+	                                         * or may have changed its mind */
 	struct passwd_entry *given;             /* the proxy's own password, in place of the user's
 	                                         * entry: such an account is no client's; or NULL */
 
@@ -85,9 +88,19 @@ struct account *account_get_own(struct accounts *all, const char *user, const ch
 	enum passwd_kind kind, const char *text);
 void account_drop(struct account *a);
 
-/* A verified password; copied.  NULL forgets.  account_knows() compares in constant time. */
-void account_set_password(struct account *a, const char *password);
-bool account_knows(const struct account *a, const char *password);
+/* A verified password; copied.  NULL forgets.  proved: PostgreSQL accepted it now, at loop_now(); 0:
+ * it only fits the user's entry. */
+void account_set_password(struct account *a, const char *password, int64_t proved);
+
+/* Has PostgreSQL accepted this password within ACCOUNT_PROOF?  Compares in constant time. */
+enum { ACCOUNT_PROOF = 30000 };                 /* ms */
+bool account_knows(const struct account *a, const char *password, int64_t now);
+
+/* Roles have been altered: each password has to be proved again. */
+void accounts_doubt(struct accounts *all);
+
+/* The user has another password now: forgets what is known for logins to PostgreSQL. */
+void accounts_forget_user(struct accounts *all, const char *user);
 
 /* The keys for backends whose verifier has this salt and iteration count. */
 void account_set_keys(struct account *a, const struct scram_keys *k, const uint8_t *salt,
