@@ -26,7 +26,7 @@
 
 #define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
-enum { TRUST = 30000 };                         /* ms that PostgreSQL's not asking counts */
+enum { DEMAND = 30000 };                        /* ms that PostgreSQL's first word counts */
 
 /* What is awaited. */
 enum step {
@@ -292,14 +292,14 @@ void login_refused(struct client *c, const struct refusal *r)
 	bool looked = c->login->step == ASK_DEMAND;
 
 	c->login->server = NULL;
-	if (r->kind == REFUSED_ASKED && account(c)->demand > DEMAND_NOTHING) {
+	if (r->kind == REFUSED_ASKED && account(c)->demand != DEMAND_UNKNOWN) {
 		by_demand(c);
 	} else if (r->kind == REFUSED_TRUSTED) {
 		trusted(c);
 	} else if (r->kind == REFUSED_MOVED || r->kind == REFUSED_ASKED) {
 		borrow(c, c->login->step);
-	} else if (looked && account(c)->demand == DEMAND_NOTHING && no_answer(r)) {
-		welcome(c);
+	} else if (looked && account(c)->demand != DEMAND_UNKNOWN && no_answer(r)) {
+		by_demand(c);
 	} else {
 		if (looked)
 			account(c)->demand = DEMAND_UNKNOWN;
@@ -581,13 +581,14 @@ static bool know_entry(struct client *c)
 	return entry_ask(c->all->servers->entries, account(c)->user, &c->login->entry);
 }
 
-/* What lets everybody in is looked at again; while one login does that, others go on. */
-static bool trust_is_old(struct client *c)
+/* It may let everybody in, or nobody: one login looks again, while others go on. */
+static bool demand_is_old(struct client *c)
 {
 	struct account *a = account(c);
 	int64_t now = loop_now(c->all->loop);
+	const struct node *n = nodes_primary(c->all->servers->nodes);
 
-	if (a->demand != DEMAND_NOTHING || now - a->asked < TRUST)
+	if (now - a->asked < DEMAND || n->state == NODE_DOWN)
 		return false;
 	a->asked = now;
 	return true;
@@ -601,7 +602,7 @@ static int by_demand(struct client *c)
 	bool clear = c->all->conf->allow_clear_text_frontend_auth;
 	enum demand demand = account(c)->demand;
 
-	if (demand == DEMAND_UNKNOWN || trust_is_old(c))
+	if (demand == DEMAND_UNKNOWN || demand_is_old(c))
 		return borrow(c, ASK_DEMAND);
 	if (demand != DEMAND_NOTHING && !know_entry(c))
 		return 0;
