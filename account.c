@@ -26,19 +26,22 @@ static void wipe(char **secret)
 	*secret = NULL;
 }
 
-void account_set_password(struct account *a, const char *password)
+void account_set_password(struct account *a, const char *password, int64_t proved)
 {
 	char *copy = password ? strdup(password) : NULL;
 
 	wipe(&a->password);
 	a->password = copy;
+	a->proved = copy ? proved : 0;
 }
 
-bool account_knows(const struct account *a, const char *password)
+bool account_knows(const struct account *a, const char *password, int64_t now)
 {
 	size_t n = strlen(password);
 
-	return a->password && strlen(a->password) == n && scram_equal(a->password, password, n);
+	if (!a->proved || now - a->proved >= ACCOUNT_PROOF)
+		return false;
+	return strlen(a->password) == n && scram_equal(a->password, password, n);
 }
 
 void account_set_keys(struct account *a, const struct scram_keys *k, const uint8_t *salt,
@@ -53,7 +56,7 @@ void account_set_keys(struct account *a, const struct scram_keys *k, const uint8
 
 static void forget_proofs(struct account *a)
 {
-	wipe(&a->password);
+	account_set_password(a, NULL, 0);
 	explicit_bzero(&a->keys, sizeof a->keys);
 	a->have_keys = false;
 }
@@ -66,9 +69,27 @@ void accounts_forget_secrets(struct accounts *all,
 			if (!keep(ctx, a))
 				forget_proofs(a);
 			a->deriving = NULL;     /* it is for the logins that wait for it */
+			a->word.demand = DEMAND_UNKNOWN;
 			for (struct profile *p = a->profiles; p; p = p->next)
-				p->demand = DEMAND_UNKNOWN;
+				p->word.demand = DEMAND_UNKNOWN;
 		}
+}
+
+void accounts_doubt(struct accounts *all)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct account *a = all->bucket[i]; a; a = a->chain)
+			a->proved = 0;
+}
+
+void accounts_forget_user(struct accounts *all, const char *user)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct account *a = all->bucket[i]; a; a = a->chain)
+			if (!a->given && !strcmp(a->user, user)) {
+				forget_proofs(a);
+				a->deriving = NULL;
+			}
 }
 
 static void free_profile(struct profile *p)

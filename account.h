@@ -24,8 +24,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* PostgreSQL's first word at login. */
+/* PostgreSQL's first word at login, and when it said so: loop_now(). */
 enum demand { DEMAND_UNKNOWN, DEMAND_NOTHING, DEMAND_CLEAR, DEMAND_MD5, DEMAND_SCRAM };
+struct word { enum demand demand; int64_t at; };
 
 struct accounts;
 struct server;
@@ -39,7 +40,10 @@ struct account {
 	struct profile *profiles;
 	struct server *idle;                    /* of all nodes, last used first */
 
-	char *password;                         /* proved right by a login to PostgreSQL; or NULL */
+	struct word word;                       /* for sessions; see profile_word() */
+	char *password;                         /* for logins to PostgreSQL; or NULL */
+	int64_t proved;                         /* loop_now() when PostgreSQL accepted it; 0: it did not,
+	                                         * or may have changed its mind */
 	struct passwd_entry *given;             /* the proxy's own password, in place of the user's
 	                                         * entry: such an account is no client's; or NULL */
 
@@ -59,7 +63,7 @@ struct profile {
 	struct profile *next;
 	struct account *account;
 	unsigned refs;
-	enum demand demand;                     /* of a login with exactly these parameters */
+	struct word word;                       /* for a walsender; see profile_word() */
 	uint8_t *welcome;                       /* ParameterStatus messages, or NULL */
 	size_t welcome_len;
 	bool welcomed;                          /* all of them are there */
@@ -85,9 +89,19 @@ struct account *account_get_own(struct accounts *all, const char *user, const ch
 	enum passwd_kind kind, const char *text);
 void account_drop(struct account *a);
 
-/* A verified password; copied.  NULL forgets.  account_knows() compares in constant time. */
-void account_set_password(struct account *a, const char *password);
-bool account_knows(const struct account *a, const char *password);
+/* A verified password; copied.  NULL forgets.  proved: PostgreSQL accepted it now, at loop_now(); 0:
+ * it only fits the user's entry. */
+void account_set_password(struct account *a, const char *password, int64_t proved);
+
+/* Has PostgreSQL accepted this password within ACCOUNT_PROOF?  Compares in constant time. */
+enum { ACCOUNT_PROOF = 5000 };                  /* ms */
+bool account_knows(const struct account *a, const char *password, int64_t now);
+
+/* Roles have been altered: each password has to be proved again. */
+void accounts_doubt(struct accounts *all);
+
+/* The user has another password now: forgets what is known for logins to PostgreSQL. */
+void accounts_forget_user(struct accounts *all, const char *user);
 
 /* The keys for backends whose verifier has this salt and iteration count. */
 void account_set_keys(struct account *a, const struct scram_keys *k, const uint8_t *salt,
@@ -98,6 +112,13 @@ void account_set_keys(struct account *a, const struct scram_keys *k, const uint8
 struct profile *profile_get(struct account *a, const char *pairs, size_t len);
 struct profile *profile_hold(struct profile *p);
 void profile_drop(struct profile *p);           /* NULL is fine */
+
+/* What PostgreSQL asks at a login with these parameters.  Its rules look at the user, the database and
+ * whether it is a walsender, which "replication" says in several ways. */
+static inline struct word *profile_word(struct profile *p)
+{
+	return p->replication ? &p->word : &p->account->word;
+}
 
 /* The value of a parameter in the profile, or NULL. */
 const char *profile_value(const struct profile *p, const char *name);

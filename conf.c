@@ -77,6 +77,7 @@ const struct conf_default conf_image_defaults[] = {
 #define OF_REAL(u) UNIT_NONE
 #define OF_ENUM(tag) UNIT_NONE, .words = conf_##tag##_words
 #define OF_FLAGS(u) UNIT_NONE, .words = conf_flag_words
+#define OF_METHODS(u) UNIT_NONE, .separator = ',', .words = conf_method_words
 #define OF_TEXT(u) UNIT_NONE
 #define OF_SECRET(u) UNIT_NONE
 #define OF_LIST(c) UNIT_NONE, .separator = c
@@ -630,6 +631,13 @@ enum sslmode conf_sslmode(const struct conf *c, const struct conf_node *n)
 	if (n->sslmode != SSLMODE_AUTO)
 		return n->sslmode;
 	return !c->ssl ? SSLMODE_DISABLE : has_ca(c) ? SSLMODE_VERIFY_CA : SSLMODE_PREFER;
+}
+
+bool conf_allows(const struct conf_node *n, unsigned method, bool safe)
+{
+	if (!(n->require_auth & AUTH_NOT))
+		return n->require_auth & method;
+	return !(n->require_auth & method) && (method != AUTH_PASSWORD || safe);
 }
 
 bool conf_needs_tls(const struct conf *c)

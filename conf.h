@@ -15,6 +15,7 @@
  *      REAL     double        -
  *      ENUM     enum tag      the tag of its words (CONF_ENUMS)
  *      FLAGS    unsigned      -   NODE_ bits
+ *      METHODS  unsigned      -   AUTH_ bits
  *      TEXT     char *        -   never NULL
  *      SECRET   char *        -   likewise, shown as *****, wiped when freed
  *      LIST, PATTERNS, REDIRECTS, RELATIONS: struct conf_list; unit is the separator
@@ -146,6 +147,12 @@ CONF_ENUMS(CONF_ENUM)
 #undef CONF_ALIAS
 #undef CONF_REFUSED
 #undef CONF_ENUM
+
+/* backend_require_authN: those that are listed; with AUTH_NOT all but those. */
+enum {
+	AUTH_NONE = 1, AUTH_PASSWORD = 2, AUTH_MD5 = 4, AUTH_SCRAM = 8,
+	AUTH_NOT = 16,
+};
 
 /* backend_flagN.  Exactly one of the first two is set; at most one node is ALWAYS_PRIMARY. */
 enum {
@@ -592,6 +599,10 @@ struct conf_list {
 	X(backend_sslnegotiation, sslnegotiation, TLS, ENUM, "postgres", \
 		0, 0, sslnegotiation, RELOAD, BARE, WORKS, \
 		"direct: TLS begins at once, without asking the node first (PostgreSQL 17).") \
+	X(backend_require_auth, require_auth, TLS, METHODS, "", 0, 0, NONE, RELOAD, BARE, WORKS, \
+		"How the node may authenticate the proxy, as libpq's require_auth: methods, or, each behind " \
+		"a !, those that it may not.  Unless password is listed, a password goes to the node in " \
+		"clear text only over TLS or a Unix socket.") \
 	X(connect_timeout, connect_timeout, SESSIONS, INT, "10000", \
 		0, INT32_MAX, MS, RELOAD, BARE, WORKS, \
 		"Connecting to the node is given up after this time; 0 means no limit.") \
@@ -630,6 +641,7 @@ struct conf_list {
 #define FIELD_REAL(f, unit) double f;
 #define FIELD_ENUM(f, tag) enum tag f;
 #define FIELD_FLAGS(f, unit) unsigned f;
+#define FIELD_METHODS(f, unit) unsigned f;
 #define FIELD_TEXT(f, unit) char *f;
 #define FIELD_SECRET(f, unit) char *f;
 #define FIELD_LIST(f, unit) struct conf_list f;
@@ -739,6 +751,9 @@ void conf_each(void (*fn)(void *ctx, const struct conf_row *row), void *ctx);
 
 /* What backend_sslmode comes to for the node: never SSLMODE_AUTO, and on a Unix socket disable. */
 enum sslmode conf_sslmode(const struct conf *c, const struct conf_node *n);
+
+/* May the node ask for this method, one of the AUTH_ bits?  safe: nobody listens. */
+bool conf_allows(const struct conf_node *n, unsigned method, bool safe);
 
 /* Is there TLS on either side? */
 bool conf_needs_tls(const struct conf *c);

@@ -66,7 +66,7 @@ static void type(FILE *to, const struct conf_row *row)
 {
 	static const struct { const char *type, *words; } types[] = {
 		{ "BOOL", "boolean" }, { "INT", "integer" }, { "REAL", "number" },
-		{ "ENUM", "word" }, { "FLAGS", "words" }, { "TEXT", "text" },
+		{ "ENUM", "word" }, { "FLAGS", "words" }, { "METHODS", "words" }, { "TEXT", "text" },
 		{ "SECRET", "secret text" }, { "LIST", "list" }, { "PATTERNS", "patterns" },
 		{ "REDIRECTS", "redirections" }, { "RELATIONS", "pairs" }
 	};

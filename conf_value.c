@@ -76,6 +76,12 @@ const struct conf_word conf_flag_words[] = {
 	{ NULL, 0, PLAIN }
 };
 
+const struct conf_word conf_method_words[] = {
+	{ "none", AUTH_NONE, PLAIN }, { "password", AUTH_PASSWORD, PLAIN }, { "md5", AUTH_MD5, PLAIN },
+	{ "scram-sha-256", AUTH_SCRAM, PLAIN }, { "gss", 0, REFUSED }, { "sspi", 0, REFUSED },
+	{ "oauth", 0, REFUSED }, { NULL, 0, PLAIN }
+};
+
 /* Largest first within a dimension, as conf_show looks for the largest that divides. */
 static const struct unit {
 	const char *name;
@@ -400,6 +406,49 @@ static int show_flags(const struct conf_row *row, const void *field, char *out, 
 		v & NODE_ALWAYS_PRIMARY ? "|ALWAYS_PRIMARY" : "");
 }
 
+/* libpq's grammar: either all behind a ! or none, each once.  Nothing listed forbids nothing. */
+static bool parse_methods(struct conf_report *r, const struct conf_row *row, const char *value,
+	void *field)
+{
+	char text[256], *rest = text;
+	unsigned methods = 0;
+	bool first = true;
+
+	if ((size_t)snprintf(text, sizeof text, "%s", value) >= sizeof text)
+		return refuse_value(r, row, value);
+	for (char *item; (item = next_item(&rest, row->separator, true)); first = false) {
+		const struct conf_word *w = row->words;
+		unsigned not = *item == '!' ? AUTH_NOT : 0;
+
+		while (w->word && strcasecmp(w->word, item + !!not))
+			w++;
+		if (!w->word || w->how == REFUSED)
+			return refuse_value(r, row, value);
+		if ((!first && not != (methods & AUTH_NOT)) || (methods & (unsigned)w->value)) {
+			report(r, LEVEL_FATAL, "parameter \"%s\": methods with and without ! exclude "
+				"each other, and each may be listed once", r->name);
+			return false;
+		}
+		methods |= not | (unsigned)w->value;
+	}
+	*(unsigned *)field = first ? AUTH_NOT : methods;
+	return true;
+}
+
+static int show_methods(const struct conf_row *row, const void *field, char *out, size_t size)
+{
+	unsigned v = *(const unsigned *)field;
+	char text[80];
+	size_t n = 0;
+
+	*text = '\0';
+	for (const struct conf_word *w = row->words; w->word; w++)
+		if (v & (unsigned)w->value)
+			n += (size_t)snprintf(text + n, sizeof text - n, "%s%s%s", n ? "," : "",
+				v & AUTH_NOT ? "!" : "", w->word);
+	return snprintf(out, size, "%s", text);
+}
+
 static void release_nothing(void *field)
 {
 	(void)field;
@@ -618,6 +667,7 @@ SCALAR(INT, int64_t, int)
 SCALAR(REAL, double, real)
 SCALAR(ENUM, unsigned, enum)
 SCALAR(FLAGS, unsigned, flags)
+SCALAR(METHODS, unsigned, methods)
 TEXTUAL(TEXT, text)
 TEXTUAL(SECRET, secret)
 ITEMS(LIST, char *, word, release_items, true)

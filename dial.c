@@ -25,7 +25,8 @@ enum {
 #define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 struct dial {
-	char *secret;                           /* the borrower's, not proved yet; or NULL */
+	char *secret;                           /* the borrower's, to be proved; or NULL */
+	bool look;                              /* the borrower's */
 	int tried;                              /* addresses; and the last one: */
 	struct address address;
 	enum node_role role;
@@ -121,7 +122,7 @@ static void backend_says_no(struct server *s, const uint8_t *body, size_t len)
 		return;
 	}
 	if (code && !strcmp(code, "28P01") && !s->dial->secret) {
-		account_set_password(s->account, NULL);         /* what was proved once is no longer true */
+		account_set_password(s->account, NULL, 0);      /* what was proved once is no longer true */
 		s->account->have_keys = false;
 	}
 	server_refused(s, &(struct refusal){ REFUSED_BACKEND,
@@ -368,8 +369,63 @@ static void scram_end(struct server *s, struct msg *m)
 static void learn(struct server *s, enum demand demand)
 {
 	s->demand = demand;
-	if (s->node == nodes_primary(s->all->nodes))
-		s->start->demand = demand;      /* a replica may trust where the primary asks */
+	if (s->node != nodes_primary(s->all->nodes))
+		return;                         /* a replica may trust where the primary asks */
+	*profile_word(s->start) = (struct word){ demand, loop_now(s->all->loop) };
+}
+
+/* backend_require_auth: the log says all, the client not much. */
+static bool allowed(struct server *s, enum demand demand)
+{
+	static const struct { unsigned bit; const char *asks, *hint; } methods[] = {
+		[DEMAND_NOTHING] = { AUTH_NONE, "does not ask", "Let its pg_hba.conf ask for scram-sha-256,"
+			" or add none to backend_require_auth." },
+		[DEMAND_CLEAR] = { AUTH_PASSWORD, "asks in clear text", "Let its pg_hba.conf ask for"
+			" scram-sha-256; or set backend_sslmode = require (without TLS everybody on the way"
+			" can read it), or add password to backend_require_auth." },
+		[DEMAND_MD5] = { AUTH_MD5, "asks by md5", "Let its pg_hba.conf ask for scram-sha-256, or"
+			" add md5 to backend_require_auth." },
+		[DEMAND_SCRAM] = { AUTH_SCRAM, "asks by SCRAM", "Add scram-sha-256 to backend_require_auth." },
+	};
+	const struct conf_node *n = node_conf(s->node);
+	bool safe = s->conn.tls || !*n->hostname || *n->hostname == '/';
+
+	if (conf_allows(n, methods[demand].bit, safe))
+		return true;
+	log_write(s->all->log, NULL, LEVEL_ERROR, "backend_require_auth does not allow that",
+		methods[demand].hint, "node %d (%s:%d) %s for the password of user \"%.63s\"", s->node->id,
+		n->hostname, (int)n->port, methods[demand].asks, s->account->user);
+	login_trouble(s, NULL);
+	return false;
+}
+
+/* PostgreSQL's first word.  False: it is the last one, too. */
+static bool demands(struct server *s, enum demand demand)
+{
+	if (s->demand != DEMAND_UNKNOWN) {
+		login_trouble(s, "it asks for two authentications");
+		return false;
+	}
+	if (!allowed(s, demand))
+		return false;
+	learn(s, demand);
+	if (s->dial->look && demand != DEMAND_NOTHING)
+		server_refused(s, &(struct refusal){ REFUSED_ASKED,
+			{ "FATAL", "28000", "it was asked what it asks", NULL, NULL }, NULL, 0 });
+	else if (s->dial->secret && demand == DEMAND_NOTHING)
+		server_refused(s, &(struct refusal){ REFUSED_TRUSTED,
+			{ "FATAL", "28P01", "it did not ask for the password", NULL, NULL }, NULL, 0 });
+	else
+		return true;
+	return false;
+}
+
+static void admitted(struct server *s)
+{
+	if (s->dial->doubtful)
+		login_trouble(s, "it did not prove that it knows the password");
+	else if (s->demand != DEMAND_UNKNOWN || demands(s, DEMAND_NOTHING))
+		s->dial->welcome = true;
 }
 
 static void authentication(struct server *s, struct msg *m)
@@ -378,27 +434,26 @@ static void authentication(struct server *s, struct msg *m)
 		server_tried(s, TRIAL_WORKS, "it was a trial");
 		return;
 	}
-	switch (get_u32(m)) {
+	uint32_t code = get_u32(m);
+	if (m->broken) {
+		login_trouble(s, "its authentication request is malformed");
+		return;
+	}
+	switch (code) {
 	case 0:
-		if (s->dial->doubtful) {
-			login_trouble(s, "it did not prove that it knows the password");
-			return;
-		}
-		if (s->demand == DEMAND_UNKNOWN)
-			learn(s, DEMAND_NOTHING);
-		s->dial->welcome = true;
+		admitted(s);
 		break;
 	case 3:
-		learn(s, DEMAND_CLEAR);
-		answer_clear(s);
+		if (demands(s, DEMAND_CLEAR))
+			answer_clear(s);
 		break;
 	case 5:
-		learn(s, DEMAND_MD5);
-		answer_md5(s, m);
+		if (demands(s, DEMAND_MD5))
+			answer_md5(s, m);
 		break;
 	case 10:
-		learn(s, DEMAND_SCRAM);
-		scram_begin(s, m);
+		if (demands(s, DEMAND_SCRAM))
+			scram_begin(s, m);
 		break;
 	case 11:
 		scram_challenge(s, m);
@@ -453,8 +508,8 @@ static void logged_in(struct server *s)
 	struct dial *d = s->dial;
 
 	timer_stop(s->all->loop, &s->timer);
-	if (d->secret && s->demand != DEMAND_NOTHING) {
-		account_set_password(s->account, d->secret);
+	if (d->secret && s->node == nodes_primary(s->all->nodes)) {     /* it was asked for: demands() */
+		account_set_password(s->account, d->secret, loop_now(s->all->loop));
 		if (d->have_keys)
 			remember_keys(s->account, &d->scram, &d->keys);
 	}
@@ -721,9 +776,10 @@ void dial_prepare(const struct server *s, struct secure *x, enum sslmode mode)
 	snprintf(x->host, sizeof x->host, "%.*s", (int)len, n->hostname);
 }
 
-void dial_start(struct server *s, const char *secret)
+void dial_start(struct server *s, const struct borrower *b)
 {
 	int64_t patience = node_conf(s->node)->connect_timeout;
+	const char *secret = b ? b->secret : NULL;
 
 	s->timer.fire = took_too_long;
 	s->dial = calloc(1, sizeof *s->dial);
@@ -731,6 +787,7 @@ void dial_start(struct server *s, const char *secret)
 		s->dial->server = s;
 		s->dial->again.fire = once_more;
 		s->dial->secret = secret ? strdup(secret) : NULL;
+		s->dial->look = b && b->look;
 		dial_prepare(s, &s->dial->secure, conf_sslmode(s->all->conf, node_conf(s->node)));
 	}
 	if (!s->dial || (secret && !s->dial->secret)) {

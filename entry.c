@@ -10,7 +10,8 @@
 #include <time.h>
 
 enum {
-	FRESH = 30000,                          /* ms that an answer is remembered */
+	FRESH = 1000,                           /* ms between questions about a user */
+	KEPT = 30000,                           /* ms that an answer does while there is no new one */
 	FETCHED_MAX = 4096,                     /* answers; the oldest goes first */
 	PATIENCE = 10000,                       /* ms for an answer */
 };
@@ -21,7 +22,9 @@ enum {
 struct fetched {
 	struct fetched *next;                   /* the newest first */
 	struct entry_wait *waiting;
-	int64_t at;                             /* loop_now() when it was told; 0: ask anew */
+	int64_t at;                             /* loop_now() of the answer; 0: there is none */
+	int64_t tried;                          /* of the last question's end; 0: ask anew */
+	int64_t doubted;                        /* of the last doubt */
 	uint64_t turn;                          /* since when somebody waits */
 	double until;                           /* seconds since 1970 */
 	struct passwd_entry entry;              /* kind PASSWD_NONE: there is no such user */
@@ -37,6 +40,7 @@ struct entries {
 	uint64_t turns;
 	struct ask ask;
 	struct fetched *asked;
+	bool altered;                           /* roles were, since it was asked */
 };
 
 static void ask_next(struct entries *e);
@@ -131,7 +135,10 @@ static void take_answer(struct entries *e, struct fetched *f, struct answer *r)
 {
 	const char *field[3];
 	int n = answer_row(r, field, 3);
+	bool same = n > 1 && field[1] && f->password && !strcmp(f->password, field[1]);
 
+	if (f->password && !same)
+		accounts_forget_user(e->all->accounts, f->user);
 	forget_password(f);
 	f->until = INFINITY;
 	f->at = loop_now(e->all->loop);
@@ -164,8 +171,11 @@ static void fail(struct entries *e, struct fetched *f, const char *why)
 	e->asked = f;           /* so that it is not pruned meanwhile */
 	log_write(e->all->log, NULL, LEVEL_ERROR, why, "Check auth_user, auth_query and auth_database.",
 		"auth_query failed for user \"%s\"", f->user);
-	f->at = 0;
-	tell(f, why);
+	f->tried = loop_now(e->all->loop);
+	bool old = !f->at || f->tried - f->at >= KEPT;
+	if (old)
+		f->at = 0;
+	tell(f, old ? why : NULL);
 	e->asked = NULL;
 }
 
@@ -176,6 +186,7 @@ static void answered(struct ask *a, struct answer *r)
 
 	if (!r->why) {
 		take_answer(e, f, r);
+		f->tried = e->altered ? 0 : f->at;
 		tell(f, NULL);
 	} else if (r->no_server && a->node != nodes_primary(e->all->nodes)) {
 		;       /* another is the primary now: it is asked below */
@@ -205,6 +216,7 @@ static void ask_next(struct entries *e)
 		if (f->waiting && (!next || f->turn < next->turn))
 			next = f;
 	e->asked = next;
+	e->altered = false;
 	if (next)
 		ask_node(&e->ask, nodes_primary(e->all->nodes), &as, conf->auth_query, next->user,
 			PATIENCE);
@@ -218,7 +230,7 @@ bool entry_ask(struct entries *e, const char *user, struct entry_wait *w)
 	    || !strcmp(user, e->all->conf->auth_user))
 		return true;
 	struct fetched *f = find(e, user);
-	if (f && f->at && loop_now(e->all->loop) - f->at < FRESH)
+	if (f && f->at && f->tried && loop_now(e->all->loop) - f->tried < FRESH)
 		return true;
 	if (!f && !(f = add(e, user)))
 		return true;            /* without memory he stays unknown */
@@ -243,18 +255,28 @@ void entry_unask(struct entry_wait *w)
 	w->at = NULL;
 }
 
-void entry_doubt(struct entries *e, const char *user)
+bool entry_doubt(struct entries *e, const char *user, int64_t since)
 {
-	struct fetched *f = find(e, user);
+	struct fetched *f = passwd_find(e->all->passwd, user) ? NULL : find(e, user);
+	int64_t now = loop_now(e->all->loop);
 
-	if (f)
+	if (!f || f->at >= since || now - f->doubted < FRESH)
+		return false;
+	f->doubted = now;
+	f->tried = 0;
+	return true;
+}
+
+void entries_doubt(struct entries *e)
+{
+	for (struct fetched *f = e->list; f; f = f->next)
 		f->at = 0;
+	e->altered = true;
 }
 
 void entries_forget(struct entries *e)
 {
-	for (struct fetched *f = e->list; f; f = f->next)
-		f->at = 0;
+	entries_doubt(e);
 	ask_stop(&e->ask);
 	e->asked = NULL;
 	ask_next(e);

@@ -5,8 +5,9 @@
  * if there is a third column, until when it is good, in seconds since 1970 (numeric; NULL or
  * Infinity: for ever).  No row, or no password: there is no such user.
  *
- * Answers, "no such user" among them, are remembered for a while.  Entries live until the next
- * call of entries_refresh() or entry_ask(): look them up again rather than keep them.
+ * Answers, "no such user" among them, count for a second; while PostgreSQL cannot be asked, for half a
+ * minute.  So logins cost at most a question per user and second, and a changed password counts at
+ * once.  Entries live until the loop's next turn: look them up again rather than keep them.
  */
 #ifndef ENTRY_H
 #define ENTRY_H
@@ -36,7 +37,11 @@ struct entry_wait {
 bool entry_ask(struct entries *e, const char *user, struct entry_wait *w);
 void entry_unask(struct entry_wait *w);                 /* no longer waits; may be called twice */
 
-/* The user could not prove that he knows what was fetched: it is asked for anew next time. */
-void entry_doubt(struct entries *e, const char *user);
+/* A client that came at `since` could not prove that it knows what was fetched.  True: that may be old,
+ * and entry_ask() asks anew.  Once a second for a user, so that wrong passwords are no load. */
+bool entry_doubt(struct entries *e, const char *user, int64_t since);
+
+/* Roles have been altered: all is asked for anew. */
+void entries_doubt(struct entries *e);
 
 #endif

@@ -1,13 +1,14 @@
 /* login.c - from a client's startup packet to its first ReadyForQuery.
  *
- *     pool_hba.conf's method, or without it what PostgreSQL asks of this account (the first login
- *       |           of an account opens a connection to find out; then it is remembered)
+ *     pool_hba.conf's method, or without it what PostgreSQL asks of this account (the first login of
+ *       |           an account looks: PostgreSQL's first word is enough; then it is remembered)
  *     the exchange with the client: nothing, clear text, md5, SCRAM-SHA-256
  *       |
  *     the welcome: the profile's ParameterStatus messages (likewise, from a server's login)
  *
- * A clear text password that pool_passwd does not know is proved by logging in to PostgreSQL
- * with it. */
+ * A clear text password of a user without an entry is proved by a new login to PostgreSQL with it, for
+ * which PostgreSQL has to ask.  Nothing is told to, and no login is made for, a client that has
+ * not proved who it is, unless its own password is that proof. */
 #include "client.h"
 
 #include "entry.h"
@@ -25,6 +26,8 @@
 
 #define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
+enum { DEMAND = 30000 };                        /* ms that PostgreSQL's first word counts */
+
 /* What is awaited. */
 enum step {
 	ASK_DEMAND,             /* PostgreSQL: what does it ask of this account? */
@@ -39,13 +42,14 @@ enum step {
 };
 
 struct login {
-	enum step step;
+	enum step step, asked;                  /* now; and of the client, last */
 	struct client *client;
 	int line;                       /* of the rule in pool_hba.conf, or 0 */
 	bool trusted;                   /* by the rule: there is no password to be asked for, */
 	bool certified;                 /* but a certificate */
 	uint8_t salt[4];
-	char *password;                 /* to be proved; wiped */
+	bool again;                     /* its answer did not fit: with a new answer of auth_query */
+	char *answer;                   /* clear text or md5, to be proved or compared; wiped */
 	struct server *server;
 	struct peer_name *naming;
 	char *host;                     /* the client's name, "" for none; NULL: not looked up */
@@ -71,10 +75,18 @@ static int by_demand(struct client *c);
 static int by_rule(struct client *c);
 static int by_certificate(struct client *c);
 static int decide(struct client *c);
+static bool know_entry(struct client *c);
+static int compare(struct client *c);
 
 static struct account *account(const struct client *c)
 {
 	return c->borrower.profile->account;
+}
+
+/* PostgreSQL's, on logins like this one. */
+static struct word *word(const struct client *c)
+{
+	return profile_word(c->borrower.profile);
 }
 
 static const struct passwd_entry *entry(const struct client *c)
@@ -101,6 +113,7 @@ static int ask(struct client *c, enum step step, uint32_t code, const void *data
 	put_end(&o);
 	client_say(c, &o);
 	await(c, step);
+	c->login->asked = step;
 	if (conn_kept(&c->conn))
 		client_resume(c);
 	return 0;
@@ -117,29 +130,46 @@ static const char *fault(const struct client *c, const struct passwd_entry *e)
 	case PASSWD_AES:
 		return "the user's entry in pool_passwd cannot be decrypted: check the key file";
 	case PASSWD_MD5:
-		return c->login->step == ASK_SASL_FINAL
+		return c->login->asked == ASK_SASL_FINAL
 		       ? "SCRAM does not work with an md5 entry" : "the password does not match the md5 entry";
 	case PASSWD_SCRAM:
-		return c->login->step == ASK_MD5
+		return c->login->asked == ASK_MD5
 		       ? "md5 does not work with a SCRAM verifier" : "the password does not match the verifier";
 	default:
 		return "the password does not match the entry";
 	}
 }
 
-static int wrong_password(struct client *c)
+static int not_proved(struct client *c, const char *fault_)
 {
-	char text[128];
-
-	char why[256], rule[40] = "";
-	const struct passwd_entry *e = entry(c);
+	char text[128], why[400], rule[40] = "";
 
 	if (c->login->line)
 		snprintf(rule, sizeof rule, "pool_hba.conf line %d: ", c->login->line);
-	snprintf(why, sizeof why, "%s%s", rule, fault(c, e));
-	entry_doubt(c->all->servers->entries, account(c)->user);
+	snprintf(why, sizeof why, "%s%s", rule, fault_);
 	snprintf(text, sizeof text, "password authentication failed for user \"%.80s\"", account(c)->user);
 	return client_deny(c, "28P01", text, why);
+}
+
+/* What auth_query gave may be old: asks again, and compares again.  SCRAM began with the old one and
+ * cannot: that is for the next login. */
+static int wrong_password(struct client *c)
+{
+	struct login *l = c->login;
+
+	bool changed = !l->again && entry_doubt(c->all->servers->entries, account(c)->user, c->since);
+	if (!changed || l->asked == ASK_SASL_FINAL)
+		return not_proved(c, fault(c, entry(c)));
+	l->again = true;
+	return know_entry(c) ? compare(c) : 0;
+}
+
+/* A node that trusts the proxy would let anybody in. */
+static int trusted(struct client *c)
+{
+	return not_proved(c, "the user has no entry, and PostgreSQL did not ask for the password, so that"
+		" nothing proves it: give the user an entry in pool_passwd, or let the node's pg_hba.conf"
+		" ask the proxy for passwords");
 }
 
 static int no_entry(struct client *c, const char *method)
@@ -210,7 +240,8 @@ static int borrow(struct client *c, enum step step)
 	struct servers *servers = c->all->servers;
 
 	await(c, step);
-	c->borrower.secret = c->login->password;
+	c->borrower.secret = step == ASK_PROOF ? c->login->answer : NULL;
+	c->borrower.look = step == ASK_DEMAND;
 	struct server *s = server_borrow(servers, &c->borrower, nodes_primary(servers->nodes), true);
 	if (s)
 		login_lent(c, s);
@@ -241,7 +272,6 @@ void login_settled(struct client *c)
 		return;
 	switch (c->login->step) {
 	case ASK_DEMAND:
-		c->borrower.profile->demand = s->demand;
 		give_back(c);
 		by_demand(c);
 		break;
@@ -257,9 +287,7 @@ void login_settled(struct client *c)
 /* A login may tell that the node is not the primary after all. */
 void login_lent(struct client *c, struct server *s)
 {
-	bool welcomes = c->login->step == ASK_PROOF || c->login->step == ASK_WELCOME;
-
-	if (welcomes && s->node != nodes_primary(s->all->nodes)) {
+	if (s->node != nodes_primary(s->all->nodes)) {
 		server_return(s);
 		borrow(c, c->login->step);
 		return;
@@ -268,15 +296,30 @@ void login_lent(struct client *c, struct server *s)
 	login_settled(c);
 }
 
+/* It could not be asked: that has nothing to do with who the client is. */
+static bool no_answer(const struct refusal *r)
+{
+	return r->kind == REFUSED_NODE || r->kind == REFUSED_FULL || !strcmp(r->report.sqlstate, "53300");
+}
+
 void login_refused(struct client *c, const struct refusal *r)
 {
+	bool looked = c->login->step == ASK_DEMAND;
+
 	c->login->server = NULL;
-	if (c->login->step == ASK_DEMAND && r->kind == REFUSED_SECRET)
+	if (r->kind == REFUSED_ASKED && word(c)->demand != DEMAND_UNKNOWN) {
 		by_demand(c);
-	else if (r->kind == REFUSED_MOVED)
+	} else if (r->kind == REFUSED_TRUSTED) {
+		trusted(c);
+	} else if (r->kind == REFUSED_MOVED || r->kind == REFUSED_ASKED) {
 		borrow(c, c->login->step);
-	else
+	} else if (looked && word(c)->demand != DEMAND_UNKNOWN && no_answer(r)) {
+		by_demand(c);
+	} else {
+		if (looked)
+			word(c)->demand = DEMAND_UNKNOWN;
 		client_refused(c, r);
+	}
 }
 
 /* --- SCRAM --------------------------------------------------------------- */
@@ -393,25 +436,29 @@ static int start_md5(struct client *c)
 	return ask(c, ASK_MD5, 5, l->salt, sizeof l->salt);
 }
 
-static int md5_answered(struct client *c, struct msg *m)
+static int compare_md5(struct client *c)
 {
 	const struct passwd_entry *e = entry(c);
-	const char *answer = get_text(m);
 
-	if (m->broken)
-		return bad_packet(c, "malformed PasswordMessage");
-	if (!e || !passwd_check_md5(e, c->login->salt, answer))
+	if (!e || !passwd_check_md5(e, c->login->salt, c->login->answer))
 		return wrong_password(c);
 	return welcome(c);
 }
 
-/* PostgreSQL may want more than the entry has: the password goes on to it. */
-static int prove(struct client *c, const char *password)
+/* It fits the entry.  PostgreSQL may want more than that has: the password itself. */
+static int fits(struct client *c)
 {
-	if (account_knows(account(c), password))
+	const struct passwd_entry *e = entry(c);
+
+	if (!e || e->kind != PASSWD_CLEAR)
+		account_set_password(account(c), c->login->answer, 0);
+	return welcome(c);
+}
+
+static int prove(struct client *c)
+{
+	if (account_knows(account(c), c->login->answer, loop_now(c->all->loop)))
 		return welcome(c);
-	if (!(c->login->password = strdup(password)))
-		return client_refuse(c, "53200", "out of memory", NULL, NULL);
 	return borrow(c, ASK_PROOF);
 }
 
@@ -436,7 +483,7 @@ static void checked_keys(struct job *j)
 			wrong_password(c);
 		} else {
 			account_set_keys(account(c), &k->keys, v->salt, v->salt_len, v->iterations);
-			prove(c, k->password);
+			fits(c);
 		}
 		net_flush(net);
 	}
@@ -444,8 +491,10 @@ static void checked_keys(struct job *j)
 	free(k);
 }
 
-static int start_check(struct client *c, const struct passwd_entry *e, const char *password)
+/* Without a verifier: takes as long, and fails. */
+static int start_check(struct client *c, const struct passwd_entry *e)
 {
+	const char *password = c->login->answer;
 	size_t len = strlen(password);
 	struct check *k = calloc(1, sizeof *k + len + 1);
 
@@ -456,7 +505,7 @@ static int start_check(struct client *c, const struct passwd_entry *e, const cha
 	k->login = c->login;
 	k->len = len;
 	memcpy(k->password, password, len);
-	if (!e || scram_verifier_parse(&k->verifier, e->text) < 0)
+	if (!e || e->kind != PASSWD_SCRAM || scram_verifier_parse(&k->verifier, e->text) < 0)
 		scram_verifier_mock(&k->verifier, c->all->mock, account(c)->user);
 	await(c, ASK_KEYS);
 	c->login->check = k;
@@ -467,31 +516,40 @@ static int start_check(struct client *c, const struct passwd_entry *e, const cha
 	return 0;
 }
 
-static int clear_answered(struct client *c, struct msg *m)
+/* How long a refusal takes does not tell what kind of entry there is, or whether there is one. */
+static int compare_clear(struct client *c)
 {
 	const struct passwd_entry *e = entry(c);
-	const char *password = get_text(m);
+	const char *password = c->login->answer;
+
+	if (e ? e->kind == PASSWD_AES : !*c->all->conf->auth_user)
+		return prove(c);
+	return e && passwd_check_clear(e, password, strlen(password)) ? fits(c) : start_check(c, e);
+}
+
+static int compare(struct client *c)
+{
+	return c->login->asked == ASK_MD5 ? compare_md5(c) : compare_clear(c);
+}
+
+static int answered(struct client *c, struct msg *m)
+{
+	const char *answer = get_text(m);
 
 	if (m->broken)
 		return bad_packet(c, "malformed PasswordMessage");
-	if (!*password)
+	if (!*answer && c->login->step == ASK_CLEAR)
 		return client_refuse(c, "28P01", "empty password returned by client", NULL, NULL);
-	bool nobody = !e && *c->all->conf->auth_user;           /* there is no such user */
-	if (nobody || (e && e->kind == PASSWD_SCRAM))
-		return start_check(c, e, password);
-	bool checked = e && (e->kind == PASSWD_CLEAR || e->kind == PASSWD_MD5);
-	if (checked && !passwd_check_clear(e, password, strlen(password)))
-		return wrong_password(c);
-	return checked && e->kind == PASSWD_CLEAR ? welcome(c) : prove(c, password);
+	if (!(c->login->answer = strdup(answer)))
+		return client_refuse(c, "53200", "out of memory", NULL, NULL);
+	return compare(c);
 }
 
 static int password_message(struct client *c, struct msg *m)
 {
 	switch (c->login->step) {
-	case ASK_CLEAR:
-		return clear_answered(c, m);
-	case ASK_MD5:
-		return md5_answered(c, m);
+	case ASK_CLEAR: case ASK_MD5:
+		return answered(c, m);
 	case ASK_SASL_FIRST:
 		return sasl_first(c, m);
 	case ASK_SASL_FINAL:
@@ -520,7 +578,11 @@ static void entry_answered(struct entry_wait *w, const char *why)
 {
 	struct client *c = OWNER(w, struct login, entry)->client;
 
-	if (why && c->login->trusted)
+	if (why && c->login->again)
+		not_proved(c, fault(c, entry(c)));
+	else if (c->login->again)
+		compare(c);
+	else if (why && c->login->trusted)
 		c->login->certified ? by_certificate(c) : welcome(c);
 	else if (why)
 		client_deny(c, "58000", "the password of the user could not be looked up", why);
@@ -536,15 +598,29 @@ static bool know_entry(struct client *c)
 	return entry_ask(c->all->servers->entries, account(c)->user, &c->login->entry);
 }
 
+/* It may let everybody in, or nobody: one login looks again, while others go on. */
+static bool demand_is_old(struct client *c)
+{
+	int64_t now = loop_now(c->all->loop);
+	const struct node *n = nodes_primary(c->all->servers->nodes);
+
+	if (now - word(c)->at < DEMAND || n->state == NODE_DOWN)
+		return false;
+	word(c)->at = now;
+	return true;
+}
+
 /* Without pool_hba.conf: as PostgreSQL asks us, we ask the client. */
 static int by_demand(struct client *c)
 {
 	const struct passwd_entry *e;
 	bool hidden;                    /* there is no such user, which is not to be told */
 	bool clear = c->all->conf->allow_clear_text_frontend_auth;
-	enum demand demand = c->borrower.profile->demand;
+	enum demand demand = word(c)->demand;
 
-	if (demand != DEMAND_UNKNOWN && demand != DEMAND_NOTHING && !know_entry(c))
+	if (demand == DEMAND_UNKNOWN || demand_is_old(c))
+		return borrow(c, ASK_DEMAND);
+	if (demand != DEMAND_NOTHING && !know_entry(c))
 		return 0;
 	e = entry(c);
 	hidden = !e && *c->all->conf->auth_user && !clear;
@@ -561,10 +637,9 @@ static int by_demand(struct client *c)
 		if (hidden || (e && (e->kind == PASSWD_CLEAR || e->kind == PASSWD_SCRAM)))
 			return start_sasl(c, e);
 		return clear ? ask(c, ASK_CLEAR, 3, NULL, 0) : no_entry(c, "SCRAM");
-	case DEMAND_UNKNOWN:
-		break;
+	default:
+		return start_sasl(c, NULL);     /* not reached; lets nobody in */
 	}
-	return borrow(c, ASK_DEMAND);
 }
 
 static void peer_address(const struct client *c, struct sockaddr_storage *to)
@@ -744,10 +819,11 @@ void login_free(struct client *c)
 	free(l->scram);
 	if (l->server)
 		server_return(l->server);
-	if (l->password)
-		explicit_bzero(l->password, strlen(l->password));
-	free(l->password);
+	if (l->answer)
+		explicit_bzero(l->answer, strlen(l->answer));
+	free(l->answer);
 	c->borrower.secret = NULL;
+	c->borrower.look = false;
 	explicit_bzero(l, sizeof *l);
 	free(l);
 	c->login = NULL;

@@ -372,6 +372,12 @@ static bool changes_catalog(const struct session *s, const struct effect *e)
 	return !(e->facts.flags & SQL_TEMP) && !session_has_temporary(s, e->text, e->facts.end);
 }
 
+static bool is_role(void *ctx, const char *name, bool called)
+{
+	(void)ctx, (void)called;
+	return !strcmp(name, "role") || !strcmp(name, "user") || !strcmp(name, "group");
+}
+
 static void apply(struct client *c, struct server *s, const struct effect *e)
 {
 	char name[128];
@@ -431,6 +437,7 @@ static void apply(struct client *c, struct server *s, const struct effect *e)
 		return;
 	case SQL_DDL:
 		c->session.changed |= changes_catalog(&c->session, e);
+		c->session.altered |= sql_mentions(e->text, e->facts.end, is_role, NULL);
 		/* ALTER may give a temporary table another name, and search_path begin with pg_temp. */
 		if (!(e->facts.flags & SQL_TEMP))
 			c->session.doubt = DOUBT_ALL;
@@ -500,6 +507,9 @@ static void settle_catalog(struct client *c)
 	if (c->session.changed)
 		catalog_changed(cat, c->borrower.profile->account);
 	c->session.changed = false;
+	if (c->session.altered)
+		servers_doubt(c->all->servers);
+	c->session.altered = false;
 	if (c->session.doubt == DOUBT_ALL)
 		c->session.doubt = catalog_now(cat);
 }

@@ -28,6 +28,7 @@ struct session {
 	bool no_replica;                        /* the replica left this transaction */
 	bool wrote_all;                         /* in it, tables that are not known by name */
 	bool changed;                           /* the catalog was changed in it */
+	bool altered;                           /* roles were */
 	uint32_t doubt;                         /* in answers of the catalog, up to this number */
 	struct node *node;                      /* drawn for the session's reads; NULL: not yet */
 	struct name_list *temporary, *written;  /* tables made here; tables written in the transaction */

@@ -227,11 +227,17 @@ static struct server *find_idle(struct borrower *b, struct node *n, char *sql, s
 	return NULL;
 }
 
+/* It takes no client's place: it goes first, and may exceed the limit by a few. */
+static bool ahead(const struct borrower *b)
+{
+	return b->own || b->look;
+}
+
 static void wait_in_queue(struct servers *all, struct borrower *b, struct node *n)
 {
 	b->all = all;
 	b->node = n;
-	struct borrower **at = b->own ? &n->queue : n->queue_tail;
+	struct borrower **at = ahead(b) ? &n->queue : n->queue_tail;
 	b->next = *at;
 	*at = b;
 	if (!b->next)
@@ -363,15 +369,26 @@ static void set_patience(struct borrower *b)
 		timer_set(b->all->loop, &b->deadline, ms);
 }
 
+/* Opened for the sake of its login: is it of use in the pool afterwards? */
+static bool wanted(const struct server *s)
+{
+	const struct server *idle = s->account->idle;
+
+	while (idle && idle->node != s->node)
+		idle = idle->next_idle;
+	return !idle && s->node->servers <= limit(s->all);
+}
+
 static bool start_opening(struct servers *all, struct borrower *b)
 {
-	struct server *s = room(all, b->node, b->own) ? open_server(all, b->node, b->profile) : NULL;
+	struct server *s = room(all, b->node, ahead(b)) ? open_server(all, b->node, b->profile) : NULL;
 
 	if (!s)
 		return false;
 	s->borrower = b;
 	b->opening = s;
-	dial_start(s, b->secret);
+	s->stale = (b->look || b->secret) && !wanted(s);
+	dial_start(s, b);
 	return true;
 }
 
@@ -381,7 +398,8 @@ struct server *server_borrow(struct servers *all, struct borrower *b, struct nod
 
 	b->patient = patient;
 	b->searching = false;
-	struct server *s = b->secret || searches(b, n) ? NULL : find_idle(b, n, sql, sizeof sql);
+	bool fresh = b->secret || b->look;      /* an old login tells nothing of what is asked now */
+	struct server *s = fresh || searches(b, n) ? NULL : find_idle(b, n, sql, sizeof sql);
 	if (s) {
 		leave_idle(s);
 		server_enter(s, LENT);
@@ -517,7 +535,10 @@ static void available(struct server *s, const struct borrower *opener)
 		if (b->profile->account != s->account || searches(b, n)
 		    || !fits(s, b->profile, sql, sizeof sql))
 			continue;
-		if (b->secret && b != opener && !account_knows(s->account, b->secret))
+		if (b->look && b != opener)
+			continue;
+		if (b->secret && b != opener
+		    && !account_knows(s->account, b->secret, loop_now(s->all->loop)))
 			continue;
 		server_unborrow(b);
 		if (lend(s, b, sql)) {
@@ -719,6 +740,12 @@ void servers_reload(struct servers *all)
 		all->nodes->node[i].moved = false;
 	accounts_forget_secrets(all->accounts, still_true, all);
 	entries_forget(all->entries);
+}
+
+void servers_doubt(struct servers *all)
+{
+	accounts_doubt(all->accounts);
+	entries_doubt(all->entries);
 }
 
 void servers_free(struct servers *all)

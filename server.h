@@ -67,6 +67,9 @@ void servers_free(struct servers *all);         /* closes all, too */
 void servers_reload(struct servers *all);       /* conf or passwd was exchanged */
 void servers_close_idle(struct servers *all);
 
+/* Roles have been altered: what is known of passwords has to be asked again. */
+void servers_doubt(struct servers *all);
+
 /* --- borrowing ----------------------------------------------------------- */
 
 /* Why no server could be had. */
@@ -77,6 +80,8 @@ enum refusal_kind {
 	REFUSED_BACKEND,        /* PostgreSQL refused the login: raw is its ErrorResponse body */
 	REFUSED_SECRET,         /* PostgreSQL wants a password and none is known */
 	REFUSED_MOVED,          /* the primary, which was waited for, is another node now */
+	REFUSED_ASKED,          /* it was to be asked what it asks, and the account has that now */
+	REFUSED_TRUSTED,        /* it lets in without asking, so the secret is not proved */
 };
 
 struct refusal {
@@ -104,7 +109,10 @@ struct borrower_ops {
 struct borrower {
 	const struct borrower_ops *ops;
 	struct profile *profile;                /* the session's; counted by the owner */
-	const char *secret;                     /* a clear password to log in with, not yet proved */
+	const char *secret;                     /* a clear password to be proved by a login of its own, for
+	                                         * which PostgreSQL has to ask; or NULL */
+	bool look;                              /* only learns what PostgreSQL asks of the account: no secret
+	                                         * is sent; lent() comes if it asks for nothing */
 	struct log_who *who;                    /* whose messages its servers' are in the log */
 
 	/* server.c's own, while it waits: */
@@ -326,7 +334,7 @@ void server_log_message(struct server *s, char type);
 void server_settled(struct server *s);          /* its FIFO ran empty */
 
 /* Connects and logs in; ends in server_ready() or dial_failed -> server_refused(). */
-void dial_start(struct server *s, const char *secret);
+void dial_start(struct server *s, const struct borrower *b);    /* NULL: a trial */
 void dial_free(struct server *s);
 struct secure;
 void dial_prepare(const struct server *s, struct secure *x, enum sslmode mode);

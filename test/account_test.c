@@ -22,26 +22,34 @@ static void test_accounts(void)
 	say(a == b && a->refs == 2, "equal accounts are one object");
 	say(a != c && a != d && c != d, "others are others");
 	say(!strcmp(a->user, "ann") && !strcmp(a->database, "shop"), "who and where");
-	say(!account_knows(a, "") && !account_knows(a, "pw"), "no password is known at first");
-	account_set_password(a, "pw");
-	say(account_knows(a, "pw") && account_knows(b, "pw"), "the right password");
-	say(!account_knows(a, "pW") && !account_knows(a, "p") && !account_knows(a, "pwd")
-	    && !account_knows(a, ""), "wrong ones");
-	account_set_password(a, "other");
-	say(account_knows(a, "other") && !account_knows(a, "pw"), "a new one");
+	say(!account_knows(a, "", 7) && !account_knows(a, "pw", 7), "no password is known at first");
+	account_set_password(a, "pw", 7);
+	say(account_knows(a, "pw", 7) && account_knows(b, "pw", 7), "the right password");
+	say(!account_knows(a, "pW", 7) && !account_knows(a, "p", 7) && !account_knows(a, "pwd", 7)
+	    && !account_knows(a, "", 7), "wrong ones");
+	say(account_knows(a, "pw", 6 + ACCOUNT_PROOF) && !account_knows(a, "pw", 7 + ACCOUNT_PROOF),
+	    "a proof counts for a while");
+	account_set_password(a, "other", 7);
+	say(account_knows(a, "other", 7) && !account_knows(a, "pw", 7), "a new one");
+	accounts_doubt(all);
+	say(!account_knows(a, "other", 7) && !strcmp(a->password, "other"), "doubt leaves it, unproved");
+	account_set_password(a, "pw", 0);
+	say(!account_knows(a, "pw", 7), "what only fits an entry is no proof");
 	a->have_keys = true;
-	struct profile *p = profile_get(a, NULL, 0);
-	p->demand = DEMAND_SCRAM;
-	account_set_password(c, "c");
+	a->word.demand = DEMAND_SCRAM;
+	account_set_password(c, "c", 7);
 	accounts_forget_secrets(all, is, a);
-	say(a->password && a->have_keys && p->demand == DEMAND_UNKNOWN
+	say(a->password && a->have_keys && a->word.demand == DEMAND_UNKNOWN
 	    && !c->password, "all but what is kept is forgotten");
 	accounts_forget_secrets(all, is, NULL);
 	say(!a->password && !a->have_keys, "all is");
-	account_set_password(a, "pw");
-	account_set_password(a, NULL);
-	say(!account_knows(a, "pw"), "as is one");
-	profile_drop(p);
+	account_set_password(a, "pw", 7);
+	account_set_password(a, NULL, 0);
+	say(!account_knows(a, "pw", 7), "as is one");
+	account_set_password(a, "pw", 7);
+	account_set_password(c, "pw", 7);
+	accounts_forget_user(all, "ann");
+	say(!a->password && c->password, "or those of a user");
 	account_drop(a);
 	say(account_get(all, "ann", "shop") == a && a->refs == 2, "one of two drops leaves it");
 	for (int i = 0; i < 3; i++)
@@ -94,6 +102,30 @@ static void test_profiles(void)
 	say(!strcmp(profile_value(p, "options"), "-c a=b") && profile_value(p, "OPTIONS"),
 	    "nor overruled by them");
 	say(!GET(a, "Replication\0true")->replication, "this is no walsender");
+	accounts_free(all);
+}
+
+static bool keep_all(void *ctx, const struct account *a)
+{
+	(void)ctx, (void)a;
+	return true;
+}
+
+static void test_words(void)
+{
+	struct accounts *all = accounts_new();
+	struct account *a = account_get(all, "ann", "shop");
+	struct profile *p = GET(a, ""), *walsender = GET(a, "replication\0true");
+
+	profile_word(p)->demand = DEMAND_SCRAM;
+	say(profile_word(GET(a, "application_name\0x"))->demand == DEMAND_SCRAM
+	    && profile_word(walsender)->demand == DEMAND_UNKNOWN, "sessions are asked alike, not walsenders");
+	profile_word(walsender)->demand = DEMAND_NOTHING;
+	say(profile_word(GET(a, "replication\0database"))->demand == DEMAND_UNKNOWN
+	    && profile_word(p)->demand == DEMAND_SCRAM, "nor do these speak for each other");
+	accounts_forget_secrets(all, keep_all, NULL);
+	say(profile_word(p)->demand == DEMAND_UNKNOWN && profile_word(walsender)->demand == DEMAND_UNKNOWN,
+	    "they are asked anew after a reload");
 	accounts_free(all);
 }
 
@@ -247,6 +279,7 @@ int main(void)
 {
 	test_accounts();
 	test_profiles();
+	test_words();
 	test_too_many();
 	test_spare();
 	test_welcome();

@@ -424,7 +424,7 @@ static void test_names(void)
 			theirs |= !strcmp(pgpool_names[i], name);
 		ours += !theirs;
 	}
-	say(COUNT(pgpool_names) == 193 && ours == 9, "193 of Pgpool-II's, %d of ours", ours);
+	say(COUNT(pgpool_names) == 193 && ours == 10, "193 of Pgpool-II's, %d of ours", ours);
 	for (const struct conf_old *old = conf_old_names; old->name; old++) {
 		snprintf(name, sizeof name, "%.*s%s", (int)strcspn(old->name, "#"), old->name,
 			strchr(old->name, '#') ? "3" : "");
@@ -796,6 +796,48 @@ static void walk(void *ctx, const struct conf_row *row)
 				"%s: %s", row->name, w->word);
 			conf_free(c);
 		}
+}
+
+/* As which bits, whether clear text is taken with and without TLS, or the complaint. */
+static void test_require_auth(void)
+{
+	static const struct {
+		const char *text, *shown, *error;
+		unsigned methods;               /* that are allowed over TLS */
+		bool plain;                     /* a password in clear text */
+	} table[] = {
+		{ "", "", NULL, 15, false },
+		{ "scram-sha-256", "scram-sha-256", NULL, AUTH_SCRAM, false },
+		{ " MD5 , password,", "password,md5", NULL, AUTH_MD5 | AUTH_PASSWORD, true },
+		{ "none", "none", NULL, AUTH_NONE, false },
+		{ "!password", "!password", NULL, 15 - AUTH_PASSWORD, false },
+		{ "!md5, !none", "!none,!md5", NULL, AUTH_SCRAM | AUTH_PASSWORD, false },
+		{ "md5,!none", NULL, "exclude each other", 0, false },
+		{ "!md5,none", NULL, "exclude each other", 0, false },
+		{ "md5,md5", NULL, "listed once", 0, false },
+		{ "gss", NULL, "unsupported value", 0, false },
+		{ "scram", NULL, "invalid value", 0, false },
+		{ "! md5", NULL, "invalid value", 0, false },
+	};
+	char text[200];
+
+	for (size_t i = 0; i < COUNT(table); i++) {
+		snprintf(text, sizeof text, "backend_hostname0 = a\nbackend_port0 = 5432\n"
+			"backend_require_auth = '%s'\n", table[i].text);
+		struct conf *c = load_text(text);
+		unsigned methods = 0;
+		for (unsigned bit = 1; c && bit < AUTH_NOT; bit *= 2)
+			methods |= conf_allows(&c->node[0], bit, true) ? bit : 0;
+		if (table[i].error)
+			say(!c && strstr(errors, table[i].error), "\"%s\" is refused: %s", table[i].text,
+				flat(errors));
+		else
+			say(c && methods == table[i].methods
+			    && conf_allows(&c->node[0], AUTH_PASSWORD, false) == table[i].plain
+			    && !strcmp(shown(c, "backend_require_auth0"), table[i].shown),
+			    "methods \"%s\"", table[i].text);
+		conf_free(c);
+	}
 }
 
 /* What a node's TLS comes to, or the complaint. */
@@ -1341,6 +1383,7 @@ int main(int argc, char **argv)
 	test_lists();
 	test_nodes();
 	test_sslmode();
+	test_require_auth();
 	conf_each(walk, &rows_walked);
 	say(rows_walked == (int)COUNT(rows), "%d rows", rows_walked);
 	test_files();
