@@ -71,7 +71,7 @@ def test_it_means_what_it_means_to_postgresql(proxy, primary, packet, hba, poole
 @pytest.mark.proxy
 @pytest.mark.parametrize("word", ["USER", "User", "uSER"])
 def test_nobody_becomes_another_user_by_a_trusted_one(auth, word):              # noqa: F811
-    p = auth()
+    p = auth(backend_require_auth="password,none")
     for victim in ("postgres", "password_user"):
         got = who(p, ("user", "trust_user"), ("database", "app"), (word, victim))
         assert got == ("42704", f'unrecognized configuration parameter "{word}"')
@@ -83,7 +83,7 @@ def test_nobody_becomes_another_user_by_a_trusted_one(auth, word):              
 def test_what_is_asked_of_a_walsender_says_nothing_of_others(auth, nodes):      # noqa: F811
     """pg_hba.conf has a rule of its own for physical replication."""
     nodes[0].su("ALTER ROLE password_user REPLICATION")
-    p = auth(passwd=f"password_user:TEXT{SECRET}\n")
+    p = auth(passwd=f"password_user:TEXT{SECRET}\n", backend_require_auth="password,none")
     options = ("user", "password_user"), ("database", "app")
     for _ in range(2):
         w = arrive(p, *options, ("replication", "true"))
