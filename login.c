@@ -26,7 +26,7 @@
 
 #define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
-enum { DEMAND = 30000 };                        /* ms that PostgreSQL's first word counts */
+enum { DEMAND_COUNTS = 30000 };                 /* ms until one login looks again */
 
 /* What is awaited. */
 enum step {
@@ -48,7 +48,7 @@ struct login {
 	bool trusted;                   /* by the rule: there is no password to be asked for, */
 	bool certified;                 /* but a certificate */
 	uint8_t salt[4];
-	bool again;                     /* its answer did not fit: with a new answer of auth_query */
+	bool again;                     /* its answer did not fit, and is compared with a new entry */
 	char *answer;                   /* clear text or md5, to be proved or compared; wiped */
 	struct server *server;
 	struct peer_name *naming;
@@ -140,13 +140,13 @@ static const char *fault(const struct client *c, const struct passwd_entry *e)
 	}
 }
 
-static int not_proved(struct client *c, const char *fault_)
+static int not_proved(struct client *c, const char *what)
 {
 	char text[128], why[400], rule[40] = "";
 
 	if (c->login->line)
 		snprintf(rule, sizeof rule, "pool_hba.conf line %d: ", c->login->line);
-	snprintf(why, sizeof why, "%s%s", rule, fault_);
+	snprintf(why, sizeof why, "%s%s", rule, what);
 	snprintf(text, sizeof text, "password authentication failed for user \"%.80s\"", account(c)->user);
 	return client_deny(c, "28P01", text, why);
 }
@@ -157,8 +157,8 @@ static int wrong_password(struct client *c)
 {
 	struct login *l = c->login;
 
-	bool changed = !l->again && entry_doubt(c->all->servers->entries, account(c)->user, c->since);
-	if (!changed || l->asked == ASK_SASL_FINAL)
+	bool old = !l->again && entry_doubt(c->all->servers->entries, account(c)->user, c->since);
+	if (!old || l->asked == ASK_SASL_FINAL)
 		return not_proved(c, fault(c, entry(c)));
 	l->again = true;
 	return know_entry(c) ? compare(c) : 0;
@@ -604,7 +604,7 @@ static bool demand_is_old(struct client *c)
 	int64_t now = loop_now(c->all->loop);
 	const struct node *n = nodes_primary(c->all->servers->nodes);
 
-	if (now - word(c)->at < DEMAND || n->state == NODE_DOWN)
+	if (now - word(c)->at < DEMAND_COUNTS || n->state == NODE_DOWN)
 		return false;
 	word(c)->at = now;
 	return true;

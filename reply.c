@@ -374,8 +374,19 @@ static bool changes_catalog(const struct session *s, const struct effect *e)
 
 static bool is_role(void *ctx, const char *name, bool called)
 {
-	(void)ctx, (void)called;
-	return !strcmp(name, "role") || !strcmp(name, "user") || !strcmp(name, "group");
+	int *nth = ctx;
+
+	(void)called;
+	return ++*nth == 2
+	       && (!strcmp(name, "role") || !strcmp(name, "user") || !strcmp(name, "group"));
+}
+
+/* CREATE, ALTER or DROP ROLE and its other names. */
+static bool alters_role(const struct effect *e)
+{
+	int nth = 0;
+
+	return sql_mentions(e->text + e->facts.start, e->facts.end - e->facts.start, is_role, &nth);
 }
 
 static void apply(struct client *c, struct server *s, const struct effect *e)
@@ -433,11 +444,11 @@ static void apply(struct client *c, struct server *s, const struct effect *e)
 		c->pins |= PIN_OTHER;
 		return;
 	case SQL_COMMIT_PREPARED:
-		c->session.changed = true;      /* maybe */
+		c->session.changed = c->session.altered = true;         /* maybe */
 		return;
 	case SQL_DDL:
 		c->session.changed |= changes_catalog(&c->session, e);
-		c->session.altered |= sql_mentions(e->text, e->facts.end, is_role, NULL);
+		c->session.altered |= alters_role(e);
 		/* ALTER may give a temporary table another name, and search_path begin with pg_temp. */
 		if (!(e->facts.flags & SQL_TEMP))
 			c->session.doubt = DOUBT_ALL;

@@ -349,7 +349,7 @@ def test_what_scram_is_bound_to(proxy, fake, certificates, offer, secure):
     p = proxy(nodes=[node], passwd=f"app:{SECRET}\n", **FAST,
               backend_sslmode="require" if secure else "disable")
     if not secure and offer == "SCRAM-SHA-256-PLUS":
-        refused(p, "no SASL mechanism")
+        refused(p, "no SASL mechanism", password=SECRET)
         return
     w = p.raw(password=SECRET)
     assert wire.value(w.query("SELECT 1 FOR UPDATE")) == "1"
