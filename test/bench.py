@@ -99,6 +99,8 @@ def family(pid):
 class System(pg.Target):
     """One column: where pgbench connects, and the process that is measured (None: direct)."""
 
+    lacks = ()                          # pgbench's modes that it cannot do
+
     def __init__(self, name, port, process=None):
         self.name, self.port, self.process = name, port, process
 
@@ -167,10 +169,11 @@ def certificate(shop):
     return key, cert
 
 
-def secret(nodes):
-    """What PostgreSQL keeps of the password.  A proxy that has it derives no keys."""
-    return nodes[0].su("SELECT rolpassword FROM pg_authid WHERE rolname = 'scram'",
-                       dbname="postgres")[0][0]
+def secrets(nodes):
+    """Each role and what PostgreSQL keeps of its password, or "".  A proxy that has it derives no
+    keys."""
+    return nodes[0].su("SELECT rolname, coalesce(rolpassword, '') FROM pg_authid"
+                       " WHERE rolcanlogin", dbname="postgres")
 
 
 def pgpool_params(shop, nodes, tls):
@@ -183,8 +186,9 @@ def pgpool_params(shop, nodes, tls):
 
 
 def start_pgpool(shop, name, nodes, tls):
-    proxy = shop.proxy(nodes, hba=PROXY_HBA, passwd=f"scram:{secret(nodes)}\n",
-                       backend_sslmode="disable", **pgpool_params(shop, nodes, tls))
+    passwd = "".join(f"{role}:{secret}\n" for role, secret in secrets(nodes) if secret)
+    proxy = shop.proxy(nodes, hba=PROXY_HBA, passwd=passwd, backend_sslmode="disable",
+                       **pgpool_params(shop, nodes, tls))
     proxy.start()
     return System(name, proxy.port, proxy.process)
 
@@ -205,21 +209,26 @@ def start_pgpool2(shop, name, nodes, tls):
 def start_bouncer(shop, name, nodes, tls, mode="session"):
     home, port = pg.make_folder(shop.path(name)), pg.free_port()
     key, cert = certificate(shop)
+    users = "".join(f'"{role}" "{secret}"\n' for role, secret in secrets(nodes))
     conf = {
         "listen_addr": "127.0.0.1", "listen_port": port, "unix_socket_dir": "", "pool_mode": mode,
         "auth_type": "hba", "auth_hba_file": write(home, "hba", PROXY_HBA),
-        "auth_file": write(home, "users", f'"scram" "{secret(nodes)}"\n"trust" ""\n'),
+        "auth_file": write(home, "users", users),
         "max_client_conn": 5000, "default_pool_size": SERVERS, "log_connections": 0,
         "log_disconnections": 0, "stats_period": 3600,
         "ignore_startup_parameters": "options,extra_float_digits",
         "client_tls_sslmode": "require" if tls else "disable",
         "client_tls_key_file": key, "client_tls_cert_file": cert,
     }
-    if bouncer_version() >= (1, 21):
+    old = bouncer_version() < (1, 21)
+    if not old:
         conf["max_prepared_statements"] = 200           # its default since 1.24
     text = f"[databases]\n* = host=127.0.0.1 port={nodes[0].port}\n[pgbouncer]\n"
     text += "".join(f"{k} = {v}\n" for k, v in conf.items())
-    return launch(shop, name, port, [rival("pgbouncer"), "-q", write(home, "ini", text)])
+    system = launch(shop, name, port, [rival("pgbouncer"), "-q", write(home, "ini", text)])
+    if old and mode == "transaction":
+        system.lacks = ("prepared",)
+    return system
 
 
 def bouncer_version():
@@ -333,6 +342,8 @@ class Bench:
         return float(re.search(r"tps = ([\d.]+)", out)[1]), used / done * 1e6
 
     def select(self, system, mode, clients):
+        if mode in system.lacks:
+            raise Unmeasurable(f"pgbench -M {mode}: this version cannot do it")
         command = (system, "trust", clients, "-S", "-M", mode)
         if clients > 1 or self.args.free:
             return self.pgbench(*command)
@@ -341,7 +352,7 @@ class Bench:
             return self.pgbench(*command)
 
     def think(self, system, clients, rate):
-        return self.pgbench(system, "trust", clients, "-S", "-M", "prepared", "-R", str(rate))
+        return self.pgbench(system, "trust", clients, "-S", "-M", "extended", "-R", str(rate))
 
     def login(self, system, user, script):
         with variable("PGSSLMODE", "require" if system.name.endswith(TLS) else "disable"):
