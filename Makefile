@@ -12,8 +12,7 @@
 # Alpine: make CC=cc
 
 CC      = musl-gcc
-CFLAGS  = -O2 -g -fno-pie -fno-asynchronous-unwind-tables
-LTO     = -flto=auto
+CFLAGS  = -O2 -flto=auto -g -fno-pie -fno-asynchronous-unwind-tables
 LDFLAGS = -static -no-pie -Wl,-z,relro,-z,now,-T,link.ld
 STD     = -std=c11 -D_GNU_SOURCE
 WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
@@ -21,10 +20,6 @@ SAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omi
 
 SOURCES = $(wildcard *.c)
 OBJECTS = $(SOURCES:%.c=build/%.o)
-
-# A query's way is built for speed and put together by the linker; all else for size.
-HOT     = client conn loop note plan query reply request route server sql sql_lex stmt tls wire
-COLD    = $(filter-out $(HOT),$(SOURCES:.c=))
 
 # BearSSL: Debian keeps its archive per architecture, Alpine in /usr/lib.  Debian's was compiled for
 # glibc's checked string functions; musl has the plain ones, which take the same arguments bar the
@@ -48,13 +43,10 @@ FRESH          = run test
 all: pgpool
 
 pgpool: $(OBJECTS)
-	$(CC) $(CFLAGS) $(LTO) $(LDFLAGS) -o $@ $(OBJECTS) $(BEARSSL) $(CHECKED)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJECTS) $(BEARSSL) $(CHECKED)
 
 build/%.o: %.c | build
-	$(CC) $(STD) $(INCLUDE) $(WARN) -MMD -MP $(CFLAGS) $(LTO) -c -o $@ $<
-
-$(COLD:%=build/%.o): CFLAGS += -Os
-$(COLD:%=build/%.o): LTO =
+	$(CC) $(STD) $(INCLUDE) $(WARN) -MMD -MP $(CFLAGS) -c -o $@ $<
 
 # Whoever names a compiler has what it needs.
 build/debug: | debug-packages

@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,13 +155,17 @@ static void finish(struct client *c)
 
 	net_flush(c->all->net);
 	if (conn_pending(&c->conn) && !c->conn.broken) {
+		conn_reading(c->all->net, &c->conn, false);
 		timer_set(c->all->loop, &c->timer, LAST_WORDS);
 		return;
 	}
-	/* A socket closed with bytes unread is reset, and the client may never see its error. */
-	conn_shut(c->all->net, &c->conn);
-	for (int i = 0; i < 64 && recv(c->conn.watch.fd, rest, sizeof rest, MSG_DONTWAIT) > 0; i++)
-		;
+	/* A socket closed with bytes unread is reset, and the client may never see its error.  Behind a
+	 * client's own farewell there are none. */
+	if (!c->ended) {
+		conn_shut(c->all->net, &c->conn);
+		for (int i = 0; i < 64 && recv(c->conn.watch.fd, rest, sizeof rest, MSG_DONTWAIT) > 0; i++)
+			;
+	}
 	bury(c);
 }
 
@@ -178,7 +181,6 @@ void client_leave(struct client *c)
 	login_free(c);
 	leave_slot(c);
 	timer_stop(c->all->loop, &c->timer);
-	conn_reading(c->all->net, &c->conn, false);
 	loop_defer(c->all->loop, &c->task);
 }
 
@@ -318,7 +320,7 @@ static void readable(struct watch *w, short revents)
 	if (!(revents & ~POLLOUT))
 		return;
 	if (c->phase == AT_GONE) {
-		c->conn.broken = true;
+		c->conn.broken |= !!(revents & (POLLERR | POLLHUP));
 		loop_defer(c->all->loop, &c->task);
 		return;
 	}
@@ -646,12 +648,7 @@ int client_admit(struct client *c)
 void client_accept(struct clients *all, int fd, const struct sockaddr_storage *peer)
 {
 	struct client *c = calloc(1, sizeof *c);
-	int on = 1;
 
-	if (peer->ss_family != AF_UNIX) {
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-	}
 	if (!c) {
 		close(fd);
 		return;

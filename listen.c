@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,7 +90,7 @@ static void acceptable(struct watch *w, short revents)
 			if (*l->path)
 				peer.ss_family = AF_UNIX;
 			all->accepted(all->ctx, fd, &peer);
-			continue;
+			break;          /* to look in vain for a second one is dear: it makes a socket first */
 		}
 		if (errno == EINTR || errno == ECONNABORTED)
 			continue;
@@ -144,6 +145,9 @@ static int open_tcp(struct listeners *all, const struct sockaddr *at, socklen_t 
 
 	if (fd >= 0) {
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+		/* What is accepted inherits these. */
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 		if (at->sa_family == AF_INET6)
 			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
 	}

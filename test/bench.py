@@ -7,15 +7,19 @@ and measures in round-robin, so that a machine that gets slower gets slower for 
     pgbench -S    throughput, and the proxy's processor time per transaction
     pgbench -R    the same, of clients that are idle most of the time
     pgbench -C    logins per second, and the proxy's processor time per login
+    a long result megabytes per second, and the proxy's processor time per megabyte
     memory        resident size at start, bytes per idle logged-in client
-    TLS           logins and bulk data per second of processor time, bytes per idle client
 
-Columns: `pgpool` is this project with load_balance_mode off, `bouncer` is PgBouncer in session
-mode, `bouncer-tx` in transaction mode, `pgpool2` is Pgpool-II, `haproxy` a TCP relay that
-understands nothing.  Names with -lb balance over primary and replica; those with -tls have a P-256 certificate, and
-clients that insist on TLS (plain connections to PostgreSQL behind).  A cell is the median of its
-rounds; n/a marks what a system cannot do (older PgBouncers: prepared statements in transaction
-mode; Pgpool-II: thousands of clients).
+The columns are the rows of PEERS below, each in the configuration that is best for it.  A column
+with -lb balances over primary and replica; one with -tls has a P-256 certificate and clients that
+insist on TLS (plain connections to PostgreSQL behind).  A cell is the median of its rounds; n/a
+marks what a system cannot do, and the report ends with what it said.
+
+The first table of the report is the one in README.md.
+
+Peers are Debian's.  Others are named in the environment or to make:
+
+    make bench BENCH_PGBOUNCER=/path/to/pgbouncer BENCH_PGPOOL2=... BENCH_HAPROXY=...
 
 Processor time is the kernel's clock of the process and all its threads (utime + stime, counted in
 nanoseconds), read before and after a cell; a proxy made of several processes counts them all.
@@ -26,8 +30,8 @@ virtual machine of two).  --free leaves that choice to the kernel.
 
     bench.py [--quick] [--check] [--free] [--output FILE] [--only NAME,...] [--pgpool BINARY]
 
-Exit status 0 unless something of what is compared (direct, pgpool, bouncer, haproxy) could not be
-measured.  --check also says which budgets are met; that does not change the exit status.
+Exit status 0 unless something of what is compared (ESSENTIAL) could not be measured.  --check also
+says which budgets are met; that does not change the exit status.
 """
 
 import argparse
@@ -48,15 +52,16 @@ import time
 import pg
 import wire
 
+AT_START, PER_CLIENT = "resident at start, KB", "bytes per idle client"
 MODES = ("simple", "extended", "prepared")
 CLIENTS = (1, 16, 64)
 LB_CLIENTS = (16, 64)
 LOGIN_CLIENTS = 8
 THINKING = (80, 1000)           # clients, and transactions per second of all of them
 SERVERS = 100                   # what each pooler may open: more than any cell has clients
-IDLE = {"pgpool": 2000, "bouncer": 2000, "haproxy": 500,    # HAProxy's cost a backend each
-        "pgpool-tls": 1000, "bouncer-tls": 1000}
-BULK = 256                      # MB of one result
+IDLE = {"pgpool": 2000, "bouncer-tx": 2000, "bouncer": 2000, "haproxy": 500,    # a backend each
+        "pgpool-tls": 1000, "bouncer-tx-tls": 1000, "bouncer-tls": 1000}
+BULK = 256                      # MB of one result, in rows of 1 KB
 PASSWORD = "correct horse"
 ESSENTIAL = ("direct", "pgpool", "bouncer", "haproxy")
 
@@ -94,6 +99,8 @@ def family(pid):
 class System(pg.Target):
     """One column: where pgbench connects, and the process that is measured (None: direct)."""
 
+    lacks = ()                          # pgbench's modes that it cannot do
+
     def __init__(self, name, port, process=None):
         self.name, self.port, self.process = name, port, process
 
@@ -127,10 +134,11 @@ def write(folder, name, text):
 
 
 def rival(program):
-    path = os.path.join("/usr/sbin", program)       # not in everybody's PATH
-    path = path if os.path.exists(path) else shutil.which(program)
-    if not path:
-        raise Unmeasurable(program + " is not installed")
+    """The path of a peer's program: what the environment says, or Debian's."""
+    said = os.environ.get("BENCH_" + program.upper())
+    path = said or os.path.join("/usr/sbin", {"pgpool2": "pgpool"}.get(program, program))
+    if not os.access(path, os.X_OK):
+        raise Unmeasurable(path + " is not installed")
     return path
 
 
@@ -150,39 +158,6 @@ def launch(shop, name, port, command):
     return system
 
 
-def pgpool_params(balance):
-    """What this project and Pgpool-II are both told."""
-    return dict(num_init_children=SERVERS, max_pool=1, connection_cache=True,
-                load_balance_mode=balance, enable_pool_hba=True, pool_passwd="pool_passwd",
-                log_per_node_statement=False, log_min_messages="warning", backend_weight0=1)
-
-
-def start_pgpool(shop, name, nodes, binary, balance=False, **params):
-    proxy = shop.proxy(nodes if balance else nodes[:1], binary, hba=PROXY_HBA,
-                       passwd=f"scram:TEXT{PASSWORD}\n", **pgpool_params(balance), **params)
-    proxy.start()
-    return System(name, proxy.port, proxy.process)
-
-
-def start_pgpool2(shop, name, nodes, _, balance=False):
-    """Pgpool-II of Debian 12 is 4.3, with socket_dir and logdir of old."""
-    home, port = shop.owned(pg.make_folder(shop.path(name))), pg.free_port()
-    conf = {**pg.PROXY, **pg.Proxy.backends(nodes if balance else nodes[:1]),
-            **pgpool_params(balance), "port": port, "pcp_port": pg.free_port(), "logdir": home,
-            "socket_dir": home, "pcp_socket_dir": home, "wd_ipc_socket_dir": home,
-            "pid_file_name": home + "/pid", "backend_clustering_mode": "streaming_replication"}
-    write(home, "pool_passwd", f"scram:TEXT{PASSWORD}\n")
-    return launch(shop, name, port, [
-        rival("pgpool"), "-n", "-D", "-f", write(home, "pgpool.conf", pg.settings_text(conf)),
-        "-a", write(home, "pool_hba.conf", PROXY_HBA), "-F", write(home, "pcp.conf", "")])
-
-
-def start_pgpool_tls(shop, name, nodes, binary):
-    key, cert = certificate(shop)
-    return start_pgpool(shop, name, nodes, binary, ssl=True, ssl_key=key, ssl_cert=cert,
-                        backend_sslmode="disable")
-
-
 def certificate(shop):
     """A private key and its certificate, as files."""
     key, cert = shop.path("tls.key"), shop.path("tls.crt")
@@ -194,36 +169,83 @@ def certificate(shop):
     return key, cert
 
 
-def start_bouncer(shop, name, nodes, _, mode="session", **more):
+def secrets(nodes):
+    """Each role and what PostgreSQL keeps of its password, or "".  A proxy that has it derives no
+    keys."""
+    return nodes[0].su("SELECT rolname, coalesce(rolpassword, '') FROM pg_authid"
+                       " WHERE rolcanlogin", dbname="postgres")
+
+
+def pgpool_params(shop, nodes, tls):
+    """What this project and Pgpool-II are both told."""
+    key, cert = certificate(shop)
+    return dict(num_init_children=SERVERS, max_pool=1, connection_cache=True,
+                load_balance_mode=len(nodes) > 1, enable_pool_hba=True, pool_passwd="pool_passwd",
+                log_per_node_statement=False, log_min_messages="warning", backend_weight0=1,
+                ssl=tls, ssl_key=key, ssl_cert=cert)
+
+
+def start_pgpool(shop, name, nodes, tls):
+    passwd = "".join(f"{role}:{secret}\n" for role, secret in secrets(nodes) if secret)
+    proxy = shop.proxy(nodes, hba=PROXY_HBA, passwd=passwd, backend_sslmode="disable",
+                       **pgpool_params(shop, nodes, tls))
+    proxy.start()
+    return System(name, proxy.port, proxy.process)
+
+
+def start_pgpool2(shop, name, nodes, tls):
+    """Its pool_passwd holds passwords only.  Debian 12's 4.3 has socket_dir and logdir of old."""
+    home, port = shop.owned(pg.make_folder(shop.path(name))), pg.free_port()
+    conf = {**pg.PROXY, **pg.Proxy.backends(nodes), **pgpool_params(shop, nodes, tls),
+            "port": port, "pcp_port": pg.free_port(), "logdir": home,
+            "socket_dir": home, "pcp_socket_dir": home, "wd_ipc_socket_dir": home,
+            "pid_file_name": home + "/pid", "backend_clustering_mode": "streaming_replication"}
+    write(home, "pool_passwd", f"scram:TEXT{PASSWORD}\n")
+    return launch(shop, name, port, [
+        rival("pgpool2"), "-n", "-D", "-f", write(home, "pgpool.conf", pg.settings_text(conf)),
+        "-a", write(home, "pool_hba.conf", PROXY_HBA), "-F", write(home, "pcp.conf", "")])
+
+
+def start_bouncer(shop, name, nodes, tls, mode="session"):
     home, port = pg.make_folder(shop.path(name)), pg.free_port()
+    key, cert = certificate(shop)
+    users = "".join(f'"{role}" "{secret}"\n' for role, secret in secrets(nodes))
     conf = {
         "listen_addr": "127.0.0.1", "listen_port": port, "unix_socket_dir": "", "pool_mode": mode,
         "auth_type": "hba", "auth_hba_file": write(home, "hba", PROXY_HBA),
-        "auth_file": write(home, "users", f'"scram" "{PASSWORD}"\n"trust" ""\n"postgres" ""\n'),
+        "auth_file": write(home, "users", users),
         "max_client_conn": 5000, "default_pool_size": SERVERS, "log_connections": 0,
         "log_disconnections": 0, "stats_period": 3600,
-        "ignore_startup_parameters": "options,extra_float_digits", **more,
+        "ignore_startup_parameters": "options,extra_float_digits",
+        "client_tls_sslmode": "require" if tls else "disable",
+        "client_tls_key_file": key, "client_tls_cert_file": cert,
     }
+    old = bouncer_version() < (1, 21)
+    if not old:
+        conf["max_prepared_statements"] = 200           # its default since 1.24
     text = f"[databases]\n* = host=127.0.0.1 port={nodes[0].port}\n[pgbouncer]\n"
     text += "".join(f"{k} = {v}\n" for k, v in conf.items())
-    return launch(shop, name, port, [rival("pgbouncer"), "-q", write(home, "ini", text)])
+    system = launch(shop, name, port, [rival("pgbouncer"), "-q", write(home, "ini", text)])
+    if old and mode == "transaction":
+        system.lacks = ("prepared",)
+    return system
 
 
-def start_bouncer_tx(shop, name, nodes, _):
-    return start_bouncer(shop, name, nodes, _, mode="transaction")
+def bouncer_version():
+    found = re.search(r"(\d+)\.(\d+)", version("pgbouncer", "-V"))
+    return tuple(map(int, found.groups())) if found else (0, 0)
 
 
-def start_bouncer_tls(shop, name, nodes, _):
-    key, cert = certificate(shop)
-    return start_bouncer(shop, name, nodes, _, client_tls_sslmode="require",
-                         client_tls_key_file=key, client_tls_cert_file=cert)
+def start_bouncer_tx(*how):
+    return start_bouncer(*how, mode="transaction")
 
 
-def start_haproxy(shop, name, nodes, _, balance=False):
+def start_haproxy(shop, name, nodes, _):
+    """A second thread makes each of its transactions and logins dearer."""
     home, port = pg.make_folder(shop.path(name)), pg.free_port()
-    text = ("global\n maxconn 4000\ndefaults\n mode tcp\n timeout connect 5s\n timeout client 1h\n"
-            f" timeout server 1h\nlisten all\n bind 127.0.0.1:{port}\n")
-    for i, node in enumerate(nodes if balance else nodes[:1]):
+    text = ("global\n maxconn 4000\n nbthread 1\ndefaults\n mode tcp\n timeout connect 5s\n"
+            f" timeout client 1h\n timeout server 1h\nlisten all\n bind 127.0.0.1:{port}\n")
+    for i, node in enumerate(nodes):
         text += f" server s{i} 127.0.0.1:{node.port}\n"
     return launch(shop, name, port, [rival("haproxy"), "-db", "-f", write(home, "cfg", text)])
 
@@ -232,19 +254,23 @@ def start_direct(shop, name, nodes, _):
     return System(name, nodes[0].port)
 
 
-def balanced(start):
-    return lambda *args: start(*args, balance=True)
+LB, TLS = "-lb", "-tls"                 # variants of a column, and what its name ends in
+
+# name: title, how it is started, its variants
+PEERS = {
+    "direct": ("directly", start_direct, ()),
+    "pgpool": ("pgpool", start_pgpool, (LB, TLS)),
+    "bouncer-tx": ("PgBouncer, transaction mode", start_bouncer_tx, (TLS,)),
+    "bouncer": ("PgBouncer, session mode", start_bouncer, (TLS,)),
+    "pgpool2": ("Pgpool-II", start_pgpool2, (LB, TLS)),
+    "haproxy": ("HAProxy, mode tcp", start_haproxy, (LB,)),
+}
 
 
-MAIN = {
-    "direct": start_direct, "pgpool": start_pgpool, "bouncer": start_bouncer,
-    "bouncer-tx": start_bouncer_tx, "pgpool2": start_pgpool2, "haproxy": start_haproxy,
-}
-BALANCED = {
-    "pgpool-lb": balanced(start_pgpool), "pgpool2-lb": balanced(start_pgpool2),
-    "haproxy-lb": balanced(start_haproxy),
-}
-TLS = {"pgpool-tls": start_pgpool_tls, "bouncer-tls": start_bouncer_tls}
+def columns(variant=""):
+    """The names of the columns in a table of this variant."""
+    return [name + variant for name, (_, _, variants) in PEERS.items()
+            if not variant or variant in variants]
 
 
 # ---- one cell ---------------------------------------------------------------------------------
@@ -285,7 +311,13 @@ class SecureWire(wire.Wire):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         self.sock = context.wrap_socket(self.sock)
-        self.login(user="trust", database="postgres")
+
+
+def raw_client(system):
+    """Logged in without a password, over TLS where the column is about that."""
+    w = (SecureWire if system.name.endswith(TLS) else wire.Wire)(system.address)
+    w.login(user="trust", database="postgres")
+    return w
 
 
 class Bench:
@@ -310,6 +342,8 @@ class Bench:
         return float(re.search(r"tps = ([\d.]+)", out)[1]), used / done * 1e6
 
     def select(self, system, mode, clients):
+        if mode in system.lacks:
+            raise Unmeasurable(f"pgbench -M {mode}: this version cannot do it")
         command = (system, "trust", clients, "-S", "-M", mode)
         if clients > 1 or self.args.free:
             return self.pgbench(*command)
@@ -318,42 +352,37 @@ class Bench:
             return self.pgbench(*command)
 
     def think(self, system, clients, rate):
-        return self.pgbench(system, "trust", clients, "-S", "-M", "prepared", "-R", str(rate))
+        return self.pgbench(system, "trust", clients, "-S", "-M", "extended", "-R", str(rate))
 
     def login(self, system, user, script):
-        return self.pgbench(system, user, LOGIN_CLIENTS, "-C", "-f", script)
-
-    def secure_login(self, system, user, script):
-        """Logins per second of the proxy's processor time."""
-        with variable("PGSSLMODE", "require"):
-            return (1e6 / self.login(system, user, script)[1],)
+        with variable("PGSSLMODE", "require" if system.name.endswith(TLS) else "disable"):
+            return self.pgbench(system, user, LOGIN_CLIENTS, "-C", "-f", script)
 
     def bulk(self, system):
-        """MB of a long result per second, and per second of the proxy's processor time."""
-        with SecureWire(system.address) as w:
+        """(MB of a long result per second, microseconds of the proxy per MB)"""
+        with raw_client(system) as w:
             cpu, clock, left = system.cpu(), time.monotonic(), BULK << 20
-            w.send(wire.query(f"SELECT repeat('x', 65536) FROM generate_series(1, {BULK * 16})"))
+            w.send(wire.query(f"SELECT repeat('x', 1013) FROM generate_series(1, {BULK << 10})"))
             room = bytearray(1 << 20)
             while left > 0:
                 left -= w.sock.recv_into(room) or left
-            return BULK / (time.monotonic() - clock), BULK / (system.cpu() - cpu)
+            return BULK / (time.monotonic() - clock), (system.cpu() - cpu) / BULK * 1e6
 
     def timed(self, script):
         """All cells that take time, round after round, the systems in turn."""
-        cells = [(("tps", "cpu"), f"{m} {c}", MAIN, self.select, (m, c))
+        cells = [(("tps", "cpu"), f"{m} {c}", "", self.select, (m, c))
                  for m in MODES for c in CLIENTS]
-        cells += [(("tps-lb", "cpu-lb"), f"{m} {c}", BALANCED, self.select, (m, c))
+        cells += [(("tps-lb", "cpu-lb"), f"{m} {c}", LB, self.select, (m, c))
                   for m in MODES for c in LB_CLIENTS]
-        cells += [(("tps", "cpu"), f"{THINKING[0]} thinking", MAIN, self.think, THINKING)]
-        cells += [(("logins", "login-cpu"), user, MAIN, self.login, (user, script))
-                  for user in ("trust", "scram")]
-        cells += [(("tls-logins",), user, TLS, self.secure_login, (user, script))
-                  for user in ("trust", "scram")]
-        cells += [(("tls-bulk", "tls-bulk-cpu"), f"{BULK} MB to the client", TLS, self.bulk, ())]
+        cells += [(("tps", "cpu"), f"{THINKING[0]} thinking", "", self.think, THINKING)]
+        cells += [(("logins" + v, "login-cpu" + v), user, v, self.login, (user, script))
+                  for v in ("", TLS) for user in ("trust", "scram")]
+        cells += [(("bulk" + v, "bulk-cpu" + v), f"{BULK} MB to the client", v, self.bulk, ())
+                  for v in ("", TLS)]
         for n in range(self.args.rounds):
-            for tables, row, columns, cell, how in cells:
+            for tables, row, variant, cell, how in cells:
                 say(f"round {n + 1} of {self.args.rounds}: {tables[0]} {row}")
-                for name in columns:
+                for name in columns(variant):
                     self.one(tables, row, name, cell, how)
 
     def one(self, tables, row, name, cell, how):
@@ -373,8 +402,7 @@ class Bench:
         with contextlib.ExitStack() as stack:
             def clients(n):
                 for _ in range(n):
-                    stack.enter_context(SecureWire(system.address) if system.name in TLS else
-                                        system.raw(user="trust", database="postgres"))
+                    stack.enter_context(raw_client(system))
             clients(10)
             before = system.resident()
             clients(count)
@@ -384,8 +412,8 @@ class Bench:
         for name, count in IDLE.items():
             count //= 2 if self.args.quick else 1
             say(f"{count} idle clients: {name}")
-            table = "tls-memory" if name in TLS else "memory"
-            self.one((table,), "bytes per idle client", name,
+            table = "memory" + (TLS if name.endswith(TLS) else "")
+            self.one((table,), PER_CLIENT, name,
                      lambda system, n: (self.idle(system, n),), (count,))
 
 
@@ -419,6 +447,25 @@ class Results:
 
 # ---- the report -------------------------------------------------------------------------------
 
+# README's table: what a row says, and whose cells stand in it.
+SUMMARY = (
+    *((f"`pgbench -S`, {m}, {' / '.join(map(str, CLIENTS))} clients: µs per transaction", "cpu",
+       [f"{m} {c}" for c in CLIENTS]) for m in MODES),
+    (f"{THINKING[0]} clients that think, {THINKING[1]} transactions per second in all: µs each",
+     "cpu", [f"{THINKING[0]} thinking"]),
+    (f"over a primary and a replica, simple, {' / '.join(map(str, LB_CLIENTS))} clients: µs per"
+     " transaction", "cpu-lb", [f"simple {c}" for c in LB_CLIENTS]),
+    ("a login without a password, µs", "login-cpu", ["trust"]),
+    ("a login with SCRAM, µs", "login-cpu", ["scram"]),
+    ("a long result: µs per MB", "bulk-cpu", [f"{BULK} MB to the client"]),
+    ("at start, KB", "memory", [AT_START]),
+    ("an idle client, bytes", "memory", [PER_CLIENT]),
+    ("TLS: a login without a password, µs", "login-cpu-tls", ["trust"]),
+    ("TLS: a login with SCRAM, µs", "login-cpu-tls", ["scram"]),
+    ("TLS: a long result, µs per MB", "bulk-cpu-tls", [f"{BULK} MB to the client"]),
+    ("TLS: an idle client, bytes", "memory-tls", [PER_CLIENT]),
+)
+
 TITLES = {
     "tps": "Transactions per second, pgbench -S (mode, clients)",
     "cpu": "Proxy processor time per transaction, microseconds",
@@ -426,12 +473,19 @@ TITLES = {
     "cpu-lb": "Proxy processor time per transaction, balanced, microseconds",
     "logins": f"Logins per second, pgbench -C, {LOGIN_CLIENTS} clients",
     "login-cpu": "Proxy processor time per login, microseconds",
+    "bulk": "MB per second",
+    "bulk-cpu": "Proxy processor time per MB, microseconds",
     "memory": "Memory",
-    "tls-logins": "TLS: logins per second of the proxy's processor time",
-    "tls-bulk": "TLS: MB per second",
-    "tls-bulk-cpu": "TLS: MB per second of the proxy's processor time",
-    "tls-memory": "TLS: memory",
+    "logins-tls": "TLS: logins per second",
+    "login-cpu-tls": "TLS: proxy processor time per login, microseconds",
+    "bulk-tls": "TLS: MB per second",
+    "bulk-cpu-tls": "TLS: proxy processor time per MB, microseconds",
+    "memory-tls": "TLS: memory",
 }
+
+
+def variant_of(table):
+    return next((v for v in (LB, TLS) if table.endswith(v)), "")
 
 
 def cell_text(value):
@@ -440,17 +494,28 @@ def cell_text(value):
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
 
 
+def summary_text(results):
+    """The table of README.md: a column for each peer, whatever its variants."""
+    names = [name for name in PEERS if name != "direct"]
+    lines = ["| | " + " | ".join(PEERS[name][0] for name in names) + " |",
+             "| --- |" + " ---: |" * len(names)]
+    for title, table, rows in SUMMARY:
+        cells = [[results.get(table, row, name + variant_of(table)) for row in rows]
+                 for name in names]
+        lines.append(f"| {title} | " + " | ".join(
+            " / ".join(map(cell_text, cell)) if any(cell) else "n/a" for cell in cells) + " |")
+    return "\n".join(lines)
+
+
 def table_text(results, table):
     """One table; its last columns are our figure divided by the others'."""
-    ours, *others = ("pgpool-tls bouncer-tls" if table.startswith("tls") else
-                     "pgpool-lb pgpool2-lb haproxy-lb" if table.endswith("-lb") else
-                     "pgpool bouncer haproxy").split()
-    columns = [c for c in next(d for d in (MAIN, BALANCED, TLS) if ours in d)
-               if c != "direct" or table in ("tps", "logins")]
-    lines = ["| | " + " | ".join(columns + [f"pgpool ÷ {o}" for o in others]) + " |",
-             "|---|" + "---:|" * (len(columns) + len(others))]
+    variant = variant_of(table)
+    names = [n for n in columns(variant) if n != "direct" or table in ("tps", "logins", "bulk")]
+    ours, *others = [n for n in names if n != "direct"]
+    lines = ["| | " + " | ".join(names + [f"pgpool ÷ {o}" for o in others]) + " |",
+             "|---|" + "---:|" * (len(names) + len(others))]
     for row in results.rows(table):
-        cells = [cell_text(results.get(table, row, c)) for c in columns]
+        cells = [cell_text(results.get(table, row, c)) for c in names]
         mine = results.get(table, row, ours)
         for other in others:
             theirs = results.get(table, row, other)
@@ -474,13 +539,15 @@ def machine():
     return ", ".join([
         f"{os.cpu_count()} x {model[1] if model else platform.machine()}",
         "Linux " + platform.release(), version(pg.tool("postgres"), "-V"),
-        version("pgbouncer", "-V"), version("pgpool", "-v"), version("haproxy", "-v")])
+        version("pgbouncer", "-V"), version("pgpool2", "-v"), version("haproxy", "-v")])
 
 
 def report(results, args):
     parts = ["# pgpool beside others", "", machine() + ".",
-             f"Cells are medians of rounds: {args.rounds} of {args.seconds} s; all on loopback"
-             + ("." if args.free else "; one client: all on one processor."), ""]
+             f"Medians of {args.rounds} rounds of {args.seconds} s, all on loopback"
+             + ("." if args.free else "; one client: all on one processor."),
+             "Microseconds are the proxy's processor time. pgpool and PgBouncer are given SCRAM"
+             " secrets; Pgpool-II takes passwords only.", "", summary_text(results), ""]
     for table, title in TITLES.items():
         if results.rows(table):
             parts += ["## " + title, "", table_text(results, table), ""]
@@ -495,23 +562,23 @@ def report(results, args):
 
 
 def budgets(results):
-    """The promises, as (met, text)."""
-    def beside(table, row, factor, what):
+    """The promises, as (met, text).  PgBouncer's figures are those of its session mode, which does
+    what we do: a client has a server for as long as it stays, and that is reset afterwards."""
+    def beside(table, row, what):
         ours, theirs = results.get(table, row, "pgpool"), results.get(table, row, "bouncer")
         if ours is None or theirs is None:
             return False, f"{what}: not measured"
-        return (ours <= theirs * factor,
-                f"{what}: {ours:.1f} us, at most {theirs * factor:.1f} ({factor:g} x PgBouncer)")
+        return ours <= theirs, f"{what}: {ours:.1f} us, PgBouncer {theirs:.1f}"
 
-    lines = [beside("cpu", f"{m} {c}", 1, f"per transaction, {m} {c}")
+    lines = [beside("cpu", f"{m} {c}", f"per transaction, {m} {c}")
              for m in MODES for c in CLIENTS]
-    lines.append(beside("cpu", f"{THINKING[0]} thinking", 1, "per transaction, thinking clients"))
-    lines.append(beside("login-cpu", "scram", 0.1, "per SCRAM login"))
-    lines.append(beside("login-cpu", "trust", 1, "per trusted login"))
-    idle = results.get("memory", "bytes per idle client", "pgpool")
+    lines.append(beside("cpu", f"{THINKING[0]} thinking", "per transaction, thinking clients"))
+    lines.append(beside("login-cpu", "scram", "per SCRAM login"))
+    lines.append(beside("login-cpu", "trust", "per trusted login"))
+    idle = results.get("memory", PER_CLIENT, "pgpool")
     lines.append((False, "per idle client: not measured") if idle is None else
                  (idle <= 1024, f"per idle client: {idle:.0f} bytes, at most 1024"))
-    idle = results.get("tls-memory", "bytes per idle client", "pgpool-tls")
+    idle = results.get("memory-tls", PER_CLIENT, "pgpool-tls")
     lines.append((False, "per idle TLS client: not measured") if idle is None else
                  (idle <= 4608, f"per idle TLS client: {idle:.0f} bytes, at most 4608"))
     return lines
@@ -534,14 +601,16 @@ def start_nodes(shop):
 
 def start_systems(shop, nodes, args, results):
     systems = {}
-    for name, start in {**MAIN, **BALANCED, **TLS}.items():
+    for name, variant in [(n, v) for v in ("", LB, TLS) for n in columns(v)]:
         if args.only and name not in args.only:
             continue
+        _, start, _ = PEERS[name.removesuffix(variant)]
         try:
-            system = systems[name] = start(shop, name, nodes, args.pgpool)
+            system = start(shop, name, nodes if variant == LB else nodes[:1], variant == TLS)
+            systems[name] = system
             time.sleep(0.3)             # Pgpool-II forks its children after it listens
-            if name in MAIN and system.process:
-                results.add("memory", "resident at start, KB", name, system.resident() / 1024)
+            if not variant and system.process:
+                results.add("memory", AT_START, name, system.resident() / 1024)
         except (Unmeasurable, AssertionError, OSError) as e:
             results.lack("start", "of it", name, e)
     return systems
@@ -565,6 +634,8 @@ def arguments():
 
 def main():
     args = arguments()
+    if args.pgpool:
+        os.environ["PGPOOL_BINARY"] = os.path.abspath(args.pgpool)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -161,9 +161,9 @@ class Run:
         """The proxy of this run; None when there is none."""
         name, nodes = self.name + ".proxy", [self.cluster]
         if self.name == "bouncer":
-            return bench.start_bouncer(self.shop, name, nodes, None)
+            return bench.start_bouncer(self.shop, name, nodes, False)
         if self.name == "pgpool2":
-            return bench.start_pgpool2(self.shop, name, nodes, None)
+            return bench.start_pgpool2(self.shop, name, nodes, False)
         if self.name == "direct":
             return None
         return self.shop.proxy([self.cluster], self.args.pgpool, load_balance_mode=False,

@@ -1,7 +1,11 @@
 """The first steps of a connection: how clients of all kinds get in, and who is turned away."""
 
+import contextlib
+import ctypes
+import errno
 import os
 import socket
+import stat
 import struct
 
 import psycopg
@@ -11,6 +15,9 @@ import pytest
 import wire
 from pg import free_port
 from wire import V2_0, V3_0, V3_2, V3_9999
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+SYS_PIDFD_GETFD = 438                   # on all architectures
 
 
 # ---- psql and drivers -------------------------------------------------------------------------
@@ -161,6 +168,39 @@ def test_a_port_in_use_ends_the_start(proxy):
     q = proxy(start=False, port=p.port).launch()
     assert q.wait() == 3
     assert "FATAL" in q.log_text()
+
+
+def sockets_of(pid):
+    """Duplicates of a process's connections, by the address of their other end."""
+    found, handle = {}, os.pidfd_open(pid)
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        copy = LIBC.syscall(SYS_PIDFD_GETFD, handle, int(fd), 0)
+        if copy < 0 and ctypes.get_errno() == errno.EPERM:
+            pytest.skip("another process's sockets may not be looked at")
+        if copy >= 0 and stat.S_ISSOCK(os.fstat(copy).st_mode):
+            s = socket.socket(fileno=copy)
+            with contextlib.suppress(OSError):      # it listens
+                found[s.getpeername()] = s
+        elif copy >= 0:
+            os.close(copy)
+    os.close(handle)
+    return found
+
+
+@pytest.mark.proxy
+def test_an_accepted_connection_is_not_delayed_and_is_probed(proxy):
+    pcp = free_port()
+    p = proxy(pcp_listen_addresses="127.0.0.1", pcp_port=pcp, pcp="")
+    with p.raw() as w, socket.create_connection(("127.0.0.1", pcp)) as other:
+        other.sendall(wire.message("M"))
+        assert other.recv(1) == b"m"    # accepted
+        inside = sockets_of(p.pid)
+        for s in (w.sock, other):
+            end = inside[s.getsockname()]
+            assert end.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        for s in inside.values():
+            s.close()
 
 
 # ---- before the startup packet ----------------------------------------------------------------
