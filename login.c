@@ -299,6 +299,7 @@ void login_refused(struct client *c, const struct refusal *r)
 	} else if (r->kind == REFUSED_MOVED || r->kind == REFUSED_ASKED) {
 		borrow(c, c->login->step);
 	} else if (looked && account(c)->demand != DEMAND_UNKNOWN && no_answer(r)) {
+		account(c)->asked = loop_now(c->all->loop);
 		by_demand(c);
 	} else {
 		if (looked)
