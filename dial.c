@@ -411,7 +411,7 @@ static bool demands(struct server *s, enum demand demand)
 	learn(s, demand);
 	if (s->dial->look && demand != DEMAND_NOTHING)
 		server_refused(s, &(struct refusal){ REFUSED_ASKED,
-			{ "FATAL", "28000", "it was asked what it asks", NULL, NULL }, NULL, 0 });
+			{ "FATAL", "28000", "PostgreSQL told what it asks", NULL, NULL }, NULL, 0 });
 	else if (s->dial->secret && demand == DEMAND_NOTHING)
 		server_refused(s, &(struct refusal){ REFUSED_TRUSTED,
 			{ "FATAL", "28P01", "it did not ask for the password", NULL, NULL }, NULL, 0 });

@@ -5,9 +5,10 @@
  * if there is a third column, until when it is good, in seconds since 1970 (numeric; NULL or
  * Infinity: for ever).  No row, or no password: there is no such user.
  *
- * Answers, "no such user" among them, count for a second; while PostgreSQL cannot be asked, for half a
- * minute.  So logins cost at most a question per user and second, and a changed password counts at
- * once.  Entries live until the loop's next turn: look them up again rather than keep them.
+ * Answers, "no such user" among them, count for a second; while PostgreSQL cannot be asked, for half
+ * a minute.  So logins cost at most one question per user and second, and a changed password counts
+ * within a second.  Entries live until the loop's next turn: look them up again rather than keep
+ * them.
  */
 #ifndef ENTRY_H
 #define ENTRY_H
@@ -37,8 +38,8 @@ struct entry_wait {
 bool entry_ask(struct entries *e, const char *user, struct entry_wait *w);
 void entry_unask(struct entry_wait *w);                 /* no longer waits; may be called twice */
 
-/* A client that came at `since` could not prove that it knows what was fetched.  True: that may be old,
- * and entry_ask() asks anew.  Once a second for a user, so that wrong passwords are no load. */
+/* A client that came at `since` could not prove that it knows what was fetched.  True: that may be
+ * old, and entry_ask() asks anew.  Once a second for a user, so that wrong passwords are no load. */
 bool entry_doubt(struct entries *e, const char *user, int64_t since);
 
 /* Roles have been altered: all is asked for anew. */

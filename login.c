@@ -1,14 +1,14 @@
 /* login.c - from a client's startup packet to its first ReadyForQuery.
  *
- *     pool_hba.conf's method, or without it what PostgreSQL asks of this account (the first login of
- *       |           an account looks: PostgreSQL's first word is enough; then it is remembered)
+ *     pool_hba.conf's method, or without it what PostgreSQL asks of this account (the first login
+ *       |           of an account looks: PostgreSQL's first word is enough; then it is remembered)
  *     the exchange with the client: nothing, clear text, md5, SCRAM-SHA-256
  *       |
  *     the welcome: the profile's ParameterStatus messages (likewise, from a server's login)
  *
- * A clear text password of a user without an entry is proved by a new login to PostgreSQL with it, for
- * which PostgreSQL has to ask.  Nothing is told to, and no login is made for, a client that has
- * not proved who it is, unless its own password is that proof. */
+ * A clear text password of a user without an entry is proved by a new login to PostgreSQL with
+ * it, for which PostgreSQL has to ask.  Nothing is told to, and no login is made for, a client that
+ * has not proved who it is, unless its own password is that proof. */
 #include "client.h"
 
 #include "entry.h"
@@ -151,8 +151,8 @@ static int not_proved(struct client *c, const char *what)
 	return client_deny(c, "28P01", text, why);
 }
 
-/* What auth_query gave may be old: asks again, and compares again.  SCRAM began with the old one and
- * cannot: that is for the next login. */
+/* What auth_query gave may be old: asks again, and compares again.  SCRAM began with the old
+ * entry, so only the next login can use a new one. */
 static int wrong_password(struct client *c)
 {
 	struct login *l = c->login;
@@ -314,6 +314,7 @@ void login_refused(struct client *c, const struct refusal *r)
 	} else if (r->kind == REFUSED_MOVED || r->kind == REFUSED_ASKED) {
 		borrow(c, c->login->step);
 	} else if (looked && word(c)->demand != DEMAND_UNKNOWN && no_answer(r)) {
+		word(c)->at = loop_now(c->all->loop);
 		by_demand(c);
 	} else {
 		if (looked)

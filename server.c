@@ -414,6 +414,30 @@ struct server *server_borrow(struct servers *all, struct borrower *b, struct nod
 	return NULL;
 }
 
+/* One look for all who want to know the same. */
+static bool looked_for(const struct borrower *b, const struct node *n)
+{
+	for (const struct borrower *o = b->look ? n->queue : NULL; o; o = o->next)
+		if (o->look && o->opening && profile_word(o->profile) == profile_word(b->profile))
+			return true;
+	return false;
+}
+
+/* There is an answer now. */
+static void tell_lookers(struct node *n, const struct word *w)
+{
+	static const struct refusal asked = { REFUSED_ASKED,
+		{ "FATAL", "28000", "PostgreSQL told what it asks", NULL, NULL }, NULL, 0 };
+
+	for (struct borrower *b = n->queue, *next; b; b = next) {
+		next = b->next;
+		if (b->look && profile_word(b->profile) == w) {
+			refuse(b, &asked);
+			next = n->queue;        /* it may be another queue now */
+		}
+	}
+}
+
 /* Starts connections for those who wait, as far as there is room.  Making room closes an idle
  * server, which comes back here: once is enough. */
 static void serve_queue(struct servers *all, struct node *n)
@@ -422,7 +446,7 @@ static void serve_queue(struct servers *all, struct node *n)
 		return;
 	n->serving = true;
 	for (struct borrower *b = n->queue; b; b = b->next)
-		if (!b->opening && !away(b, n) && !start_opening(all, b))
+		if (!b->opening && !away(b, n) && !looked_for(b, n) && !start_opening(all, b))
 			break;
 	n->serving = false;
 }
@@ -443,6 +467,7 @@ static void node_changed(void *ctx, struct node *n)
 void server_ready(struct server *s)
 {
 	struct borrower *opener = s->borrower;
+	bool looked = opener && opener->look;
 
 	s->borrower = NULL;
 	if (opener)
@@ -456,6 +481,8 @@ void server_ready(struct server *s)
 	}
 	node_worked(s->node);
 	available(s, opener);
+	if (looked)
+		tell_lookers(s->node, profile_word(s->start));
 }
 
 void server_refused(struct server *s, const struct refusal *r)
@@ -485,6 +512,8 @@ void server_refused(struct server *s, const struct refusal *r)
 		node_worked(n);
 	if (b && b->node && !down)
 		refuse(b, r);
+	if (r->kind == REFUSED_ASKED)
+		tell_lookers(n, profile_word(s->start));
 	server_close(s, r->report.message);
 }
 

@@ -489,6 +489,42 @@ def test_finding_out_what_a_node_asks_sends_it_no_password(proxy, fake):
     assert asked(w) == [5] and len(answers) == 1
 
 
+@pytest.mark.parametrize("question", ["md5", "none"])
+def test_one_finds_out_for_all(proxy, fake, question):
+    come, all_here = [], threading.Event()
+
+    def treat(t):
+        come.append(t.packet())
+        assert all_here.wait(10)
+        t.sock.sendall(QUESTIONS[question] + (READY[len(OK):] if question == "none" else b""))
+        while True:
+            if t.message()[0] == b"Q":
+                t.sock.sendall(row(1))
+
+    p = proxy(nodes=[fake(treat)], passwd=f"app:TEXT{SECRET}\n", **FAST)
+    clients = [p.raw(login=False).startup() for _ in range(8)]
+    p.raw(login=False).startup(user="other")
+    wait_until(lambda: any(b"\0other\0" in packet for packet in come), "the last one's question")
+    all_here.set()
+    for w in clients:
+        assert w.read().body[:4] == QUESTIONS[question][5:9]
+    assert sum(b"\0app\0database\0" in packet for packet in come) == 1
+
+
+@pytest.mark.parametrize("code", ["28000", "53300"])
+def test_what_postgresql_says_before_it_asks_is_told(proxy, fake, code):
+    said = message("E", b"".join(k + v.encode() + b"\0" for k, v in (
+        (b"S", "FATAL"), (b"V", "FATAL"), (b"C", code), (b"M", "no room here"))) + b"\0")
+
+    def treat(t):
+        t.packet()
+        t.sock.sendall(said)
+        t.take(1)
+
+    p = proxy(nodes=[fake(treat)], passwd=f"app:TEXT{SECRET}\n", **FAST)
+    assert refused(p, [code], user="app", password=WRONG)["M"] == "no room here"
+
+
 def test_finding_out_takes_no_clients_place(front, nodes, guest):
     p = front(num_init_children=1, max_pool=1, passwd=entry("text", "guest") + entry("text", "boss"))
     w = p.raw(user="boss", password=SECRET)
