@@ -455,14 +455,14 @@ SUMMARY = (
      "cpu", [f"{THINKING[0]} thinking"]),
     (f"over a primary and a replica, simple, {' / '.join(map(str, LB_CLIENTS))} clients: µs per"
      " transaction", "cpu-lb", [f"simple {c}" for c in LB_CLIENTS]),
-    ("a login without a password, µs", "login-cpu", ["trust"]),
-    ("a login with SCRAM, µs", "login-cpu", ["scram"]),
+    ("a login without a password, and one statement: µs", "login-cpu", ["trust"]),
+    ("a login with SCRAM, and one statement: µs", "login-cpu", ["scram"]),
     ("a long result: µs per MB", "bulk-cpu", [f"{BULK} MB to the client"]),
     ("at start, KB", "memory", [AT_START]),
     ("an idle client, bytes", "memory", [PER_CLIENT]),
-    ("TLS: a login without a password, µs", "login-cpu-tls", ["trust"]),
-    ("TLS: a login with SCRAM, µs", "login-cpu-tls", ["scram"]),
-    ("TLS: a long result, µs per MB", "bulk-cpu-tls", [f"{BULK} MB to the client"]),
+    ("TLS: a login without a password, and one statement: µs", "login-cpu-tls", ["trust"]),
+    ("TLS: a login with SCRAM, and one statement: µs", "login-cpu-tls", ["scram"]),
+    ("TLS: a long result: µs per MB", "bulk-cpu-tls", [f"{BULK} MB to the client"]),
     ("TLS: an idle client, bytes", "memory-tls", [PER_CLIENT]),
 )
 
