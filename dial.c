@@ -125,8 +125,9 @@ static void backend_says_no(struct server *s, const uint8_t *body, size_t len)
 		account_set_password(s->account, NULL, 0);      /* what was proved once is no longer true */
 		s->account->have_keys = false;
 	}
-	server_refused(s, &(struct refusal){ REFUSED_BACKEND,
-		{ "FATAL", code ? code : "08006", text ? text : "login refused", NULL, NULL }, body, len });
+	bool whole = code && strlen(code) == 5 && text;         /* what a client can be shown as it is */
+	server_refused(s, &(struct refusal){ REFUSED_BACKEND, { "FATAL", whole ? code : "08006",
+		text ? text : "login refused", NULL, NULL }, whole ? body : NULL, whole ? len : 0 });
 }
 
 static void no_secret(struct server *s, const char *method)

@@ -157,10 +157,16 @@ static void take_answer(struct entries *e, struct fetched *f, struct answer *r)
 }
 
 /* Tells all who wait for this user. */
+/* Those who ask again meanwhile wait for the next answer. */
 static void tell(struct fetched *f, const char *why)
 {
-	while (f->waiting) {
-		struct entry_wait *w = f->waiting;
+	struct entry_wait *list = f->waiting;
+
+	f->waiting = NULL;
+	if (list)
+		list->at = &list;
+	while (list) {
+		struct entry_wait *w = list;
 		entry_unask(w);
 		w->answered(w, why);
 	}

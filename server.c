@@ -132,21 +132,30 @@ static unsigned limit(const struct servers *all)
 	return n > INT32_MAX ? INT32_MAX : (unsigned)n;
 }
 
-/* By so many the limit may be exceeded: the proxy's own questions take no client's place. */
-static unsigned spare(const struct servers *all, const struct node *n, bool own)
+/* It takes no client's place: it may exceed the limit by a few. */
+static bool asks(const struct borrower *b)
+{
+	return b->own || b->look;
+}
+
+/* By so many the limit may be exceeded for this borrower. */
+static unsigned spare(const struct borrower *b)
 {
 	unsigned asking = 0;
 
-	for (const struct server *s = own ? NULL : all->first; s; s = s->next_all)
-		asking += s->node == n && s->borrower && s->borrower->own;
-	return own || asking > OWN_SPARE ? OWN_SPARE : asking;
+	for (const struct server *s = asks(b) ? NULL : b->all->first; s; s = s->next_all)
+		asking += s->node == b->node && s->borrower && asks(s->borrower);
+	return asks(b) || asking > OWN_SPARE ? OWN_SPARE : asking;
 }
 
-static bool room(const struct servers *all, struct node *n, bool own)
+/* Who looks may be a stranger, for whom no server is closed. */
+static bool room(const struct borrower *b)
 {
-	while (n->servers >= limit(all) && n->idle_last)
+	struct node *n = b->node;
+
+	while (!b->look && n->servers >= limit(b->all) && n->idle_last)
 		server_close(n->idle_last, "makes room for another user or database");
-	return n->servers < limit(all) || n->servers < limit(all) + spare(all, n, own);
+	return n->servers < limit(b->all) || n->servers < limit(b->all) + spare(b);
 }
 
 static struct server *open_server(struct servers *all, struct node *n, struct profile *p)
@@ -227,17 +236,11 @@ static struct server *find_idle(struct borrower *b, struct node *n, char *sql, s
 	return NULL;
 }
 
-/* It takes no client's place: it goes first, and may exceed the limit by a few. */
-static bool ahead(const struct borrower *b)
-{
-	return b->own || b->look;
-}
-
 static void wait_in_queue(struct servers *all, struct borrower *b, struct node *n)
 {
 	b->all = all;
 	b->node = n;
-	struct borrower **at = ahead(b) ? &n->queue : n->queue_tail;
+	struct borrower **at = b->own ? &n->queue : n->queue_tail;
 	b->next = *at;
 	*at = b;
 	if (!b->next)
@@ -263,9 +266,12 @@ void server_unborrow(struct borrower *b)
 	if (!b->node)
 		return;
 	leave_queue(b);
-	if (b->opening)
-		b->opening->borrower = NULL;
+	struct server *s = b->opening;
 	b->opening = NULL;
+	if (s)
+		s->borrower = NULL;
+	if (s && (b->look || b->secret))
+		server_close(s, "nobody waits for what its login tells");
 }
 
 static void refuse(struct borrower *b, const struct refusal *r)
@@ -381,7 +387,7 @@ static bool wanted(const struct server *s)
 
 static bool start_opening(struct servers *all, struct borrower *b)
 {
-	struct server *s = room(all, b->node, ahead(b)) ? open_server(all, b->node, b->profile) : NULL;
+	struct server *s = room(b) ? open_server(all, b->node, b->profile) : NULL;
 
 	if (!s)
 		return false;
@@ -445,9 +451,14 @@ static void serve_queue(struct servers *all, struct node *n)
 	if (n->serving)
 		return;
 	n->serving = true;
+	bool full = false;              /* for clients, if not for those who ask */
 	for (struct borrower *b = n->queue; b; b = b->next)
-		if (!b->opening && !away(b, n) && !looked_for(b, n) && !start_opening(all, b))
-			break;
+		if (!b->opening && !away(b, n) && !(full && !asks(b)) && !looked_for(b, n)
+		    && !start_opening(all, b)) {
+			if (asks(b))
+				break;
+			full = true;
+		}
 	n->serving = false;
 }
 

@@ -1,6 +1,7 @@
 """What proves who a client is, and for how long: logins to PostgreSQL, entries that auth_query fetched,
 what a node may ask the proxy for, and what is told to somebody who has proved nothing."""
 
+import contextlib
 import hashlib
 import struct
 import threading
@@ -558,3 +559,79 @@ def test_how_long_a_refusal_takes_does_not_tell_what_entry_there_is(asks, nodes,
         assert max(took.values()) < 2 * min(took.values()), took
     finally:
         nodes[0].su("DROP ROLE old")
+
+
+# ---- who waits, and what for ------------------------------------------------------------------
+
+@pytest.mark.parametrize("hba", [True, False])
+def test_a_role_is_altered_while_auth_query_runs(front, nodes, guest, hba):
+    """The answer that comes then is old: who waits for it waits for the next one."""
+    p = front(auth_user="asker", passwd=f"asker:asks\nboss:{SECRET}\n", enable_pool_hba=hba,
+              hba="host all all all scram-sha-256\n",
+              auth_query="SELECT rolname, rolpassword FROM pg_authid, pg_sleep(1) WHERE rolname = $1")
+    boss, came = p.raw(user="boss", password=SECRET), []
+    t = threading.Thread(target=lambda: came.append(opens(p, "guest", SECRET)))
+    t.start()
+    wait_until(lambda: nodes[0].backends("usename = 'asker' AND state = 'active'"), "the question")
+    assert wire.errors(boss.query("ALTER ROLE guest CONNECTION LIMIT 100")) == []
+    t.join()
+    assert came == [True]
+    assert wire.value(boss.query("SELECT 1")) == "1"
+
+
+def test_strangers_do_not_keep_clients_from_servers(front, nodes):
+    """Each names another user, hears what is asked of it, and comes again."""
+    p = front(passwd="".join(f"{u}:TEXT{SECRET}\n" for u in ("boss", "guest")), num_init_children=2,
+              max_pool=1, query_wait_timeout=5)
+    sessions = [p.raw(user="boss", password=SECRET, timeout=60) for _ in range(2)]
+    over, visits = threading.Event(), []
+
+    def stranger(i):
+        while not over.is_set():
+            with contextlib.suppress(OSError, EOFError), p.raw(login=False, timeout=30) as w:
+                w.startup(user=f"invented{i}x{len(visits)}").read()
+                visits.append(i)
+
+    crowd = [threading.Thread(target=stranger, args=(i,)) for i in range(40)]
+    for t in crowd:
+        t.start()
+    try:
+        for n in range(1, 10):
+            wait_until(lambda: len(visits) > 100 * n, "strangers", 30)
+            for w in sessions:
+                assert wire.errors(w.query("/*NO LOAD BALANCE*/ SELECT 1")) == []
+    finally:
+        over.set()
+        for t in crowd:
+            t.join()
+
+
+def test_logins_that_nobody_waits_for_hold_no_places(proxy, fake):
+    """The node was silent while strangers asked, who have left; now it works again."""
+    silent = [True]
+
+    def treat(t):
+        t.packet()
+        if not silent:
+            t.serve()
+        t.sock.settimeout(None)
+        t.take(100000)
+
+    node = fake(treat)
+    p = proxy(nodes=[node], num_init_children=2, max_pool=1, query_wait_timeout=5, connect_timeout=300)
+    for i in range(12):
+        with p.raw(login=False) as w:
+            w.startup(user=f"invented{i}")
+            wait_until(lambda: len(node.kept) > min(i, 1), "its connection")
+    silent.clear()
+    assert wire.value(p.raw(timeout=70).query("SELECT 1"))
+
+
+@pytest.mark.parametrize("body", [b"", b"\0", b"SFATAL\0C\0Mno\0\0", b"SFATAL\0C28\0Mno\0\0", b"SFATAL\0C28000\0\0"])
+def test_a_node_s_error_that_is_none_is_told_as_ours(proxy, fake, body):
+    def treat(t):
+        t.packet()
+        t.sock.sendall(message("E", body))
+        t.take(1)
+    e = refused(proxy(nodes=[fake(treat)], **FAST), ["08006"], user="app")
+    assert e["S"] == "FATAL" and e["M"]
