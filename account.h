@@ -24,9 +24,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* PostgreSQL's first word at login, and when it said so: loop_now(). */
+/* PostgreSQL's first word at login; when it said so (loop_now()), and which node. */
 enum demand { DEMAND_UNKNOWN, DEMAND_NOTHING, DEMAND_CLEAR, DEMAND_MD5, DEMAND_SCRAM };
-struct word { enum demand demand; int64_t at; };
+struct word { enum demand demand; int node; int64_t at; };
 
 struct accounts;
 struct server;

@@ -89,6 +89,14 @@ static struct word *word(const struct client *c)
 	return profile_word(c->borrower.profile);
 }
 
+/* Another node may ask for something else. */
+static bool demand_is_known(const struct client *c)
+{
+	const struct word *w = word(c);
+
+	return w->demand != DEMAND_UNKNOWN && w->node == nodes_primary(c->all->servers->nodes)->id;
+}
+
 static const struct passwd_entry *entry(const struct client *c)
 {
 	return entry_find(c->all->servers->entries, account(c)->user);
@@ -307,13 +315,13 @@ void login_refused(struct client *c, const struct refusal *r)
 	bool looked = c->login->step == ASK_DEMAND;
 
 	c->login->server = NULL;
-	if (r->kind == REFUSED_ASKED && word(c)->demand != DEMAND_UNKNOWN) {
+	if (r->kind == REFUSED_ASKED && demand_is_known(c)) {
 		by_demand(c);
 	} else if (r->kind == REFUSED_TRUSTED) {
 		trusted(c);
 	} else if (r->kind == REFUSED_MOVED || r->kind == REFUSED_ASKED) {
 		borrow(c, c->login->step);
-	} else if (looked && word(c)->demand != DEMAND_UNKNOWN && no_answer(r)) {
+	} else if (looked && demand_is_known(c) && word(c)->demand != DEMAND_NOTHING && no_answer(r)) {
 		word(c)->at = loop_now(c->all->loop);
 		by_demand(c);
 	} else {
@@ -599,13 +607,18 @@ static bool know_entry(struct client *c)
 	return entry_ask(c->all->servers->entries, account(c)->user, &c->login->entry);
 }
 
-/* It may let everybody in, or nobody: one login looks again, while others go on. */
+/* One login looks again, while others go on with the old question.  With none nobody goes on: from now
+ * on there may be one. */
 static bool demand_is_old(struct client *c)
 {
 	int64_t now = loop_now(c->all->loop);
 	const struct node *n = nodes_primary(c->all->servers->nodes);
 
-	if (now - word(c)->at < DEMAND_COUNTS || n->state == NODE_DOWN)
+	if (now - word(c)->at < DEMAND_COUNTS)
+		return false;
+	if (word(c)->demand == DEMAND_NOTHING)
+		return true;
+	if (n->state == NODE_DOWN)
 		return false;
 	word(c)->at = now;
 	return true;
@@ -619,7 +632,7 @@ static int by_demand(struct client *c)
 	bool clear = c->all->conf->allow_clear_text_frontend_auth;
 	enum demand demand = word(c)->demand;
 
-	if (demand == DEMAND_UNKNOWN || demand_is_old(c))
+	if (!demand_is_known(c) || demand_is_old(c))
 		return borrow(c, ASK_DEMAND);
 	if (demand != DEMAND_NOTHING && !know_entry(c))
 		return 0;

@@ -14,6 +14,7 @@ from ca import self_signed
 from fake import OK, READY, row, sasl
 from pg import wait_until
 from test_auth import SECRET, WRONG, asked, entry, refused, verifier, works
+from test_failure import BY_ROLE
 from test_tls_backend import ScramServer
 from wire import LoginError, cstring, extended, message, sync
 
@@ -635,3 +636,33 @@ def test_a_node_s_error_that_is_none_is_told_as_ours(proxy, fake, body):
         t.take(1)
     e = refused(proxy(nodes=[fake(treat)], **FAST), ["08006"], user="app")
     assert e["S"] == "FATAL" and e["M"]
+
+
+# ---- trust that ends --------------------------------------------------------------------------
+
+RULES = "local all all trust\nhost all postgres 127.0.0.1/32 trust\nhost replication all all trust\n"
+
+
+def unasked(p, user):
+    """Is the user let in without a question?"""
+    w = p.raw(login=False).startup(user=user)
+    m = w.read()
+    return m.type == "R" and m.body == b"\0\0\0\0"
+
+
+def test_trust_does_not_outlive_its_node(proxy, own_pair):
+    """The promoted replica asks."""
+    primary, replica = own_pair
+    primary.su(f"CREATE ROLE guest LOGIN PASSWORD '{SECRET}'")
+    primary.catch_up(replica)
+    for node, method in ((primary, "trust"), (replica, "scram-sha-256")):
+        node.rules(RULES + f"host all guest 127.0.0.1/32 {method}\n")
+        node.reload()
+    p = proxy(nodes=own_pair, passwd=f"guest:TEXT{SECRET}\n", sr_check_period=1,
+              sr_check_user="postgres", primary_wait_timeout=30, **BY_ROLE)
+    assert unasked(p, "guest")
+    primary.stop()
+    replica.su("SELECT pg_promote()")
+    p.wait_log("find_primary_node: primary node is 1")
+    assert not unasked(p, "guest")
+    assert opens(p, "guest", SECRET) and not opens(p, "guest", WRONG)
