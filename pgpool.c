@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -410,13 +411,23 @@ static void raise_limits(void)
 }
 
 /* The parent of a daemon leaves with the status that its child tells, so that whoever starts it
- * learns how that went. */
-static void wait_for_word(int from)
+ * learns how that went.  A signal that it gets until then is meant for the daemon. */
+static void wait_for_word(int from, pid_t child)
 {
 	unsigned char status = EXIT_START;
+	struct signalfd_siginfo info;
+	sigset_t set = block_signals();
+	struct pollfd on[] = { { .fd = from, .events = POLLIN },
+		{ .fd = signalfd(-1, &set, SFD_NONBLOCK), .events = POLLIN } };
 
-	while (read(from, &status, 1) < 0 && errno == EINTR)
-		;
+	while (!on[0].revents) {
+		poll(on, 2, -1);
+		while (read(on[1].fd, &info, sizeof info) == sizeof info)
+			if (info.ssi_signo != SIGCHLD)
+				kill(child, (int)info.ssi_signo);
+	}
+	if (read(from, &status, 1) < 0)
+		status = EXIT_START;
 	_exit(status);
 }
 
@@ -442,12 +453,8 @@ static int detach(struct pgpool *pg)
 	if (child < 0)
 		return -1;
 	close(word[child == 0 ? 0 : 1]);
-	if (child) {
-		sigset_t none;
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		wait_for_word(word[0]);
-	}
+	if (child)
+		wait_for_word(word[0], child);
 	pg->word = word[1];
 	pg->log.pid = 0;
 	setsid();
@@ -476,7 +483,8 @@ static int write_pid_file(struct pgpool *pg)
 		return EXIT_PID_FILE;
 	}
 	if (lock == PIDFILE_ERROR) {
-		log_write(&pg->log, NULL, level, strerror(errno), "set pid_file_name",
+		log_write(&pg->log, NULL, level, strerror(errno),
+			"set pid_file_name, or \"stop\" and \"reload\" do not find the server",
 			"could not write the pid file \"%s\"", pg->pid_file);
 		return pg->foreground ? 0 : EXIT_START;
 	}

@@ -11,6 +11,7 @@ own_pair           a pair of clusters of this test alone, which may be stopped a
 
 import itertools
 import os
+import signal
 import struct
 import sys
 import threading
@@ -28,6 +29,10 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # A script that starts us in the background has these ignored, and all that we start inherits it: a
+    # signal that is ignored is lost until the program blocks it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     config.addinivalue_line("markers", "proxy: needs the proxy itself (skipped with --direct)")
 
 

@@ -182,10 +182,6 @@ class Workshop:
         before = how.pop("preexec_fn", None)
 
         def prepare():
-            # Whoever runs the tests in the background of a shell has these ignored, and a signal
-            # that is ignored is lost until the program blocks it.
-            for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
-                signal.signal(number, signal.SIG_DFL)
             if before:
                 before()
             LIBC.prctl(1, int(death), 0, 0, 0)  # PR_SET_PDEATHSIG; a change of user clears it

@@ -179,13 +179,18 @@ def test_process_1_leaves_no_zombies(as_process_1):
 
 # ---- daemons ----------------------------------------------------------------------------------
 
-def launch_daemon(p):
-    """Its stderr stays open, so it gets a file.  The status of the process that was started."""
+def start_daemon(p):
+    """Its stderr stays open, so it gets a file."""
     with open(p.log_file, "ab") as log:
-        return subprocess.run([p.binary, "--core-files", "-f",
-                               os.path.relpath(p.conf_file, p.folder)],
-                              stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=20,
-                              cwd=p.folder, env=clean_environment()).returncode
+        return subprocess.Popen([p.binary, "--core-files", "-f",
+                                 os.path.relpath(p.conf_file, p.folder)],
+                                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                cwd=p.folder, env=clean_environment())
+
+
+def launch_daemon(p):
+    """The status of the process that was started."""
+    return start_daemon(p).wait(60)
 
 
 def test_a_daemon(proxy):
@@ -207,6 +212,35 @@ def test_a_daemon(proxy):
     assert not os.path.exists(pid_file(p)) and not os.path.exists(p.socket)
     with pytest.raises(OSError):
         p.raw()
+
+
+def gate(path):
+    """A pipe's writing end, as soon as somebody reads from it."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_a_signal_during_the_start_reaches_the_daemon(proxy, number):
+    """Who sends it knows only the process that was started; the daemon is made later."""
+    tls = f"{os.path.dirname(__file__)}/tls/p256"
+    p = written(proxy, pid_file_name="proxy.pid", ssl=True, ssl_cert=f"{tls}-leaf.crt",
+                ssl_key=f"{tls}-sha256.key", backend_sslmode="disable")
+    p.write(ssl_passphrase_command=f"cat {p.folder}/gate; echo secret")
+    os.mkfifo(f"{p.folder}/gate")
+    started = start_daemon(p)
+    opened = wait_until(lambda: gate(f"{p.folder}/gate"), "the question for the passphrase", 60)
+    try:
+        started.send_signal(number)
+        os.close(opened)
+        assert started.wait(60) == 0
+        p.wait_log(f"shutting down by signal {int(number)}")
+        wait_until(lambda: not os.path.exists(pid_file(p)), "the end of the daemon")
+    finally:
+        if os.path.exists(pid_file(p)):
+            run(p, "-m", "immediate", "stop")
 
 
 def test_a_daemon_that_cannot_start_says_so(proxy, server):

@@ -133,6 +133,10 @@ def test_servers_are_closed_at_the_end(proxy, primary, replica):
                and not replica.backends("usename = 'app'"), "closed servers")
 
 
+def refused(p):
+    return p.log_text().count("all file descriptors are in use")
+
+
 def test_out_of_descriptors_each_refused_client_is_told_of_once(proxy):
     p = proxy(before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
     mine, told = [], 0
@@ -146,7 +150,8 @@ def test_out_of_descriptors_each_refused_client_is_told_of_once(proxy):
             last = w.until("EZ")[-1]                    # others wait for a server in vain
             told += last.type == "E" and "file descriptors" in last.fields.get("D", "")
     assert told
-    assert told <= p.log_text().count("all file descriptors are in use") <= len(mine)
+    logged = wait_until(lambda: (n := refused(p)) >= told and n, "the log")    # comes last
+    assert logged <= len(mine)
 
 
 # ---- reload -----------------------------------------------------------------------------------
