@@ -375,11 +375,12 @@ static void warn_of_partial(struct load *l)
 
 /* --- whom we do not trust any more --------------------------------------- */
 
-/* Every list is of an issuer that we know, and signed by it. */
+/* Every list is of an issuer that we know and that may sign it, and has done so. */
 static bool is_signed(const struct tls_context *x, const struct tls_crl *c)
 {
 	for (size_t i = 0; i < x->anchors; i++)
 		if (bytes_are(x->anchor_certificate[i].subject, c->issuer)
+		    && x->anchor_certificate[i].may_sign_lists
 		    && x509_is_signed(c->text, c->signing, c->signature, &x->anchor[i].pkey))
 			return true;
 	return false;

@@ -234,11 +234,12 @@ static unsigned read_bits(struct der *value)
 /* Every handshake here begins with a signature of the leaf. */
 static void read_usage(struct x509 *c, struct der *value, struct authority *a)
 {
-	enum { DIGITAL_SIGNATURE = 0x80, KEY_CERT_SIGN = 0x04 };
+	enum { DIGITAL_SIGNATURE = 0x80, KEY_CERT_SIGN = 0x04, CRL_SIGN = 0x02 };
 	unsigned bits = read_bits(value);
 
 	a->has_usage = true;
 	a->may_sign = bits & KEY_CERT_SIGN;
+	c->may_sign_lists = bits & CRL_SIGN;
 	if (!(bits & DIGITAL_SIGNATURE))
 		c->own_uses = 0;
 }
@@ -470,7 +471,7 @@ const char *x509_read(struct x509 *c, struct bytes whole)
 	struct bytes protected;
 
 	*c = (struct x509){ .whole = whole, .path_limit = -1, .uses = X509_CLIENT | X509_SERVER,
-		.own_uses = X509_CLIENT | X509_SERVER };
+		.own_uses = X509_CLIENT | X509_SERVER, .may_sign_lists = true };
 	c->text = der_whole(&outer, DER_SEQUENCE);
 	struct der text = der_read(c->text, &bad), in = der_get(&text, DER_SEQUENCE);
 	read_text(c, &in, &protected);

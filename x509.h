@@ -35,6 +35,7 @@ struct x509 {
 	bool is_strange;                /* a critical one is not known here */
 	bool is_ca;                     /* as OpenSSL sees it; without basicConstraints ... */
 	bool is_old_ca;                 /* ... it is one at the end of a chain only */
+	bool may_sign_lists;            /* of what it has revoked */
 	int path_limit;                 /* CAs between it and the leaf; negative: any number */
 	unsigned uses;                  /* roles that it, and all below it, may have */
 	unsigned own_uses;              /* roles that it may have as a leaf */

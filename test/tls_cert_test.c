@@ -558,6 +558,7 @@ static void test_lists(void)
 		{ "ca.crt", "ca.crt", "there is no list in it" },
 		{ "ca.crt", "leaf.der", "it is not a well-formed CRL" },
 		{ "", "ca.crl", "it is not signed by a certificate of ssl_ca_cert" },
+		{ "usage-ca.crt", "usage.crl", "it is not signed by a certificate of ssl_ca_cert" },
 		{ "stranger.crt", "ca.crl", "it is not signed by a certificate of ssl_ca_cert" },
 		{ "ca.crt", "stranger.crl", "it is not signed" }, { "ca.crt", "forged.crl", "it is not signed" },
 		{ "ca.crt", "all.crl", "it is not signed" },
