@@ -79,9 +79,11 @@ build/%_fuzz: test/%_fuzz.c $(wildcard *.c *.h test/*.h) | build debug-packages
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $< $(filter %.o,$^) -lbearssl
 
 # What stands below the engine is linked: its statics have each other's names.
-TLS     = base64 der pbes2 tls_cert tls_crl tls_key tls_pass tls_peer tls_pem tls_self tls_suite x509
+TLS     = base64 der pbes2 tls_cert tls_crl tls_key tls_pass tls_peer tls_pem tls_self tls_suite x509 \
+          x509_name
 
 build/tls_test build/tls_fuzz build/tls_cert_test build/tls_peer_test: $(TLS:%=build/debug/%.o)
+build/x509_name_test: build/debug/der.o build/debug/x509.o build/debug/x509_name.o
 build/tls_cert_test: SAN += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 build/tls_cert_fuzz: test/tls_cert_fuzz.c $(TLS:%=%.c) $(wildcard *.h) | build debug-packages
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $(filter %.c,$^) -lbearssl

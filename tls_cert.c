@@ -297,9 +297,6 @@ static bool read_anchors(struct load *l, struct pem_file *f, const char *file)
 			continue;
 		if ((why = x509_read(&c, o.der))) {
 			warn(l, "CA file \"%s\": a certificate is left out: %s", file, why);
-		} else if (c.limits_names) {
-			warn(l, "CA file \"%s\": certificate \"%s\" is left out: its name "
-				"constraints cannot be honoured", file, name_of(&c, name));
 		} else if (!c.key.key_type) {
 			warn(l, "CA file \"%s\": certificate \"%s\" is left out: keys of this kind "
 				"cannot be used: %s", file, name_of(&c, name), c.key_name);
@@ -357,13 +354,33 @@ static bool load_ca_dir(struct load *l)
 	return good;
 }
 
+/* Chains end where a certificate signs itself: without the issuer's nothing below it is trusted. */
+static void warn_of_partial(struct load *l)
+{
+	const struct tls_context *x = l->x;
+	const struct x509 *c = x->anchor_certificate;
+	char name[NAME_MAX_LEN];
+
+	for (size_t i = 0; i < x->anchors; i++) {
+		size_t j = 0;
+
+		while (j < x->anchors && !x509_may_have_issued(&c[j], &c[i]))
+			j++;
+		if (j == x->anchors)
+			warn(l, "CA certificate \"%s\" is of no use: it does not sign itself, and its "
+				"issuer's is not in ssl_ca_cert or ssl_ca_cert_dir",
+				name_of(&c[i], name));
+	}
+}
+
 /* --- whom we do not trust any more --------------------------------------- */
 
-/* Every list is of an issuer that we know, and signed by it. */
+/* Every list is of an issuer that we know and that may sign it, and has done so. */
 static bool is_signed(const struct tls_context *x, const struct tls_crl *c)
 {
 	for (size_t i = 0; i < x->anchors; i++)
 		if (bytes_are(x->anchor_certificate[i].subject, c->issuer)
+		    && x->anchor_certificate[i].may_sign_lists
 		    && x509_is_signed(c->text, c->signing, c->signature, &x->anchor[i].pkey))
 			return true;
 	return false;
@@ -433,8 +450,10 @@ static bool load_crls(struct load *l)
 
 static bool load_trust(struct load *l)
 {
-	return (!*l->f->ca || load_ca(l)) && (!*l->f->ca_dir || load_ca_dir(l))
-		&& (!*l->f->crl || load_crls(l));
+	if ((*l->f->ca && !load_ca(l)) || (*l->f->ca_dir && !load_ca_dir(l)))
+		return false;
+	warn_of_partial(l);
+	return !*l->f->crl || load_crls(l);
 }
 
 /* --- what we speak ------------------------------------------------------- */

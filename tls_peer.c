@@ -1,19 +1,21 @@
 #include "tls_peer.h"
 
 #include "tls_crl.h"
+#include "x509_name.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-/* Each certificate behind the first costs a verification, and anybody may send them: of P-521 it takes
- * seven milliseconds. */
-enum { CERTIFICATE_MAX = 65536, CHAIN_MAX = 5, NAME_SIZE = 256, RSA_LEAST_BYTES = 2048 / 8 };
+/* What anybody may make us keep; OpenSSL takes 100 kB.  Links are certificates of a path, those of our
+ * files among them. */
+enum { SHOWN_BYTES = 65536, SHOWN_MAX = 10, LINKS_MAX = 12, NAME_SIZE = 256, RSA_LEAST_BITS = 2048 };
 
 /* Verdicts that bearssl does not know; its own are BR_ERR_X509_ numbers. */
 enum {
-	REVOKED = 1000, NO_CRL, CRL_EXPIRED, CRL_NOT_YET, TOO_LONG, NO_MEMORY, LONG_PATH, NAMES_LIMITED
+	REVOKED = 1000, NO_CRL, CRL_EXPIRED, CRL_NOT_YET, TOO_LONG, NO_MEMORY, CHAIN_TOO_LONG, PATH_LENGTH,
+	INVALID_EXTENSION, NOT_PERMITTED, EXCLUDED, UNJUDGED
 };
 
 /* Whose certificates they are, and what they must be. */
@@ -25,17 +27,15 @@ struct tls_peer {
 	enum role role;
 	const char *name, *address;             /* one of them must be in the certificate */
 	time_t now;
-	br_x509_minimal_context engine;
-	br_x509_trust_anchor *anchor;           /* those that are valid now */
 
 	/* The certificate that is coming in, unless nobody needs it. */
 	uint8_t *bytes;
 	size_t len, got;
-	unsigned count;
-	long below;                             /* authorities so far that others have issued */
 
-	struct x509 leaf;                       /* the first one; whole.n is 0 before */
-	unsigned problem;                       /* what we have found, which bearssl has not */
+	struct x509 shown[SHOWN_MAX];           /* the leaf is the first one; they own their bytes */
+	size_t kept, kept_bytes;
+	size_t count;                           /* of all that were shown */
+	unsigned problem;                       /* found while they came in */
 	unsigned verdict;                       /* in the end; 0: good */
 	bool over;
 	char common_name[NAME_SIZE];            /* of a good one; "": none that can be used */
@@ -60,7 +60,6 @@ static const struct meaning {
 	{ BR_ERR_X509_EXPIRED, CERTIFICATE_EXPIRED,
 		FAILED "certificate has expired or is not yet valid" },
 	{ BR_ERR_X509_NOT_TRUSTED, UNKNOWN_CA, FAILED "unable to get local issuer certificate" },
-	{ BR_ERR_X509_DN_MISMATCH, UNKNOWN_CA, FAILED "the certificates are not a chain" },
 	{ BR_ERR_X509_BAD_SIGNATURE, BAD_CERTIFICATE, FAILED "certificate signature failure" },
 	{ BR_ERR_X509_BAD_SERVER_NAME, BAD_CERTIFICATE,
 		FAILED "the certificate is not for this host" },
@@ -70,7 +69,6 @@ static const struct meaning {
 	{ BR_ERR_X509_WEAK_PUBLIC_KEY, BAD_CERTIFICATE, FAILED "the key is too small" },
 	{ BR_ERR_X509_CRITICAL_EXTENSION, UNSUPPORTED_CERTIFICATE,
 		FAILED "unhandled critical extension" },
-	{ BR_ERR_X509_LIMIT_EXCEEDED, UNSUPPORTED_CERTIFICATE, FAILED "the key is too large" },
 	{ BR_ERR_X509_UNSUPPORTED, UNSUPPORTED_CERTIFICATE,
 		FAILED "its key or signature is of a kind that is not supported (RSA or ECDSA with "
 		"SHA-256, SHA-384 or SHA-512 is)" },
@@ -78,10 +76,18 @@ static const struct meaning {
 	{ NO_CRL, UNKNOWN_CA, FAILED "unable to get certificate CRL" },
 	{ CRL_EXPIRED, CERTIFICATE_EXPIRED, FAILED "CRL has expired" },
 	{ CRL_NOT_YET, BAD_CERTIFICATE, FAILED "CRL is not yet valid" },
-	{ TOO_LONG, BAD_CERTIFICATE, FAILED "the certificate is too long" },
+	{ TOO_LONG, BAD_CERTIFICATE, FAILED "the certificates are too long" },
+	{ CHAIN_TOO_LONG, UNKNOWN_CA, FAILED "certificate chain too long" },
+	{ PATH_LENGTH, UNKNOWN_CA, FAILED "path length constraint exceeded" },
+	{ INVALID_EXTENSION, BAD_CERTIFICATE,
+		FAILED "invalid or inconsistent certificate extension" },
+	{ NOT_PERMITTED, BAD_CERTIFICATE,
+		FAILED "a name is not permitted by its authority's name constraints" },
+	{ EXCLUDED, BAD_CERTIFICATE,
+		FAILED "a name is excluded by its authority's name constraints" },
+	{ UNJUDGED, UNSUPPORTED_CERTIFICATE,
+		FAILED "its authority's name constraints are of a kind that is not supported" },
 	{ NO_MEMORY, INTERNAL_ERROR, FAILED "out of memory" },
-	{ LONG_PATH, BAD_CERTIFICATE, FAILED "path length constraint exceeded" },
-	{ NAMES_LIMITED, UNSUPPORTED_CERTIFICATE, FAILED "an authority's name constraints are not supported" },
 	{ 0, BAD_CERTIFICATE, FAILED "it is not a well-formed certificate" },
 };
 
@@ -99,49 +105,179 @@ static bool is_checked(const struct tls_peer *p)
 	return p->role != OF_NODE_UNCHECKED;
 }
 
-/* bearssl is not given what comes behind that. */
-static bool is_judged(const struct tls_peer *p)
+/* The first one, if it could be read. */
+static const struct x509 *leaf_of(const struct tls_peer *p)
 {
-	return is_checked(p) && p->count < CHAIN_MAX;
+	return p->kept ? &p->shown[0] : NULL;
 }
 
-/* --- may its authorities issue it? --------------------------------------- */
+/* --- the path ------------------------------------------------------------ */
 
-static bool forbids_role(const struct tls_peer *p, const struct x509 *c)
-{
-	return p->role == OF_CLIENT ? c->no_client : c->no_server;
-}
+/* From the leaf to a certificate of our files that signs itself. */
+struct path {
+	const struct x509 *link[LINKS_MAX];
+	size_t n, shown;                /* so many came from the peer, the others from our files */
+};
 
-static bool is_path_long(const struct tls_peer *p, const struct x509 *c)
+static bool is_on(const struct path *path, const struct x509 *c)
 {
-	return c->path >= 0 && p->below > c->path;
-}
-
-static bool is_anchor_long(const struct tls_peer *p, struct bytes name)
-{
-	for (size_t i = 0; i < p->x->anchors; i++)
-		if (bytes_are(p->x->anchor_certificate[i].subject, name)
-		    && is_path_long(p, &p->x->anchor_certificate[i]))
+	for (size_t i = 0; i < path->n; i++)
+		if (path->link[i] == c)
 			return true;
 	return false;
 }
 
-/* What bearssl leaves out, for every certificate of the chain: as OpenSSL, an extended key usage
- * speaks for all that is below it.  That the chain has reached an anchor can only be seen in bearssl's
- * own field. */
-static void check_path(struct tls_peer *p, const struct x509 *c)
+static bool is_valid_now(const struct tls_peer *p, const struct x509 *c)
 {
-	if (p->problem)
-		return;
-	if (forbids_role(p, c))
-		p->problem = BR_ERR_X509_FORBIDDEN_KEY_USAGE;
-	else if (p->count && c->limits_names)
-		p->problem = NAMES_LIMITED;
-	else if (p->count && is_path_long(p, c))
-		p->problem = LONG_PATH;
-	p->below += p->count && !x509_is_self_issued(c);
-	if (!p->problem && p->engine.err == BR_ERR_X509_OK && is_anchor_long(p, c->issuer))
-		p->problem = LONG_PATH;
+	return p->now >= c->begins && p->now <= c->ends;
+}
+
+/* That very certificate, not just its name and key. */
+static bool is_listed(const struct tls_peer *p, const struct x509 *c)
+{
+	for (size_t i = 0; i < p->x->anchors; i++)
+		if (bytes_are(p->x->anchor_certificate[i].whole, c->whole))
+			return true;
+	return false;
+}
+
+/* The issuer among our certificates, one that is valid if possible.  named: there are some of that
+ * name, whether they have signed it or not. */
+static const struct x509 *issuer_of_ours(const struct tls_peer *p, const struct x509 *c, bool *named)
+{
+	const struct x509 *found = NULL;
+
+	*named = false;
+	for (size_t i = 0; i < p->x->anchors; i++) {
+		const struct x509 *a = &p->x->anchor_certificate[i];
+
+		if (!x509_may_have_issued(a, c))
+			continue;
+		*named = true;
+		if ((!found || is_valid_now(p, a)) && x509_has_signed(a, c))
+			found = a;
+		if (found && is_valid_now(p, found))
+			break;
+	}
+	return found;
+}
+
+/* The issuer among those that were shown, going by names: signatures are verified from the other end, so
+ * that a chain that leads nowhere costs nothing. */
+static const struct x509 *issuer_shown(const struct tls_peer *p, const struct path *path,
+	const struct x509 *c)
+{
+	const struct x509 *found = NULL;
+
+	for (size_t i = 1; i < p->kept; i++) {
+		const struct x509 *a = &p->shown[i];
+
+		if ((!found || is_valid_now(p, a)) && !is_on(path, a) && x509_may_have_issued(a, c))
+			found = a;
+		if (found && is_valid_now(p, found))
+			break;
+	}
+	return found;
+}
+
+static bool can_be_verified(const struct x509 *c)
+{
+	return c->signing.key_type && c->signing.hash >= br_sha256_ID;
+}
+
+/* Our certificates go before those that are shown; once among them, the path stays there.  As with
+ * OpenSSL it ends where a certificate signs itself, not at any that is in our files: those above might
+ * forbid what the lower ones do not. */
+static unsigned find_path(const struct tls_peer *p, struct path *path)
+{
+	*path = (struct path){ .link = { leaf_of(p) }, .n = 1, .shown = 1 };
+	while (path->n < LINKS_MAX) {
+		const struct x509 *last = path->link[path->n - 1], *next;
+		bool named;
+
+		if (x509_is_self_signed(last))
+			return is_listed(p, last) ? 0 : BR_ERR_X509_NOT_TRUSTED;
+		if (!can_be_verified(last))
+			return BR_ERR_X509_UNSUPPORTED;
+		next = issuer_of_ours(p, last, &named);
+		if (!next && !named && path->shown == path->n) {
+			next = issuer_shown(p, path, last);
+			path->shown += !!next;
+		}
+		if (!next)
+			return p->count > SHOWN_MAX ? CHAIN_TOO_LONG : BR_ERR_X509_NOT_TRUSTED;
+		path->link[path->n++] = next;
+	}
+	return CHAIN_TOO_LONG;
+}
+
+/* --- what each of them may do -------------------------------------------- */
+
+static unsigned check_key(const struct x509 *c)
+{
+	if (!c->key.key_type)
+		return BR_ERR_X509_UNSUPPORTED;
+	return c->key.key_type == BR_KEYTYPE_RSA && c->key_bits < RSA_LEAST_BITS
+		? BR_ERR_X509_WEAK_PUBLIC_KEY : 0;
+}
+
+static unsigned check_authority(const struct path *path, size_t i)
+{
+	const struct x509 *c = path->link[i];
+	long below = 0;
+
+	if (!c->is_ca || (c->is_old_ca && i + 1 < path->n))
+		return BR_ERR_X509_NOT_CA;
+	for (size_t j = 1; j < i; j++)
+		below += !x509_is_self_issued(path->link[j]);
+	return c->path_limit >= 0 && below > c->path_limit ? PATH_LENGTH : 0;
+}
+
+static unsigned check_link(const struct tls_peer *p, const struct path *path, size_t i)
+{
+	const struct x509 *c = path->link[i];
+	unsigned role = p->role == OF_CLIENT ? X509_CLIENT : X509_SERVER, verdict = 0;
+
+	if (c->is_strange)
+		return BR_ERR_X509_CRITICAL_EXTENSION;
+	if (c->is_odd)
+		return INVALID_EXTENSION;
+	if (!is_valid_now(p, c))
+		return BR_ERR_X509_EXPIRED;
+	if (i)
+		verdict = check_authority(path, i);
+	if (!verdict && (!(c->uses & role) || (!i && !(c->own_uses & role))))
+		verdict = BR_ERR_X509_FORBIDDEN_KEY_USAGE;
+	return verdict;
+}
+
+/* From above, so that keys are used only of those whose own signature is good.  The ones that
+ * certificates of ours have signed are done. */
+static unsigned check_signatures(const struct path *path)
+{
+	unsigned verdict = 0;
+
+	for (size_t i = path->shown; !verdict && i--; ) {
+		verdict = check_key(path->link[i]);
+		if (!verdict && i + 1 < path->shown
+		    && !x509_has_signed(path->link[i + 1], path->link[i]))
+			verdict = BR_ERR_X509_BAD_SIGNATURE;
+	}
+	return verdict;
+}
+
+/* An authority's constraints are for all below it, but for certificates that it gives itself. */
+static unsigned check_names(const struct path *path)
+{
+	static const unsigned verdicts[] = { [X509_NOT_PERMITTED] = NOT_PERMITTED,
+		[X509_EXCLUDED] = EXCLUDED, [X509_UNJUDGED] = UNJUDGED };
+	unsigned verdict = 0;
+
+	for (size_t i = 0; i < path->n; i++)
+		for (size_t j = i + 1; !verdict && j < path->n; j++)
+			if (!i || !x509_is_self_issued(path->link[i]))
+				verdict = verdicts[x509_limit(path->link[j], path->link[i], !i)];
+	return verdict;
 }
 
 /* --- revoked? ------------------------------------------------------------ */
@@ -165,44 +301,55 @@ static unsigned look_up(const struct tls_peer *p, struct bytes issuer, struct by
 	return NO_CRL;
 }
 
-/* The anchor of this name; among several the one that ends all chains. */
-static const struct x509 *anchor_named(const struct tls_context *x, struct bytes name)
-{
-	const struct x509 *found = NULL;
-
-	for (size_t i = 0; i < x->anchors; i++) {
-		const struct x509 *c = &x->anchor_certificate[i];
-
-		if (bytes_are(c->subject, name) && (!found || x509_is_self_issued(c)))
-			found = c;
-	}
-	return found;
-}
-
-/* An anchor that another one has issued may be revoked, too. */
-static unsigned look_up_anchors(const struct tls_peer *p, struct bytes issuer)
+/* As OpenSSL does with CRL_CHECK_ALL: every certificate of the path, each with a list that must be
+ * there. */
+static unsigned check_revocation(const struct tls_peer *p, const struct path *path)
 {
 	unsigned verdict = 0;
-	const struct x509 *c;
 
-	for (size_t i = 0; !verdict && i < p->x->anchors && (c = anchor_named(p->x, issuer)); i++) {
-		verdict = look_up(p, c->issuer, c->serial);
-		if (x509_is_self_issued(c))
-			break;
-		issuer = c->issuer;
-	}
+	for (size_t i = 0; p->x->crls && !verdict && i < path->n; i++)
+		verdict = look_up(p, path->link[i]->issuer, path->link[i]->serial);
 	return verdict;
 }
 
-/* As OpenSSL does with CRL_CHECK_ALL: every certificate of the chain, each with a list that must be
- * there. */
-static void check_revocation(struct tls_peer *p, const struct x509 *c)
+/* --- the verdict --------------------------------------------------------- */
+
+static unsigned check_host(const struct tls_peer *p)
 {
-	if (!p->x->crls || p->problem)
-		return;
-	p->problem = look_up(p, c->issuer, c->serial);
-	if (!p->problem && p->engine.err == BR_ERR_X509_OK)
-		p->problem = look_up_anchors(p, c->issuer);
+	bool good = p->name ? x509_has_host(leaf_of(p), p->name)
+		: !p->address || x509_has_address(leaf_of(p), p->address);
+
+	return good ? 0 : BR_ERR_X509_BAD_SERVER_NAME;
+}
+
+/* What costs most comes when it is known who signed it. */
+static unsigned judge_path(const struct tls_peer *p)
+{
+	struct path path;
+	unsigned verdict = check_key(leaf_of(p));
+
+	if (!verdict)
+		verdict = find_path(p, &path);
+	if (!verdict)
+		verdict = check_signatures(&path);
+	for (size_t i = 0; !verdict && i < path.n; i++)
+		verdict = check_link(p, &path, i);
+	if (!verdict)
+		verdict = check_names(&path);
+	if (!verdict)
+		verdict = check_revocation(p, &path);
+	return verdict ? verdict : check_host(p);
+}
+
+static unsigned judge(const struct tls_peer *p)
+{
+	if (!p->count)
+		return BR_ERR_X509_EMPTY_CHAIN;
+	if (p->problem)
+		return p->problem;
+	if (is_checked(p))
+		return judge_path(p);
+	return leaf_of(p)->key.key_type ? 0 : BR_ERR_X509_UNSUPPORTED;
 }
 
 /* --- the class that bearssl calls ---------------------------------------- */
@@ -212,69 +359,40 @@ static struct tls_peer *peer_of(const br_x509_class **ctx)
 	return (struct tls_peer *)(void *)ctx;
 }
 
-static const br_x509_class **engine_of(struct tls_peer *p)
-{
-	return &p->engine.vtable;
-}
-
 static void start_chain(const br_x509_class **ctx, const char *server_name)
 {
-	struct tls_peer *p = peer_of(ctx);
-
+	(void)ctx;
 	(void)server_name;              /* it goes into the ClientHello, whatever is checked */
-	if (is_checked(p))
-		p->engine.vtable->start_chain(engine_of(p), p->name);
 }
 
-/* The first one, and the others as long as they are part of the chain. */
+/* Without a check the first one is all that counts. */
 static bool is_needed(const struct tls_peer *p)
 {
-	return !p->count || (is_judged(p) && p->engine.err == 0);
+	return !p->problem && p->count < (is_checked(p) ? SHOWN_MAX : 1);
 }
 
 static void start_cert(const br_x509_class **ctx, uint32_t length)
 {
 	struct tls_peer *p = peer_of(ctx);
 
-	p->got = 0;
-	p->len = is_needed(p) && length <= CERTIFICATE_MAX ? length : 0;
-	if (length > CERTIFICATE_MAX)
+	p->got = p->len = 0;
+	if (!is_needed(p))
+		return;
+	if (length > SHOWN_BYTES - p->kept_bytes)
 		p->problem = TOO_LONG;
-	p->bytes = p->len ? malloc(p->len) : NULL;
-	if (p->len && !p->bytes) {
+	else if (!(p->bytes = malloc(length ? length : 1)))
 		p->problem = NO_MEMORY;
-		p->len = 0;
-	}
-	if (is_judged(p))
-		p->engine.vtable->start_cert(engine_of(p), length);
+	else
+		p->len = length;
 }
 
 static void append(const br_x509_class **ctx, const unsigned char *buf, size_t len)
 {
 	struct tls_peer *p = peer_of(ctx);
 
-	if (len <= p->len - p->got) {
+	if (p->bytes && len <= p->len - p->got) {
 		memcpy(p->bytes + p->got, buf, len);
 		p->got += len;
-	}
-	if (is_judged(p))
-		p->engine.vtable->append(engine_of(p), buf, len);
-}
-
-static void take(struct tls_peer *p)
-{
-	struct x509 c;
-	bool good = !x509_read(&c, (struct bytes){ p->bytes, p->got });
-
-	if (!good && !p->problem)
-		p->problem = BR_ERR_X509_INVALID_VALUE;
-	if (good && is_checked(p)) {
-		check_path(p, &c);
-		check_revocation(p, &c);
-	}
-	if (good && !p->count) {
-		p->leaf = c;
-		p->bytes = NULL;                /* they are the leaf's now */
 	}
 }
 
@@ -282,119 +400,44 @@ static void end_cert(const br_x509_class **ctx)
 {
 	struct tls_peer *p = peer_of(ctx);
 
-	if (is_judged(p))
-		p->engine.vtable->end_cert(engine_of(p));
-	if (p->bytes)
-		take(p);
-	free(p->bytes);
-	p->bytes = NULL;
 	p->count++;
-}
-
-static unsigned judge_unchecked(const struct tls_peer *p)
-{
-	return p->problem ? p->problem : !p->count ? BR_ERR_X509_EMPTY_CHAIN
-		: !p->leaf.whole.n ? BR_ERR_X509_INVALID_VALUE
-		: !p->leaf.key.key_type ? BR_ERR_X509_UNSUPPORTED : 0;
-}
-
-/* What is spoken here always begins with a signature of the certificate's key. */
-static bool may_sign(struct tls_peer *p)
-{
-	unsigned usages = 0;
-
-	p->engine.vtable->get_pkey((const br_x509_class *const *)engine_of(p), &usages);
-	return usages & BR_KEYTYPE_SIGN;
-}
-
-/* Trusted as it stands: bearssl would compare the name and the key only, and take any dates and
- * alternative names with them. */
-static bool is_listed(const struct tls_peer *p)
-{
-	for (size_t i = 0; i < p->x->anchors; i++) {
-		const struct x509 *c = &p->x->anchor_certificate[i];
-
-		if (!c->is_ca && bytes_are(c->whole, p->leaf.whole))
-			return true;
+	if (!p->bytes)
+		return;
+	if (x509_read(&p->shown[p->kept], (struct bytes){ p->bytes, p->got })) {
+		p->problem = BR_ERR_X509_INVALID_VALUE;
+		free(p->bytes);
+	} else {
+		p->kept++;
+		p->kept_bytes += p->got;
 	}
-	return false;
-}
-
-static unsigned judge(struct tls_peer *p)
-{
-	unsigned verdict = p->engine.vtable->end_chain(engine_of(p));
-
-	if (verdict == BR_ERR_X509_NOT_TRUSTED && p->leaf.whole.n && is_listed(p))
-		verdict = 0;            /* all else is good */
-	if (!verdict && !may_sign(p))
-		verdict = BR_ERR_X509_FORBIDDEN_KEY_USAGE;
-	if (!verdict)
-		verdict = p->problem;
-	if (!verdict && !p->leaf.whole.n)
-		verdict = BR_ERR_X509_INVALID_VALUE;
-	if (!verdict && p->address && !x509_has_address(&p->leaf, p->address))
-		verdict = BR_ERR_X509_BAD_SERVER_NAME;
-	return verdict;
+	p->bytes = NULL;
 }
 
 static unsigned end_chain(const br_x509_class **ctx)
 {
 	struct tls_peer *p = peer_of(ctx);
 
-	p->verdict = is_checked(p) ? judge(p) : judge_unchecked(p);
+	p->verdict = judge(p);
 	p->over = true;
-	if (p->verdict || !x509_common_name(&p->leaf, p->common_name, NAME_SIZE))
+	if (p->verdict || !x509_common_name(leaf_of(p), p->common_name, NAME_SIZE))
 		*p->common_name = '\0';
 	return p->verdict;
 }
 
+/* What is spoken here always begins with a signature of this key. */
 static const br_x509_pkey *get_pkey(const br_x509_class *const *ctx, unsigned *usages)
 {
-	struct tls_peer *p = (struct tls_peer *)(void *)ctx;
+	const struct tls_peer *p = (const struct tls_peer *)(const void *)ctx;
 
-	if (is_checked(p))
-		return p->engine.vtable->get_pkey((const br_x509_class *const *)engine_of(p),
-			usages);
 	if (usages)
 		*usages = BR_KEYTYPE_KEYX | BR_KEYTYPE_SIGN;
-	return p->leaf.key.key_type ? &p->leaf.key : NULL;
+	return p->over && !p->verdict ? &leaf_of(p)->key : NULL;
 }
 
 static const br_x509_class class = { sizeof(struct tls_peer), start_chain, start_cert, append,
 	end_cert, end_chain, get_pkey };
 
 /* --- a peer -------------------------------------------------------------- */
-
-/* bearssl does not look at the dates of anchors, nor what they are for. */
-static size_t take_anchors(struct tls_peer *p)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < p->x->anchors; i++) {
-		const struct x509 *c = &p->x->anchor_certificate[i];
-
-		if (c->is_ca && p->now >= c->begins && p->now <= c->ends && !forbids_role(p, c))
-			p->anchor[n++] = p->x->anchor[i];
-	}
-	return n;
-}
-
-/* No SHA-1, no short keys.  Its days begin in the year 0. */
-static void set_up_engine(struct tls_peer *p)
-{
-	enum { DAY = 86400, DAYS_TO_1970 = 719528 };
-	br_x509_minimal_context *e = &p->engine;
-
-	br_x509_minimal_init(e, &br_sha256_vtable, p->anchor, take_anchors(p));
-	br_x509_minimal_set_hash(e, br_sha256_ID, &br_sha256_vtable);
-	br_x509_minimal_set_hash(e, br_sha384_ID, &br_sha384_vtable);
-	br_x509_minimal_set_hash(e, br_sha512_ID, &br_sha512_vtable);
-	br_x509_minimal_set_rsa(e, br_rsa_pkcs1_vrfy_get_default());
-	br_x509_minimal_set_ecdsa(e, br_ec_get_default(), br_ecdsa_vrfy_asn1_get_default());
-	br_x509_minimal_set_minrsa(e, RSA_LEAST_BYTES);
-	br_x509_minimal_set_time(e, (uint32_t)(p->now / DAY + DAYS_TO_1970),
-		(uint32_t)(p->now % DAY));
-}
 
 static struct tls_peer *new_peer(const struct tls_context *x, enum role role)
 {
@@ -406,15 +449,7 @@ static struct tls_peer *new_peer(const struct tls_context *x, enum role role)
 	p->x = x;
 	p->role = role;
 	p->now = time(NULL);
-	if (!is_checked(p))
-		return p;
-	p->anchor = malloc((x->anchors + 1) * sizeof *p->anchor);
-	if (p->anchor) {
-		set_up_engine(p);
-		return p;
-	}
-	free(p);
-	return NULL;
+	return p;
 }
 
 struct tls_peer *tls_peer_client(const struct tls_context *x)
@@ -446,9 +481,9 @@ void tls_peer_free(struct tls_peer *p)
 {
 	if (!p)
 		return;
-	free((uint8_t *)p->leaf.whole.at);
+	for (size_t i = 0; i < p->kept; i++)
+		free((uint8_t *)p->shown[i].whole.at);
 	free(p->bytes);
-	free(p->anchor);
 	free(p);
 }
 
@@ -487,5 +522,5 @@ const char *tls_peer_common_name(const struct tls_peer *p)
 
 size_t tls_peer_end_point(const struct tls_peer *p, uint8_t hash[static 64])
 {
-	return p->leaf.whole.n ? x509_end_point(&p->leaf, hash) : 0;
+	return p->kept ? x509_end_point(leaf_of(p), hash) : 0;
 }

@@ -1,9 +1,12 @@
 #include "x509.h"
 
+#include "x509_name.h"
+
 #include <arpa/inet.h>
 #include <bearssl_ec.h>
 #include <bearssl_hash.h>
 #include <bearssl_rsa.h>
+#include <limits.h>
 #include <string.h>
 #include <strings.h>
 
@@ -17,6 +20,7 @@
 #define OID_PSS OID_RSA "\x0a"
 #define OID_EC "\x2a\x86\x48\xce\x3d\x02\x01"
 #define OID_ECDSA "\x2a\x86\x48\xce\x3d\x04"
+#define OID_PE "\x2b\x06\x01\x05\x05\x07\x01"
 #define OID_USE "\x2b\x06\x01\x05\x05\x07\x03"
 #define OID_SHA2 "\x60\x86\x48\x01\x65\x03\x04\x02"
 
@@ -203,60 +207,202 @@ static void read_key(struct x509 *c, struct der *d)
 struct authority {
 	bool constrained, is_ca;
 	bool has_usage, may_sign;
-	bool has_uses;
 };
 
-enum { PATH_MAXIMUM = 0x7fff };
-
-/* One that stands there twice says two things. */
-static bool is_again(bool *flag)
+static void read_constraints(struct x509 *c, struct der *value, struct authority *a)
 {
-	bool again = *flag;
+	struct der in = der_get(value, DER_SEQUENCE);
 
-	*flag = true;
-	return again;
+	a->constrained = true;
+	a->is_ca = der_tag(&in) == DER_BOOLEAN && der_boolean(&in);
+	if (der_tag(&in) == DER_INTEGER)
+		c->path_limit = (int)der_number(&in, INT_MAX);
+	der_end(&in);
 }
 
-static void read_extension(struct x509 *c, struct der *d, struct authority *a)
+/* Named bits: the first one is 0x80 of the first byte. */
+static unsigned read_bits(struct der *value)
 {
-	struct der in = der_get(d, DER_SEQUENCE), name = der_get(&in, DER_OID), value;
-	struct bytes oid = der_rest(&name);
+	struct der in = der_get(value, DER_BITS);
+	struct bytes b = der_rest(&in);
 
-	if (der_tag(&in) == DER_BOOLEAN)
-		der_boolean(&in);
-	value = der_get(&in, DER_OCTETS);
-	if (bytes_are(oid, BYTES("\x55\x1d\x13"))) {            /* basicConstraints */
-		struct der constraints = der_get(&value, DER_SEQUENCE);
+	if (!b.n || b.at[0] > 7)
+		*value->bad = true;
+	return b.n > 1 ? b.at[1] : 0;
+}
 
-		*d->bad |= is_again(&a->constrained);
-		a->is_ca = der_tag(&constraints) == DER_BOOLEAN && der_boolean(&constraints);
-		if (der_tag(&constraints) == DER_INTEGER)
-			c->path = der_number(&constraints, PATH_MAXIMUM);
-	} else if (bytes_are(oid, BYTES("\x55\x1d\x0f"))) {     /* keyUsage: bit 5 is keyCertSign */
-		struct der bits = der_get(&value, DER_BITS);
+/* Every handshake here begins with a signature of the leaf. */
+static void read_usage(struct x509 *c, struct der *value, struct authority *a)
+{
+	enum { DIGITAL_SIGNATURE = 0x80, KEY_CERT_SIGN = 0x04, CRL_SIGN = 0x02 };
+	unsigned bits = read_bits(value);
 
-		*d->bad |= is_again(&a->has_usage);
-		a->may_sign = bits.end - bits.at >= 2 && (bits.at[1] & 0x04);
-	} else if (bytes_are(oid, BYTES("\x55\x1d\x25"))) {     /* extKeyUsage */
-		struct der uses = der_get(&value, DER_SEQUENCE);
+	a->has_usage = true;
+	a->may_sign = bits & KEY_CERT_SIGN;
+	c->may_sign_lists = bits & CRL_SIGN;
+	if (!(bits & DIGITAL_SIGNATURE))
+		c->own_uses = 0;
+}
 
-		*d->bad |= is_again(&a->has_uses);
-		c->no_client = c->no_server = true;
-		while (der_tag(&uses) >= 0) {
-			struct der use = der_get(&uses, DER_OID);
-			struct bytes id = der_rest(&use);
+/* "Any" names no role, says OpenSSL. */
+static void read_extended_usage(struct x509 *c, struct der *value, struct authority *a)
+{
+	struct der uses = der_get(value, DER_SEQUENCE);
 
-			c->no_server &= !bytes_are(id, BYTES(OID_USE "\x01"));
-			c->no_client &= !bytes_are(id, BYTES(OID_USE "\x02"));
-		}
-	} else if (bytes_are(oid, BYTES("\x55\x1d\x1e"))) {     /* nameConstraints */
-		*d->bad |= is_again(&c->limits_names);
-	} else if (bytes_are(oid, BYTES("\x55\x1d\x11"))) {     /* subjectAltName */
-		struct der names = der_get(&value, DER_SEQUENCE);
+	(void)a;
+	c->uses = 0;
+	do {
+		struct der use = der_get(&uses, DER_OID);
+		struct bytes id = der_rest(&use);
 
-		*d->bad |= is_again(&c->has_alt_names);
-		c->alt_names = der_rest(&names);
+		c->uses |= bytes_are(id, BYTES(OID_USE "\x01")) ? X509_SERVER : 0;
+		c->uses |= bytes_are(id, BYTES(OID_USE "\x02")) ? X509_CLIENT : 0;
+	} while (der_tag(&uses) >= 0);
+}
+
+/* The use of a time before extendedKeyUsage: nsCertType. */
+static void read_old_usage(struct x509 *c, struct der *value, struct authority *a)
+{
+	unsigned bits = read_bits(value);
+
+	(void)a;
+	c->own_uses &= (bits & 0x80 ? X509_CLIENT : 0) | (bits & 0x40 ? X509_SERVER : 0);
+}
+
+/* Their tags in their order: each is either of a string or of a structure. */
+static struct bytes read_general_names(struct der *names)
+{
+	static const uint8_t tags[] = { 0xa0, 0x81, 0x82, 0xa3, 0xa4, 0xa5, 0x86, 0x87, 0x88 };
+	struct der walk = *names;
+
+	while (der_tag(&walk) >= 0) {
+		if (!memchr(tags, der_tag(&walk), sizeof tags))
+			*walk.bad = true;
+		der_any(&walk);
 	}
+	return der_rest(names);
+}
+
+static void read_alt_names(struct x509 *c, struct der *value, struct authority *a)
+{
+	struct der names = der_get(value, DER_SEQUENCE);
+
+	(void)a;
+	c->has_alt_names = true;
+	c->alt_names = read_general_names(&names);
+}
+
+/* Each a name and, seldom, by how many steps the name may differ. */
+static struct bytes read_subtrees(struct der *list)
+{
+	struct der walk = *list;
+
+	while (der_tag(&walk) >= 0) {
+		struct der tree = der_get(&walk, DER_SEQUENCE);
+
+		der_any(&tree);
+		while (der_tag(&tree) >= 0)
+			der_any(&tree);
+	}
+	return der_rest(list);
+}
+
+static void read_name_constraints(struct x509 *c, struct der *value, struct authority *a)
+{
+	struct der in = der_get(value, DER_SEQUENCE), list;
+
+	(void)a;
+	if (der_maybe(&in, DER_CONTEXT + DER_CONSTRUCTED + 0, &list))
+		c->permitted = read_subtrees(&list);
+	if (der_maybe(&in, DER_CONTEXT + DER_CONSTRUCTED + 1, &list))
+		c->excluded = read_subtrees(&list);
+	der_end(&in);
+}
+
+static void read_key_id(struct x509 *c, struct der *value, struct authority *a)
+{
+	struct der id = der_get(value, DER_OCTETS);
+
+	(void)a;
+	c->key_id = der_rest(&id);
+}
+
+/* Of several names of the issuer's issuer the first directoryName counts. */
+static void read_issuer_key_id(struct x509 *c, struct der *value, struct authority *a)
+{
+	struct der in = der_get(value, DER_SEQUENCE), id, names;
+
+	(void)a;
+	if (der_maybe(&in, DER_CONTEXT + 0, &id))
+		c->issuer_key_id = der_rest(&id);
+	if (der_maybe(&in, DER_CONTEXT + DER_CONSTRUCTED + 1, &names))
+		while (der_tag(&names) >= 0) {
+			bool is_name = der_tag(&names) == DER_CONTEXT + DER_CONSTRUCTED + 4;
+			struct der name = der_any(&names);
+
+			if (is_name && !c->issuer_issuer.n)
+				c->issuer_issuer = der_rest(&name);
+		}
+	if (der_maybe(&in, DER_CONTEXT + 2, &id))
+		c->issuer_serial = der_rest(&id);
+	der_end(&in);
+}
+
+/* Proxy certificates and those of address blocks have rules of their own, critical or not. */
+static void read_unsupported(struct x509 *c, struct der *value, struct authority *a)
+{
+	(void)a;
+	c->is_strange = true;
+	der_rest(value);
+}
+
+/* Those that are known; about policies nobody asks, as with OpenSSL. */
+static const struct extension {
+	struct bytes oid;
+	bool may_be_critical;
+	void (*read)(struct x509 *c, struct der *value, struct authority *a);
+} extensions[] = {
+	{ OID("\x55\x1d\x13"), true, read_constraints },
+	{ OID("\x55\x1d\x0f"), true, read_usage },
+	{ OID("\x55\x1d\x25"), true, read_extended_usage },
+	{ OID("\x60\x86\x48\x01\x86\xf8\x42\x01\x01"), true, read_old_usage },
+	{ OID("\x55\x1d\x11"), true, read_alt_names },
+	{ OID("\x55\x1d\x1e"), true, read_name_constraints },
+	{ OID("\x55\x1d\x0e"), false, read_key_id },
+	{ OID("\x55\x1d\x23"), false, read_issuer_key_id },
+	{ OID(OID_PE "\x07"), true, read_unsupported },
+	{ OID(OID_PE "\x08"), true, read_unsupported },
+	{ OID(OID_PE "\x0e"), true, read_unsupported },
+	{ OID("\x55\x1d\x1f"), true, NULL },            /* cRLDistributionPoints */
+	{ OID("\x55\x1d\x20"), true, NULL },            /* certificatePolicies */
+	{ OID("\x55\x1d\x21"), true, NULL },            /* policyMappings */
+	{ OID("\x55\x1d\x24"), true, NULL },            /* policyConstraints */
+	{ OID("\x55\x1d\x36"), true, NULL },            /* inhibitAnyPolicy */
+};
+
+/* What is wrong in an extension counts only for who verifies the certificate: the flag is its own. */
+static void read_extension(struct x509 *c, struct der *d, struct authority *a, unsigned *seen)
+{
+	struct der in = der_get(d, DER_SEQUENCE), name = der_get(&in, DER_OID);
+	struct bytes oid = der_rest(&name);
+	bool critical = der_tag(&in) == DER_BOOLEAN && der_boolean(&in), bad = false;
+	struct der octets = der_get(&in, DER_OCTETS), value = der_read(der_rest(&octets), &bad);
+	size_t i = 0;
+
+	der_end(&in);
+	while (i < COUNT(extensions) && !bytes_are(oid, extensions[i].oid))
+		i++;
+	if (i == COUNT(extensions)) {
+		c->is_strange |= critical;
+		return;
+	}
+	c->is_strange |= critical && !extensions[i].may_be_critical;
+	if (extensions[i].read) {
+		extensions[i].read(c, &value, a);
+		der_end(&value);
+	}
+	c->is_odd |= bad || *seen & 1u << i;
+	*seen |= 1u << i;
 }
 
 /* Without constraints OpenSSL takes self-issued ones of version 1, and those whose use is to sign
@@ -274,6 +420,7 @@ static void read_extensions(struct x509 *c, struct der *d, long version)
 {
 	struct der wrapped;
 	struct authority a = { 0 };
+	unsigned seen = 0;
 
 	for (int i = 1; i <= 2; i++)                    /* unique identifiers */
 		if (der_tag(d) == DER_CONTEXT + i)
@@ -282,9 +429,10 @@ static void read_extensions(struct x509 *c, struct der *d, long version)
 		struct der list = der_get(&wrapped, DER_SEQUENCE);
 
 		while (der_tag(&list) >= 0)
-			read_extension(c, &list, &a);
+			read_extension(c, &list, &a, &seen);
 	}
 	c->is_ca = is_authority(c, &a, version);
+	c->is_old_ca = c->is_ca && !a.constrained;
 }
 
 /* A serial number is what it is: negative ones occur. */
@@ -295,27 +443,43 @@ static struct bytes read_serial(struct der *d)
 	return der_rest(&in);
 }
 
+/* The part that is signed. */
+static void read_text(struct x509 *c, struct der *d, struct bytes *how)
+{
+	struct der wrapped;
+	long version = 0;
+
+	if (der_maybe(d, DER_CONTEXT + DER_CONSTRUCTED + 0, &wrapped))
+		version = der_number(&wrapped, 2);
+	c->serial = read_serial(d);
+	*how = der_whole(d, DER_SEQUENCE);
+	c->issuer = der_whole(d, DER_SEQUENCE);
+	struct der validity = der_get(d, DER_SEQUENCE);
+	c->begins = der_time(&validity);
+	c->ends = der_time(&validity);
+	c->subject = der_whole(d, DER_SEQUENCE);
+	read_key(c, d);
+	read_extensions(c, d, version);
+	der_end(d);
+}
+
+/* How it is signed stands in it twice, once where the signature protects it. */
 const char *x509_read(struct x509 *c, struct bytes whole)
 {
 	bool bad = false;
 	struct der all = der_read(whole, &bad), outer = der_get(&all, DER_SEQUENCE);
-	struct der d = der_get(&outer, DER_SEQUENCE), wrapped;
-	long version = 0;
+	struct bytes protected;
 
-	*c = (struct x509){ .whole = whole, .path = -1 };
-	if (der_maybe(&d, DER_CONTEXT + DER_CONSTRUCTED + 0, &wrapped))
-		version = der_number(&wrapped, 2);
-	c->serial = read_serial(&d);
-	x509_signing(&d);
-	c->issuer = der_whole(&d, DER_SEQUENCE);
-	struct der validity = der_get(&d, DER_SEQUENCE);
-	c->begins = der_time(&validity);
-	c->ends = der_time(&validity);
-	c->subject = der_whole(&d, DER_SEQUENCE);
-	read_key(c, &d);
-	read_extensions(c, &d, version);
-	c->signing = x509_signing(&outer);
-	der_bits(&outer);
+	*c = (struct x509){ .whole = whole, .path_limit = -1, .uses = X509_CLIENT | X509_SERVER,
+		.own_uses = X509_CLIENT | X509_SERVER, .may_sign_lists = true };
+	c->text = der_whole(&outer, DER_SEQUENCE);
+	struct der text = der_read(c->text, &bad), in = der_get(&text, DER_SEQUENCE);
+	read_text(c, &in, &protected);
+	struct bytes how = der_whole(&outer, DER_SEQUENCE);
+	struct der signing = der_read(how, &bad);
+	if (bytes_are(how, protected))
+		c->signing = x509_signing(&signing);
+	c->signature = der_bits(&outer);
 	der_end(&outer);
 	der_end(&all);
 	return bad ? "it is not a well-formed certificate" : NULL;
@@ -323,7 +487,30 @@ const char *x509_read(struct x509 *c, struct bytes whole)
 
 bool x509_is_self_issued(const struct x509 *c)
 {
-	return bytes_are(c->issuer, c->subject);
+	return x509_same_name(c->issuer, c->subject);
+}
+
+static bool are_none_or_same(struct bytes a, struct bytes b)
+{
+	return !a.n || !b.n || bytes_are(a, b);
+}
+
+bool x509_may_have_issued(const struct x509 *issuer, const struct x509 *c)
+{
+	return x509_same_name(issuer->subject, c->issuer)
+		&& are_none_or_same(c->issuer_key_id, issuer->key_id)
+		&& are_none_or_same(c->issuer_serial, issuer->serial)
+		&& (!c->issuer_issuer.n || x509_same_name(c->issuer_issuer, issuer->issuer));
+}
+
+bool x509_is_self_signed(const struct x509 *c)
+{
+	return x509_may_have_issued(c, c);
+}
+
+bool x509_has_signed(const struct x509 *issuer, const struct x509 *c)
+{
+	return x509_is_signed(c->text, c->signing, c->signature, &issuer->key);
 }
 
 size_t x509_end_point(const struct x509 *c, uint8_t out[static 64])
@@ -397,6 +584,35 @@ static bool alt_names(const struct x509 *c, int tag, const char *text, struct by
 		*any |= is_kind;
 		found |= is_kind && is_name(tag, der_rest(&name), text, address);
 	}
+	return found && !bad;
+}
+
+/* A star stands for one label, in front. */
+static bool is_host(struct bytes name, const char *host)
+{
+	const char *dot = strchr(host, '.');
+
+	if (name.n > 2 && name.at[0] == '*' && name.at[1] == '.' && dot && dot > host)
+		return is_name(NAME_DNS, (struct bytes){ name.at + 1, name.n - 1 }, dot,
+			(struct bytes){ 0 });
+	return is_name(NAME_DNS, name, host, (struct bytes){ 0 });
+}
+
+bool x509_has_host(const struct x509 *c, const char *host)
+{
+	bool bad = false, any = false, found = false;
+	struct der names = der_read(c->alt_names, &bad);
+	char name[256];
+
+	while (der_tag(&names) >= 0) {
+		bool is_kind = der_tag(&names) == NAME_DNS;
+		struct der one = der_any(&names);
+
+		any |= is_kind;
+		found |= is_kind && is_host(der_rest(&one), host);
+	}
+	if (!any && !bad && x509_common_name(c, name, sizeof name))
+		found = is_host((struct bytes){ (uint8_t *)name, strlen(name) }, host);
 	return found && !bad;
 }
 

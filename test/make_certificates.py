@@ -290,6 +290,7 @@ def lists():
     crl("stranger", ("stranger", keep("stranger", None)))
     crl("forged", ("test CA", keep("false-ca", None)))
     crl("sha1", ("RSA CA", keep("rsa2048", None)), hash=hashes.SHA1)
+    crl("usage", ("CA by its usage", keep("usage-ca", None)))
     crl("unknown", ca, extensions=[unknown])
     crl("delta", ca, extensions=[(x509.DeltaCRLIndicator(2), True)])
     crl("part", ca, extensions=[part])

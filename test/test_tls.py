@@ -720,16 +720,6 @@ def test_the_extended_usage_of_a_clients_certificate(proxy, certs, use, good):
     p.wait_log("unsupported certificate purpose")
 
 
-def test_an_authority_with_name_constraints_is_left_out(proxy, certs):
-    certs.openssl("req", "-x509", "-newkey", *certs.KINDS["ec"], "-nodes", "-keyout", "nc.key",
-                  "-out", "nc.crt", "-days", "30", "-subj", "/CN=nc", "-addext",
-                  "nameConstraints=critical,permitted;DNS:good.example")
-    p = proxy(start=False, **certs.ours(ssl_ca_cert=certs.path("nc.crt"), backend_sslmode="disable"))
-    p.launch()
-    assert p.wait() == 3
-    assert "its name constraints cannot be honoured" in p.log_text()
-
-
 @pytest.mark.parametrize("method", ["trust", "cert"])
 def test_who_needs_no_password_needs_no_auth_query(proxy, certs, method):
     p = proxy(hba=f"hostssl all all all {method}\n", enable_pool_hba=True, auth_user="nobody",

@@ -1,9 +1,11 @@
 /* The first byte says what the rest is taken for: a file, a key, a certificate, a list, the chain of a
- * peer (lengths of two bytes, certificates) or a cipher string. */
+ * peer (lengths of two bytes, certificates), a cipher string, or the names of a certificate and the
+ * constraints of an authority (lengths of two bytes, parts). */
 #include "../tls_crl.h"
 #include "../tls_key.h"
 #include "../tls_peer.h"
 #include "../tls_pem.h"
+#include "../x509_name.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +87,10 @@ static void fuzz_certificate(struct bytes der)
 	x509_common_name(&c, name, sizeof name);
 	x509_has_address(&c, "127.0.0.1");
 	x509_has_address(&c, "::1");
+	x509_has_host(&c, "db.example.com");
+	x509_limit(&c, &c, true);
+	x509_is_self_signed(&c);
+	x509_has_signed(&c, &c);
 	x509_end_point(&c, hash);
 	if (c.key.key_type && !c.key_bits)
 		abort();
@@ -119,6 +125,30 @@ static struct tls_context *context(void)
 		NULL);
 }
 
+/* What stands behind a length of two bytes. */
+static struct bytes part(struct bytes *b)
+{
+	size_t n = b->n < 2 ? 0 : (size_t)b->at[0] << 8 | b->at[1];
+	struct bytes rest = { b->at + (b->n < 2 ? b->n : 2), b->n < 2 ? 0 : b->n - 2 };
+
+	n = n < rest.n ? n : rest.n;
+	*b = (struct bytes){ rest.at + n, rest.n - n };
+	return (struct bytes){ rest.at, n };
+}
+
+/* Names are the same from both sides. */
+static void fuzz_names(struct bytes b)
+{
+	struct x509 authority = { .permitted = part(&b), .excluded = part(&b) };
+	struct x509 c = { .subject = part(&b), .alt_names = part(&b), .issuer = b };
+
+	if (x509_same_name(c.subject, c.issuer) != x509_same_name(c.issuer, c.subject))
+		abort();
+	x509_limit(&authority, &c, true);
+	x509_limit(&authority, &c, false);
+	x509_has_host(&c, "db.example.com");
+}
+
 static void show(struct tls_peer *p, struct bytes b)
 {
 	const br_x509_class **c = tls_peer_class(p);
@@ -126,15 +156,12 @@ static void show(struct tls_peer *p, struct bytes b)
 
 	(*c)->start_chain(c, NULL);
 	while (b.n >= 2) {
-		size_t n = (size_t)b.at[0] << 8 | b.at[1];
+		struct bytes one = part(&b);
 
-		b = (struct bytes){ b.at + 2, b.n - 2 };
-		n = n < b.n ? n : b.n;
-		(*c)->start_cert(c, (uint32_t)n);
-		if (n)
-			(*c)->append(c, b.at, n);
+		(*c)->start_cert(c, (uint32_t)one.n);
+		if (one.n)
+			(*c)->append(c, one.at, one.n);
 		(*c)->end_cert(c);
-		b = (struct bytes){ b.at + n, b.n - n };
 		seen = true;
 	}
 	if (!(*c)->end_chain(c) != !tls_peer_error(p) && seen)
@@ -174,13 +201,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t *tight = malloc(size - 1 ? size - 1 : 1);
 	struct bytes b = { memcpy(tight, p, size - 1), size - 1 };
 
-	switch (*data % 9) {
+	switch (*data % 10) {
 	case 0: fuzz_file(b); break;
 	case 1: fuzz_key(b); break;
 	case 2: fuzz_certificate(b); break;
 	case 3: fuzz_list(b); break;
 	case 4: fuzz_words((char *)p); break;
-	default: fuzz_chain(b, *data % 9 - 5); break;
+	case 9: fuzz_names(b); break;
+	default: fuzz_chain(b, *data % 10 - 5); break;
 	}
 	free(tight);
 	free(p);

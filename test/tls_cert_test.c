@@ -507,6 +507,7 @@ static void test_trust(void)
 		{ "v1-ca.crt", 1, true, "" }, { "usage-ca.crt", 1, true, "" },
 		{ "no-usage-ca.crt", 1, false, "" }, { "plain-ca.crt", 1, false, "" },
 		{ "self.crt", 1, false, "" }, { "both.crt", 2, true, "" },
+		{ "middle.crt", 1, true, "\"test CA in the middle\" is of no use: it does not sign itself" },
 		{ "old-ca.crt", 1, true, "\"old CA\" of file \"test/tls/old-ca.crt\" has expired" },
 		{ "bundle.crt", 2, true, "certificate \"ed25519\" is left out: keys of this kind cannot be "
 			"used: Ed25519" },
@@ -557,6 +558,7 @@ static void test_lists(void)
 		{ "ca.crt", "ca.crt", "there is no list in it" },
 		{ "ca.crt", "leaf.der", "it is not a well-formed CRL" },
 		{ "", "ca.crl", "it is not signed by a certificate of ssl_ca_cert" },
+		{ "usage-ca.crt", "usage.crl", "it is not signed by a certificate of ssl_ca_cert" },
 		{ "stranger.crt", "ca.crl", "it is not signed by a certificate of ssl_ca_cert" },
 		{ "ca.crt", "stranger.crl", "it is not signed" }, { "ca.crt", "forged.crl", "it is not signed" },
 		{ "ca.crt", "all.crl", "it is not signed" },
