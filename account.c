@@ -69,9 +69,9 @@ void accounts_forget_secrets(struct accounts *all,
 			if (!keep(ctx, a))
 				forget_proofs(a);
 			a->deriving = NULL;     /* it is for the logins that wait for it */
-			a->word.demand = DEMAND_UNKNOWN;
+			a->demanded.demand = DEMAND_UNKNOWN;
 			for (struct profile *p = a->profiles; p; p = p->next)
-				p->word.demand = DEMAND_UNKNOWN;
+				p->demanded.demand = DEMAND_UNKNOWN;
 		}
 }
 

@@ -26,7 +26,7 @@
 
 /* PostgreSQL's first word at login; when it said so (loop_now()), and which node. */
 enum demand { DEMAND_UNKNOWN, DEMAND_NOTHING, DEMAND_CLEAR, DEMAND_MD5, DEMAND_SCRAM };
-struct word { enum demand demand; int node; int64_t at; };
+struct demanded { enum demand demand; int node; int64_t at; };
 
 struct accounts;
 struct server;
@@ -40,7 +40,7 @@ struct account {
 	struct profile *profiles;
 	struct server *idle;                    /* of all nodes, last used first */
 
-	struct word word;                       /* for sessions; see profile_word() */
+	struct demanded demanded;               /* for sessions; see profile_demanded() */
 	char *password;                         /* for logins to PostgreSQL; or NULL */
 	int64_t proved;                         /* loop_now() when PostgreSQL accepted it; 0: it did not,
 	                                         * or may have changed its mind */
@@ -63,7 +63,7 @@ struct profile {
 	struct profile *next;
 	struct account *account;
 	unsigned refs;
-	struct word word;                       /* for a walsender; see profile_word() */
+	struct demanded demanded;               /* for a walsender; see profile_demanded() */
 	uint8_t *welcome;                       /* ParameterStatus messages, or NULL */
 	size_t welcome_len;
 	bool welcomed;                          /* all of them are there */
@@ -115,9 +115,9 @@ void profile_drop(struct profile *p);           /* NULL is fine */
 
 /* What PostgreSQL asks at a login with these parameters.  Its rules look at the user, the database and
  * whether it is a walsender, which "replication" says in several ways. */
-static inline struct word *profile_word(struct profile *p)
+static inline struct demanded *profile_demanded(struct profile *p)
 {
-	return p->replication ? &p->word : &p->account->word;
+	return p->replication ? &p->demanded : &p->account->demanded;
 }
 
 /* The value of a parameter in the profile, or NULL. */

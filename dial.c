@@ -372,7 +372,7 @@ static void learn(struct server *s, enum demand demand)
 	s->demand = demand;
 	if (s->node != nodes_primary(s->all->nodes))
 		return;                         /* a replica may trust where the primary asks */
-	*profile_word(s->start) = (struct word){ demand, s->node->id, loop_now(s->all->loop) };
+	*profile_demanded(s->start) = (struct demanded){ demand, s->node->id, loop_now(s->all->loop) };
 }
 
 /* backend_require_auth: the log says all, the client not much. */

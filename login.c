@@ -84,15 +84,15 @@ static struct account *account(const struct client *c)
 }
 
 /* PostgreSQL's, on logins like this one. */
-static struct word *word(const struct client *c)
+static struct demanded *demanded(const struct client *c)
 {
-	return profile_word(c->borrower.profile);
+	return profile_demanded(c->borrower.profile);
 }
 
 /* Another node may ask for something else. */
 static bool demand_is_known(const struct client *c)
 {
-	const struct word *w = word(c);
+	const struct demanded *w = demanded(c);
 
 	return w->demand != DEMAND_UNKNOWN && w->node == nodes_primary(c->all->servers->nodes)->id;
 }
@@ -321,12 +321,12 @@ void login_refused(struct client *c, const struct refusal *r)
 		trusted(c);
 	} else if (r->kind == REFUSED_MOVED || r->kind == REFUSED_ASKED) {
 		borrow(c, c->login->step);
-	} else if (looked && demand_is_known(c) && word(c)->demand != DEMAND_NOTHING && no_answer(r)) {
-		word(c)->at = loop_now(c->all->loop);
+	} else if (looked && demand_is_known(c) && demanded(c)->demand != DEMAND_NOTHING && no_answer(r)) {
+		demanded(c)->at = loop_now(c->all->loop);
 		by_demand(c);
 	} else {
 		if (looked)
-			word(c)->demand = DEMAND_UNKNOWN;
+			demanded(c)->demand = DEMAND_UNKNOWN;
 		client_refused(c, r);
 	}
 }
@@ -614,13 +614,13 @@ static bool demand_is_old(struct client *c)
 	int64_t now = loop_now(c->all->loop);
 	const struct node *n = nodes_primary(c->all->servers->nodes);
 
-	if (now - word(c)->at < DEMAND_COUNTS)
+	if (now - demanded(c)->at < DEMAND_COUNTS)
 		return false;
-	if (word(c)->demand == DEMAND_NOTHING)
+	if (demanded(c)->demand == DEMAND_NOTHING)
 		return true;
 	if (n->state == NODE_DOWN)
 		return false;
-	word(c)->at = now;
+	demanded(c)->at = now;
 	return true;
 }
 
@@ -630,7 +630,7 @@ static int by_demand(struct client *c)
 	const struct passwd_entry *e;
 	bool hidden;                    /* there is no such user, which is not to be told */
 	bool clear = c->all->conf->allow_clear_text_frontend_auth;
-	enum demand demand = word(c)->demand;
+	enum demand demand = demanded(c)->demand;
 
 	if (!demand_is_known(c) || demand_is_old(c))
 		return borrow(c, ASK_DEMAND);

@@ -424,20 +424,20 @@ struct server *server_borrow(struct servers *all, struct borrower *b, struct nod
 static bool looked_for(const struct borrower *b, const struct node *n)
 {
 	for (const struct borrower *o = b->look ? n->queue : NULL; o; o = o->next)
-		if (o->look && o->opening && profile_word(o->profile) == profile_word(b->profile))
+		if (o->look && o->opening && profile_demanded(o->profile) == profile_demanded(b->profile))
 			return true;
 	return false;
 }
 
 /* There is an answer now. */
-static void tell_lookers(struct node *n, const struct word *w)
+static void tell_lookers(struct node *n, const struct demanded *w)
 {
 	static const struct refusal asked = { REFUSED_ASKED,
 		{ "FATAL", "28000", "PostgreSQL told what it asks", NULL, NULL }, NULL, 0 };
 
 	for (struct borrower *b = n->queue, *next; b; b = next) {
 		next = b->next;
-		if (b->look && profile_word(b->profile) == w) {
+		if (b->look && profile_demanded(b->profile) == w) {
 			refuse(b, &asked);
 			next = n->queue;        /* it may be another queue now */
 		}
@@ -493,7 +493,7 @@ void server_ready(struct server *s)
 	node_worked(s->node);
 	available(s, opener);
 	if (looked)
-		tell_lookers(s->node, profile_word(s->start));
+		tell_lookers(s->node, profile_demanded(s->start));
 }
 
 void server_refused(struct server *s, const struct refusal *r)
@@ -524,7 +524,7 @@ void server_refused(struct server *s, const struct refusal *r)
 	if (b && b->node && !down)
 		refuse(b, r);
 	if (r->kind == REFUSED_ASKED)
-		tell_lookers(n, profile_word(s->start));
+		tell_lookers(n, profile_demanded(s->start));
 	server_close(s, r->report.message);
 }
 

@@ -36,10 +36,10 @@ static void test_accounts(void)
 	account_set_password(a, "pw", 0);
 	say(!account_knows(a, "pw", 7), "what only fits an entry is no proof");
 	a->have_keys = true;
-	a->word.demand = DEMAND_SCRAM;
+	a->demanded.demand = DEMAND_SCRAM;
 	account_set_password(c, "c", 7);
 	accounts_forget_secrets(all, is, a);
-	say(a->password && a->have_keys && a->word.demand == DEMAND_UNKNOWN
+	say(a->password && a->have_keys && a->demanded.demand == DEMAND_UNKNOWN
 	    && !c->password, "all but what is kept is forgotten");
 	accounts_forget_secrets(all, is, NULL);
 	say(!a->password && !a->have_keys, "all is");
@@ -117,14 +117,14 @@ static void test_words(void)
 	struct account *a = account_get(all, "ann", "shop");
 	struct profile *p = GET(a, ""), *walsender = GET(a, "replication\0true");
 
-	profile_word(p)->demand = DEMAND_SCRAM;
-	say(profile_word(GET(a, "application_name\0x"))->demand == DEMAND_SCRAM
-	    && profile_word(walsender)->demand == DEMAND_UNKNOWN, "sessions are asked alike, not walsenders");
-	profile_word(walsender)->demand = DEMAND_NOTHING;
-	say(profile_word(GET(a, "replication\0database"))->demand == DEMAND_UNKNOWN
-	    && profile_word(p)->demand == DEMAND_SCRAM, "nor do these speak for each other");
+	profile_demanded(p)->demand = DEMAND_SCRAM;
+	say(profile_demanded(GET(a, "application_name\0x"))->demand == DEMAND_SCRAM
+	    && profile_demanded(walsender)->demand == DEMAND_UNKNOWN, "sessions are asked alike, not walsenders");
+	profile_demanded(walsender)->demand = DEMAND_NOTHING;
+	say(profile_demanded(GET(a, "replication\0database"))->demand == DEMAND_UNKNOWN
+	    && profile_demanded(p)->demand == DEMAND_SCRAM, "nor do these speak for each other");
 	accounts_forget_secrets(all, keep_all, NULL);
-	say(profile_word(p)->demand == DEMAND_UNKNOWN && profile_word(walsender)->demand == DEMAND_UNKNOWN,
+	say(profile_demanded(p)->demand == DEMAND_UNKNOWN && profile_demanded(walsender)->demand == DEMAND_UNKNOWN,
 	    "they are asked anew after a reload");
 	accounts_free(all);
 }
