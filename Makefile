@@ -35,7 +35,7 @@ BUILD_PACKAGES = gcc libc6-dev musl-tools libbearssl-dev
 RUN_PACKAGES   = $(BUILD_PACKAGES) postgresql-15 procps python3-psycopg util-linux
 DEBUG_PACKAGES = $(BUILD_PACKAGES) clang libclang-rt-14-dev
 TEST_PACKAGES  = $(RUN_PACKAGES) $(DEBUG_PACKAGES) binutils libpostgresql-jdbc-java nodejs \
-                 openjdk-17-jdk-headless openssl pgpool2 python3-asyncpg python3-pytest python3-psycopg2
+                 openjdk-17-jdk-headless openssl pgpool2 python3-asyncpg python3-pytest-xdist python3-psycopg2
 BENCH_PACKAGES = $(RUN_PACKAGES) haproxy pgbouncer pgpool2 python3-pytest
 FUZZ_SECONDS   = 60
 FRESH          = run test
@@ -123,7 +123,7 @@ run:
 test:
 	@$(INSTALL) $(TEST_PACKAGES)
 	@$(MAKE) -s pgpool unit
-	cd test && $(PYTHON) -m pytest -q
+	cd test && $(PYTHON) -m pytest -q -n 3 --dist loadfile
 
 bench:
 	@$(INSTALL) $(BENCH_PACKAGES)
