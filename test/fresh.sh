@@ -23,10 +23,10 @@ mirror() {
 }
 
 if [ ! -e $base.done ]; then
-	uri=$(mirror)
 	rm -rf $base
 	mkdir -p $base
-	debootstrap --variant=minbase --include=git,make bookworm $base "${uri:-http://deb.debian.org/debian}"
+	# shellcheck disable=SC2046 # nothing, or one word
+	debootstrap --variant=minbase --include=git,make bookworm $base $(mirror)
 	touch $base.done
 fi
 
@@ -36,8 +36,9 @@ cp /etc/resolv.conf /etc/hosts $machine/etc/
 apt-config dump Acquire | grep -i proxy >$machine/etc/apt/apt.conf.d/99proxy || true
 git clone -q . $machine/root/pgpool
 
+# What is started here ends with this shell, however that ends.
 # shellcheck disable=SC2016 # the inner shell's
-unshare --mount --pid --fork --kill-child sh -euc '
+setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child sh -euc '
 	machine=$1
 	shift
 	mount -t proc proc "$machine/proc"
