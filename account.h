@@ -1,8 +1,8 @@
 /* account.h - who connects, and with what session defaults.
  *
- * An account is one user in one database: the secrets that were derived for it, its idle servers.
- * A profile is an account with the other parameters of a startup packet (application_name,
- * DateStyle, options, ...): what RESET goes back to, what PostgreSQL asks at a login.  Clients
+ * An account is one user in one database: what PostgreSQL asks of it at login, the secrets that
+ * were derived for it, its idle servers.  A profile is an account with the other parameters of a
+ * startup packet (application_name, DateStyle, options, ...): what RESET goes back to.  Clients
  * and servers point to profiles; equal ones are one object, so that a thousand clients of
  * one application cost their settings once.
  *

@@ -92,9 +92,9 @@ static struct demanded *demanded(const struct client *c)
 /* Another node may ask for something else. */
 static bool demand_is_known(const struct client *c)
 {
-	const struct demanded *w = demanded(c);
+	const struct demanded *d = demanded(c);
 
-	return w->demand != DEMAND_UNKNOWN && w->node == nodes_primary(c->all->servers->nodes)->id;
+	return d->demand != DEMAND_UNKNOWN && d->node == nodes_primary(c->all->servers->nodes)->id;
 }
 
 static const struct passwd_entry *entry(const struct client *c)

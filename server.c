@@ -430,14 +430,14 @@ static bool looked_for(const struct borrower *b, const struct node *n)
 }
 
 /* There is an answer now. */
-static void tell_lookers(struct node *n, const struct demanded *w)
+static void tell_lookers(struct node *n, const struct demanded *d)
 {
 	static const struct refusal asked = { REFUSED_ASKED,
 		{ "FATAL", "28000", "PostgreSQL told what it asks", NULL, NULL }, NULL, 0 };
 
 	for (struct borrower *b = n->queue, *next; b; b = next) {
 		next = b->next;
-		if (b->look && profile_demanded(b->profile) == w) {
+		if (b->look && profile_demanded(b->profile) == d) {
 			refuse(b, &asked);
 			next = n->queue;        /* it may be another queue now */
 		}
