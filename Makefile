@@ -18,7 +18,9 @@ STD     = -std=c11 -D_GNU_SOURCE
 WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 SAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-SOURCES = $(wildcard *.c)
+# The rooms: a face at the top, and what is private to it in a folder of its name.
+SOURCES = $(filter-out test/% build/%,$(wildcard *.c */*.c))
+HEADERS = $(filter-out test/% build/%,$(wildcard *.h */*.h))
 OBJECTS = $(SOURCES:%.c=build/%.o)
 
 # BearSSL: Debian keeps its archive per architecture, Alpine in /usr/lib.  Debian's was compiled for
@@ -27,7 +29,7 @@ OBJECTS = $(SOURCES:%.c=build/%.o)
 ARCH    = $(shell $(CC) -dumpmachine)
 BEARSSL = $(firstword $(wildcard /usr/lib/$(ARCH)/libbearssl.a /usr/lib/libbearssl.a) -lbearssl)
 CHECKED = -Wl,--defsym=__memcpy_chk=memcpy,--defsym=__memmove_chk=memmove,--defsym=__memset_chk=memset
-INCLUDE = -isystem /usr/include/bearssl
+INCLUDE = -iquote . -isystem /usr/include/bearssl
 
 PYTHON  = /usr/bin/python3
 INSTALL = sh test/install-packages.sh
@@ -46,6 +48,7 @@ pgpool: $(OBJECTS)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(OBJECTS) $(BEARSSL) $(CHECKED)
 
 build/%.o: %.c | build
+	@mkdir -p $(@D)
 	$(CC) $(STD) $(INCLUDE) $(WARN) -MMD -MP $(CFLAGS) -c -o $@ $<
 
 # Whoever names a compiler has what it needs.
@@ -64,6 +67,7 @@ pgpool-debug: $(SOURCES:%.c=build/debug/%.o)
 	clang $(SAN) -o $@ $^ -lbearssl -lpthread
 
 build/debug/%.o: %.c | build/debug
+	@mkdir -p $(@D)
 	clang $(STD) $(INCLUDE) $(WARN) $(SAN) -MMD -MP -c -o $@ $<
 
 -include $(SOURCES:%.c=build/debug/%.d)
@@ -72,26 +76,25 @@ build/debug/%.o: %.c | build/debug
 TESTS   = $(patsubst test/%.c,build/%,$(wildcard test/*_test.c))
 FUZZERS = $(patsubst test/%.c,build/%,$(wildcard test/*_fuzz.c))
 
-build/%_test: test/%_test.c test/t.h $(wildcard *.c *.h) | build debug-packages
+build/%_test: test/%_test.c test/t.h $(SOURCES) $(HEADERS) | build debug-packages
 	clang $(STD) $(INCLUDE) $(WARN) $(SAN) -o $@ $< $(filter %.o,$^) -lbearssl -lpthread
 
-build/%_fuzz: test/%_fuzz.c $(wildcard *.c *.h test/*.h) | build debug-packages
+build/%_fuzz: test/%_fuzz.c $(SOURCES) $(HEADERS) $(wildcard test/*.h) | build debug-packages
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $< $(filter %.o,$^) -lbearssl
 
 # What stands below the engine is linked: its statics have each other's names.
-TLS     = base64 der pbes2 tls_cert tls_crl tls_key tls_pass tls_peer tls_pem tls_self tls_suite x509 \
-          x509_name
+TLS     = base64.c $(filter-out tls/engine.c,$(wildcard tls/*.c))
 
-build/tls_test build/tls_fuzz build/tls_cert_test build/tls_peer_test: $(TLS:%=build/debug/%.o)
-build/x509_name_test: build/debug/der.o build/debug/x509.o build/debug/x509_name.o
+build/tls_test build/tls_fuzz build/tls_cert_test build/tls_chain_test: $(TLS:%.c=build/debug/%.o)
+build/x509_name_test: $(patsubst %,build/debug/tls/%.o,der x509 x509_name)
 build/tls_cert_test: SAN += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
-build/tls_cert_fuzz: test/tls_cert_fuzz.c $(TLS:%=%.c) $(wildcard *.h) | build debug-packages
+build/tls_cert_fuzz: test/tls_cert_fuzz.c $(TLS) $(HEADERS) | build debug-packages
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $(filter %.c,$^) -lbearssl
 
-build/hello_fuzz: test/hello_fuzz.c $(SOURCES) $(wildcard *.h) | build debug-packages
+build/hello_fuzz: test/hello_fuzz.c $(SOURCES) $(HEADERS) | build debug-packages
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $(filter-out pgpool.c,$(filter %.c,$^)) -lbearssl
 
-build/conn_test build/pcp_fuzz: $(TLS:%=build/debug/%.o) build/debug/tls.o build/debug/tls_engine.o
+build/net_test build/pcp_fuzz: $(patsubst %.c,build/debug/%.o,$(TLS) tls.c tls/engine.c)
 
 unit: $(TESTS)
 	@set -e; for t in $(TESTS); do $$t >$$t.tap || { grep '^not ok' $$t.tap; exit 1; }; \

@@ -39,7 +39,7 @@
 #ifndef AUTH_H
 #define AUTH_H
 
-#include "passwd_key.h"
+#include "auth/passwd_key.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 #include "check.h"
 
 #include "ask.h"
-#include "shell.h"
+#include "check/shell.h"
 
 #include <inttypes.h>
 #include <stddef.h>

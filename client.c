@@ -1,5 +1,5 @@
-#include "peer.h"
-#include "query.h"
+#include "client/peer.h"
+#include "client/query.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

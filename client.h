@@ -17,13 +17,13 @@
 #define CLIENT_H
 
 #include "auth.h"
-#include "catalog.h"
+#include "route/catalog.h"
 #include "conf.h"
-#include "conn.h"
-#include "crowd.h"
+#include "net.h"
+#include "net/crowd.h"
 #include "log.h"
 #include "route.h"
-#include "script.h"
+#include "client/script.h"
 #include "server.h"
 
 struct client;

@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "conf_scan.h"
-#include "conf_value.h"
+#include "conf/scan.h"
+#include "conf/value.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 #define VARIABLES "PGPOOL_PARAMS_"

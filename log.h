@@ -38,7 +38,7 @@
 #ifndef LOG_H
 #define LOG_H
 
-#include "log_file.h"
+#include "log/file.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -130,7 +130,7 @@ int log_rotate(struct log *l);
 /* Writes one record if log_wants() it.  who = NULL is the program itself ("main"); detail and
  * hint may be NULL.  The arguments after them are printf's, for the message only. */
 #define log_write(l, who, v, detail, hint, ...) \
-	log_record(l, who, v, __FILE__ ":" LOG_NUMBER(__LINE__), detail, hint, __VA_ARGS__)
+	log_record(l, who, v, __FILE_NAME__ ":" LOG_NUMBER(__LINE__), detail, hint, __VA_ARGS__)
 #define LOG_NUMBER(line) LOG_NUMBER_TEXT(line)
 #define LOG_NUMBER_TEXT(line) #line
 

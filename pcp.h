@@ -22,8 +22,8 @@
 #define PCP_H
 
 #include "admin.h"
-#include "crowd.h"
-#include "listen.h"
+#include "net/crowd.h"
+#include "net/listen.h"
 
 enum {
 	CALLERS_MAX = 32,

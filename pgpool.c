@@ -1,13 +1,13 @@
 /* pgpool.c - command line, start, signals, reload, shutdown. */
 #include "check.h"
 #include "client.h"
-#include "command.h"
-#include "entry.h"
-#include "health.h"
+#include "program/command.h"
+#include "auth/entry.h"
+#include "check/health.h"
 #include "pcp.h"
-#include "pidfile.h"
-#include "tools.h"
-#include "verifier.h"
+#include "program/pidfile.h"
+#include "program/tools.h"
+#include "auth/verifier.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -10,7 +10,7 @@
 #include "conf.h"
 #include "node.h"
 #include "sql.h"
-#include "written.h"
+#include "route/written.h"
 
 struct name_list {
 	unsigned n;

@@ -1,4 +1,4 @@
-#include "entry.h"
+#include "auth/entry.h"
 
 #include <errno.h>
 #include <stddef.h>

@@ -21,12 +21,12 @@
 #ifndef SERVER_H
 #define SERVER_H
 
-#include "account.h"
+#include "server/account.h"
 #include "auth.h"
 #include "conf.h"
-#include "conn.h"
+#include "net.h"
 #include "node.h"
-#include "stmt.h"
+#include "server/stmt.h"
 
 struct server;
 struct request;

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "sql_lex.h"
-#include "sql_query.h"
+#include "sql/lex.h"
+#include "sql/body.h"
 
 /* A longer text is not copied to the stack for regexec(), but taken to match. */
 enum { MAX_PATTERN_TEXT = 16384 };

@@ -1,7 +1,7 @@
 #include "tls.h"
 
-#include "tls_engine.h"
-#include "tls_peer.h"
+#include "tls/engine.h"
+#include "tls/chain.h"
 
 #include <stdlib.h>
 #include <string.h>

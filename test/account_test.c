@@ -1,8 +1,8 @@
 /* account_test.c - accounts and profiles: sharing, counting, welcomes, and the way between two. */
-#include "../account.c"
-#include "../base64.c"
-#include "../scram.c"
-#include "../wire.c"
+#include "server/account.c"
+#include "base64.c"
+#include "scram.c"
+#include "wire.c"
 
 #include <stdio.h>
 

@@ -1,12 +1,12 @@
 /* admin_test.c - the tables of what can be asked: how nodes, sessions and parameters are written,
  * and that every number of a row gives a row. */
-#include "../conf_value.c"
-#include "../conf_scan.c"
-#include "../conf.c"
+#include "conf/value.c"
+#include "conf/scan.c"
+#include "conf.c"
 #include "t.h"
 
 #undef COUNT
-#include "../admin.c"
+#include "admin.c"
 
 #include <assert.h>
 

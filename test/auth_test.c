@@ -14,13 +14,13 @@ static void *melt(void *memory)
 #define calloc(n, size) melt(calloc(n, size))
 #define realloc(p, n) (fuse == 1 ? (fuse = 0, NULL) : (fuse -= fuse > 0, realloc(p, n)))
 
-#include "../md5.c"
-#include "../base64.c"
-#include "../scram.c"
-#include "../auth.c"
-#include "../passwd_key.c"
-#include "../passwd.c"
-#include "../hba.c"
+#include "md5.c"
+#include "base64.c"
+#include "scram.c"
+#include "auth.c"
+#include "auth/passwd_key.c"
+#include "auth/passwd.c"
+#include "auth/hba.c"
 
 #include <sys/un.h>
 

@@ -2,12 +2,12 @@
  * that answers is this file. */
 /* stmt.h has a struct name of its own. */
 #define name query_name
-#include "../sql_lex.c"
-#include "../sql_query.c"
-#include "../sql.c"
+#include "sql/lex.c"
+#include "sql/body.c"
+#include "sql.c"
 #undef name
 
-#include "../catalog.c"
+#include "route/catalog.c"
 
 #include "t.h"
 

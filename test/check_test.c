@@ -3,15 +3,15 @@
 #define digits conf_digits
 #define rows conf_rows
 #define tell conf_tell
-#include "../conf_scan.c"
-#include "../conf_value.c"
-#include "../conf.c"
+#include "conf/scan.c"
+#include "conf/value.c"
+#include "conf.c"
 #undef digits
 #undef rows
 #undef tell
 
-#include "../check.c"
-#include "../node.c"
+#include "check.c"
+#include "node.c"
 
 #include "t.h"
 

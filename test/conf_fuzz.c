@@ -13,9 +13,9 @@ static int small_regcomp(regex_t *re, const char *s, int flags)
 }
 
 #define regcomp small_regcomp
-#include "../conf_scan.c"
-#include "../conf_value.c"
-#include "../conf.c"
+#include "conf/scan.c"
+#include "conf/value.c"
+#include "conf.c"
 #undef regcomp
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n);

@@ -30,10 +30,10 @@ static int test_regcomp(regex_t *re, const char *s, int flags)
 #define calloc test_calloc
 #define strndup test_strndup
 #define regcomp test_regcomp
-#include "../conf_scan.c"
-#include "../conf_value.c"
-#include "../conf.c"
-#include "../conf_doc.c"
+#include "conf/scan.c"
+#include "conf/value.c"
+#include "conf.c"
+#include "conf/doc.c"
 #undef malloc
 #undef calloc
 #undef strndup

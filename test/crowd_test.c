@@ -1,5 +1,5 @@
 /* crowd_test.c - who goes when there are too many. */
-#include "../crowd.c"
+#include "net/crowd.c"
 
 #include "t.h"
 

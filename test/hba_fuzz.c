@@ -1,6 +1,6 @@
 /* hba_fuzz.c - any bytes as pool_hba.conf: rules that can be asked, or an error. */
-#include "../auth.c"
-#include "../hba.c"
+#include "auth.c"
+#include "auth/hba.c"
 
 #include "reader_fuzz.h"
 

@@ -3,7 +3,7 @@
  *
  * The first byte says how the rest is cut: into pieces of so many bytes; 0: all at once. */
 #define main pgpool_main
-#include "../pgpool.c"
+#include "pgpool.c"
 #undef main
 
 #include <netinet/in.h>

@@ -1,7 +1,7 @@
 /* log_test.c - records as they are written,
 	byte by byte; time and pid replaced by what they were. */
-#include "../log_file.c"
-#include "../log.c"
+#include "log/file.c"
+#include "log.c"
 #include "t.h"
 
 #include <signal.h>

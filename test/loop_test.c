@@ -1,6 +1,6 @@
 /* loop_test.c - the order of timers and tasks, watches that come and go while they are served,
  * parking, helper threads. */
-#include "../loop.c"
+#include "loop.c"
 
 #include <string.h>
 #include <sys/socket.h>

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes sql_func.h: the functions of PostgreSQL that only read.
+"""Writes sql/func.h: the functions of PostgreSQL that only read.
 
-    test/make_functions.py 'host=/tmp port=5432 user=postgres' > sql_func.h
+    test/make_functions.py 'host=/tmp port=5432 user=postgres' > sql/func.h
 
 Asks a running PostgreSQL 15 for the names in pg_catalog whose every overload
 is IMMUTABLE or STABLE, leaves out what nobody calls by name (input and output,
@@ -87,7 +87,7 @@ def main():
         *WITH.split(), *LATER.split(), *TYPES.split()}
     buckets = [sorted(n for n in names if bucket(n) == b) for b in range(BUCKETS)]
 
-    print("/* sql_func.h - PostgreSQL's own functions that only read.  Written by")
+    print("/* sql/func.h - PostgreSQL's own functions that only read.  Written by")
     print(f" * test/make_functions.py, which says which; {len(names)} names.")
     print(" *")
     print(" * function_names holds length byte and name after one another, function_bucket[h]")

@@ -1,10 +1,10 @@
 /* passwd_fuzz.c - any bytes as pool_passwd and as variables of the environment. */
-#include "../md5.c"
-#include "../base64.c"
-#include "../scram.c"
-#include "../auth.c"
-#include "../passwd_key.c"
-#include "../passwd.c"
+#include "md5.c"
+#include "base64.c"
+#include "scram.c"
+#include "auth.c"
+#include "auth/passwd_key.c"
+#include "auth/passwd.c"
 
 #include "reader_fuzz.h"
 

@@ -2,11 +2,11 @@
  * every reply is a whole message, and nobody is left over.
  *
  * The first byte says who it is and how large the pieces are. */
-#include "../wire.c"
-#include "../conn.c"
-#include "../loop.c"
-#include "../crowd.c"
-#include "../pcp.c"
+#include "wire.c"
+#include "net.c"
+#include "loop.c"
+#include "net/crowd.c"
+#include "pcp.c"
 
 #include <fcntl.h>
 #include <sys/un.h>

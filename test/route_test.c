@@ -1,7 +1,7 @@
 /* route_test.c - what may be balanced after what, and which node takes it. */
-#include "../sql_lex.c"
-#include "../sql_query.c"
-#include "../sql.c"
+#include "sql/lex.c"
+#include "sql/body.c"
+#include "sql.c"
 
 /* The configuration's scanner and the classifier use some of the same words. */
 #undef WORDS
@@ -12,9 +12,9 @@
 #define string conf_string
 #define digits conf_digits
 #define word conf_word_
-#include "../conf_scan.c"
-#include "../conf_value.c"
-#include "../conf.c"
+#include "conf/scan.c"
+#include "conf/value.c"
+#include "conf.c"
 #undef scan
 #undef token
 #undef number
@@ -23,9 +23,9 @@
 #undef digits
 #undef word
 
-#include "../node.c"
-#include "../written.c"
-#include "../route.c"
+#include "node.c"
+#include "route/written.c"
+#include "route.c"
 
 #include "t.h"
 

@@ -1,6 +1,6 @@
 /* The first byte says which of the four messages, or which other text, the rest is taken for. */
-#include "../base64.c"
-#include "../scram.c"
+#include "base64.c"
+#include "scram.c"
 
 #include <stdlib.h>
 

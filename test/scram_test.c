@@ -1,6 +1,6 @@
 #include "t.h"
-#include "../base64.c"
-#include "../scram.c"
+#include "base64.c"
+#include "scram.c"
 
 #include <stdlib.h>
 #include <time.h>

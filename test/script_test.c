@@ -1,5 +1,5 @@
 /* script_test.c - what stays of a session's settings, and what goes with its transaction. */
-#include "../script.c"
+#include "client/script.c"
 
 #include <stdio.h>
 

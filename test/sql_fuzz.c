@@ -1,8 +1,8 @@
 /* sql_fuzz.c - any bytes through every function of sql.h; what must hold for all of them.
  * The bytes are copied to exactly their length, so that reading one more is found. */
-#include "../sql_lex.c"
-#include "../sql_query.c"
-#include "../sql.c"
+#include "sql/lex.c"
+#include "sql/body.c"
+#include "sql.c"
 
 #include <stdio.h>
 #include <stdlib.h>

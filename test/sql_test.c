@@ -1,7 +1,7 @@
 /* sql_test.c - every statement kind, every flag, and what must not set them. */
-#include "../sql_lex.c"
-#include "../sql_query.c"
-#include "../sql.c"
+#include "sql/lex.c"
+#include "sql/body.c"
+#include "sql.c"
 
 #include <stdlib.h>
 

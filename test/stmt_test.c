@@ -1,5 +1,5 @@
 /* stmt_test.c - texts that are shared and counted, names that come and go, the hash. */
-#include "../stmt.c"
+#include "server/stmt.c"
 
 #include <stdio.h>
 

@@ -1,11 +1,11 @@
 /* The first byte says what the rest is taken for: a file, a key, a certificate, a list, the chain of a
  * peer (lengths of two bytes, certificates), a cipher string, or the names of a certificate and the
  * constraints of an authority (lengths of two bytes, parts). */
-#include "../tls_crl.h"
-#include "../tls_key.h"
-#include "../tls_peer.h"
-#include "../tls_pem.h"
-#include "../x509_name.h"
+#include "tls/crl.h"
+#include "tls/key.h"
+#include "tls/chain.h"
+#include "tls/pem.h"
+#include "tls/x509_name.h"
 
 #include <stdlib.h>
 #include <string.h>

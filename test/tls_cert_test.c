@@ -1,13 +1,13 @@
 /* tls_cert_test.c - keys, certificates and lists from files into a context.  What stands in test/tls
  * was made by make_certificates.py. */
-#include "../tls_cert.h"
+#include "tls/cert.h"
 
-#include "../pbes2.h"
-#include "../tls_crl.h"
-#include "../tls_key.h"
-#include "../tls_pass.h"
-#include "../tls_pem.h"
-#include "../tls_self.h"
+#include "tls/pbes2.h"
+#include "tls/crl.h"
+#include "tls/key.h"
+#include "tls/pass.h"
+#include "tls/pem.h"
+#include "tls/self.h"
 
 #include "t.h"
 

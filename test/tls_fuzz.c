@@ -4,8 +4,8 @@
  *     1   a node's answer to our ClientHello
  *     2   an open connection, as it comes from the network
  *     3   an open connection, properly encrypted: type and length (one byte each) and text */
-#include "../tls_engine.c"
-#include "../tls.c"
+#include "tls/engine.c"
+#include "tls.c"
 
 #include <assert.h>
 

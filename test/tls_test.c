@@ -15,8 +15,8 @@ static void *may_fail(void *p)
 #define calloc(n, m) (allocations == 0 ? NULL : may_fail(calloc(n, m)))
 #define realloc(p, n) (allocations == 0 ? NULL : may_fail(realloc(p, n)))
 
-#include "../tls_engine.c"
-#include "../tls.c"
+#include "tls/engine.c"
+#include "tls.c"
 
 #include "t.h"
 

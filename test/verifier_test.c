@@ -1,6 +1,6 @@
 /* verifier.c: what is made when, who is told, and what a reload keeps.  The loop, the table and the
  * derivation are played by this test. */
-#include "../verifier.c"
+#include "auth/verifier.c"
 #include "t.h"
 
 enum { USERS = 5 };

@@ -1,5 +1,5 @@
 /* wide_test.c - the classes of wide characters are those of <ctype.h> in the C locale. */
-#include "../wide.c"
+#include "conf/wide.c"
 
 #include <ctype.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 /* wire_fuzz.c - any bytes as a stream of messages, read by every reader and written again.
  * The bytes are copied to exactly their length, so that reading one more is found. */
-#include "../wire.c"
+#include "wire.c"
 
 #include <stdlib.h>
 

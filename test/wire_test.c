@@ -1,5 +1,5 @@
 /* wire_test.c - every reader and writer, cut at every byte, written into every length of block. */
-#include "../wire.c"
+#include "wire.c"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* written_test.c - how long a write of any session keeps the reads of its table on the primary. */
-#include "../written.c"
+#include "route/written.c"
 
 #include "t.h"
 

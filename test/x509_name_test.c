@@ -1,6 +1,6 @@
 /* x509_name_test.c - names in all encodings, and how much of them is compared.  What constraints mean is
  * told by the chains of test_chains.py. */
-#include "../x509_name.h"
+#include "tls/x509_name.h"
 
 #include "t.h"
 

@@ -1,0 +1,53 @@
+/* client/script.h - what a session has set, as statements that can be run again.
+ *
+ * The primary runs each SET when the client sends it.  Another server of the same session - a
+ * replica at its first read, a new primary connection after the old one died in idleness - is
+ * brought up to date by running the lines that it has not run: settings, and inside a
+ * transaction the BEGIN and what was SET in it.  Each line has a serial number; a server
+ * remembers the last one it ran.
+ *
+ * Lines of a transaction go with its ROLLBACK; at COMMIT the settings among them stay.  Of two
+ * settings of one parameter the later one stays.  Savepoints are marks, never run.
+ */
+#ifndef CLIENT_SCRIPT_H
+#define CLIENT_SCRIPT_H
+
+#include "sql.h"
+
+enum { SCRIPT_LINES = 256 };    /* a session with more is not brought up to date anywhere */
+
+struct script {
+	struct script_line {
+		uint32_t serial;
+		uint32_t flags;                 /* SQL_ */
+		enum sql_kind kind;
+		char *name;                     /* parameter or savepoint, "" if none */
+		char *text;
+	} *line;
+	uint32_t n, cap;
+	uint32_t serial;                        /* the last one given out */
+	uint32_t transaction;                   /* lines before this index are older than it */
+	bool full;
+};
+
+/* Appends; -1 without memory (the script is full then, too). */
+int script_add(struct script *s, const struct sql_facts *f, const char *name,
+               const char *text, size_t len);
+
+/* A copy of the BEGIN of the open transaction, or NULL. */
+char *script_begin(const struct script *s);
+
+/* The transaction ended: keeps its settings, or drops them. */
+void script_commit(struct script *s);
+void script_rollback(struct script *s);
+
+/* ROLLBACK TO: drops what came after the savepoint.  Returns the serial that no server may have
+ * gone beyond. */
+uint32_t script_rollback_to(struct script *s, const char *savepoint);
+
+/* Nothing of it counts any more (DISCARD ALL). */
+void script_forget(struct script *s);
+
+void script_free(struct script *s);
+
+#endif

@@ -1,0 +1,20 @@
+/* program/command.h - what the program does instead of serving: it tells a server to end or to read its
+ * files again, or looks at a configuration.  Nothing here connects to anything.
+ *
+ *   stop          TERM, INT or QUIT, again every 5 s, until the server is gone
+ *   reload        HUP
+ *   check         would a start work?  Says what a start would say
+ *   show-conf     the parameters in force, as a pgpool.conf that can be read again, without secrets
+ *   show-passwd   who may log in, where that stands, and a hash of the password
+ *   settings      the documentation of all parameters, in Markdown
+ */
+#ifndef PROGRAM_COMMAND_H
+#define PROGRAM_COMMAND_H
+
+#include "program/setup.h"
+
+/* Runs it and returns the exit status, or -1 when there is no such command.  stop_signal is what
+ * stop sends. */
+int command_run(const char *name, const struct sources *from, int stop_signal);
+
+#endif

@@ -1,0 +1,692 @@
+#include "route/catalog.h"
+
+#include "ask.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	BUCKETS = 512,
+	BATCH = 100,                            /* names in one question, and in the next */
+	PATIENCE = 10000,                       /* ms for an answer */
+	SHORT = 10000,                          /* ms that an answer which may change is kept */
+	REFRESH = 200,                          /* ms before an answer is asked for again */
+};
+
+#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+
+/* What an answer says: the numbers in the question. */
+enum {
+	FOUND = 1,
+	TEMPORARY = 2, UNLOGGED = 4,            /* a relation of that name, or below it */
+	WRITES = 8,                             /* a function; or a view calls one, or has a sequence */
+	FOREIGN = 16,                           /* a function, or one below a view, is somebody's code in
+	                                         * SQL or the like */
+	FAILED = 32,                            /* it could not be asked for */
+};
+
+/* A name, and what is known of it. */
+struct entry {
+	struct entry *chain;                    /* in its bucket */
+	struct entry *newer, *older;            /* by use */
+	struct entry *next;                     /* in a list of its database */
+	struct database *db;
+	uint64_t hash;
+	int64_t asked, expires;                 /* when; 0: never */
+	uint32_t serial;                        /* of the question */
+	uint8_t answer, before;                 /* the one before this */
+	bool known, pending;                    /* there is an answer; one is awaited */
+	bool function;
+	const char *schema;                     /* "": any */
+	char name[];
+};
+
+struct database {
+	struct knowledge seen;
+	struct database *next;
+	struct catalog *cat;
+	struct account *by;                     /* who asked last; counted */
+	struct entry *wanted, *asked;           /* to be asked for; in the question under way */
+	unsigned nwanted;
+	struct timer soon;                      /* sends it at the end of the turn */
+	struct ask ask;
+	int64_t expires;                        /* the first of the entries that had to go; 0: none */
+	uint32_t serial;                        /* of the question under way */
+	bool on_standby;                        /* it is */
+	bool outdated;                          /* DDL has ended since it was sent */
+	bool own;                               /* sr_check_user cannot ask here, so `by` does */
+	bool complained;
+	char name[];
+};
+
+struct catalog {
+	struct servers *all;
+	struct database *databases;
+	struct entry *bucket[BUCKETS];
+	struct entry *newest, *oldest;
+	int64_t n;
+	uint32_t generation, serial;
+	struct timer expiry;                    /* of the first that expires */
+	int64_t expires;                        /* then; 0: none does */
+};
+
+/* --- entries ------------------------------------------------------------- */
+
+static void unlink_entry(struct entry *e)
+{
+	struct catalog *cat = e->db->cat;
+
+	*(e->newer ? &e->newer->older : &cat->newest) = e->older;
+	*(e->older ? &e->older->newer : &cat->oldest) = e->newer;
+}
+
+static void link_newest(struct entry *e)
+{
+	struct catalog *cat = e->db->cat;
+
+	e->newer = NULL;
+	e->older = cat->newest;
+	*(e->older ? &e->older->newer : &cat->oldest) = e;
+	cat->newest = e;
+}
+
+static void drop_entry(struct entry *e)
+{
+	struct catalog *cat = e->db->cat;
+	struct entry **at = &cat->bucket[e->hash % BUCKETS];
+
+	while (*at != e)
+		at = &(*at)->chain;
+	*at = e->chain;
+	unlink_entry(e);
+	cat->n--;
+	free(e);
+}
+
+/* Those that were not used for longest go.  Findings that were made of them stay until they would
+ * have expired. */
+static void make_room(struct catalog *cat)
+{
+	for (struct entry *e = cat->oldest, *next; e && cat->n >= cat->all->conf->relcache_size; e = next) {
+		next = e->newer;
+		if (e->pending)
+			continue;
+		if (e->expires && (!e->db->expires || e->expires < e->db->expires))
+			e->db->expires = e->expires;
+		drop_entry(e);
+	}
+}
+
+static struct entry *add_entry(struct database *db, uint64_t hash, bool function,
+                               const char *schema, const char *name)
+{
+	struct catalog *cat = db->cat;
+	size_t n = strlen(name) + 1, m = strlen(schema) + 1;
+	struct entry *e = calloc(1, sizeof *e + n + m);
+
+	if (!e)
+		return NULL;
+	make_room(cat);
+	memcpy(e->name, name, n);
+	memcpy(e->name + n, schema, m);
+	e->schema = e->name + n;
+	e->db = db;
+	e->hash = hash;
+	e->function = function;
+	e->chain = cat->bucket[hash % BUCKETS];
+	cat->bucket[hash % BUCKETS] = e;
+	cat->n++;
+	link_newest(e);
+	return e;
+}
+
+static struct entry *find_entry(struct database *db, bool function, const char *schema,
+                                const char *name)
+{
+	struct { const struct database *db; char function, text[128]; } key;
+	struct catalog *cat = db->cat;
+
+	memset(&key, 0, sizeof key);
+	key.db = db;
+	key.function = function;
+	snprintf(key.text, sizeof key.text, "%s.%s", schema, name);
+	uint64_t hash = stmt_hash(cat->all->stmts, &key, sizeof key);
+	for (struct entry *e = cat->bucket[hash % BUCKETS]; e; e = e->chain)
+		if (e->hash == hash && e->db == db && e->function == function
+		    && !strcmp(e->name, name) && !strcmp(e->schema, schema)) {
+			unlink_entry(e);
+			link_newest(e);
+			return e;
+		}
+	return add_entry(db, hash, function, schema, name);
+}
+
+/* --- what is over -------------------------------------------------------- */
+
+/* Findings that were made before are no longer believed. */
+static void begin_generation(struct database *db)
+{
+	db->seen.generation = ++db->cat->generation;
+}
+
+static void forget(struct database *db)
+{
+	for (struct entry *e = db->cat->oldest, *next; e; e = next) {
+		next = e->newer;
+		if (e->db == db && e->pending)
+			e->known = false;
+		else if (e->db == db)
+			drop_entry(e);
+	}
+	db->outdated = db->asked != NULL;
+	begin_generation(db);
+}
+
+static void set_expiry(struct catalog *cat, int64_t at)
+{
+	int64_t now = loop_now(cat->all->loop);
+
+	if (!at || (cat->expires && cat->expires <= at))
+		return;
+	cat->expires = at;
+	timer_set(cat->all->loop, &cat->expiry, at > now ? at - now : 0);
+}
+
+static void expire(struct timer *t)
+{
+	struct catalog *cat = OWNER(t, struct catalog, expiry);
+	int64_t now = loop_now(cat->all->loop), first = 0;
+
+	cat->expires = 0;
+	for (struct database *db = cat->databases; db; db = db->next) {
+		if (db->expires && db->expires <= now) {
+			db->expires = 0;
+			begin_generation(db);
+		}
+		if (db->expires && (!first || db->expires < first))
+			first = db->expires;
+	}
+	for (struct entry *e = cat->oldest, *next; e; e = next) {
+		next = e->newer;
+		if (!e->expires || e->pending)
+			continue;
+		if (e->expires <= now) {
+			begin_generation(e->db);
+			drop_entry(e);
+		} else if (!first || e->expires < first) {
+			first = e->expires;
+		}
+	}
+	set_expiry(cat, first);
+}
+
+/* --- the question -------------------------------------------------------- */
+
+/* An array has a row for each name: f or r, schema, name.  What views read, and the parts of
+ * partitioned tables, are followed down.  pg_depend does not have PostgreSQL's own functions, but the
+ * sequence that a view's nextval() names.  Those of pg_catalog that the classifier does not know as
+ * readers are about the node or the session.  Languages 12 and 13 are internal and C: what is not
+ * written in SQL does not make tables, nor read them.
+ */
+static const char question_begins[] =
+	"WITH RECURSIVE want(i, f, s, n) AS ("
+	" SELECT i, a[i][1] = 'f', a[i][2], a[i][3]::name FROM (SELECT E'{";
+static const char question_ends[] =
+	"}'::text[] AS a) x, generate_subscripts(a, 1) AS i),"
+	" seen(i, o, k, p, top) AS ("
+	" SELECT w.i, c.oid, c.relkind, c.relpersistence, true FROM want w"
+	" JOIN pg_class c ON c.relname = w.n AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')"
+	" JOIN pg_namespace s ON s.oid = c.relnamespace AND (w.s = '' OR s.nspname = w.s)"
+	" WHERE NOT w.f"
+	" UNION SELECT v.i, c.oid, c.relkind, c.relpersistence, false FROM seen v"
+	" CROSS JOIN LATERAL (SELECT d.refobjid FROM pg_rewrite r"
+	" JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass"
+	" AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass"
+	" WHERE v.k = 'v' AND r.ev_class = v.o AND r.ev_type = '1'"
+	" UNION ALL SELECT h.inhrelid FROM pg_inherits h WHERE h.inhparent = v.o) x(o)"
+	" JOIN pg_class c ON c.oid = x.o)"
+	" SELECT i, bit_or(b) FROM ("
+	" SELECT i, 1 | CASE p WHEN 't' THEN 2 WHEN 'u' THEN 4 ELSE 0 END"
+	" | CASE WHEN k = 'S' AND NOT top THEN 8 ELSE 0 END FROM seen"
+	" UNION ALL SELECT v.i, CASE p.provolatile WHEN 'v' THEN 8 ELSE 0 END"
+	" | CASE WHEN p.prolang IN (12, 13) THEN 0 ELSE 16 END FROM seen v"
+	" JOIN pg_rewrite r ON r.ev_class = v.o AND r.ev_type = '1'"
+	" JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass"
+	" AND d.objid = r.oid AND d.refclassid = 'pg_proc'::regclass"
+	" JOIN pg_proc p ON p.oid = d.refobjid WHERE v.k = 'v'"
+	" UNION ALL SELECT w.i, 1"
+	" | CASE WHEN s.nspname = 'pg_catalog' OR p.provolatile = 'v' THEN 8 ELSE 0 END"
+	" | CASE WHEN p.prolang IN (12, 13) THEN 0 ELSE 16 END"
+	" FROM want w JOIN pg_proc p ON p.proname = w.n"
+	" JOIN pg_namespace s ON s.oid = p.pronamespace AND (w.s = '' OR s.nspname = w.s)"
+	" WHERE w.f) y(i, b) GROUP BY i";
+
+/* A text in an array in a string: at most four bytes for each, all of them ASCII, since there are values
+ * of client_encoding in which a backslash is part of a character. */
+static char *put_element(char *at, const char *text)
+{
+	*at++ = '"';
+	for (; *text; text++) {
+		const char *escape = *text == '"' ? "\\\\" : *text == '\\' ? "\\\\\\" : *text == '\'' ? "'" : "";
+		if (*text & 0x80)
+			at += sprintf(at, "\\x%02x", (uint8_t)*text);
+		else
+			at = stpcpy(at, escape), *at++ = *text;
+	}
+	*at++ = '"';
+	return at;
+}
+
+/* NULL without memory. */
+static char *make_question(const struct database *db)
+{
+	char *sql = malloc(sizeof question_begins + sizeof question_ends + BATCH * (2 * 64 * 4 + 16));
+	char *at = sql;
+
+	if (!sql)
+		return NULL;
+	at = stpcpy(at, question_begins);
+	for (const struct entry *e = db->asked; e; e = e->next) {
+		at = stpcpy(at, e == db->asked ? "{" : ",{");
+		*at++ = e->function ? 'f' : 'r';
+		*at++ = ',';
+		at = put_element(at, e->schema);
+		*at++ = ',';
+		at = put_element(at, e->name);
+		*at++ = '}';
+	}
+	strcpy(at, question_ends);
+	return sql;
+}
+
+static struct node *node_to_ask(struct database *db)
+{
+	struct nodes *nodes = db->cat->all->nodes;
+	bool standby = db->cat->all->conf->relcache_query_target == RELCACHE_BALANCED;
+	struct node *n = standby ? nodes_draw(nodes, true) : NULL;
+
+	db->on_standby = n && n != nodes_primary(nodes);
+	return n ? n : nodes_primary(nodes);
+}
+
+static void ask_again(struct database *db)
+{
+	if (db->wanted && !ask_waits(&db->ask))
+		timer_set(db->cat->all->loop, &db->soon, 0);
+}
+
+static void take_batch(struct database *db)
+{
+	for (int n = 0; db->wanted && n < BATCH; n++) {
+		struct entry *e = db->wanted;
+		db->wanted = e->next;
+		db->nwanted--;
+		e->next = db->asked;
+		db->asked = e;
+		e->asked = loop_now(db->cat->all->loop);
+	}
+}
+
+/* Those that were asked are to be asked again. */
+static void take_back(struct database *db)
+{
+	for (struct entry *e = db->asked, *next; e; e = next) {
+		next = e->next;
+		e->next = db->wanted;
+		db->wanted = e;
+		db->nwanted++;
+	}
+	db->asked = NULL;
+}
+
+static void send_question(struct timer *t)
+{
+	struct database *db = OWNER(t, struct database, soon);
+	struct catalog *cat = db->cat;
+	const struct conf *conf = cat->all->conf;
+	bool own = db->own || !*conf->sr_check_user;
+	struct identity as = { own ? db->by->user : conf->sr_check_user, db->name,
+		own ? NULL : conf->sr_check_password, own ? NULL : "pgpool catalog" };
+
+	if (!db->wanted || ask_waits(&db->ask))
+		return;
+	take_batch(db);
+	db->outdated = false;
+	db->serial = ++cat->serial;
+	char *sql = make_question(db);
+	if (!sql) {
+		take_back(db);
+		return;         /* whoever wants another name tries again */
+	}
+	ask_node(&db->ask, node_to_ask(db), &as, sql, NULL, PATIENCE);
+	free(sql);
+}
+
+/* --- the answer ---------------------------------------------------------- */
+
+/* Whether it may be different in a moment without anybody's telling. */
+static int64_t keep_until(const struct database *db, const struct entry *e)
+{
+	int64_t now = loop_now(db->cat->all->loop);
+	int64_t seconds = db->cat->all->conf->relcache_expire;
+
+	if (!(e->answer & FOUND) || (e->answer & TEMPORARY) || db->on_standby)
+		return now + SHORT;
+	return seconds && seconds < INT64_MAX / 2000 ? now + seconds * 1000 : 0;
+}
+
+static void take_rows(struct database *db, struct answer *r)
+{
+	const char *field[2];
+
+	db->complained = false;
+	for (struct entry *e = db->asked; e; e = e->next) {
+		e->before = e->answer;
+		e->answer = 0;
+	}
+	while (answer_row(r, field, 2) == 2) {
+		struct entry *e = db->asked;
+		for (int i = field[0] ? atoi(field[0]) : 0; i > 1 && e; i--)
+			e = e->next;
+		if (e && field[1])
+			e->answer = (uint8_t)atoi(field[1]);
+	}
+}
+
+static void settle_entry(const struct database *db, struct entry *e, bool failed)
+{
+	e->pending = false;
+	if (failed && e->known)
+		return;                 /* an older answer is better than none */
+	if (e->known && e->answer != e->before)
+		begin_generation(e->db);
+	e->known = true;
+	e->answer = failed ? FAILED : e->answer;
+	e->serial = db->on_standby ? 1 : db->serial;    /* of temporary tables it may not know yet */
+	e->expires = keep_until(db, e);
+}
+
+static void settle(struct database *db, bool failed)
+{
+	while (db->asked) {
+		struct entry *e = db->asked;
+		db->asked = e->next;
+		settle_entry(db, e, failed);
+		set_expiry(db->cat, e->expires);
+	}
+}
+
+static void complain(struct database *db, const char *why)
+{
+	struct log *log = db->cat->all->log;
+
+	if (!db->complained)
+		log_write(log, NULL, LEVEL_LOG, why, "Functions that are not PostgreSQL's own go to the"
+			" primary meanwhile. Check sr_check_user and sr_check_password.",
+			"could not look names up in the catalog of database \"%s\"", db->name);
+	db->complained = true;
+}
+
+static void answered(struct ask *a, struct answer *r)
+{
+	struct database *db = OWNER(a, struct database, ask);
+	const struct conf *conf = db->cat->all->conf;
+
+	if (db->outdated || (r->why && r->no_server && !db->own && *conf->sr_check_user)) {
+		db->own |= !db->outdated;       /* sr_check_user cannot log in here: the session's user can */
+		take_back(db);
+		send_question(&db->soon);
+		return;
+	}
+	if (r->why)
+		complain(db, r->why);
+	else
+		take_rows(db, r);
+	settle(db, r->why != NULL);
+	send_question(&db->soon);
+}
+
+/* --- a look at a statement ------------------------------------------------ */
+
+struct look {
+	struct database *db;
+	const struct conf *conf;
+	uint32_t doubt;
+	bool reads;                             /* it does if its relations are ordinary ones */
+	bool complete;                          /* nothing is to be asked for */
+	uint32_t flags;
+	uint32_t serial;
+};
+
+static void want(struct look *l, struct entry *e)
+{
+	struct database *db = l->db;
+
+	if (e->pending || db->nwanted >= BATCH)
+		return;
+	e->pending = true;
+	e->next = db->wanted;
+	db->wanted = e;
+	db->nwanted++;
+	ask_again(db);
+}
+
+/* A finding of this is for those who do not doubt. */
+static void see_unknown(struct look *l)
+{
+	l->flags |= l->doubt ? SQL_TEMPORARY : 0;
+	l->serial = 1;
+}
+
+/* A temporary table that nobody else sees may stand before what the answer is about. */
+static void see_hidden(struct look *l, struct entry *e)
+{
+	if (l->serial > e->serial)
+		l->serial = e->serial;
+	if (!l->doubt || e->serial > l->doubt)
+		return;
+	l->flags |= SQL_TEMPORARY;
+	if (l->doubt != DOUBT_ALL && loop_now(l->db->cat->all->loop) - e->asked >= REFRESH)
+		want(l, e);
+}
+
+static void see_table(struct look *l, struct entry *e)
+{
+	bool temporary = l->conf->check_temp_table == CHECK_TEMP_CATALOG && !*e->schema;
+	bool told = e->known && !(e->answer & FAILED);
+
+	if (temporary && told)
+		see_hidden(l, e);
+	else if (temporary)
+		see_unknown(l);
+	if (temporary && told && (e->answer & TEMPORARY))
+		l->flags |= SQL_TEMPORARY;
+	if (l->conf->check_unlogged_table && told && (e->answer & UNLOGGED))
+		l->flags |= SQL_UNLOGGED;
+}
+
+static uint32_t code_flags(const struct entry *e)
+{
+	bool writes = e->answer & WRITES, foreign = e->answer & FOREIGN;
+
+	return (writes ? SQL_FUNCTION : 0) | (writes && foreign ? SQL_FOREIGN : 0)
+	       | (foreign ? SQL_CALLS : 0);
+}
+
+/* Whatever the statement is, a view runs what is in it. */
+static void see_relation(struct look *l, struct entry *e)
+{
+	if (l->reads)
+		see_table(l, e);
+	if (e->known && !(e->answer & FAILED))
+		l->flags |= code_flags(e);
+}
+
+static void see_function(struct look *l, struct entry *e)
+{
+	bool found = e->known && (e->answer & FOUND);
+
+	l->flags |= found ? code_flags(e) : SQL_FUNCTION | SQL_FOREIGN;
+}
+
+static bool is_ascii(const char *text)
+{
+	while (*text > 0)
+		text++;
+	return !*text;
+}
+
+/* Do relations, to a statement of this kind? */
+static bool matters(const struct look *l)
+{
+	return l->conf->check_temp_table == CHECK_TEMP_CATALOG
+	       || (l->reads && l->conf->check_unlogged_table);
+}
+
+static void see_name(void *ctx, enum sql_use use, const char *schema, const char *name)
+{
+	struct look *l = ctx;
+
+	if (use == SQL_WRITTEN || (use == SQL_READ && !matters(l)))
+		return;
+	bool asks = is_ascii(schema) && is_ascii(name);
+	struct entry *e = asks ? find_entry(l->db, use == SQL_CALLED, schema, name) : NULL;
+	if (!e) {
+		l->complete &= !asks;           /* no memory: not for ever */
+		if (use == SQL_CALLED)
+			l->flags |= SQL_FUNCTION | SQL_FOREIGN;
+		else if (l->reads && !*schema && l->conf->check_temp_table == CHECK_TEMP_CATALOG)
+			see_unknown(l);
+		return;
+	}
+	if (!e->known) {
+		l->complete = false;
+		want(l, e);
+	}
+	if (use == SQL_CALLED)
+		see_function(l, e);
+	else
+		see_relation(l, e);
+}
+
+/* --- outside ------------------------------------------------------------- */
+
+static struct database *find_database(const struct catalog *cat, const struct account *a)
+{
+	struct database *db = cat->databases;
+
+	if (a->known)
+		return OWNER(a->known, struct database, seen);
+	while (db && strcmp(db->name, a->database))
+		db = db->next;
+	return db;
+}
+
+static struct database *database_of(struct catalog *cat, struct account *a)
+{
+	struct database *db = find_database(cat, a);
+	size_t n = strlen(a->database) + 1;
+
+	if (!db && (db = calloc(1, sizeof *db + n))) {
+		memcpy(db->name, a->database, n);
+		db->cat = cat;
+		db->soon.fire = send_question;
+		db->ask.all = cat->all;
+		db->ask.answered = answered;
+		db->next = cat->databases;
+		cat->databases = db;
+		begin_generation(db);
+	}
+	if (db && db->by != a) {
+		if (db->by)
+			account_drop(db->by);
+		db->by = a;
+		a->refs++;
+	}
+	a->known = db ? &db->seen : NULL;
+	return db;
+}
+
+#define FROM_CATALOG (uint32_t)(SQL_FUNCTION | SQL_UNLOGGED | SQL_TEMPORARY | SQL_FOREIGN | SQL_CALLS)
+
+static bool reads_otherwise(const struct sql_facts *f)
+{
+	switch (f->kind) {
+	case SQL_SELECT: case SQL_VALUES: case SQL_COPY_TO: case SQL_PREPARE:
+		return !(f->flags & SQL_NOT_READ & ~FROM_CATALOG);
+	}
+	return false;
+}
+
+uint32_t catalog_look(struct catalog *cat, struct account *a, const struct sql_facts *f,
+                      const char *text, size_t len, uint32_t doubt, struct finding *v)
+{
+	const struct conf *conf = cat->all->conf;
+	bool lists = conf->read_only_function_list.n || conf->write_function_list.n;
+	struct look l = { .conf = conf, .doubt = doubt, .complete = true, .serial = UINT32_MAX };
+
+	if (!nodes_balance(cat->all->nodes) || !(l.db = database_of(cat, a)))
+		return f->flags;
+	l.reads = reads_otherwise(f);
+	if (f->flags & SQL_NAMES)
+		sql_names(text, len, see_name, &l);
+	if (lists)
+		l.flags = (l.flags & ~(uint32_t)SQL_FUNCTION) | (f->flags & SQL_FUNCTION);
+	l.flags |= f->flags & ~FROM_CATALOG;
+	if (v && l.complete && l.serial > doubt)
+		*v = (struct finding){ l.db->seen.generation, l.serial, l.flags };
+	return l.flags;
+}
+
+void catalog_changed(struct catalog *cat, const struct account *a)
+{
+	struct database *db = find_database(cat, a);
+
+	if (db)
+		forget(db);
+}
+
+uint32_t catalog_now(const struct catalog *cat)
+{
+	return cat->serial;
+}
+
+void catalog_reload(struct catalog *cat)
+{
+	for (struct database *db = cat->databases; db; db = db->next) {
+		db->own = db->complained = false;
+		forget(db);
+	}
+}
+
+struct catalog *catalog_new(struct servers *all)
+{
+	struct catalog *cat = calloc(1, sizeof *cat);
+
+	if (!cat)
+		return NULL;
+	cat->all = all;
+	cat->serial = 1;                /* 0 is no doubt */
+	cat->expiry.fire = expire;
+	return cat;
+}
+
+void catalog_free(struct catalog *cat)
+{
+	if (!cat)
+		return;
+	timer_stop(cat->all->loop, &cat->expiry);
+	while (cat->newest)
+		drop_entry(cat->newest);
+	for (struct database *db = cat->databases, *next; db; db = next) {
+		next = db->next;
+		timer_stop(cat->all->loop, &db->soon);
+		ask_stop(&db->ask);
+		if (db->by)
+			account_drop(db->by);
+		free(db);
+	}
+	free(cat);
+}

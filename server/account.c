@@ -1,0 +1,504 @@
+#include "server/account.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { BUCKETS = 256, PAIRS_MAX = 128, SPARE_PROFILES = 64 };
+
+struct accounts {
+	struct account *bucket[BUCKETS];
+	unsigned spare;                         /* profiles that nobody uses, kept for their welcome */
+};
+
+struct accounts *accounts_new(void)
+{
+	return calloc(1, sizeof(struct accounts));
+}
+
+static void wipe(char **secret)
+{
+	if (*secret)
+		explicit_bzero(*secret, strlen(*secret));
+	free(*secret);
+	*secret = NULL;
+}
+
+void account_set_password(struct account *a, const char *password, int64_t proved)
+{
+	char *copy = password ? strdup(password) : NULL;
+
+	wipe(&a->password);
+	a->password = copy;
+	a->proved = copy ? proved : 0;
+}
+
+bool account_knows(const struct account *a, const char *password, int64_t now)
+{
+	size_t n = strlen(password);
+
+	if (!a->proved || now - a->proved >= ACCOUNT_PROOF)
+		return false;
+	return strlen(a->password) == n && scram_equal(a->password, password, n);
+}
+
+void account_set_keys(struct account *a, const struct scram_keys *k, const uint8_t *salt,
+                      uint8_t salt_len, uint32_t iterations)
+{
+	a->keys = *k;
+	memcpy(a->salt, salt, salt_len);
+	a->salt_len = salt_len;
+	a->iterations = iterations;
+	a->have_keys = true;
+}
+
+static void forget_proofs(struct account *a)
+{
+	account_set_password(a, NULL, 0);
+	explicit_bzero(&a->keys, sizeof a->keys);
+	a->have_keys = false;
+}
+
+void accounts_forget_secrets(struct accounts *all,
+                             bool (*keep)(void *ctx, const struct account *a), void *ctx)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct account *a = all->bucket[i]; a; a = a->chain) {
+			if (!keep(ctx, a))
+				forget_proofs(a);
+			a->deriving = NULL;     /* it is for the logins that wait for it */
+			a->demanded.demand = DEMAND_UNKNOWN;
+			for (struct profile *p = a->profiles; p; p = p->next)
+				p->demanded.demand = DEMAND_UNKNOWN;
+		}
+}
+
+void accounts_doubt(struct accounts *all)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct account *a = all->bucket[i]; a; a = a->chain)
+			a->proved = 0;
+}
+
+void accounts_forget_user(struct accounts *all, const char *user)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct account *a = all->bucket[i]; a; a = a->chain)
+			if (!a->given && !strcmp(a->user, user)) {
+				forget_proofs(a);
+				a->deriving = NULL;
+			}
+}
+
+static void free_profile(struct profile *p)
+{
+	free(p->welcome);
+	free(p);
+}
+
+static void free_account(struct account *a)
+{
+	forget_proofs(a);
+	if (a->given)
+		explicit_bzero((char *)a->given->text, a->given->len);
+	free(a->given);
+	free(a);
+}
+
+void accounts_free(struct accounts *all)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct account *a = all->bucket[i], *next; a; a = next) {
+			next = a->chain;
+			for (struct profile *p = a->profiles, *after; p; p = after) {
+				after = p->next;
+				free_profile(p);
+			}
+			free_account(a);
+		}
+	free(all);
+}
+
+/* --- accounts ------------------------------------------------------------ */
+
+static uint32_t hash_names(const char *user, const char *database)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *user; user++)
+		h = (h ^ (uint8_t)*user) * 16777619u;
+	for (h *= 16777619u; *database; database++)
+		h = (h ^ (uint8_t)*database) * 16777619u;
+	return h ^ h >> 16;
+}
+
+/* With the password in the same block. */
+static struct passwd_entry *copy_entry(enum passwd_kind kind, const char *text)
+{
+	size_t len = strlen(text);
+	struct passwd_entry *e = malloc(sizeof *e + len + 1);
+
+	if (!e)
+		return NULL;
+	*e = (struct passwd_entry){ .kind = kind, .text = memcpy(e + 1, text, len + 1), .len = len };
+	return e;
+}
+
+static struct account *add_account(struct accounts *all, uint32_t hash, const char *user,
+                                   const char *database)
+{
+	struct account **bucket = &all->bucket[hash % BUCKETS];
+	size_t ulen = strlen(user) + 1, dlen = strlen(database) + 1;
+	struct account *a = calloc(1, sizeof *a + ulen + dlen);
+	if (!a)
+		return NULL;
+	a->all = all;
+	a->hash = hash;
+	a->refs = 1;
+	memcpy(a->user, user, ulen);
+	memcpy(a->user + ulen, database, dlen);
+	a->database = a->user + ulen;
+	a->chain = *bucket;
+	*bucket = a;
+	return a;
+}
+
+static struct account *find_account(struct accounts *all, uint32_t hash, const char *user,
+                                    const char *database, enum passwd_kind kind, const char *text)
+{
+	struct account *a = all->bucket[hash % BUCKETS];
+
+	for (; a; a = a->chain)
+		if (a->hash == hash && !strcmp(a->user, user) && !strcmp(a->database, database)
+		    && (a->given ? text && a->given->kind == kind && !strcmp(a->given->text, text) : !text)) {
+			a->refs++;
+			break;
+		}
+	return a;
+}
+
+struct account *account_get(struct accounts *all, const char *user, const char *database)
+{
+	uint32_t hash = hash_names(user, database);
+	struct account *a = find_account(all, hash, user, database, PASSWD_NONE, NULL);
+
+	return a ? a : add_account(all, hash, user, database);
+}
+
+struct account *account_get_own(struct accounts *all, const char *user, const char *database,
+                                enum passwd_kind kind, const char *text)
+{
+	uint32_t hash = hash_names(user, database);
+	struct account *a = find_account(all, hash, user, database, kind, text);
+
+	if (a)
+		return a;
+	struct passwd_entry *given = copy_entry(kind, text);
+	a = given ? add_account(all, hash, user, database) : NULL;
+	if (!a) {
+		free(given);
+		return NULL;
+	}
+	given->user = a->user;
+	a->given = given;
+	return a;
+}
+
+void account_drop(struct account *a)
+{
+	if (--a->refs)
+		return;
+	struct account **at = &a->all->bucket[a->hash % BUCKETS];
+	while (*at != a)
+		at = &(*at)->chain;
+	*at = a->chain;
+	free_account(a);
+}
+
+/* --- profiles ------------------------------------------------------------ */
+
+struct pair { const char *name, *value; };
+
+static int by_name(const void *a, const void *b)
+{
+	return strcasecmp(((const struct pair *)a)->name, ((const struct pair *)b)->name);
+}
+
+static int split(const char *pairs, size_t len, struct pair *out)
+{
+	int n = 0;
+
+	for (const char *p = pairs, *end = pairs + len; p < end; n++) {
+		if (n == PAIRS_MAX)
+			return -1;
+		out[n].name = p;
+		p += strlen(p) + 1;
+		if (p >= end)
+			break;
+		out[n].value = p;
+		p += strlen(p) + 1;
+	}
+	return n;
+}
+
+/* The protocol's own words are only what they are in lower case.  To PostgreSQL "USER" is a parameter
+ * that it does not have. */
+static bool reserved(const char *name)
+{
+	return !strcasecmp(name, "user") || !strcasecmp(name, "database") || !strcasecmp(name, "options")
+	       || !strcasecmp(name, "replication") || !strncasecmp(name, "_pq_.", 5);
+}
+
+static bool same_name(const char *a, const char *b)
+{
+	return reserved(a) ? !strcmp(a, b) : !strcasecmp(a, b);
+}
+
+/* Of equal names the last one counts. */
+static int drop_overruled(struct pair *list, int n)
+{
+	int kept = 0;
+
+	for (int i = 0; i < n; i++) {
+		bool again = false;
+		for (int k = i + 1; k < n && !again; k++)
+			again = same_name(list[i].name, list[k].name);
+		if (!again)
+			list[kept++] = list[i];
+	}
+	return kept;
+}
+
+/* Sorted, parameters in lower case, so that equal settings are equal bytes. */
+static size_t pack(const char *pairs, size_t len, char *out)
+{
+	struct pair list[PAIRS_MAX];
+	size_t at = 0;
+	int n = split(pairs, len, list);
+
+	if (n < 0)
+		return SIZE_MAX;
+	n = drop_overruled(list, n);
+	qsort(list, (size_t)n, sizeof *list, by_name);
+	for (int i = 0; i < n; i++) {
+		bool literal = reserved(list[i].name);
+		for (const char *c = list[i].name; ; c++) {
+			out[at++] = literal ? *c : (char)tolower((unsigned char)*c);
+			if (!*c)
+				break;
+		}
+		size_t vlen = strlen(list[i].value) + 1;
+		memcpy(out + at, list[i].value, vlen);
+		at += vlen;
+	}
+	return at;
+}
+
+const char *profile_value(const struct profile *p, const char *name)
+{
+	for (const char *at = p->params, *end = at + p->len; at < end; ) {
+		const char *value = at + strlen(at) + 1;
+		if (!strcmp(at, name))
+			return value;
+		at = value + strlen(value) + 1;
+	}
+	return NULL;
+}
+
+struct profile *profile_get(struct account *a, const char *pairs, size_t len)
+{
+	char *packed = malloc(len + 1);
+	size_t n = packed ? pack(len ? pairs : "", len, packed) : SIZE_MAX;
+	struct profile *p = NULL;
+
+	if (n == SIZE_MAX)
+		goto out;
+	for (p = a->profiles; p; p = p->next)
+		if (p->len == n && !memcmp(p->params, packed, n)) {
+			if (!p->refs)
+				a->all->spare--;
+			profile_hold(p);
+			goto out;
+		}
+	p = calloc(1, sizeof *p + n + 1);
+	if (!p)
+		goto out;
+	p->account = a;
+	p->refs = 1;
+	p->len = n;
+	memcpy(p->params, packed, n);
+	const char *app = profile_value(p, "application_name");
+	p->application_name = app ? app : "";
+	p->replication = profile_value(p, "replication") != NULL;
+	p->next = a->profiles;
+	a->profiles = p;
+	a->refs++;
+out:
+	free(packed);
+	return p;
+}
+
+struct profile *profile_hold(struct profile *p)
+{
+	p->refs++;
+	return p;
+}
+
+/* A profile that nobody uses is kept if it has a welcome, so that the next client of its
+ * kind need not ask a server; but not without limit. */
+void profile_drop(struct profile *p)
+{
+	if (!p || --p->refs)
+		return;
+	struct account *a = p->account;
+	if (p->welcomed && a->all->spare < SPARE_PROFILES) {
+		a->all->spare++;
+		return;
+	}
+	struct profile **at = &a->profiles;
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	free_profile(p);
+	account_drop(a);
+}
+
+/* --- welcomes ------------------------------------------------------------ */
+
+/* Finds a ParameterStatus; its value, and where the message begins and ends. */
+static const char *status_find(const uint8_t *at, size_t len, const char *name,
+                               size_t *from, size_t *to)
+{
+	struct msg m;
+
+	for (size_t pos = 0; pos < len; ) {
+		long n = wire_next(&m, at + pos, len - pos, len);
+		if (n <= 0)
+			break;
+		const char *key = get_text(&m), *value = get_text(&m);
+		if (!strcasecmp(key, name)) {
+			*from = pos;
+			*to = pos + (size_t)n;
+			return value;
+		}
+		pos += (size_t)n;
+	}
+	return NULL;
+}
+
+int profile_report(struct profile *p, const char *name, const char *value)
+{
+	const uint8_t *was = p->welcome ? p->welcome : (const uint8_t *)"";
+	size_t from = p->welcome_len, to = from;
+	size_t size = 1 + 4 + strlen(name) + 1 + strlen(value) + 1;
+
+	status_find(was, p->welcome_len, name, &from, &to);
+	uint8_t *w = malloc(p->welcome_len + size);
+	if (!w)
+		return -1;
+	struct put o = { .base = w, .cap = p->welcome_len + size };
+	put_bytes(&o, was, from);
+	put_begin(&o, 'S');
+	put_text(&o, name);
+	put_text(&o, value);
+	put_end(&o);
+	put_bytes(&o, was + to, p->welcome_len - to);
+	free(p->welcome);
+	p->welcome = w;
+	p->welcome_len = o.len;
+	return 0;
+}
+
+int profile_copy_welcome(struct profile *to, const struct profile *from)
+{
+	uint8_t *copy = malloc(from->welcome_len + 1);
+
+	if (!copy || !from->welcome) {
+		free(copy);
+		return -1;
+	}
+	memcpy(copy, from->welcome, from->welcome_len);
+	free(to->welcome);
+	to->welcome = copy;
+	to->welcome_len = from->welcome_len;
+	return 0;
+}
+
+/* What a parameter is when nobody sets it: the report of a server that started without it. */
+static const char *default_of(const struct account *a, const char *name)
+{
+	size_t from, to;
+
+	for (const struct profile *p = a->profiles; p; p = p->next)
+		if (p->welcomed && !profile_value(p, name) && !profile_value(p, "options")) {
+			const char *value = status_find(p->welcome, p->welcome_len, name, &from, &to);
+			if (value)
+				return value;
+		}
+	return NULL;
+}
+
+/* --- differences --------------------------------------------------------- */
+
+/* In ASCII, whatever client_encoding is: in some a backslash is the second byte of a character.  An
+ * escaped byte is taken as it is, like those of a startup packet. */
+static void put_quoted(struct put *o, const char *s)
+{
+	char escaped[8];
+
+	put_bytes(o, " E'", 3);
+	for (; *s; s++) {
+		int n = snprintf(escaped, sizeof escaped, "\\x%02x", (uint8_t)*s);
+		if (!(*s & 0x80)) {
+			memset(escaped, *s, 2);
+			n = *s == '\'' || *s == '\\' ? 2 : 1;
+		}
+		put_bytes(o, escaped, (size_t)n);
+	}
+	put_byte(o, '\'');
+}
+
+/* set_config() takes a value as the startup packet does; SET would parse a list again.  It gives the
+ * value back, which client_encoding may not have. */
+static void put_setting(struct put *o, const char *name, const char *value)
+{
+	static const char call[] = "pg_catalog.set_config(";
+
+	put_bytes(o, o->len ? ", " : "SELECT ", o->len ? 2 : 7);
+	put_bytes(o, call, sizeof call - 1);
+	put_quoted(o, name);
+	put_byte(o, ',');
+	put_quoted(o, value);
+	put_bytes(o, ", false) IS NULL", 16);
+}
+
+bool profile_difference(const struct profile *from, const struct profile *to, char *sql, size_t size)
+{
+	struct put o = { .base = (uint8_t *)sql, .cap = size };
+
+	for (const char *name = to->params, *value; name < to->params + to->len;
+	     name = value + strlen(value) + 1) {
+		value = name + strlen(name) + 1;
+		const char *has = profile_value(from, name);
+		if (has && !strcmp(has, value))
+			continue;
+		if (reserved(name))     /* no parameter of a session: a new connection takes it */
+			return false;
+		put_setting(&o, name, value);
+	}
+	for (const char *name = from->params, *value; name < from->params + from->len;
+	     name = value + strlen(value) + 1) {
+		value = name + strlen(name) + 1;
+		if (profile_value(to, name))
+			continue;
+		const char *back = reserved(name) ? NULL : default_of(to->account, name);
+		if (!back)
+			return false;
+		if (strcmp(back, value))
+			put_setting(&o, name, back);
+	}
+	put_byte(&o, 0);
+	return !o.full;
+}

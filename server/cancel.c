@@ -1,0 +1,154 @@
+/* server/cancel.c - cancel requests on their way to PostgreSQL.
+ *
+ * Each on a connection of its own to where its server is connected, and with TLS where that has
+ * it: the key in it must not be read by others, and must reach nobody else. */
+#include "server.h"
+
+#include "server/secure.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+enum { CANCEL_TIMEOUT = 5000 };                 /* ms */
+
+#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+
+struct cancel {
+	struct conn conn;
+	struct timer timer;
+	struct task bury;
+	struct secure secure;
+	struct server *server;
+	struct cancel *next, **at;              /* of all that are on their way */
+};
+
+static void bury_cancel(struct task *t)
+{
+	free(OWNER(t, struct cancel, bury));
+}
+
+static void end_cancel(struct cancel *c)
+{
+	struct servers *all = c->server->all;
+
+	*c->at = c->next;
+	if (c->next)
+		c->next->at = c->at;
+	timer_stop(all->loop, &c->timer);
+	conn_close(all->net, &c->conn);
+	loop_defer(all->loop, &c->bury);
+	server_canceled(c->server);
+	net_flush(all->net);
+}
+
+static void cancel_late(struct timer *t)
+{
+	end_cancel(OWNER(t, struct cancel, timer));
+}
+
+/* Its answer is the end of the connection: the signal was sent. */
+static void cancel_sent(struct watch *w, short revents)
+{
+	struct cancel *c = OWNER(w, struct cancel, conn.watch);
+
+	if (revents & ~POLLOUT)
+		end_cancel(c);
+	else
+		conn_drain(c->server->all->net, &c->conn);
+}
+
+static void send_cancel(struct cancel *c)
+{
+	struct server *s = c->server;
+	struct put o = net_build(s->all->net, 12 + sizeof s->key);
+
+	put_begin(&o, 0);
+	put_u32(&o, WIRE_CANCEL);
+	put_u32(&o, s->pid);
+	put_bytes(&o, s->key, s->key_len);
+	put_end(&o);
+	c->conn.watch.ready = cancel_sent;
+	conn_put(s->all->net, &c->conn, o.base, o.len);
+	net_flush(s->all->net);
+}
+
+static void cancel_secured(struct cancel *c, enum secured how)
+{
+	struct server *s = c->server;
+
+	if (how == SECURE_DONE) {
+		send_cancel(c);
+	} else if (how != SECURE_MORE) {
+		log_write(s->all->log, NULL, LEVEL_LOG, c->secure.why, NULL,
+			"a cancel request could not be sent to node %d", s->node->id);
+		end_cancel(c);
+	} else {
+		net_flush(s->all->net);
+	}
+}
+
+static void cancel_securing(struct watch *w, short revents)
+{
+	struct cancel *c = OWNER(w, struct cancel, conn.watch);
+	struct net *net = c->server->all->net;
+
+	if (revents & POLLOUT)
+		conn_drain(net, &c->conn);
+	if (revents & ~POLLOUT)
+		cancel_secured(c, secure_go_on(&c->secure, net, &c->conn));
+}
+
+static void cancel_connected(struct watch *w, short revents)
+{
+	struct cancel *c = OWNER(w, struct cancel, conn.watch);
+	struct servers *all = c->server->all;
+
+	if (revents & ~POLLOUT) {
+		end_cancel(c);
+		return;
+	}
+	watch_want(all->loop, w, POLLIN);
+	w->ready = cancel_securing;
+	cancel_secured(c, secure_begin(&c->secure, all->net, &c->conn));
+}
+
+void server_cancel(struct server *s)
+{
+	struct cancel *c = s->key_len ? calloc(1, sizeof *c) : NULL;
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof peer;
+
+	if (!c)
+		return;
+	c->server = s;
+	c->timer.fire = cancel_late;
+	c->bury.run = bury_cancel;
+	dial_prepare(s, &c->secure, s->sslmode ? s->sslmode : SSLMODE_DISABLE);
+	if (s->tls) {
+		c->secure.context = &s->tls;
+		c->secure.direct = s->direct;
+	}
+	if (s->host)
+		snprintf(c->secure.host, sizeof c->secure.host, "%s", s->host);
+	int fd = getpeername(s->conn.watch.fd, (struct sockaddr *)&peer, &len) == 0
+	         ? secure_connect(&peer, len) : -1;
+	if (fd < 0 || conn_open(s->all->net, &c->conn, fd, POLLOUT, cancel_connected) < 0) {
+		free(c);
+		return;
+	}
+	timer_set(s->all->loop, &c->timer, CANCEL_TIMEOUT);
+	s->cancels++;
+	c->at = &s->all->cancels;
+	c->next = *c->at;
+	if (c->next)
+		c->next->at = &c->next;
+	*c->at = c;
+}
+
+void cancels_end(struct servers *all)
+{
+	while (all->cancels)
+		end_cancel(all->cancels);
+}

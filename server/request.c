@@ -1,0 +1,550 @@
+/* server/request.c - the FIFO of requests on a server, and the scanning of their replies. */
+#include "server.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	SPARE_REQUESTS = 256,
+	ORPHANED_MAX = 1 << 20,                 /* bytes of a lost client's replies worth reading */
+	WHOLE_MAX = 64 * 1024,                  /* longer messages are shown by their beginning */
+	EXPECT_FIRST = 8,
+};
+
+#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+
+static void farewell(struct server *s, const uint8_t *body, size_t len);
+static const struct request_ops own_ops, move_ops, orphan_ops;
+
+/* --- requests ------------------------------------------------------------ */
+
+struct request *request_new(struct servers *all, const struct request_ops *ops, void *owner)
+{
+	struct request *r = all->spare_requests;
+
+	if (r) {
+		all->spare_requests = r->next;
+		all->nspare--;
+	} else if (!(r = malloc(sizeof *r))) {
+		return NULL;
+	}
+	*r = (struct request){ .ops = ops, .owner = owner };
+	return r;
+}
+
+static void drop_expects(struct servers *all, struct request *r)
+{
+	for (uint32_t i = 0; i < r->nexpect; i++) {
+		free(r->expect[i].name);
+		stmt_drop(all->stmts, r->expect[i].stmt);
+	}
+	free(r->expect);
+}
+
+void request_free(struct servers *all, struct request *r)
+{
+	if (r->expect)
+		drop_expects(all, r);
+	free(r->text);
+	free(r->copy);
+	free(r->held);
+	while (r->effects) {
+		struct effect *e = r->effects;
+		r->effects = e->next;
+		free(e);
+	}
+	if (all->nspare >= SPARE_REQUESTS) {
+		free(r);
+		return;
+	}
+	r->next = all->spare_requests;
+	all->spare_requests = r;
+	all->nspare++;
+}
+
+int request_expect(struct servers *all, struct request *r, struct expect e)
+{
+	(void)all;
+	if (r->nexpect == r->expect_cap) {
+		uint32_t cap = r->expect_cap ? r->expect_cap * 2 : EXPECT_FIRST;
+		struct expect *more = realloc(r->expect, cap * sizeof *more);
+		if (!more)
+			return -1;
+		r->expect = more;
+		r->expect_cap = cap;
+	}
+	if (e.name && !(e.name = strdup(e.name)))
+		return -1;
+	if (e.stmt)
+		stmt_hold(e.stmt);
+	r->expect[r->nexpect++] = e;
+	return 0;
+}
+
+void server_send(struct server *s, struct request *r)
+{
+	r->server = s;
+	r->next = NULL;
+	if (s->tail)
+		s->tail->next = r;
+	else
+		s->head = r;
+	s->tail = r;
+	s->used = true;
+}
+
+struct request *server_own_request(struct server *s, void (*then)(struct request *, bool), void *owner)
+{
+	struct request *r = request_new(s->all, &own_ops, owner);
+
+	if (!r)
+		return NULL;
+	r->then = then;
+	server_send(s, r);
+	return r;
+}
+
+bool request_is_own(const struct request *r)
+{
+	return r->ops == &own_ops || r->ops == &move_ops;
+}
+
+int server_own(struct server *s, const char *sql, void (*then)(struct request *, bool), void *owner)
+{
+	if (!server_own_request(s, then, owner))
+		return -1;
+	if (conn_put_message(s->all->net, &s->conn, 'Q', sql, strlen(sql) + 1) < 0)
+		s->conn.broken = true;  /* its FIFO cannot go on */
+	return s->conn.broken ? -1 : 0;
+}
+
+int server_move(struct server *s, const char *sql, void (*then)(struct request *, bool))
+{
+	if (server_own(s, sql, then, NULL) < 0)
+		return -1;
+	s->tail->ops = &move_ops;
+	return 0;
+}
+
+void request_orphan(struct request *r)
+{
+	r->ops = &orphan_ops;
+	r->owner = NULL;
+}
+
+/* The request that runs, or the first that will: what the proxy sent before it is not canceled. */
+void request_cancel(struct server *s, const void *owner)
+{
+	struct request *r = s->head;
+
+	while (r && r->owner != owner)
+		r = r->next;
+	if (r && r == s->head)
+		server_cancel(s);
+	else if (r)
+		r->canceled = true;
+}
+
+static bool note_failure(struct request *r, char type, const uint8_t *body, size_t len)
+{
+	if (type == 'E') {
+		const char *text = wire_field(body, len, 'M');
+		r->failed = true;
+		log_write(r->server->all->log, NULL, LEVEL_DEBUG1, text, NULL,
+			"a statement of the proxy's own failed on node %d", r->server->node->id);
+	}
+	return false;
+}
+
+static bool note_status(struct request *r, char type, const uint8_t *body, size_t len)
+{
+	struct msg m = { .type = type, .at = body, .end = body + len };
+
+	if (type == 'S') {
+		const char *name = get_text(&m), *value = get_text(&m);
+		if (!m.broken)
+			profile_report(r->server->profile, name, value);
+	} else if (type == 'E') {
+		farewell(r->server, body, len);
+	}
+	return note_failure(r, type, body, len);
+}
+
+static void own_done(struct request *r, char status)
+{
+	(void)status;
+	if (r->then)
+		r->then(r, !r->failed);
+}
+
+static void own_lost(struct request *r)
+{
+	(void)r;
+}
+
+/* A reply that nobody reads is worth reading to its end only if that is near. */
+static void drop_bytes(struct request *r, const uint8_t *p, size_t n)
+{
+	struct server *s = r->server;
+
+	(void)p;
+	s->orphaned += n < ORPHANED_MAX ? (uint32_t)n : ORPHANED_MAX;
+	if (s->orphaned > ORPHANED_MAX)
+		server_close(s, "its client is gone and the result is long");
+}
+
+static bool drop_message(struct request *r, char type, const uint8_t *body, size_t len)
+{
+	(void)body, (void)len;
+	if (type == 'G' || type == 'W')
+		server_close(r->server, "its client is gone in the middle of COPY");
+	return false;
+}
+
+static const struct request_ops own_ops = { NULL, note_failure, own_done, own_lost };
+static const struct request_ops move_ops = { NULL, note_status, own_done, own_lost };
+static const struct request_ops orphan_ops = { drop_bytes, drop_message, own_done, own_lost };
+
+/* --- replies ------------------------------------------------------------- */
+
+/* What kind of message a type byte is: passed on as it streams by, telling that the
+ * request got somewhere, or needed whole. */
+enum sort { ALIEN = 0, STREAM, STEP, WHOLE, ASYNC };
+
+static const uint8_t sorts[256] = {
+	['T'] = STREAM, ['t'] = STREAM, ['n'] = STREAM, ['2'] = STREAM,
+	['D'] = STEP, ['d'] = STEP, ['c'] = STEP, ['V'] = STEP,
+	['I'] = WHOLE, ['s'] = WHOLE, ['E'] = WHOLE, ['C'] = WHOLE, ['1'] = WHOLE, ['3'] = WHOLE,
+	['S'] = WHOLE, ['Z'] = WHOLE,
+	['G'] = WHOLE, ['H'] = WHOLE, ['W'] = WHOLE, ['R'] = ALIEN, ['K'] = ALIEN,
+	['N'] = ASYNC, ['A'] = ASYNC,
+};
+
+/* --- log_backend_messages ------------------------------------------------ */
+
+static struct log_who *who_of(const struct server *s)
+{
+	return s->borrower ? s->borrower->who : NULL;
+}
+
+static const char *label_of(char type)
+{
+	static const char *const labels[128] = { ['1'] = "ParseComplete", ['2'] = "BindComplete",
+		['3'] = "CloseComplete", ['A'] = "NotificationResponse", ['C'] = "CommandComplete",
+		['D'] = "DataRow", ['E'] = "ErrorResponse", ['G'] = "CopyInResponse",
+		['H'] = "CopyOutResponse", ['I'] = "EmptyQueryResponse", ['K'] = "BackendKeyData",
+		['N'] = "NoticeResponse", ['R'] = "AuthenticationRequest",
+		['S'] = "ParameterStatus", ['T'] = "RowDescription",
+		['V'] = "FunctionCallResponse", ['W'] = "CopyBothResponse",
+		['Z'] = "ReadyForQuery", ['c'] = "CopyDone", ['d'] = "CopyData", ['n'] = "NoData",
+		['s'] = "PortalSuspended", ['t'] = "ParameterDescription",
+		['v'] = "NegotiateProtocolVersion" };
+	const char *label = labels[type & 127];
+
+	return label ? label : "Unknown";
+}
+
+/* ReadyForQuery is never counted, so that nothing is left to tell when a reply is over. */
+void server_log_message(struct server *s, char type)
+{
+	struct log *log = s->all->log;
+	bool terse = s->all->conf->log_backend_messages == BACKEND_MESSAGES_TERSE;
+
+	if (terse && type == s->logged && type != 'Z') {
+		s->repeated++;
+		return;
+	}
+	if (s->repeated)
+		log_write(log, who_of(s), LEVEL_LOG, NULL, NULL,
+			"last %s message from backend %d repeated %u times", label_of(s->logged),
+			s->node->id, s->repeated);
+	s->repeated = 0;
+	s->logged = type;
+	log_write(log, who_of(s), LEVEL_LOG, NULL, NULL, "%s message from backend %d",
+		label_of(type), s->node->id);
+}
+
+/* The messages of which server_replies() will take at least the beginning from p[0..n). */
+__attribute__((cold))
+static void log_messages(struct server *s, const uint8_t *p, size_t n)
+{
+	const uint8_t *end = p + n;
+
+	p += s->left < n ? s->left : n;
+	while (end - p >= WIRE_HEADER) {
+		size_t size = (size_t)wire_u32(p + 1) + 1, there = (size_t)(end - p);
+		bool streams = sorts[*p] == STREAM || sorts[*p] == STEP;
+		if (size < WIRE_HEADER || (!streams && there < size && there < WHOLE_MAX))
+			return;
+		server_log_message(s, (char)*p);
+		p += there < size ? there : size;
+	}
+}
+
+/* --- whole messages ------------------------------------------------------ */
+
+static void farewell(struct server *s, const uint8_t *body, size_t len)
+{
+	free(s->farewell);
+	s->farewell = malloc(len + 1);
+	s->farewell_len = s->farewell ? (uint32_t)len : 0;
+	if (s->farewell)
+		memcpy(s->farewell, body, len);
+}
+
+/* A standby that is promoted tells its sessions (PostgreSQL 14 and later). */
+static void note_role(struct server *s, const uint8_t *body, size_t len)
+{
+	struct msg m = { .at = body, .end = body + len };
+	const char *name = get_text(&m), *value = get_text(&m);
+
+	if (!strcmp(name, "in_hot_standby") && !m.broken && !s->stale)
+		node_is(s->node, !strcmp(value, "on") ? ROLE_STANDBY : ROLE_PRIMARY);
+}
+
+/* Nothing was asked.  PostgreSQL says goodbye, or tells news. */
+static void unasked(struct server *s, const uint8_t *p, size_t size)
+{
+	s->proven = true;
+	if (*p == 'S')
+		note_role(s, p + WIRE_HEADER, size - WIRE_HEADER);
+	if (*p == 'E')
+		farewell(s, p + WIRE_HEADER, size - WIRE_HEADER);
+	else if (s->borrower)
+		s->borrower->ops->async(s->borrower, s, p, size);
+}
+
+/* ParseComplete and CloseComplete: what the server holds changes now, not when it was asked. */
+static bool answered(struct server *s, struct request *r, char type)
+{
+	if (r->answered >= r->nexpect || r->expect[r->answered].type != type)
+		return true;
+	const struct expect *e = &r->expect[r->answered++];
+	if (e->name && type == '3')
+		names_remove(s->all->stmts, &s->names, e->name);
+	else if (e->name && e->stmt && names_set(s->all->stmts, &s->names, e->name, e->stmt) < 0)
+		s->stale = true;
+	return !e->hidden;
+}
+
+static void finished(struct server *s, struct request *r, char status)
+{
+	s->status = status;
+	s->proven = true;
+	s->head = r->next;
+	if (!s->head)
+		s->tail = NULL;
+	if (r->deallocates && !r->failed)
+		names_clear(s->all->stmts, &s->names);
+	r->ops->done(r, status);
+	request_free(s->all, r);
+	if (s->phase == GONE)
+		return;
+	if (s->head && s->head->canceled)
+		server_cancel(s);
+	if (s->head)
+		return;
+	server_settled(s);
+}
+
+/* log_per_node_statement: the server has something to say about a statement. */
+__attribute__((cold))
+static void log_complaint(const struct server *s, const struct request *r, const uint8_t *body,
+                          size_t len)
+{
+	const char *text = r->text ? wire_field(body, len, 'M') : NULL;
+
+	if (!text)
+		return;
+	log_write(s->all->log, who_of(s), LEVEL_LOG, NULL, NULL,
+		"pool_send_and_wait: Error or notice message from backend: DB node id: %d"
+		" backend pid: %u statement: \"%s\" message: \"%s\"", s->node->id, s->pid,
+		r->text, text);
+}
+
+/* A whole message of the head request's reply; true: it is part of what is passed on. */
+static bool whole(struct server *s, struct request *r, char type, const uint8_t *body, size_t len)
+{
+	if (type == '1' || type == '3') {
+		bool shown = answered(s, r, type);
+		return r->ops->message(r, type, body, len) && shown;
+	}
+	if (type == 'S')
+		note_role(s, body, len);
+	if (type == 'E') {
+		r->failed = true;
+		log_complaint(s, r, body, len);
+	}
+	if (type == 'C' || type == 'I' || type == 's')
+		r->commands++;
+	r->progress |= type == 'G' || type == 'H' || type == 'W';
+	bool on = r->ops->message(r, type, body, len);
+	if (type == 'E' && s->phase != GONE)
+		r->answered = r->nexpect;
+	return on;
+}
+
+static void pass(struct request *r, const uint8_t *from, const uint8_t *to)
+{
+	if (from < to && r && r->ops->bytes)
+		r->ops->bytes(r, from, (size_t)(to - from));
+}
+
+/* NotificationResponse names the process that notified.  If that is one of ours, its client knows
+ * itself by another number. */
+static void translate_pid(const struct server *s, uint8_t *p)
+{
+	uint32_t pid = wire_u32(p);
+
+	for (const struct server *other = s->all->first; other; other = other->next_all)
+		if (other->pid == pid && other->node == s->node && other->phase == LENT && other->borrower) {
+			struct put o = { .base = p, .cap = 4 };
+			put_u32(&o, other->borrower->ops->pid(other->borrower));
+			return;
+		}
+}
+
+/* The warning that a backend sends on an immediate shutdown or after a crash, behind what it had
+ * of its reply. */
+static bool goes_down(const uint8_t *body, size_t len)
+{
+	const char *code = wire_field(body, len, 'C');
+
+	return code && (!strcmp(code, "57P01") || !strcmp(code, "57P02"));
+}
+
+/* Takes one message that must be seen whole from p; returns how far it got, or NULL when more
+ * bytes are needed.  *from is the beginning of what is to be passed on. */
+static uint8_t *take_whole(struct server *s, uint8_t *p, uint8_t *end, uint8_t **from)
+{
+	size_t size = (size_t)wire_u32(p + 1) + 1, there = (size_t)(end - p);
+	struct request *r = s->head;
+	char type = (char)*p;
+
+	if (there < size && there < WHOLE_MAX)
+		return NULL;
+	if (there > size)
+		there = size;
+	if (type == 'A' && there > WIRE_HEADER + 4)
+		translate_pid(s, p + WIRE_HEADER);
+	if (type == 'N')
+		s->dying |= goes_down(p + WIRE_HEADER, there - WIRE_HEADER);
+	if (!r || (sorts[*p] == ASYNC && !r->ops->bytes)) {
+		unasked(s, p, there);
+		*from = p + there;
+	} else if (sorts[*p] != ASYNC) {
+		bool warned = p + there < end && p[there] == 'N';       /* of a crash, maybe */
+		r->progress |= !warned && (type == 'C' || type == 'I' || type == 's');
+		pass(r, *from, p);
+		*from = p;
+		if (s->phase == GONE)
+			return end;
+		bool on = whole(s, r, type, p + WIRE_HEADER, there - WIRE_HEADER);
+		if (!on || s->phase == GONE)
+			*from = p + there;
+	} else if (type == 'N') {
+		log_complaint(s, r, p + WIRE_HEADER, there - WIRE_HEADER);
+	}
+	s->left = (uint32_t)(size - there);
+	s->pass = *from <= p;
+	p += there;
+	if (type == 'Z' && r && s->phase != GONE) {
+		pass(r, *from, p);
+		*from = p;
+		if (s->phase != GONE)
+			finished(s, r, (char)p[-1]);
+	}
+	return p;
+}
+
+/* The other side ended it.  If it never answered anything, that is no accident of one connection. */
+static void broke(struct server *s, const char *why)
+{
+	if (!s->proven && s->phase == LENT)
+		node_failed(s->node, why);
+	server_close(s, why);
+}
+
+/* The messages in p[0..n), of which the first may be the rest of one. */
+void server_replies(struct server *s, uint8_t *p, size_t n)
+{
+	uint8_t *end = p + n, *from = p;
+
+	if (s->all->conf->log_backend_messages)
+		log_messages(s, p, n);
+	if (s->left) {
+		size_t take = s->left < n ? s->left : n;
+		s->left -= (uint32_t)take;
+		p += take;
+		if (!s->pass)
+			from = p;
+	}
+	while (end - p >= WIRE_HEADER && s->phase != GONE) {
+		uint32_t len = wire_u32(p + 1);
+		enum sort sort = sorts[*p];
+		struct request *r = s->head;
+
+		bool news = sort == ASYNC || *p == 'S' || *p == 'E';
+		if (len < 4 || sort == ALIEN || (!r && !news) || (*p == 'Z' && len != 5)) {
+			broke(s, "it sent what the protocol does not have here");
+			return;
+		}
+		if (r) {
+			r->started = s->proven = true;
+			if (r->owed && strchr("12Tn3CIs", *p))
+				r->owed--;
+		}
+		if (sort == STREAM || sort == STEP) {
+			size_t take = (size_t)len + 1, there = (size_t)(end - p);
+			if (sort == STEP)
+				r->rows = true;
+			if (there > take)
+				there = take;
+			s->left = (uint32_t)(take - there);
+			s->pass = true;
+			p += there;
+			continue;
+		}
+		uint8_t *next = take_whole(s, p, end, &from);
+		if (!next)
+			break;
+		p = next;
+	}
+	if (s->phase == GONE)
+		return;
+	/* PostgreSQL sends a short reply, or its first 8 KB, at once: an error or the warning of a crash
+	 * among it is the reply. */
+	if (s->head && !s->dying)
+		s->head->progress |= s->head->rows;
+	pass(s->head, from, p);
+	if (s->phase != GONE && p < end && conn_keep(&s->conn, p, (size_t)(end - p)) < 0)
+		server_close(s, "out of memory");
+}
+
+/* --- events -------------------------------------------------------------- */
+
+static void eased(struct server *s)
+{
+	if (s->borrower && s->phase == LENT)
+		s->borrower->ops->eased(s->borrower);
+}
+
+void server_readable(struct watch *w, short revents)
+{
+	struct server *s = OWNER(w, struct server, conn.watch);
+	struct net *net = s->all->net;
+	uint8_t *p;
+
+	if ((revents & POLLOUT) && conn_drain(net, &s->conn) == 0)
+		eased(s);
+	if ((revents & (POLLIN | POLLHUP | POLLERR)) && s->phase != GONE) {
+		long n = conn_fill(net, &s->conn, &p);
+		if (n > 0)
+			server_replies(s, p, (size_t)n);
+		const char *why = n < 0 ? conn_error(&s->conn) : NULL;
+		if (n < 0)
+			broke(s, why ? why : "it closed the connection");
+	}
+	net_flush(net);
+}

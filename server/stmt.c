@@ -1,0 +1,242 @@
+#include "server/stmt.h"
+
+#include "wire.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+enum { FIRST_BUCKETS = 64, FIRST_SLOTS = 8 };
+
+struct stmts {
+	uint64_t seed[2];
+	struct stmt **bucket;
+	uint32_t nbuckets, count;
+};
+
+/* --- the hash: multiply and fold, eight bytes at a time ------------------ */
+
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+	unsigned __int128 wide = (unsigned __int128)a * b;
+
+	return (uint64_t)wide ^ (uint64_t)(wide >> 64);
+}
+
+static uint64_t load(const uint8_t *p, size_t n)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, p, n);
+	return v;
+}
+
+uint64_t stmt_hash(const struct stmts *all, const void *at, size_t n)
+{
+	const uint8_t *p = at;
+	uint64_t h = all->seed[0] ^ n;
+
+	for (; n > 16; p += 16, n -= 16)
+		h = fold(load(p, 8) ^ all->seed[1], load(p + 8, 8) ^ h);
+	uint64_t a = load(p, n < 8 ? n : 8), b = n > 8 ? load(p + 8, n - 8) : 0;
+	return fold(fold(a ^ all->seed[1], b ^ h), all->seed[0] | 1);
+}
+
+/* --- texts --------------------------------------------------------------- */
+
+struct stmts *stmts_new(void)
+{
+	struct stmts *all = calloc(1, sizeof *all);
+
+	if (!all)
+		return NULL;
+	all->bucket = calloc(FIRST_BUCKETS, sizeof *all->bucket);
+	all->nbuckets = FIRST_BUCKETS;
+	if (!all->bucket || getrandom(all->seed, sizeof all->seed, 0) != sizeof all->seed) {
+		stmts_free(all);
+		return NULL;
+	}
+	return all;
+}
+
+void stmts_free(struct stmts *all)
+{
+	if (!all)
+		return;
+	for (uint32_t i = 0; all->bucket && i < all->nbuckets; i++)
+		for (struct stmt *s = all->bucket[i], *next; s; s = next) {
+			next = s->chain;
+			free(s);
+		}
+	free(all->bucket);
+	free(all);
+}
+
+static void grow_buckets(struct stmts *all)
+{
+	uint32_t n = all->nbuckets * 4;
+	struct stmt **bucket = calloc(n, sizeof *bucket);
+
+	if (!bucket)
+		return;         /* longer chains, nothing worse */
+	for (uint32_t i = 0; i < all->nbuckets; i++)
+		for (struct stmt *s = all->bucket[i], *next; s; s = next) {
+			next = s->chain;
+			s->chain = bucket[s->hash & (n - 1)];
+			bucket[s->hash & (n - 1)] = s;
+		}
+	free(all->bucket);
+	all->bucket = bucket;
+	all->nbuckets = n;
+}
+
+struct stmt *stmt_get(struct stmts *all, bool sql, const void *text, size_t len,
+                      const struct sql_facts *facts)
+{
+	uint64_t hash = stmt_hash(all, text, len) + sql;
+
+	for (struct stmt *s = all->bucket[hash & (all->nbuckets - 1)]; s; s = s->chain)
+		if (s->hash == hash && s->len == len && s->sql == sql && !memcmp(s->text, text, len))
+			return stmt_hold(s);
+	if (all->count > all->nbuckets)
+		grow_buckets(all);
+	struct stmt *s = malloc(sizeof *s + len + 1);
+	if (!s)
+		return NULL;
+	*s = (struct stmt){ .hash = hash, .facts = *facts, .refs = 1, .len = (uint32_t)len, .sql = sql };
+	memcpy(s->text, text, len);
+	s->text[len] = 0;
+	s->query_len = (uint32_t)strlen(s->text);
+	struct stmt **at = &all->bucket[hash & (all->nbuckets - 1)];
+	s->chain = *at;
+	*at = s;
+	all->count++;
+	return s;
+}
+
+struct stmt *stmt_hold(struct stmt *s)
+{
+	s->refs++;
+	return s;
+}
+
+void stmt_drop(struct stmts *all, struct stmt *s)
+{
+	if (!s || --s->refs)
+		return;
+	struct stmt **at = &all->bucket[s->hash & (all->nbuckets - 1)];
+	while (*at != s)
+		at = &(*at)->chain;
+	*at = s->chain;
+	all->count--;
+	free(s);
+}
+
+/* --- names --------------------------------------------------------------- */
+
+static char gone[] = "";        /* the mark of a name that was removed */
+
+/* Keyed, as clients choose the names. */
+static uint32_t name_hash(const struct names *m, const char *name)
+{
+	uint32_t h = m->seed;
+
+	for (const char *end = name + WIRE_NAME_MAX; name < end && *name; name++)
+		h = (h ^ (uint8_t)*name) * 16777619u;
+	return h ^ h >> 15;
+}
+
+static struct name *find(const struct names *m, const char *name, uint32_t hash)
+{
+	if (!m->cap)
+		return NULL;
+	for (uint32_t i = hash & (m->cap - 1); m->slot[i].name; i = (i + 1) & (m->cap - 1))
+		if (m->slot[i].hash == hash && m->slot[i].name != gone
+		    && wire_same_name(m->slot[i].name, name))
+			return &m->slot[i];
+	return NULL;
+}
+
+struct stmt *names_find(const struct names *m, const char *name)
+{
+	if (!m->used)
+		return NULL;
+	const struct name *n = find(m, name, name_hash(m, name));
+	return n ? n->stmt : NULL;
+}
+
+static void insert(struct names *m, struct name n)
+{
+	uint32_t i = n.hash & (m->cap - 1);
+
+	while (m->slot[i].name)
+		i = (i + 1) & (m->cap - 1);
+	m->slot[i] = n;
+	m->used++;
+}
+
+/* Keeps at least a quarter of the slots free, and forgets the marks. */
+static int make_room(struct names *m)
+{
+	if (m->cap && (m->used + m->marks + 1) * 4 <= m->cap * 3)
+		return 0;
+	struct names bigger = { .cap = FIRST_SLOTS, .seed = m->seed };
+	while (bigger.cap < (m->used + 1) * 2)
+		bigger.cap *= 2;
+	bigger.slot = calloc(bigger.cap, sizeof *bigger.slot);
+	if (!bigger.slot)
+		return -1;
+	for (uint32_t i = 0; i < m->cap; i++)
+		if (m->slot[i].name && m->slot[i].name != gone)
+			insert(&bigger, m->slot[i]);
+	free(m->slot);
+	*m = bigger;
+	return 0;
+}
+
+int names_set(struct stmts *all, struct names *m, const char *name, struct stmt *s)
+{
+	if (!m->cap)
+		m->seed = (uint32_t)all->seed[0];
+	uint32_t hash = name_hash(m, name);
+	struct name *n = find(m, name, hash);
+
+	if (n) {
+		stmt_hold(s);
+		stmt_drop(all, n->stmt);
+		n->stmt = s;
+		return 0;
+	}
+	char *copy = strndup(name, WIRE_NAME_MAX);
+	if (!copy || make_room(m) < 0) {
+		free(copy);
+		return -1;
+	}
+	insert(m, (struct name){ copy, stmt_hold(s), hash });
+	return 0;
+}
+
+bool names_remove(struct stmts *all, struct names *m, const char *name)
+{
+	struct name *n = find(m, name, name_hash(m, name));
+
+	if (!n)
+		return false;
+	stmt_drop(all, n->stmt);
+	free(n->name);
+	*n = (struct name){ .name = gone };
+	m->used--;
+	m->marks++;
+	return true;
+}
+
+void names_clear(struct stmts *all, struct names *m)
+{
+	for (uint32_t i = 0; i < m->cap; i++)
+		if (m->slot[i].name && m->slot[i].name != gone) {
+			stmt_drop(all, m->slot[i].stmt);
+			free(m->slot[i].name);
+		}
+	free(m->slot);
+	*m = (struct names){ 0 };
+}

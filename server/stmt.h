@@ -1,0 +1,67 @@
+/* server/stmt.h - prepared statements, and which names they have.
+ *
+ * A struct stmt is the text of one prepared statement: what a Parse message says
+ * behind its name, or the SQL of a PREPARE.  Equal ones are the same object, shared by
+ * all clients and servers and counted, so a thousand sessions that prepare the same
+ * statements cost its text once.
+ *
+ * A struct names maps names to statements: a client has one (what it prepared), a server
+ * has one (what it holds).  Both name spaces are PostgreSQL's: protocol-level and SQL-level
+ * statements share it.  What a name has beyond WIRE_NAME_MAX bytes does not count.  The zero value
+ * is an empty map.
+ */
+#ifndef SERVER_STMT_H
+#define SERVER_STMT_H
+
+#include "sql.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct stmts;                                   /* all texts */
+
+/* What the catalog said of a statement: its flags then, and the oldest answer among its relations'.
+ * Kept by catalog.c; the zero value is none. */
+struct finding { uint32_t generation, serial, flags; };
+
+struct stmt {
+	struct stmt *chain;
+	uint64_t hash;
+	struct sql_facts facts;                 /* of a Parse's query; of what a PREPARE prepares */
+	struct finding finding;
+	uint32_t refs;
+	uint32_t len, query_len;                /* of the text, of the query that it starts with */
+	bool sql;                               /* text is a PREPARE, else the body of a Parse */
+	char text[];                            /* starts with the query, zero-terminated */
+};
+
+struct stmts *stmts_new(void);
+void stmts_free(struct stmts *all);
+
+/* The statement with this text, made if need be; counted for the caller.  NULL without memory. */
+struct stmt *stmt_get(struct stmts *all, bool sql, const void *text, size_t len,
+                      const struct sql_facts *facts);
+struct stmt *stmt_hold(struct stmt *s);
+void stmt_drop(struct stmts *all, struct stmt *s);      /* NULL is fine */
+
+struct names {
+	struct name {
+		char *name;                     /* NULL: never used; dropped names keep a mark */
+		struct stmt *stmt;
+		uint32_t hash;
+	} *slot;
+	uint32_t cap, used, marks, seed;
+};
+
+struct stmt *names_find(const struct names *m, const char *name);
+
+/* Gives the name to the statement (which is counted), taking it from another.  -1: no memory. */
+int names_set(struct stmts *all, struct names *m, const char *name, struct stmt *s);
+bool names_remove(struct stmts *all, struct names *m, const char *name);
+void names_clear(struct stmts *all, struct names *m);
+
+/* A keyed hash of any bytes: nobody outside can make two texts collide. */
+uint64_t stmt_hash(const struct stmts *all, const void *p, size_t n);
+
+#endif
