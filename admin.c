@@ -13,12 +13,12 @@ enum { PROCESSES_MAX = 65536, POOLS_MAX = 64 };
 
 static const struct conf *conf_of(const struct admin *a)
 {
-	return a->clients->conf;
+	return a->clients->base->conf;
 }
 
 static int64_t now(const struct admin *a)
 {
-	return loop_now(a->clients->loop);
+	return loop_now(a->clients->base->loop);
 }
 
 void admin_start(struct admin *a, const struct clients *clients)
@@ -73,7 +73,7 @@ static int role(const struct node *n)
 {
 	int standby = n->id != n->all->primary;
 
-	return standby + (n->all->conf->backend_clustering_mode == CLUSTERING_RAW ? 0 : 2);
+	return standby + (n->all->base->conf->backend_clustering_mode == CLUSTERING_RAW ? 0 : 2);
 }
 
 static const char *pg_role(const struct node *n)
@@ -87,8 +87,8 @@ static double share(const struct node *n)
 {
 	double total = 0;
 
-	for (int i = 0; i < n->all->conf->nnodes; i++)
-		total += n->all->conf->node[i].used ? n->all->conf->node[i].weight : 0;
+	for (int i = 0; i < n->all->base->conf->nnodes; i++)
+		total += n->all->base->conf->node[i].used ? n->all->base->conf->node[i].weight : 0;
 	return total > 0 && node_conf(n)->used ? node_conf(n)->weight / total : 0;
 }
 
@@ -109,7 +109,7 @@ static long long changed_epoch(const struct admin_row *r)
 
 static bool delay_is_time(const struct node *n)
 {
-	return n->all->conf->delay_threshold_by_time > 0;
+	return n->all->base->conf->delay_threshold_by_time > 0;
 }
 
 /* Bytes, or microseconds. */

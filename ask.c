@@ -81,7 +81,7 @@ static void end(struct ask *a)
 	memcpy(sqlstate, a->sqlstate, sizeof sqlstate);
 	if (*why)
 		r = (struct answer){ .why = why, .sqlstate = sqlstate, .no_server = a->no_server };
-	timer_stop(a->all->loop, &a->deadline);
+	timer_stop(a->all->base->loop, &a->deadline);
 	free(a->question);
 	a->question = a->reply = NULL;
 	a->reply_len = 0;
@@ -148,12 +148,12 @@ static void send_question(struct ask *a)
 
 	if (!r) {
 		snprintf(a->why, sizeof a->why, "out of memory");
-		timer_set(a->all->loop, &a->deadline, 0);
+		timer_set(a->all->base->loop, &a->deadline, 0);
 		return;
 	}
 	server_send(a->server, r);
-	conn_put(a->all->net, &a->server->conn, a->question, a->question_len);
-	net_flush(a->all->net);
+	conn_put(a->all->base->net, &a->server->conn, a->question, a->question_len);
+	net_flush(a->all->base->net);
 }
 
 /* The owner of a database, or who may ALTER a role, chooses its search_path; operators and functions
@@ -289,7 +289,7 @@ static const struct borrower_ops borrower_ops = { lent, refused, lost, async, pi
 static void too_late(struct timer *t)
 {
 	struct ask *a = OWNER(t, struct ask, deadline);
-	struct net *net = a->all->net;
+	struct net *net = a->all->base->net;
 
 	if (!*a->why)
 		snprintf(a->why, sizeof a->why, "%s", a->server ? "no answer in time"
@@ -347,10 +347,10 @@ void ask_node(struct ask *a, struct node *n, const struct identity *as, const ch
 		profile_drop(p);
 	a->borrower.profile = p;
 	a->node = n;
-	timer_set(a->all->loop, &a->deadline, ms);
+	timer_set(a->all->base->loop, &a->deadline, ms);
 	if (!p || !take_question(a, sql, parameter)) {
 		snprintf(a->why, sizeof a->why, "out of memory");
-		timer_set(a->all->loop, &a->deadline, 0);
+		timer_set(a->all->base->loop, &a->deadline, 0);
 	} else if (same) {
 		send_question(a);
 	} else {
@@ -362,8 +362,8 @@ void ask_stop(struct ask *a)
 {
 	if (!a->all)
 		return;
-	timer_stop(a->all->loop, &a->deadline);
-	net_flush(a->all->net);
+	timer_stop(a->all->base->loop, &a->deadline);
+	net_flush(a->all->base->net);
 	free(a->question);
 	a->question = NULL;
 	a->waits = false;

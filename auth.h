@@ -39,7 +39,9 @@
 #ifndef AUTH_H
 #define AUTH_H
 
+#include "auth/entry.h"
 #include "auth/passwd_key.h"
+#include "auth/verifier.h"
 
 #include <stdbool.h>
 #include <stddef.h>

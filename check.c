@@ -117,10 +117,10 @@ static void log_delay(const struct conf *conf, struct log *log, const struct nod
 
 static void judge(struct checks *c, struct node *n)
 {
-	const struct conf *conf = c->all->conf;
+	const struct conf *conf = c->all->base->conf;
 
 	n->late = over(conf, n);
-	log_delay(conf, c->all->log, n);
+	log_delay(conf, c->all->base->log, n);
 }
 
 /* A standby that the primary does not know does not stream: it is behind since then. */
@@ -140,7 +140,7 @@ static void note_missing(struct node *n, int64_t now)
 /* Both have answered in this round: positions of different rounds say nothing. */
 static void measure(struct checks *c, struct node *n)
 {
-	const struct conf *conf = c->all->conf;
+	const struct conf *conf = c->all->base->conf;
 	struct node *primary = nodes_primary(c->all->nodes);
 	struct replication *r = &n->replication;
 
@@ -150,7 +150,7 @@ static void measure(struct checks *c, struct node *n)
 	uint64_t there = primary->replication.lsn;
 	r->behind = there > r->lsn ? there - r->lsn : 0;
 	if (!by_command(conf))
-		note_missing(n, loop_now(c->all->loop));
+		note_missing(n, loop_now(c->all->base->loop));
 	if (!by_command(conf) || !by_time(conf))
 		judge(c, n);
 }
@@ -175,14 +175,14 @@ static void tell_trouble(struct check *c, const struct answer *r)
 	snprintf(detail, sizeof detail, r->no_server
 		? "No persistent db connection for the node %d: %s"
 		: "The node %d answers: %s", c->node->id, r->why);
-	log_write(c->of->all->log, NULL, LEVEL_ERROR, detail, "check sr_check_user and sr_check_password",
+	log_write(c->of->all->base->log, NULL, LEVEL_ERROR, detail, "check sr_check_user and sr_check_password",
 		"Failed to check replication time lag");
 }
 
 static void forget_trouble(struct check *c)
 {
 	if (*c->told)
-		log_write(c->of->all->log, NULL, LEVEL_LOG, NULL, NULL,
+		log_write(c->of->all->base->log, NULL, LEVEL_LOG, NULL, NULL,
 			"replication time lag of node %d can be checked again", c->node->id);
 	c->told[0] = '\0';
 }
@@ -199,11 +199,11 @@ static void note_flagged(struct check *c, bool recovers)
 	if (recovers && !c->moved) {
 		snprintf(detail, sizeof detail, "\"%.200s\" leads to a standby: its connections are"
 			" renewed until it is a primary.", conf->hostname);
-		log_write(all->log, NULL, LEVEL_WARNING, detail, "If this lasts, correct backend_flag"
+		log_write(all->base->log, NULL, LEVEL_WARNING, detail, "If this lasts, correct backend_flag"
 			" or where the name leads.", "node %d is flagged ALWAYS_PRIMARY but is in"
 			" recovery", c->node->id);
 	} else if (!recovers && c->moved) {
-		log_write(all->log, NULL, LEVEL_LOG, NULL, NULL,
+		log_write(all->base->log, NULL, LEVEL_LOG, NULL, NULL,
 			"node %d, flagged ALWAYS_PRIMARY, is not in recovery any more", c->node->id);
 	}
 	c->moved = recovers;
@@ -228,7 +228,7 @@ static struct node *find_standby(struct nodes *all, const char *application_name
 static void note_blind(struct checks *c, bool blind)
 {
 	if (blind && !c->blind)
-		log_write(c->all->log, NULL, LEVEL_WARNING, NULL, "GRANT pg_monitor TO it",
+		log_write(c->all->base->log, NULL, LEVEL_WARNING, NULL, "GRANT pg_monitor TO it",
 			"sr_check_user is not allowed to see the state of standbys");
 	c->blind = blind;
 }
@@ -237,7 +237,7 @@ static void note_blind(struct checks *c, bool blind)
 static void take_standbys(struct checks *c, struct answer *r)
 {
 	struct nodes *all = c->all->nodes;
-	bool command = by_command(c->all->conf), blind = false;
+	bool command = by_command(c->all->base->conf), blind = false;
 	const char *field[4];
 
 	for (int i = 0; i < all->count; i++) {
@@ -297,7 +297,7 @@ static struct identity who(const struct conf *conf)
 
 static void ask(struct check *c)
 {
-	struct identity as = who(c->of->all->conf);
+	struct identity as = who(c->of->all->base->conf);
 
 	ask_node(&c->ask, c->node, &as, questions[c->dialect], NULL, PATIENCE);
 }
@@ -325,7 +325,7 @@ static void answered(struct ask *a, struct answer *r)
 static void command_failed(struct checks *c, const char *why)
 {
 	if (is_news(c->told, why))
-		log_write(c->all->log, NULL, LEVEL_ERROR, why, "check replication_delay_source_cmd and"
+		log_write(c->all->base->log, NULL, LEVEL_ERROR, why, "check replication_delay_source_cmd and"
 			" replication_delay_source_timeout", "replication delay command failed");
 }
 
@@ -361,10 +361,10 @@ static void take_delays(struct checks *c, char *output)
 		if (!node_conf(n)->used || n == nodes_primary(nodes))
 			continue;
 		n->replication.lag = ms[i] < 0 ? NODE_GONE : (int64_t)(ms[i] * 1000);
-		if (by_time(c->all->conf))
+		if (by_time(c->all->base->conf))
 			judge(c, n);
 		else
-			n->late = over(c->all->conf, n);
+			n->late = over(c->all->base->conf, n);
 	}
 }
 
@@ -380,7 +380,7 @@ static void command_ended(struct shell *sh, char *output, const char *why)
 
 static void run_command(struct checks *c)
 {
-	const struct conf *conf = c->all->conf;
+	const struct conf *conf = c->all->base->conf;
 	struct nodes *nodes = c->all->nodes;
 	char names[NAMES], *arguments[CONF_NODES + 1];
 	size_t at = 0;
@@ -402,7 +402,7 @@ static void run_command(struct checks *c)
 	c->nasked = n;
 	if (!n)
 		return;
-	log_write(c->all->log, NULL, LEVEL_DEBUG1, NULL, NULL,
+	log_write(c->all->base->log, NULL, LEVEL_DEBUG1, NULL, NULL,
 		"executing replication delay command: %s", conf->replication_delay_source_cmd);
 	int error = shell_run(&c->shell, conf->replication_delay_source_cmd, arguments,
 		conf->replication_delay_source_timeout * 1000);
@@ -420,7 +420,7 @@ void checks_reaped(struct checks *c, pid_t pid, int status)
 static void start_round(struct timer *t)
 {
 	struct checks *c = OWNER(t, struct checks, timer);
-	const struct conf *conf = c->all->conf;
+	const struct conf *conf = c->all->base->conf;
 	struct nodes *nodes = c->all->nodes;
 	bool searching = nodes_searching(nodes);
 	int64_t period = conf->sr_check_period * 1000;
@@ -428,7 +428,7 @@ static void start_round(struct timer *t)
 	if (searching && (!period || period > SEARCH_PERIOD))
 		period = SEARCH_PERIOD;
 	if (period)
-		timer_set(c->all->loop, &c->timer, period);
+		timer_set(c->all->base->loop, &c->timer, period);
 	if (!searching && !conf->sr_check_period)
 		return;
 	c->round++;
@@ -439,24 +439,24 @@ static void start_round(struct timer *t)
 	}
 	if (by_command(conf) && !shell_runs(&c->shell))
 		run_command(c);
-	net_flush(c->all->net);
+	net_flush(c->all->base->net);
 }
 
 /* What is set without any effect. */
 static void warn(const struct checks *c)
 {
-	const struct conf *conf = c->all->conf;
+	const struct conf *conf = c->all->base->conf;
 	bool delayed = conf->delay_threshold || by_time(conf);
 
 	if (delayed && !by_command(conf) && !(nodes_checked(conf) && conf->sr_check_period))
-		log_write(c->all->log, NULL, LEVEL_WARNING, NULL,
+		log_write(c->all->base->log, NULL, LEVEL_WARNING, NULL,
 			"set sr_check_user and sr_check_period", "the delay of standbys is not measured");
 	if (!by_time(conf) || by_command(conf))
 		return;
 	for (int i = 0; i < c->all->nodes->count; i++) {
 		const struct conf_node *n = node_conf(&c->all->nodes->node[i]);
 		if (n->used && !*n->application_name && i != c->all->nodes->primary)
-			log_write(c->all->log, NULL, LEVEL_WARNING, NULL, NULL,
+			log_write(c->all->base->log, NULL, LEVEL_WARNING, NULL, NULL,
 				"delay_threshold_by_time has no effect on node %d: it needs"
 				" backend_application_name%d", i, i);
 	}
@@ -474,7 +474,7 @@ static void judge_again(const struct conf *conf, struct node *n)
 
 void checks_stop(struct checks *c)
 {
-	timer_stop(c->all->loop, &c->timer);
+	timer_stop(c->all->base->loop, &c->timer);
 	shell_stop(&c->shell);
 	for (int i = 0; i < c->all->nodes->count; i++)
 		ask_stop(&c->node[i].ask);
@@ -491,11 +491,11 @@ void checks_start(struct checks *c)
 		bool moved = k->moved;
 		*k = (struct check){ .of = c, .node = &nodes->node[i], .moved = moved,
 			.ask = { .all = c->all, .answered = answered } };
-		judge_again(c->all->conf, k->node);
+		judge_again(c->all->base->conf, k->node);
 	}
 	warn(c);
 	nodes->changed(nodes->ctx, nodes_primary(nodes));       /* nobody may be searching any more */
-	timer_set(c->all->loop, &c->timer, 0);
+	timer_set(c->all->base->loop, &c->timer, 0);
 }
 
 struct checks *checks_new(struct servers *all)
@@ -506,7 +506,7 @@ struct checks *checks_new(struct servers *all)
 		return NULL;
 	c->all = all;
 	c->timer.fire = start_round;
-	c->shell.loop = all->loop;
+	c->shell.loop = all->base->loop;
 	c->shell.ended = command_ended;
 	return c;
 }

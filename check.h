@@ -16,6 +16,7 @@
 #ifndef CHECK_H
 #define CHECK_H
 
+#include "check/health.h"
 #include "server.h"
 
 #include <sys/types.h>

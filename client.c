@@ -1,3 +1,6 @@
+#include "client.h"
+
+#include "client/auth_query.h"
 #include "client/peer.h"
 #include "client/query.h"
 
@@ -38,7 +41,7 @@ struct arrival {
 static uint32_t more_slots(const struct clients *all)
 {
 	uint32_t n = all->nslots ? all->nslots * 2 : 64;
-	int64_t expected = all->conf->num_init_children;
+	int64_t expected = all->base->conf->num_init_children;
 
 	return all->nslots < expected && n > expected ? (uint32_t)expected : n;
 }
@@ -92,16 +95,16 @@ void client_cancel(struct clients *all, uint32_t pid, const uint8_t *key, size_t
 
 void client_say(struct client *c, const struct put *o)
 {
-	conn_put(c->all->net, &c->conn, o->base, o->len);
+	conn_put(c->all->base->net, &c->conn, o->base, o->len);
 }
 
 void client_notice(struct client *c, const char *message)
 {
-	log_write(c->all->log, &c->who, LEVEL_NOTICE, NULL, NULL, "%s", message);
-	if (c->all->conf->client_min_messages > LEVEL_NOTICE)
+	log_write(c->all->base->log, &c->who, LEVEL_NOTICE, NULL, NULL, "%s", message);
+	if (c->all->base->conf->client_min_messages > LEVEL_NOTICE)
 		return;
 
-	struct put o = net_build(c->all->net, strlen(message) + 128);
+	struct put o = net_build(c->all->base->net, strlen(message) + 128);
 	put_report(&o, 'N', &(struct report){ "NOTICE", "00000", message, NULL, NULL });
 	client_say(c, &o);
 }
@@ -120,14 +123,14 @@ void client_peer(const struct client *c, char *host, size_t size, char *port, si
 static void log_goodbye(struct client *c)
 {
 	char host[NI_MAXHOST], port[8];
-	int64_t ms = loop_now(c->all->loop) - c->since;
+	int64_t ms = loop_now(c->all->base->loop) - c->since;
 
-	if (!c->all->conf->log_disconnections || c->phase != AT_READY)
+	if (!c->all->base->conf->log_disconnections || c->phase != AT_READY)
 		return;
 	client_peer(c, host, sizeof host, port, sizeof port);
 	if (c->host)
 		snprintf(host, sizeof host, "%s", c->host);
-	log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL, "frontend disconnection: session time:"
+	log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL, "frontend disconnection: session time:"
 		" %d:%02d:%02d.%03d user=%s database=%s host=%s%s%s", (int)(ms / 3600000),
 		(int)(ms / 60000 % 60), (int)(ms / 1000 % 60), (int)(ms % 1000), c->who.user,
 		c->who.database, host, *port ? " port=" : "", port);
@@ -137,8 +140,8 @@ static void bury(struct client *c)
 {
 	struct clients *all = c->all;
 
-	timer_stop(all->loop, &c->timer);
-	conn_close(all->net, &c->conn);
+	timer_stop(all->base->loop, &c->timer);
+	conn_close(all->base->net, &c->conn);
 	profile_drop(c->borrower.profile);
 	if (c->arrival)
 		c->arrival->client = NULL;
@@ -153,16 +156,16 @@ static void finish(struct client *c)
 {
 	char rest[4096];
 
-	net_flush(c->all->net);
+	net_flush(c->all->base->net);
 	if (conn_pending(&c->conn) && !c->conn.broken) {
-		conn_reading(c->all->net, &c->conn, false);
-		timer_set(c->all->loop, &c->timer, LAST_WORDS);
+		conn_reading(c->all->base->net, &c->conn, false);
+		timer_set(c->all->base->loop, &c->timer, LAST_WORDS);
 		return;
 	}
 	/* A socket closed with bytes unread is reset, and the client may never see its error.  Behind a
 	 * client's own farewell there are none. */
 	if (!c->ended) {
-		conn_shut(c->all->net, &c->conn);
+		conn_shut(c->all->base->net, &c->conn);
 		for (int i = 0; i < 64 && recv(c->conn.watch.fd, rest, sizeof rest, MSG_DONTWAIT) > 0; i++)
 			;
 	}
@@ -180,8 +183,8 @@ void client_leave(struct client *c)
 	query_free(c);
 	login_free(c);
 	leave_slot(c);
-	timer_stop(c->all->loop, &c->timer);
-	loop_defer(c->all->loop, &c->task);
+	timer_stop(c->all->base->loop, &c->timer);
+	loop_defer(c->all->base->loop, &c->task);
 }
 
 /* why is for the log only. */
@@ -189,14 +192,14 @@ static int fail(struct client *c, const struct report *r, const char *why)
 {
 	if (c->phase == AT_GONE)
 		return -1;
-	struct put o = net_build(c->all->net, 4096);
+	struct put o = net_build(c->all->base->net, 4096);
 	struct report fatal = *r;
 
 	fatal.severity = "FATAL";
 	put_report(&o, 'E', &fatal);
 	if (!o.full)
 		client_say(c, &o);
-	log_write(c->all->log, &c->who, LEVEL_FATAL, why, r->hint, "%s", r->message);
+	log_write(c->all->base->log, &c->who, LEVEL_FATAL, why, r->hint, "%s", r->message);
 	client_leave(c);
 	return -1;
 }
@@ -223,8 +226,8 @@ int client_relay(struct client *c, const uint8_t *body, size_t len)
 
 	if (c->phase == AT_GONE)
 		return -1;
-	conn_put_message(c->all->net, &c->conn, 'E', body, len);
-	log_write(c->all->log, &c->who, LEVEL_FATAL, NULL, NULL, "%s", text ? text : "session ended");
+	conn_put_message(c->all->base->net, &c->conn, 'E', body, len);
+	log_write(c->all->base->log, &c->who, LEVEL_FATAL, NULL, NULL, "%s", text ? text : "session ended");
 	client_leave(c);
 	return -1;
 }
@@ -239,7 +242,7 @@ void clients_end(struct clients *all, const char *sqlstate, const char *message)
 	for (uint32_t i = 0; i < all->nslots; i++)
 		if (all->slot[i])
 			client_refuse(all->slot[i], sqlstate, message, NULL, NULL);
-	net_flush(all->net);
+	net_flush(all->base->net);
 }
 
 /* --- events -------------------------------------------------------------- */
@@ -255,7 +258,7 @@ static void use_input(struct client *c, uint8_t *p, size_t n)
 static void go_on(struct task *t)
 {
 	struct client *c = OWNER(t, struct client, task);
-	struct net *net = c->all->net;
+	struct net *net = c->all->base->net;
 	uint8_t *p;
 
 	if (c->phase == AT_GONE) {
@@ -277,7 +280,7 @@ static void go_on(struct task *t)
 
 void client_resume(struct client *c)
 {
-	loop_defer(c->all->loop, &c->task);
+	loop_defer(c->all->base->loop, &c->task);
 }
 
 /* A client may close its sending half and still wait for what it asked. */
@@ -292,7 +295,7 @@ static void no_more(struct client *c, int error)
 		return;
 	}
 	c->ended = true;
-	conn_reading(c->all->net, &c->conn, false);
+	conn_reading(c->all->base->net, &c->conn, false);
 	client_resume(c);
 }
 
@@ -300,18 +303,18 @@ static void unpause(struct client *c)
 {
 	c->paused = false;
 	for (struct server *s = c->lent; s; s = s->next_lent)
-		conn_reading(c->all->net, &s->conn, true);
+		conn_reading(c->all->base->net, &s->conn, true);
 }
 
 static void readable(struct watch *w, short revents)
 {
 	struct client *c = OWNER(w, struct client, conn.watch);
-	struct net *net = c->all->net;
+	struct net *net = c->all->base->net;
 	uint8_t *p;
 
 	if ((revents & POLLOUT) && conn_drain(net, &c->conn) == 0) {
 		if (c->phase == AT_GONE)
-			loop_defer(c->all->loop, &c->task);
+			loop_defer(c->all->base->loop, &c->task);
 		else if (c->paused)
 			unpause(c);
 		if (c->phase == AT_READY && (conn_kept(&c->conn) || c->ended))
@@ -321,7 +324,7 @@ static void readable(struct watch *w, short revents)
 		return;
 	if (c->phase == AT_GONE) {
 		c->conn.broken |= !!(revents & (POLLERR | POLLHUP));
-		loop_defer(c->all->loop, &c->task);
+		loop_defer(c->all->base->loop, &c->task);
 		return;
 	}
 	if (c->phase == AT_HELLO)
@@ -332,7 +335,7 @@ static void readable(struct watch *w, short revents)
 	} else if (c->phase == AT_HELLO && hello_declined(c)) {
 		client_leave(c);
 	} else if (n > 0) {
-		c->active = loop_now(c->all->loop);
+		c->active = loop_now(c->all->base->loop);
 		use_input(c, p, (size_t)n);
 	}
 	net_flush(net);
@@ -340,25 +343,25 @@ static void readable(struct watch *w, short revents)
 
 static void idle_too_long(struct client *c)
 {
-	int64_t limit = c->all->conf->client_idle_limit * 1000;
-	int64_t idle = loop_now(c->all->loop) - c->active;
+	int64_t limit = c->all->base->conf->client_idle_limit * 1000;
+	int64_t idle = loop_now(c->all->base->loop) - c->active;
 	char detail[128];
 
 	if (!limit)
 		return;
 	if (c->inflight || c->waiting || idle < limit) {
-		timer_set(c->all->loop, &c->timer, idle < limit ? limit - idle : limit);
+		timer_set(c->all->base->loop, &c->timer, idle < limit ? limit - idle : limit);
 		return;
 	}
 	snprintf(detail, sizeof detail, "child connection forced to terminate due to"
-		" client_idle_limit:%d is reached", (int)c->all->conf->client_idle_limit);
+		" client_idle_limit:%d is reached", (int)c->all->base->conf->client_idle_limit);
 	client_refuse(c, "57000", "unable to read data", detail, NULL);
 }
 
 static void due(struct timer *t)
 {
 	struct client *c = OWNER(t, struct client, timer);
-	struct net *net = c->all->net;
+	struct net *net = c->all->base->net;
 
 	switch (c->phase) {
 	case AT_HELLO:
@@ -372,7 +375,7 @@ static void due(struct timer *t)
 		break;
 	case AT_GONE:
 		c->conn.broken = true;
-		loop_defer(c->all->loop, &c->task);
+		loop_defer(c->all->base->loop, &c->task);
 		break;
 	}
 	net_flush(net);
@@ -441,7 +444,7 @@ static void async(struct borrower *b, struct server *s, const uint8_t *p, size_t
 	struct client *c = OWNER(b, struct client, borrower);
 
 	if (c->phase == AT_READY && is_primary(s))
-		conn_put(c->all->net, &c->conn, p, n);
+		conn_put(c->all->base->net, &c->conn, p, n);
 	if (conn_kept(&c->conn))
 		client_resume(c);       /* that was all that woke it */
 }
@@ -503,12 +506,12 @@ static void tell_dropped(struct client *c)
 	struct clients *all = c->all;
 	char host[INET6_ADDRSTRLEN], port[8], detail[160];
 
-	if (!crowd_dropped(&all->strangers, loop_now(all->loop)))
+	if (!crowd_dropped(&all->strangers, loop_now(all->base->loop)))
 		return;
 	client_peer(c, host, sizeof host, port, sizeof port);
 	snprintf(detail, sizeof detail, "The last was from %s; %" PRIu64 " so far were dropped for newer"
 		" ones.", host, all->strangers.dropped);
-	log_write(all->log, NULL, LEVEL_WARNING, detail, "If this is no attack, raise"
+	log_write(all->base->log, NULL, LEVEL_WARNING, detail, "If this is no attack, raise"
 		" max_unauthenticated_clients, and the limit of open files to more than twice as many.",
 		"too many clients that have not logged in");
 }
@@ -520,7 +523,7 @@ static bool drop_stranger(struct clients *all)
 
 	if (!c)
 		return false;
-	struct put o = net_build(all->net, 256);
+	struct put o = net_build(all->base->net, 256);
 	put_report(&o, 'E', &(struct report){ "FATAL", "53300", "Sorry, too many clients already",
 		"Too many of them have not logged in.", NULL });
 	client_say(c, &o);
@@ -531,7 +534,7 @@ static bool drop_stranger(struct clients *all)
 
 unsigned clients_room(struct clients *all)
 {
-	int64_t max = all->conf->max_unauthenticated_clients;
+	int64_t max = all->base->conf->max_unauthenticated_clients;
 
 	if (max > all->strangers_max)
 		max = all->strangers_max;
@@ -567,7 +570,7 @@ static void note_peer(struct client *c, const struct sockaddr_storage *peer)
 
 static bool too_many(const struct clients *all)
 {
-	const struct conf *conf = all->conf;
+	const struct conf *conf = all->base->conf;
 
 	return conf->reserved_connections > 0
 	       && all->used >= conf->num_init_children - conf->reserved_connections;
@@ -577,11 +580,11 @@ static void log_hello(struct clients *all, struct log_who *who, const char *host
 {
 	char detail[NI_MAXHOST + 32];
 
-	if (!all->conf->log_connections)
+	if (!all->base->conf->log_connections)
 		return;
 	snprintf(detail, sizeof detail, "connecting host=%s%s%s", host, *port ? " port=" : "",
 		port);
-	log_write(all->log, who, LEVEL_LOG, detail, NULL, "new connection received");
+	log_write(all->base->log, who, LEVEL_LOG, detail, NULL, "new connection received");
 }
 
 static void named(void *ctx, const char *name, bool confirmed)
@@ -605,12 +608,12 @@ static bool find_name(struct client *c, const struct sockaddr_storage *peer)
 {
 	struct clients *all = c->all;
 
-	if (!all->conf->log_hostname || c->family == AF_UNIX || all->naming >= NAMING_MAX)
+	if (!all->base->conf->log_hostname || c->family == AF_UNIX || all->naming >= NAMING_MAX)
 		return false;
-	if (!all->conf->log_connections && !all->conf->log_disconnections)
+	if (!all->base->conf->log_connections && !all->base->conf->log_disconnections)
 		return false;
 	struct arrival *a = malloc(sizeof *a);
-	if (!a || !peer_look_up(all->loop, peer, named, a)) {
+	if (!a || !peer_look_up(all->base->loop, peer, named, a)) {
 		free(a);
 		return false;
 	}
@@ -660,9 +663,9 @@ void client_accept(struct clients *all, int fd, const struct sockaddr_storage *p
 	c->borrower.ops = &borrower_ops;
 	c->borrower.who = &c->who;
 	c->who.app = "child";           /* as Pgpool-II calls who has not said its name */
-	c->since = c->active = loop_now(all->loop);
+	c->since = c->active = loop_now(all->base->loop);
 	note_peer(c, peer);
-	if (conn_open(all->net, &c->conn, fd, POLLIN, readable) < 0) {
+	if (conn_open(all->base->net, &c->conn, fd, POLLIN, readable) < 0) {
 		free(c);
 		return;
 	}
@@ -670,8 +673,8 @@ void client_accept(struct clients *all, int fd, const struct sockaddr_storage *p
 	c->stranger = true;
 	crowd_join(&all->strangers, &c->place);
 	all->open++;
-	if (all->conf->authentication_timeout)
-		timer_set(all->loop, &c->timer, all->conf->authentication_timeout * 1000);
+	if (all->base->conf->authentication_timeout)
+		timer_set(all->base->loop, &c->timer, all->base->conf->authentication_timeout * 1000);
 	greet(c, peer);
 }
 
@@ -679,9 +682,16 @@ int clients_init(struct clients *all)
 {
 	all->strangers_max = half_of_the_descriptors();
 	all->recent = calloc(RECENT_STATEMENTS, sizeof *all->recent);
-	if (!all->recent || getrandom(all->mock, sizeof all->mock, 0) != sizeof all->mock)
+	all->auth_query = auth_query_new(all->servers);
+	if (!all->recent || !all->auth_query || getrandom(all->mock, sizeof all->mock, 0) != sizeof all->mock)
 		return -1;
 	return 0;
+}
+
+/* What statements' texts mean depends on the rules. */
+void clients_reload(struct clients *all)
+{
+	memset(all->recent, 0, RECENT_STATEMENTS * sizeof *all->recent);
 }
 
 void clients_free(struct clients *all)
@@ -690,9 +700,10 @@ void clients_free(struct clients *all)
 		client_leave(OWNER(m, struct client, place));
 	for (struct member *m = all->others.first; m; m = m->next)
 		client_leave(OWNER(m, struct client, place));
-	loop_finish(all->loop);
+	loop_finish(all->base->loop);
 	for (struct member *m; (m = all->others.first); )
 		bury(OWNER(m, struct client, place));   /* it has not taken its last words */
+	auth_query_free(all->auth_query);
 	free(all->slot);
 	free(all->recent);
 	explicit_bzero(all->mock, sizeof all->mock);

@@ -17,11 +17,9 @@
 #define CLIENT_H
 
 #include "auth.h"
-#include "route/catalog.h"
 #include "conf.h"
-#include "net.h"
-#include "net/crowd.h"
 #include "log.h"
+#include "net.h"
 #include "route.h"
 #include "client/script.h"
 #include "server.h"
@@ -33,13 +31,9 @@ struct clients {
 	struct servers *servers;
 	struct route *route;
 	struct catalog *catalog;
-	const struct conf *conf;
-	struct loop *loop;
-	struct log *log;
-	struct net *net;
+	struct base *base;
 	struct verifiers *verifiers;
-	const struct hba *hba;                  /* NULL: the file is missing or bad */
-	struct tls_context *tls;                /* NULL: there is no TLS */
+	struct auth_query *auth_query;
 
 	struct crowd strangers;                 /* those who owe us a message of their login */
 	struct crowd others;
@@ -141,6 +135,7 @@ struct client {
 /* --- client.c ------------------------------------------------------------ */
 
 int clients_init(struct clients *all);          /* -1 without memory */
+void clients_reload(struct clients *all);       /* base was exchanged */
 void clients_free(struct clients *all);         /* whoever is still there is cut off */
 
 /* How many connections may be accepted now.  At the limit, max_unauthenticated_clients, a stranger

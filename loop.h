@@ -28,6 +28,19 @@ void loop_free(struct loop *l);
 void loop_turn(struct loop *l);
 int64_t loop_now(const struct loop *l);
 
+/* What the rooms of one loop share: all of them point to it.  A reload puts other things in the
+ * place of those that files say, tells each room (nodes_reload() and its like), and then frees the
+ * old ones. */
+struct base {
+	struct loop *loop;
+	struct net *net;
+	struct log *log;
+	const struct conf *conf;
+	const struct passwd *passwd;            /* pool_passwd */
+	const struct hba *hba;                  /* NULL: without enable_pool_hba, or the file is bad */
+	struct tls_context *tls;                /* NULL: neither clients nor nodes want it */
+};
+
 struct watch {
 	int fd;
 	short events;                           /* POLLIN and POLLOUT as wanted */

@@ -25,6 +25,8 @@
 #define NET_H
 
 #include "loop.h"
+#include "net/crowd.h"
+#include "net/listen.h"
 #include "tls.h"
 #include "wire.h"
 

@@ -73,7 +73,7 @@ static void looked_up(struct job *j)
 		memcpy(n->address, l->address, sizeof n->address);
 		n->naddresses = l->n;
 		n->next_address = 0;
-		n->resolved = loop_now(n->all->loop);
+		n->resolved = loop_now(n->all->base->loop);
 		n->all->changed(n->all->ctx, n);
 	} else if (!n->naddresses) {
 		char why[160];
@@ -98,7 +98,7 @@ static void start_look_up(struct node *n, const char *host, const char *port)
 	l->job.done = looked_up;
 	snprintf(l->host, sizeof l->host, "%s", host);
 	snprintf(l->port, sizeof l->port, "%s", port);
-	if (loop_job(n->all->loop, LANE_NAMES, &l->job) < 0)
+	if (loop_job(n->all->base->loop, LANE_NAMES, &l->job) < 0)
 		free(l);
 	else
 		n->look_up = l;
@@ -119,7 +119,7 @@ static void unix_address(struct node *n, const char *dir)
 const struct address *node_address(struct node *n)
 {
 	const char *host = node_conf(n)->hostname;
-	int64_t now = loop_now(n->all->loop);
+	int64_t now = loop_now(n->all->base->loop);
 	char port[8];
 
 	snprintf(port, sizeof port, "%d", (int)node_conf(n)->port);
@@ -139,7 +139,7 @@ const struct address *node_address(struct node *n)
 static int flagged(const struct nodes *all)
 {
 	for (int i = 0; i < all->count; i++)
-		if (all->conf->node[i].used && all->conf->node[i].flag & NODE_ALWAYS_PRIMARY)
+		if (all->base->conf->node[i].used && all->base->conf->node[i].flag & NODE_ALWAYS_PRIMARY)
 			return i;
 	return -1;
 }
@@ -150,7 +150,7 @@ static void choose_primary(struct nodes *all)
 
 	for (int i = 0; i < all->count; i++) {
 		const struct node *n = &all->node[i];
-		if (!all->conf->node[i].used)
+		if (!all->base->conf->node[i].used)
 			continue;
 		if (first < 0 || (all->node[first].role == ROLE_STANDBY && n->role != ROLE_STANDBY))
 			first = i;      /* maybe: nothing speaks against it */
@@ -172,10 +172,10 @@ bool nodes_checked(const struct conf *conf)
 
 int64_t nodes_searching(const struct nodes *all)
 {
-	if (all->promotions || !nodes_checked(all->conf) || flagged(all) >= 0)
+	if (all->promotions || !nodes_checked(all->base->conf) || flagged(all) >= 0)
 		return 0;
-	int64_t limit = all->conf->search_primary_node_timeout * 1000;
-	int64_t left = limit ? all->began + limit - loop_now(all->loop) : INT64_MAX;
+	int64_t limit = all->base->conf->search_primary_node_timeout * 1000;
+	int64_t left = limit ? all->began + limit - loop_now(all->base->loop) : INT64_MAX;
 	return left > 0 ? left : 0;
 }
 
@@ -185,7 +185,7 @@ static void try_again(struct timer *t)
 
 	if (!node_conf(n)->used)
 		return;                 /* a reload has removed it */
-	timer_set(n->all->loop, t, n->all->conf->node_probe_period);
+	timer_set(n->all->base->loop, t, n->all->base->conf->node_probe_period);
 	n->all->probe(n->all->ctx, n);
 }
 
@@ -199,11 +199,11 @@ static void goes_down(struct node *n, const char *why, bool unsafe)
 	n->unsafe = unsafe;
 	if (!news)
 		return;
-	n->changed_at = loop_now(all->loop);
+	n->changed_at = loop_now(all->base->loop);
 	if (was_up)
 		n->down_since = n->changed_at;
-	timer_set(all->loop, &n->probe, all->conf->node_probe_period);
-	log_write(all->log, NULL, LEVEL_LOG, n->why,
+	timer_set(all->base->loop, &n->probe, all->base->conf->node_probe_period);
+	log_write(all->base->log, NULL, LEVEL_LOG, n->why,
 		"it is tried again in the background until it answers",
 		"node %d (%s:%d) is down", n->id, node_conf(n)->hostname, (int)node_conf(n)->port);
 	all->changed(all->ctx, n);
@@ -227,11 +227,11 @@ void node_worked(struct node *n)
 	n->state = NODE_UP;
 	n->unsafe = false;
 	n->why[0] = 0;
-	timer_stop(all->loop, &n->probe);
+	timer_stop(all->base->loop, &n->probe);
 	if (!news)
 		return;
-	n->changed_at = loop_now(all->loop);
-	log_write(all->log, NULL, LEVEL_LOG, NULL, NULL, "node %d (%s:%d) is up again", n->id,
+	n->changed_at = loop_now(all->base->loop);
+	log_write(all->base->log, NULL, LEVEL_LOG, NULL, NULL, "node %d (%s:%d) is up again", n->id,
 		node_conf(n)->hostname, (int)node_conf(n)->port);
 	all->changed(all->ctx, n);
 }
@@ -247,7 +247,7 @@ void node_is(struct node *n, enum node_role role)
 	bool leads = role == ROLE_PRIMARY && (n->role == ROLE_STANDBY || primary == n
 		|| primary->role != ROLE_PRIMARY || primary->state == NODE_DOWN);
 	if (role == ROLE_PRIMARY && !leads)
-		log_write(all->log, NULL, LEVEL_WARNING, NULL, "only one of them should be running",
+		log_write(all->base->log, NULL, LEVEL_WARNING, NULL, "only one of them should be running",
 			"node %d says that it is a primary, but node %d is the one", n->id, before);
 	n->role = role;
 	n->led = leads ? ++all->promotions : 0;
@@ -255,16 +255,16 @@ void node_is(struct node *n, enum node_role role)
 	if (leads && all->promotions == 1)
 		all->changed(all->ctx, nodes_primary(all));     /* that was waited for */
 	if (all->primary != before)
-		log_write(all->log, NULL, LEVEL_LOG, NULL, NULL,
+		log_write(all->base->log, NULL, LEVEL_LOG, NULL, NULL,
 			"find_primary_node: primary node is %d", all->primary);
 	if (role == ROLE_STANDBY)
-		log_write(all->log, NULL, LEVEL_LOG, NULL, NULL,
+		log_write(all->base->log, NULL, LEVEL_LOG, NULL, NULL,
 			"find_primary_node: standby node is %d", n->id);
 }
 
 void node_renew(struct node *n)
 {
-	int64_t now = loop_now(n->all->loop);
+	int64_t now = loop_now(n->all->base->loop);
 
 	if (n->resolved && n->resolved <= now)
 		n->resolved = now - NODE_FRESH - 1;
@@ -286,7 +286,7 @@ double nodes_random(struct nodes *all)
 
 static double share(const struct nodes *all, int i, bool standbys_only)
 {
-	const struct conf_node *c = &all->conf->node[i];
+	const struct conf_node *c = &all->base->conf->node[i];
 
 	if (!c->used || !node_takes_reads(&all->node[i]) || (standbys_only && i == all->primary))
 		return 0;
@@ -316,7 +316,7 @@ struct node *nodes_draw(struct nodes *all, bool standbys_only)
 /* In the unit by which they are compared. */
 static double delay(const struct nodes *all, const struct node *n)
 {
-	if (all->conf->delay_threshold_by_time)
+	if (all->base->conf->delay_threshold_by_time)
 		return n->replication.lag > 0 ? (double)n->replication.lag : 0;
 	return (double)n->replication.behind;
 }
@@ -357,7 +357,7 @@ int64_t nodes_delay_ms(const struct nodes *all)
 
 bool nodes_balance(const struct nodes *all)
 {
-	const struct conf *c = all->conf;
+	const struct conf *c = all->base->conf;
 
 	if (!c->load_balance_mode || c->backend_clustering_mode == CLUSTERING_RAW)
 		return false;
@@ -378,17 +378,15 @@ static void init_node(struct nodes *all, int i)
 	all->node[i].replication.lag = -1;
 }
 
-struct nodes *nodes_new(const struct conf *conf, struct loop *loop, struct log *log)
+struct nodes *nodes_new(struct base *base)
 {
 	struct nodes *all = calloc(1, sizeof *all + CONF_NODES * sizeof all->node[0]);
 
 	if (!all)
 		return NULL;
-	all->conf = conf;
-	all->loop = loop;
-	all->log = log;
-	all->count = conf->nnodes;
-	all->began = loop_now(loop);
+	all->base = base;
+	all->count = base->conf->nnodes;
+	all->began = loop_now(base->loop);
 	if (getrandom(&all->random, sizeof all->random, 0) < 0 || !all->random)
 		all->random = 1;
 	for (int i = 0; i < all->count; i++)
@@ -427,11 +425,10 @@ static bool same_tls(const struct conf *a, const struct conf *b, int i)
 	       && a->node[i].sslnegotiation == b->node[i].sslnegotiation;
 }
 
-void nodes_reload(struct nodes *all, const struct conf *conf)
+void nodes_reload(struct nodes *all, const struct conf *old)
 {
-	const struct conf *old = all->conf;
+	const struct conf *conf = all->base->conf;
 
-	all->conf = conf;
 	for (int i = 0; i < all->count; i++) {
 		struct node *n = &all->node[i];
 		bool stays = same_place(&old->node[i], &conf->node[i]);
@@ -439,7 +436,7 @@ void nodes_reload(struct nodes *all, const struct conf *conf)
 			move(n);
 		n->moved = !stays || (node_conf(n)->used && !same_tls(old, conf, i));
 		if ((n->moved || n->unsafe) && node_conf(n)->used && n->state == NODE_DOWN)
-			timer_set(all->loop, &n->probe, 0);
+			timer_set(all->base->loop, &n->probe, 0);
 		n->unsafe = false;              /* there may be other certificates, too */
 	}
 	while (all->count < conf->nnodes)

@@ -85,9 +85,7 @@ struct node {
 };
 
 struct nodes {
-	const struct conf *conf;
-	struct loop *loop;
-	struct log *log;
+	struct base *base;
 	int count;
 	int primary;                            /* id */
 	unsigned promotions;                    /* see node_is() */
@@ -99,16 +97,16 @@ struct nodes {
 	struct node node[];
 };
 
-struct nodes *nodes_new(const struct conf *conf, struct loop *loop, struct log *log);
+struct nodes *nodes_new(struct base *base);
 void nodes_free(struct nodes *all);
-void nodes_reload(struct nodes *all, const struct conf *conf);
+void nodes_reload(struct nodes *all, const struct conf *old);   /* the configuration was exchanged */
 
 /* Its parameters; those of nobody when a reload has removed it. */
 extern const struct conf_node node_nobody;
 
 static inline const struct conf_node *node_conf(const struct node *n)
 {
-	const struct conf_node *c = &n->all->conf->node[n->id];
+	const struct conf_node *c = &n->all->base->conf->node[n->id];
 
 	return c->used ? c : &node_nobody;
 }

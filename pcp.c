@@ -53,8 +53,8 @@ static void bury(struct caller *c)
 {
 	struct pcp *p = c->pcp;
 
-	timer_stop(p->loop, &c->timer);
-	conn_close(p->net, &c->conn);
+	timer_stop(p->base->loop, &c->timer);
+	conn_close(p->base->net, &c->conn);
 	*c->at = c->next;
 	if (c->next)
 		c->next->at = c->at;
@@ -70,14 +70,14 @@ static void enter(struct caller *c, enum caller_phase to)
 		crowd_leave(&p->strangers, &c->place);
 	p->open -= to == CALLER_GONE && c->phase != CALLER_GONE;
 	c->phase = to;
-	conn_reading(p->net, &c->conn, to == CALLER_LOGIN || to == CALLER_READY);
+	conn_reading(p->base->net, &c->conn, to == CALLER_LOGIN || to == CALLER_READY);
 	if (to == CALLER_BUSY)
-		timer_set(p->loop, &c->timer, STALLED_TIME);
+		timer_set(p->base->loop, &c->timer, STALLED_TIME);
 	else if (to != CALLER_LOGIN)
-		timer_stop(p->loop, &c->timer);
+		timer_stop(p->base->loop, &c->timer);
 	if (to == CALLER_GONE) {
 		c->table = NULL;
-		loop_defer(p->loop, &c->task);
+		loop_defer(p->base->loop, &c->task);
 	}
 }
 
@@ -86,9 +86,9 @@ static void finish(struct caller *c)
 {
 	char rest[4096];
 
-	net_flush(c->pcp->net);
+	net_flush(c->pcp->base->net);
 	if (conn_pending(&c->conn) && !c->conn.broken
-	    && timer_set(c->pcp->loop, &c->timer, LAST_WORDS) == 0)
+	    && timer_set(c->pcp->base->loop, &c->timer, LAST_WORDS) == 0)
 		return;
 	/* A socket closed with bytes unread is reset, and its error may never be seen. */
 	shutdown(c->conn.watch.fd, SHUT_WR);
@@ -101,19 +101,19 @@ static void finish(struct caller *c)
 
 static void say(struct caller *c, const struct put *o)
 {
-	conn_put(c->pcp->net, &c->conn, o->base, o->len);
+	conn_put(c->pcp->base->net, &c->conn, o->base, o->len);
 }
 
 static void report(struct caller *c, char type, enum level severity, const char *message,
 	const char *detail)
 {
-	struct put o = net_build(c->pcp->net, 2 * PCP_WHY + 512);
+	struct put o = net_build(c->pcp->base->net, 2 * PCP_WHY + 512);
 
 	put_report(&o, type, &(struct report){ log_level_name(severity),
 		type == 'N' ? "00000" : "XX000", message, detail, NULL });
 	if (!o.full && (type != 'N' || severity >= c->min))
 		say(c, &o);
-	log_write(c->pcp->log, &c->who, severity, detail, NULL, "%s", message);
+	log_write(c->pcp->base->log, &c->who, severity, detail, NULL, "%s", message);
 }
 
 /* The request fails. */
@@ -150,7 +150,7 @@ static void put_word(struct put *o, char type, const char *word)
 /* A message of one or two words. */
 static void say_words(struct caller *c, char type, const char *word, const char *text)
 {
-	struct put o = net_build(c->pcp->net, 64);
+	struct put o = net_build(c->pcp->base->net, 64);
 
 	put_word(&o, type, word);
 	if (text)
@@ -177,7 +177,7 @@ static void put_columns(struct put *o, const struct admin_table *t, const struct
 /* As many rows as fit into a block, and the end of the reply behind the last one. */
 static void go_on_with_table(struct caller *c)
 {
-	struct put o = net_build(c->pcp->net, NET_BUILD);
+	struct put o = net_build(c->pcp->base->net, NET_BUILD);
 	struct admin_row row;
 
 	for (; c->row < c->end && o.cap - o.len >= ROW_MAX; c->row++) {
@@ -202,7 +202,7 @@ static void go_on_with_table(struct caller *c)
 static void begin_table(struct caller *c, char type, const char *word, const struct admin_table *t,
 	size_t row, size_t rows)
 {
-	struct put o = net_build(c->pcp->net, 64);
+	struct put o = net_build(c->pcp->base->net, 64);
 	char text[24];
 
 	snprintf(text, sizeof text, "%zu", rows);
@@ -224,7 +224,7 @@ static void begin_table(struct caller *c, char type, const char *word, const str
 
 static void ask_salt(struct caller *c, struct msg *m)
 {
-	struct put o = net_build(c->pcp->net, 16);
+	struct put o = net_build(c->pcp->base->net, 16);
 
 	(void)m;
 	if (c->salted) {
@@ -285,7 +285,7 @@ static int number(struct msg *m, int missing)
 
 static bool is_node(const struct caller *c, int id)
 {
-	return id >= 0 && id < c->pcp->nodes->conf->nnodes;
+	return id >= 0 && id < c->pcp->nodes->base->conf->nnodes;
 }
 
 static void node_count(struct caller *c, struct msg *m)
@@ -293,7 +293,7 @@ static void node_count(struct caller *c, struct msg *m)
 	char text[12];
 
 	(void)m;
-	snprintf(text, sizeof text, "%d", c->pcp->nodes->conf->nnodes);
+	snprintf(text, sizeof text, "%d", c->pcp->nodes->base->conf->nnodes);
 	say_words(c, 'l', "CommandComplete", text);
 }
 
@@ -319,7 +319,7 @@ static void health_check_stats(struct caller *c, struct msg *m)
 		refuse_with(c, "informing health check stats info failed", "invalid node ID %d", id);
 		return;
 	}
-	struct put o = net_build(c->pcp->net, ROW_MAX);
+	struct put o = net_build(c->pcp->base->net, ROW_MAX);
 	put_word(&o, 'h', "CommandComplete");
 	put_columns(&o, &admin_health_checks, &row);
 	put_end(&o);
@@ -344,7 +344,7 @@ static void process_count(struct caller *c, struct msg *m)
 		snprintf(text, sizeof text, "%u", pid);
 		put_text(&o, text);
 	}
-	if (conn_put_message(c->pcp->net, &c->conn, 'n', o.base, o.len) < 0)
+	if (conn_put_message(c->pcp->base->net, &c->conn, 'n', o.base, o.len) < 0)
 		refuse(c, "out of memory", NULL);
 	free(o.base);
 }
@@ -375,7 +375,7 @@ static void pool_status(struct caller *c, struct msg *m)
 
 static const struct conf_node *used_node(const struct caller *c, int id)
 {
-	const struct conf_node *n = is_node(c, id) ? &c->pcp->nodes->conf->node[id] : NULL;
+	const struct conf_node *n = is_node(c, id) ? &c->pcp->nodes->base->conf->node[id] : NULL;
 
 	return n && n->used ? n : NULL;
 }
@@ -387,8 +387,8 @@ static void drain(struct caller *c, struct node *n, bool drained)
 	if (n->drained == drained)
 		return;
 	n->drained = drained;
-	n->changed_at = loop_now(c->pcp->loop);
-	log_write(c->pcp->log, &c->who, LEVEL_LOG, NULL,
+	n->changed_at = loop_now(c->pcp->base->loop);
+	log_write(c->pcp->base->log, &c->who, LEVEL_LOG, NULL,
 		drained ? "pcp_attach_node gives it reads again" : NULL, "node %d (%s:%d) was %s",
 		n->id, at->hostname, (int)at->port, drained ? "detached" : "attached");
 }
@@ -448,7 +448,7 @@ static void stop(struct caller *c, struct msg *m)
 		return;
 	}
 	complete(c, 't');
-	net_flush(c->pcp->net);
+	net_flush(c->pcp->base->net);
 	c->pcp->ops->stop(c->pcp->ctx, number_of);
 }
 
@@ -469,7 +469,7 @@ static void reload(struct caller *c, struct msg *m)
 static void rotate(struct caller *c, struct msg *m)
 {
 	(void)m;
-	if (log_rotate(c->pcp->log) == 0)
+	if (log_rotate(c->pcp->base->log) == 0)
 		complete(c, 'v');
 	else
 		refuse(c, "process log rotation request failed",
@@ -575,17 +575,17 @@ static void settle(struct caller *c)
 
 	if (c->table)
 		go_on_with_table(c);
-	net_flush(p->net);
+	net_flush(p->base->net);
 	if (c->phase == CALLER_GONE)
 		return;
 	if (c->conn.broken || (c->phase == CALLER_LOGIN && conn_pending(&c->conn))) {
 		enter(c, CALLER_GONE);
 	} else if (c->table || conn_pending(&c->conn)) {
 		enter(c, CALLER_BUSY);
-		watch_want(p->loop, &c->conn.watch, POLLOUT);
+		watch_want(p->base->loop, &c->conn.watch, POLLOUT);
 	} else if (c->phase == CALLER_BUSY) {
 		enter(c, CALLER_READY);
-		loop_defer(p->loop, &c->task);
+		loop_defer(p->base->loop, &c->task);
 	}
 }
 
@@ -613,7 +613,7 @@ static void use_input(struct caller *c, const uint8_t *p, size_t n)
 	request(c, &m);
 	settle(c);
 	if (conn_kept(&c->conn))
-		loop_defer(c->pcp->loop, &c->task);
+		loop_defer(c->pcp->base->loop, &c->task);
 }
 
 static void go_on(struct task *t)
@@ -624,21 +624,21 @@ static void go_on(struct task *t)
 	if (c->phase == CALLER_GONE) {
 		finish(c);
 	} else if (c->phase != CALLER_BUSY && conn_kept(&c->conn)) {
-		long n = conn_refill(c->pcp->net, &c->conn, &p);
+		long n = conn_refill(c->pcp->base->net, &c->conn, &p);
 		use_input(c, p, (size_t)n);
-		net_flush(c->pcp->net);
+		net_flush(c->pcp->base->net);
 	}
 }
 
 static void ready(struct watch *w, short revents)
 {
 	struct caller *c = OWNER(w, struct caller, conn.watch);
-	struct net *net = c->pcp->net;
+	struct net *net = c->pcp->base->net;
 	uint8_t *p;
 
 	if ((revents & POLLOUT) && conn_drain(net, &c->conn) == 0) {
 		if (c->phase == CALLER_GONE)
-			loop_defer(c->pcp->loop, &c->task);
+			loop_defer(c->pcp->base->loop, &c->task);
 		else
 			settle(c);
 	}
@@ -682,7 +682,7 @@ static void refuse_caller(struct pcp *p, int fd)
 	shutdown(fd, SHUT_WR);
 	recv(fd, block, sizeof block, MSG_DONTWAIT);
 	close(fd);
-	log_write(p->log, NULL, LEVEL_LOG, NULL, NULL,
+	log_write(p->base->log, NULL, LEVEL_LOG, NULL, NULL,
 		"a PCP connection was refused: there are %d already", CALLERS_MAX);
 }
 
@@ -701,12 +701,12 @@ static bool drop_stranger(struct pcp *p)
 	if (!m)
 		return false;
 	struct caller *c = OWNER(m, struct caller, place);
-	struct put o = net_build(p->net, 256);
+	struct put o = net_build(p->base->net, 256);
 	put_report(&o, 'E', &(struct report){ "FATAL", "53300", "Sorry, too many clients already",
 		"Too many PCP connections have not logged in.", NULL });
 	say(c, &o);
-	if (crowd_dropped(&p->strangers, loop_now(p->loop)))
-		log_write(p->log, NULL, LEVEL_WARNING, NULL, NULL, "too many PCP connections that"
+	if (crowd_dropped(&p->strangers, loop_now(p->base->loop)))
+		log_write(p->base->log, NULL, LEVEL_WARNING, NULL, NULL, "too many PCP connections that"
 			" have not logged in: the oldest go for new ones");
 	enter(c, CALLER_GONE);
 	return true;
@@ -731,7 +731,7 @@ static unsigned room(void *ctx)
 static void accepted(void *ctx, int fd, const struct sockaddr_storage *peer)
 {
 	struct pcp *p = ctx;
-	int64_t limit = p->nodes->conf->authentication_timeout;
+	int64_t limit = p->nodes->base->conf->authentication_timeout;
 
 	if (p->open >= CALLERS_MAX) {
 		refuse_caller(p, fd);
@@ -750,7 +750,7 @@ static void accepted(void *ctx, int fd, const struct sockaddr_storage *peer)
 	c->task.run = go_on;
 	c->who.app = "pcp_child";       /* as Pgpool-II calls it */
 	c->min = LEVEL_NOTICE;
-	if (conn_open(p->net, &c->conn, fd, POLLIN, ready) < 0) {
+	if (conn_open(p->base->net, &c->conn, fd, POLLIN, ready) < 0) {
 		free(c);
 		return;
 	}
@@ -763,15 +763,15 @@ static void accepted(void *ctx, int fd, const struct sockaddr_storage *peer)
 	p->first = c;
 	p->open++;
 	enter(c, CALLER_LOGIN);
-	timer_set(p->loop, &c->timer, limit ? limit * 1000 : LOGIN_TIME);
+	timer_set(p->base->loop, &c->timer, limit ? limit * 1000 : LOGIN_TIME);
 }
 
 int pcp_open(struct pcp *p)
 {
-	const struct conf *c = p->nodes->conf;
+	const struct conf *c = p->nodes->base->conf;
 
-	p->listeners = (struct listeners){ .loop = p->loop, .log = p->log, .net = p->net,
-		.room = room, .yield = yield, .accepted = accepted, .ctx = p, .may_lack_directories = true };
+	p->listeners = (struct listeners){ .base = p->base, .room = room, .yield = yield, .accepted = accepted,
+		.ctx = p, .may_lack_directories = true };
 	return listeners_open(&p->listeners, &(struct addresses){ .hosts = &c->pcp_listen_addresses,
 		.directories = &c->pcp_socket_dir, .port = (int)c->pcp_port, .backlog = BACKLOG,
 		.group = "", .permissions = 0777 });
@@ -783,7 +783,7 @@ void pcp_close(struct pcp *p)
 	for (struct caller *c = p->first; c; c = c->next)
 		enter(c, CALLER_GONE);
 	if (p->first)
-		loop_finish(p->loop);
+		loop_finish(p->base->loop);
 	while (p->first)
 		bury(p->first);         /* it has not taken its last words */
 }

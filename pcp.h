@@ -22,8 +22,7 @@
 #define PCP_H
 
 #include "admin.h"
-#include "net/crowd.h"
-#include "net/listen.h"
+#include "net.h"
 
 enum {
 	CALLERS_MAX = 32,
@@ -44,9 +43,7 @@ struct caller;
 struct pcp {
 	struct admin admin;                     /* who answers */
 	struct nodes *nodes;
-	struct loop *loop;
-	struct log *log;
-	struct net *net;
+	struct base *base;
 	const struct passwd *users;             /* of pcp.conf; exchanged by a reload */
 	const struct pcp_ops *ops;
 	void *ctx;

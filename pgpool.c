@@ -1,13 +1,10 @@
 /* pgpool.c - command line, start, signals, reload, shutdown. */
 #include "check.h"
 #include "client.h"
-#include "program/command.h"
-#include "auth/entry.h"
-#include "check/health.h"
 #include "pcp.h"
+#include "program/command.h"
 #include "program/pidfile.h"
 #include "program/tools.h"
-#include "auth/verifier.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,14 +45,13 @@ struct pgpool {
 	int word;                               /* where the parent waits for our exit status */
 
 	struct log log;
-	struct conf *conf;
-	struct loop *loop;
-	struct net *net;
-	struct nodes *nodes;
+	struct base base;
+	struct conf *conf;                      /* these five are what files said */
 	struct passwd *passwd;
 	struct passwd *pcp_users;
 	struct hba *hba;
 	struct tls_context *tls;
+	struct nodes *nodes;
 	struct route route;
 	struct written written;
 	struct servers servers;
@@ -105,14 +101,17 @@ static void set_log(struct pgpool *pg)
 	log_apply(l);
 }
 
-/* The nodes may be asked for TLS while clients are not offered any. */
-static void use_tls(struct pgpool *pg, struct tls_context *tls)
+/* From now on this is in force.  Rules that cannot be used leave those there are. */
+static void use(struct pgpool *pg, const struct setup *s)
 {
-	pg->servers.tls = tls;
-	pg->clients.tls = pg->conf->ssl ? tls : NULL;
-	if (tls != pg->tls)
-		tls_context_drop(pg->tls);
-	pg->tls = tls;
+	pg->base.conf = pg->conf = s->conf;
+	pg->base.passwd = pg->passwd = s->passwd;
+	pg->pcp.users = pg->pcp_users = s->pcp;
+	if (!s->hba_unusable)
+		pg->base.hba = pg->hba = s->hba;
+	pg->base.tls = pg->tls = s->tls;
+	setup_path(s, s->conf->log_directory, pg->log_directory);
+	set_log(pg);
 }
 
 /* All or nothing: a file in error changes nothing (-1), but for the rules, which stay as they were. */
@@ -142,31 +141,19 @@ static int reload(struct pgpool *pg, struct telling *t)
 		return -1;
 	}
 	conf_keep_start(fresh.conf, pg->conf, &m);
-	setup_path(&fresh, fresh.conf->log_directory, pg->log_directory);
+	struct setup old = { .conf = pg->conf, .passwd = pg->passwd, .pcp = pg->pcp_users,
+		.hba = fresh.hba_unusable ? NULL : pg->hba,
+		.tls = fresh.tls == pg->tls ? NULL : pg->tls };
+	use(pg, &fresh);
 	route_free(&pg->route);
 	pg->route = route;
-	nodes_reload(pg->nodes, fresh.conf);
-	pg->servers.conf = pg->clients.conf = fresh.conf;
-	pg->servers.passwd = fresh.passwd;
-	memset(pg->clients.recent, 0, RECENT_STATEMENTS * sizeof *pg->clients.recent);
-	if (!fresh.hba_unusable) {
-		pg->clients.hba = fresh.hba;
-		hba_free(pg->hba);
-		pg->hba = fresh.hba;
-	}
-	conf_free(pg->conf);
-	passwd_free(pg->passwd);
-	passwd_free(pg->pcp_users);
-	pg->conf = fresh.conf;
-	pg->passwd = fresh.passwd;
-	pg->pcp_users = fresh.pcp;
-	pg->pcp.users = fresh.pcp;
-	use_tls(pg, fresh.tls);
-	set_log(pg);
+	nodes_reload(pg->nodes, old.conf);
 	servers_reload(&pg->servers);
 	catalog_reload(pg->clients.catalog);
+	clients_reload(&pg->clients);
 	healths_start(pg->servers.healths);
 	checks_start(pg->checks);
+	setup_free(&old);
 	setup_tell_files(&fresh, t);
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "reload config files.");
 	return 0;
@@ -196,7 +183,7 @@ static void stop(struct pgpool *pg, int signal_number)
 		return;
 	clients_end(&pg->clients, "57P01", "terminating connection due to administrator command");
 	if (signal_number == SIGINT)
-		timer_set(pg->loop, &pg->last_moment, LAST_MOMENT);
+		timer_set(pg->base.loop, &pg->last_moment, LAST_MOMENT);
 	else
 		pg->over = true;
 }
@@ -225,7 +212,7 @@ static void signaled(struct watch *w, short revents)
 		else
 			stop(pg, (int)info.ssi_signo);
 	}
-	net_flush(pg->net);
+	net_flush(pg->base.net);
 }
 
 /* --- what PCP asks for --------------------------------------------------- */
@@ -271,7 +258,7 @@ static int watch_signals(struct pgpool *pg)
 	sigset_t set = block_signals();
 	int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	pg->signals.ready = signaled;
-	return fd < 0 ? -1 : watch_start(pg->loop, &pg->signals, fd, POLLIN);
+	return fd < 0 ? -1 : watch_start(pg->base.loop, &pg->signals, fd, POLLIN);
 }
 
 static void usage(FILE *to)
@@ -496,28 +483,27 @@ static bool wire_up(struct pgpool *pg)
 	struct servers *s = &pg->servers;
 	struct clients *c = &pg->clients;
 
-	pg->loop = loop_new();
-	pg->net = pg->loop ? net_new(pg->loop) : NULL;
-	pg->nodes = pg->loop ? nodes_new(pg->conf, pg->loop, &pg->log) : NULL;
-	if (!pg->net || !pg->nodes || route_init(&pg->route, pg->conf, pg->nodes, &pg->written) < 0)
+	struct base *base = &pg->base;
+
+	base->log = &pg->log;
+	base->loop = loop_new();
+	base->net = base->loop ? net_new(base->loop) : NULL;
+	pg->nodes = base->loop ? nodes_new(base) : NULL;
+	if (!base->net || !pg->nodes || route_init(&pg->route, pg->conf, pg->nodes, &pg->written) < 0)
 		return false;
-	*s = (struct servers){ .conf = pg->conf, .loop = pg->loop, .log = &pg->log, .net = pg->net,
-		.nodes = pg->nodes, .accounts = accounts_new(), .stmts = stmts_new(),
-		.passwd = pg->passwd };
-	*c = (struct clients){ .servers = s, .route = &pg->route, .conf = pg->conf,
-		.loop = pg->loop, .log = &pg->log, .net = pg->net, .hba = pg->hba,
-		.verifiers = verifiers_new(pg->loop) };
-	pg->pcp = (struct pcp){ .nodes = pg->nodes, .loop = pg->loop, .log = &pg->log,
-		.net = pg->net, .users = pg->pcp_users, .ops = &pcp_ops, .ctx = pg };
+	*s = (struct servers){ .base = base, .nodes = pg->nodes, .accounts = accounts_new(),
+		.stmts = stmts_new(), .entries = entries_new(base) };
+	*c = (struct clients){ .base = base, .servers = s, .route = &pg->route,
+		.verifiers = verifiers_new(base->loop) };
+	pg->pcp = (struct pcp){ .base = base, .nodes = pg->nodes, .users = pg->pcp_users,
+		.ops = &pcp_ops, .ctx = pg };
 	admin_start(&pg->pcp.admin, c);
 	pg->last_moment.fire = end;
-	s->entries = entries_new(s);
 	s->healths = healths_new(s);
 	pg->checks = checks_new(s);
-	if (!s->accounts || !s->stmts || !s->entries || !s->healths || !pg->checks || !c->verifiers || clients_init(c) < 0
-	    || verifiers_of(c->verifiers, pg->passwd) < 0)
+	if (!s->accounts || !s->stmts || !s->entries || !s->healths || !pg->checks || !c->verifiers
+	    || clients_init(c) < 0 || verifiers_of(c->verifiers, pg->passwd) < 0)
 		return false;
-	use_tls(pg, pg->tls);
 	servers_init(s);
 	return (c->catalog = catalog_new(s)) != NULL;
 }
@@ -548,9 +534,8 @@ static int listen_for_clients(struct pgpool *pg)
 {
 	const struct conf *c = pg->conf;
 
-	pg->listeners = (struct listeners){ .loop = pg->loop, .log = &pg->log, .net = pg->net,
-		.room = room, .yield = yield, .accepted = accepted, .ctx = &pg->clients,
-		.may_lack_directories = pg->foreground };
+	pg->listeners = (struct listeners){ .base = &pg->base, .room = room, .yield = yield,
+		.accepted = accepted, .ctx = &pg->clients, .may_lack_directories = pg->foreground };
 	if (listeners_open(&pg->listeners, &(struct addresses){ .hosts = &c->listen_addresses,
 			.directories = &c->unix_socket_directories, .port = (int)c->port,
 			.backlog = backlog(c), .group = c->unix_socket_group,
@@ -593,13 +578,7 @@ static int start(struct pgpool *pg)
 	if (status)
 		return status;
 	setup_path(&s, s.conf->pid_file_name, pg->pid_file);
-	setup_path(&s, s.conf->log_directory, pg->log_directory);
-	pg->conf = s.conf;
-	pg->passwd = s.passwd;
-	pg->pcp_users = s.pcp;
-	pg->hba = s.hba;
-	pg->tls = s.tls;
-	set_log(pg);
+	use(pg, &s);
 	setup_tell_files(&s, &t);
 	raise_limits();
 	if (detach(pg) < 0) {
@@ -640,9 +619,9 @@ static void clean_up(struct pgpool *pg)
 	written_free(&pg->written);
 	conf_free(pg->conf);
 	nodes_free(pg->nodes);
-	net_free(pg->net);
+	net_free(pg->base.net);
 	tls_context_drop(pg->tls);
-	loop_free(pg->loop);
+	loop_free(pg->base.loop);
 }
 
 static int serve(struct pgpool *pg)
@@ -660,7 +639,7 @@ static int serve(struct pgpool *pg)
 	if (status)
 		return status;
 	while (!pg->over && !(pg->stopping && !pg->clients.open))
-		loop_turn(pg->loop);
+		loop_turn(pg->base.loop);
 	clean_up(pg);
 	return 0;
 }

@@ -38,7 +38,7 @@ int route_init(struct route *rt, const struct conf *conf, struct nodes *nodes,
 	if (conf->disable_load_balance_on_write != DLBOW_DML_ADAPTIVE_GLOBAL)
 		written->since = 0;
 	else if (!written->since)
-		written->since = loop_now(nodes->loop);
+		written->since = loop_now(nodes->base->loop);
 	return 0;
 }
 
@@ -98,7 +98,7 @@ static bool mentions_list(const struct name_list *l, const char *text, size_t le
 /* What other sessions wrote before watching began is not known. */
 static bool is_cold(const struct route *rt)
 {
-	return rt->written->since && loop_now(rt->nodes->loop) - rt->written->since
+	return rt->written->since && loop_now(rt->nodes->base->loop) - rt->written->since
 	       < rt->conf->track_table_mutation_cold_start_duration;
 }
 
@@ -125,7 +125,7 @@ static bool is_written(void *ctx, const char *name, bool called)
 static bool mentions_written(const struct route *rt, const char *database, const char *text,
                              size_t len, struct lately *l)
 {
-	l->now = loop_now(rt->nodes->loop);
+	l->now = loop_now(rt->nodes->base->loop);
 	if (!rt->written->since || l->now >= rt->written->until)
 		return false;
 	l->written = rt->written;
@@ -338,7 +338,7 @@ void session_committed(const struct session *s, const struct route *rt, const ch
 		rt->conf->track_table_mutation_max_staleness,
 		(size_t)rt->conf->track_table_mutation_table_size };
 	uint64_t key = written_key(WRITTEN_KEY, database);
-	int64_t now = loop_now(rt->nodes->loop);
+	int64_t now = loop_now(rt->nodes->base->loop);
 	for (unsigned i = 0; s->written && i < s->written->n; i++)
 		written_add(rt->written, written_key(key, s->written->name[i]), now, &limits);
 	if (s->wrote_all)

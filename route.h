@@ -9,8 +9,9 @@
 
 #include "conf.h"
 #include "node.h"
-#include "sql.h"
+#include "route/catalog.h"
 #include "route/written.h"
+#include "sql.h"
 
 struct name_list {
 	unsigned n;

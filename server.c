@@ -1,4 +1,4 @@
-#include "auth/entry.h"
+#include "server.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -93,20 +93,20 @@ void server_close(struct server *s, const char *why)
 	if (was == GONE)
 		return;
 	server_enter(s, GONE);
-	log_write(all->log, NULL, LEVEL_DEBUG1, why, NULL, "node %d: connection %u of %s/%s closed",
+	log_write(all->base->log, NULL, LEVEL_DEBUG1, why, NULL, "node %d: connection %u of %s/%s closed",
 		s->node->id, s->pid, s->account->user, s->account->database);
 	if (was == IDLE)
 		leave_idle(s);
 	if (was == LENT || was == IDLE) {
-		struct put o = net_build(all->net, WIRE_HEADER);
+		struct put o = net_build(all->base->net, WIRE_HEADER);
 		put_message(&o, 'X', NULL, 0);
-		conn_put(all->net, &s->conn, o.base, o.len);
+		conn_put(all->base->net, &s->conn, o.base, o.len);
 	}
 	if (s->trial)
 		s->trial->server = NULL;
 	dial_free(s);
-	timer_stop(all->loop, &s->timer);
-	conn_close(all->net, &s->conn);
+	timer_stop(all->base->loop, &s->timer);
+	conn_close(all->base->net, &s->conn);
 	lose_requests(s);
 	s->borrower = NULL;
 	if (was == LENT && b)
@@ -118,7 +118,7 @@ void server_close(struct server *s, const char *why)
 	if (s->next_all)
 		s->next_all->prev_all = s->prev_all;
 	if (!s->cancels)
-		loop_defer(all->loop, &s->bury);
+		loop_defer(all->base->loop, &s->bury);
 	serve_queue(all, s->node);
 }
 
@@ -126,8 +126,8 @@ void server_close(struct server *s, const char *why)
 
 static unsigned limit(const struct servers *all)
 {
-	int64_t pool = all->conf->max_pool > 0 ? all->conf->max_pool : 1;
-	int64_t n = all->conf->num_init_children * pool;
+	int64_t pool = all->base->conf->max_pool > 0 ? all->base->conf->max_pool : 1;
+	int64_t n = all->base->conf->num_init_children * pool;
 
 	return n > INT32_MAX ? INT32_MAX : (unsigned)n;
 }
@@ -172,7 +172,7 @@ static struct server *open_server(struct servers *all, struct node *n, struct pr
 	s->profile = profile_hold(p);
 	s->bury.run = bury;
 	s->status = 'I';
-	s->since = loop_now(all->loop);
+	s->since = loop_now(all->base->loop);
 	s->next_all = all->first;
 	if (all->first)
 		all->first->prev_all = s;
@@ -210,7 +210,7 @@ static bool lend(struct server *s, struct borrower *b, const char *sql)
 				return false;
 		}
 	}
-	timer_stop(s->all->loop, &s->timer);
+	timer_stop(s->all->base->loop, &s->timer);
 	server_enter(s, LENT);
 	s->timer.fire = expired;
 	s->borrower = b;
@@ -258,7 +258,7 @@ static void leave_queue(struct borrower *b)
 	if (n->queue_tail == &b->next)
 		n->queue_tail = at;
 	b->node = NULL;
-	timer_stop(b->all->loop, &b->deadline);
+	timer_stop(b->all->base->loop, &b->deadline);
 }
 
 void server_unborrow(struct borrower *b)
@@ -325,7 +325,7 @@ static void out_of_patience(struct timer *t)
 {
 	struct borrower *b = OWNER(t, struct borrower, deadline);
 	struct node *n = b->node;
-	struct net *net = b->all->net;
+	struct net *net = b->all->base->net;
 
 	if (waits_for_another(b)) {
 		refuse_moved(b);
@@ -345,7 +345,7 @@ static void out_of_patience(struct timer *t)
 /* How long it may still wait, as things are: ms, or FOR_EVER. */
 static int64_t patience(const struct borrower *b)
 {
-	const struct conf *conf = b->all->conf;
+	const struct conf *conf = b->all->base->conf;
 	const struct node *n = b->node;
 
 	if (waits_for_another(b))
@@ -370,9 +370,9 @@ static void set_patience(struct borrower *b)
 
 	b->deadline.fire = out_of_patience;
 	if (ms == FOR_EVER)
-		timer_stop(b->all->loop, &b->deadline);
+		timer_stop(b->all->base->loop, &b->deadline);
 	else
-		timer_set(b->all->loop, &b->deadline, ms);
+		timer_set(b->all->base->loop, &b->deadline, ms);
 }
 
 /* Opened for the sake of its login: is it of use in the pool afterwards? */
@@ -470,7 +470,7 @@ static void node_changed(void *ctx, struct node *n)
 	for (struct borrower *b = n->queue; b; b = b->next)
 		set_patience(b);
 	serve_queue(all, n);
-	net_flush(all->net);
+	net_flush(all->base->net);
 }
 
 /* --- from login to the pool and back ------------------------------------- */
@@ -533,24 +533,24 @@ static void expired(struct timer *t)
 	struct server *s = OWNER(t, struct server, timer);
 
 	server_close(s, s->phase == IDLE ? "it was idle for its life time" : "its client is long gone");
-	net_flush(s->all->net);
+	net_flush(s->all->base->net);
 }
 
 static void rest(struct server *s)
 {
-	int64_t a = s->all->conf->child_life_time, b = s->all->conf->connection_life_time;
+	int64_t a = s->all->base->conf->child_life_time, b = s->all->base->conf->connection_life_time;
 	int64_t seconds = a && b ? (a < b ? a : b) : a + b;
 
 	server_enter(s, IDLE);
 	enter_idle(s);
 	s->timer.fire = expired;
 	if (seconds)
-		timer_set(s->all->loop, &s->timer, seconds * 1000);
+		timer_set(s->all->base->loop, &s->timer, seconds * 1000);
 }
 
 static bool keeps(const struct server *s)
 {
-	const struct conf *conf = s->all->conf;
+	const struct conf *conf = s->all->base->conf;
 	const char *db = s->account->database;
 
 	if (s->stale || s->all->draining || !conf->connection_cache || s->profile->replication)
@@ -567,7 +567,7 @@ static void available(struct server *s, const struct borrower *opener)
 	struct node *n = s->node;
 	char sql[WIRE_STARTUP_MAX * 3];
 
-	timer_stop(s->all->loop, &s->timer);
+	timer_stop(s->all->base->loop, &s->timer);
 	s->used = false;
 	if (s->cancels)
 		return;         /* canceled() comes back here */
@@ -578,7 +578,7 @@ static void available(struct server *s, const struct borrower *opener)
 		if (b->look && b != opener)
 			continue;
 		if (b->secret && b != opener
-		    && !account_knows(s->account, b->secret, loop_now(s->all->loop)))
+		    && !account_knows(s->account, b->secret, loop_now(s->all->base->loop)))
 			continue;
 		server_unborrow(b);
 		if (lend(s, b, sql)) {
@@ -608,7 +608,7 @@ void server_canceled(struct server *s)
 	if (--s->cancels)
 		return;
 	if (s->phase == GONE)
-		loop_defer(s->all->loop, &s->bury);
+		loop_defer(s->all->base->loop, &s->bury);
 	else if (s->phase == RESET && !s->head)
 		clean(s);
 }
@@ -648,7 +648,7 @@ static void note_reset(struct server *s, struct request *r, const char *sql)
 
 static void clean(struct server *s)
 {
-	const struct conf_list *list = &s->all->conf->reset_query_list;
+	const struct conf_list *list = &s->all->base->conf->reset_query_list;
 
 	if (!keeps(s)) {
 		server_enter(s, LENT);
@@ -690,13 +690,13 @@ void server_return(struct server *s)
 	for (struct request *r = s->head; r; r = r->next)
 		if (!request_is_own(r))
 			request_orphan(r);
-	conn_reading(s->all->net, &s->conn, true);
+	conn_reading(s->all->base->net, &s->conn, true);
 	if (s->head && s->tail->open)
 		server_close(s, "its client left within a request");
 	else if (!s->head)
 		clean(s);
 	else
-		timer_set(s->all->loop, &s->timer, ORPHANED_TIME);
+		timer_set(s->all->base->loop, &s->timer, ORPHANED_TIME);
 }
 
 /* --- trials -------------------------------------------------------------- */
@@ -793,7 +793,7 @@ void servers_free(struct servers *all)
 	while (all->first)
 		server_close(all->first, "the program ends");
 	cancels_end(all);
-	loop_finish(all->loop);
+	loop_finish(all->base->loop);
 	while (all->spare_requests) {
 		struct request *r = all->spare_requests;
 		all->spare_requests = r->next;

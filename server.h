@@ -44,16 +44,11 @@ enum server_phase {
 
 /* Everything of this level; one per loop. */
 struct servers {
-	const struct conf *conf;
-	struct loop *loop;
-	struct log *log;
-	struct net *net;
+	struct base *base;
 	struct nodes *nodes;
 	struct accounts *accounts;
 	struct stmts *stmts;
-	struct tls_context *tls;                /* NULL: no node wants it */
-	const struct passwd *passwd;
-	struct entries *entries;                /* passwd's, and what auth_query fetched */
+	struct entries *entries;                /* pool_passwd's, and what auth_query fetched */
 	struct healths *healths;                /* of the nodes */
 	struct cancel *cancels;                 /* on their way */
 	struct request *spare_requests;
@@ -64,7 +59,7 @@ struct servers {
 
 void servers_init(struct servers *all);         /* after the pointers are set */
 void servers_free(struct servers *all);         /* closes all, too */
-void servers_reload(struct servers *all);       /* conf or passwd was exchanged */
+void servers_reload(struct servers *all);       /* base was */
 void servers_close_idle(struct servers *all);
 
 /* Roles have been altered: what is known of passwords has to be asked again. */

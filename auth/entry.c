@@ -1,10 +1,11 @@
 #include "auth/entry.h"
 
-#include "ask.h"
+#include "auth.h"
+#include "conf.h"
+#include "log.h"
+#include "scram.h"
 
 #include <math.h>
-#include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,10 +14,7 @@ enum {
 	FRESH = 1000,                           /* ms between questions about a user */
 	KEPT = 30000,                           /* ms that an answer does while there is no new one */
 	FETCHED_MAX = 4096,                     /* answers; the oldest goes first */
-	PATIENCE = 10000,                       /* ms for an answer */
 };
-
-#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 /* One user's. */
 struct fetched {
@@ -34,16 +32,15 @@ struct fetched {
 
 /* One question at a time. */
 struct entries {
-	struct servers *all;
+	struct base *base;
+	const struct entry_ops *ops;            /* NULL: nobody asks */
+	void *ctx;
 	struct fetched *list;
 	unsigned n;
 	uint64_t turns;
-	struct ask ask;
 	struct fetched *asked;
 	bool altered;                           /* roles were, since it was asked */
 };
-
-static void ask_next(struct entries *e);
 
 /* --- the list ------------------------------------------------------------ */
 
@@ -109,8 +106,8 @@ static struct fetched *add(struct entries *e, const char *user)
 
 const struct passwd_entry *entry_find(const struct entries *e, const char *user)
 {
-	const struct passwd_entry *known = passwd_find(e->all->passwd, user);
-	const struct fetched *f = known || !*e->all->conf->auth_user ? NULL : find(e, user);
+	const struct passwd_entry *known = passwd_find(e->base->passwd, user);
+	const struct fetched *f = known || !*e->base->conf->auth_user ? NULL : find(e, user);
 
 	if (known || !f || f->entry.kind == PASSWD_NONE || f->until < (double)time(NULL))
 		return known;
@@ -131,33 +128,26 @@ static enum passwd_kind kind_of(const char *password)
 }
 
 /* Makes an entry of the answer. */
-static void take_answer(struct entries *e, struct fetched *f, struct answer *r)
+static void take_answer(struct entries *e, struct fetched *f, const char *password, double until)
 {
-	const char *field[3];
-	int n = answer_row(r, field, 3);
-	bool same = n > 1 && field[1] && f->password && !strcmp(f->password, field[1]);
+	bool there = password && *password;
 
-	if (f->password && !same)
-		accounts_forget_user(e->all->accounts, f->user);
+	if (f->password && !(password && !strcmp(f->password, password)))
+		e->ops->changed(e->ctx, f->user);
 	forget_password(f);
-	f->until = INFINITY;
-	f->at = loop_now(e->all->loop);
-	if (n < 2 || !field[1] || !*field[1] || !(f->password = strdup(field[1])))
+	f->until = until;
+	f->at = loop_now(e->base->loop);
+	if (!there || !(f->password = strdup(password)))
 		return;
-	if (n == 3 && field[2]) {
-		char *end;
-		f->until = (double)conf_decimal(field[2], &end);
-	}
 	f->entry = (struct passwd_entry){ .kind = kind_of(f->password), .user = f->user,
 		.text = f->password, .len = strlen(f->password) };
 	if (f->entry.kind == PASSWD_NONE)
-		log_write(e->all->log, NULL, LEVEL_WARNING, NULL, "It gives what pg_authid.rolpassword"
+		log_write(e->base->log, NULL, LEVEL_WARNING, NULL, "It gives what pg_authid.rolpassword"
 			" has: a SCRAM-SHA-256 verifier, or md5 and 32 digits.", "what auth_query gave for"
 			" user \"%s\" is not a password as PostgreSQL stores it", f->user);
 }
 
-/* Tells all who wait for this user. */
-/* Those who ask again meanwhile wait for the next answer. */
+/* Tells all logins that wait for this user.  Those that ask again meanwhile wait for the next answer. */
 static void tell(struct fetched *f, const char *why)
 {
 	struct entry_wait *list = f->waiting;
@@ -175,71 +165,76 @@ static void tell(struct fetched *f, const char *why)
 static void fail(struct entries *e, struct fetched *f, const char *why)
 {
 	e->asked = f;           /* so that it is not pruned meanwhile */
-	log_write(e->all->log, NULL, LEVEL_ERROR, why, "Check auth_user, auth_query and auth_database.",
+	log_write(e->base->log, NULL, LEVEL_ERROR, why, "Check auth_user, auth_query and auth_database.",
 		"auth_query failed for user \"%s\"", f->user);
-	f->tried = loop_now(e->all->loop);
+	f->tried = loop_now(e->base->loop);
 	bool old = !f->at || f->tried - f->at >= KEPT;
 	if (old)
 		f->at = 0;
 	tell(f, old ? why : NULL);
-	e->asked = NULL;
 }
 
-static void answered(struct ask *a, struct answer *r)
+/* --- the asker ----------------------------------------------------------- */
+
+static void want(struct entries *e)
 {
-	struct entries *e = OWNER(a, struct entries, ask);
+	if (e->ops && !e->asked)
+		e->ops->wanted(e->ctx);
+}
+
+void entries_set_asker(struct entries *e, const struct entry_ops *ops, void *ctx)
+{
+	e->ops = ops;
+	e->ctx = ctx;
+}
+
+const char *entries_next(struct entries *e)
+{
+	e->asked = NULL;
+	e->altered = false;
+	for (struct fetched *f = e->list; f; f = f->next)
+		if (f->waiting && (!e->asked || f->turn < e->asked->turn))
+			e->asked = f;
+	return e->asked ? e->asked->user : NULL;
+}
+
+void entries_answer(struct entries *e, const char *password, double until)
+{
 	struct fetched *f = e->asked;
 
-	if (!r->why) {
-		take_answer(e, f, r);
-		f->tried = e->altered ? 0 : f->at;
-		tell(f, NULL);
-	} else if (r->no_server && a->node != nodes_primary(e->all->nodes)) {
-		;       /* another is the primary now: it is asked below */
-	} else if (r->no_server) {      /* nor will there be one for the others */
-		for (f = e->list; f; f = f->next)
-			if (f->waiting)
-				fail(e, f, r->why);
-	} else {
-		fail(e, f, r->why);
-	}
+	take_answer(e, f, password, until);
+	f->tried = e->altered ? 0 : f->at;
+	tell(f, NULL);
 	e->asked = NULL;
-	ask_next(e);
 }
 
-/* --- the question -------------------------------------------------------- */
-
-/* Who is waited for longest.  His name is a parameter, so that nothing has to be quoted. */
-static void ask_next(struct entries *e)
+void entries_fail(struct entries *e, const char *why, bool any)
 {
-	const struct conf *conf = e->all->conf;
-	struct identity as = { conf->auth_user, conf->auth_database, NULL, "pgpool auth_query" };
-	struct fetched *next = NULL;
+	if (!any)
+		fail(e, e->asked, why);
+	for (struct fetched *f = any ? e->list : NULL; f; f = f->next)
+		if (f->waiting)
+			fail(e, f, why);
+	e->asked = NULL;
+}
 
-	if (e->asked)
-		return;
-	for (struct fetched *f = e->list; f; f = f->next)
-		if (f->waiting && (!next || f->turn < next->turn))
-			next = f;
-	e->asked = next;
-	e->altered = false;
-	if (next)
-		ask_node(&e->ask, nodes_primary(e->all->nodes), &as, conf->auth_query, next->user,
-			PATIENCE);
+void entries_ask_again(struct entries *e)
+{
+	e->asked = NULL;
 }
 
 /* --- outside ------------------------------------------------------------- */
 
 bool entry_ask(struct entries *e, const char *user, struct entry_wait *w)
 {
-	if (!*e->all->conf->auth_user || passwd_find(e->all->passwd, user)
-	    || !strcmp(user, e->all->conf->auth_user))
+	if (!*e->base->conf->auth_user || passwd_find(e->base->passwd, user)
+	    || !strcmp(user, e->base->conf->auth_user))
 		return true;
 	struct fetched *f = find(e, user);
-	if (f && f->at && f->tried && loop_now(e->all->loop) - f->tried < FRESH)
+	if (f && f->at && f->tried && loop_now(e->base->loop) - f->tried < FRESH)
 		return true;
 	if (!f && !(f = add(e, user)))
-		return true;            /* without memory he stays unknown */
+		return true;            /* without memory the user stays unknown */
 	if (!f->waiting)
 		f->turn = ++e->turns;
 	w->next = f->waiting;
@@ -247,7 +242,7 @@ bool entry_ask(struct entries *e, const char *user, struct entry_wait *w)
 	if (w->next)
 		w->next->at = &w->next;
 	f->waiting = w;
-	ask_next(e);
+	want(e);
 	return false;
 }
 
@@ -263,8 +258,8 @@ void entry_unask(struct entry_wait *w)
 
 bool entry_doubt(struct entries *e, const char *user, int64_t since)
 {
-	struct fetched *f = passwd_find(e->all->passwd, user) ? NULL : find(e, user);
-	int64_t now = loop_now(e->all->loop);
+	struct fetched *f = passwd_find(e->base->passwd, user) ? NULL : find(e, user);
+	int64_t now = loop_now(e->base->loop);
 
 	if (!f || f->at >= since || now - f->doubted < FRESH)
 		return false;
@@ -283,19 +278,16 @@ void entries_doubt(struct entries *e)
 void entries_forget(struct entries *e)
 {
 	entries_doubt(e);
-	ask_stop(&e->ask);
 	e->asked = NULL;
-	ask_next(e);
+	want(e);
 }
 
-struct entries *entries_new(struct servers *all)
+struct entries *entries_new(struct base *base)
 {
 	struct entries *e = calloc(1, sizeof *e);
 
-	if (!e)
-		return NULL;
-	e->all = e->ask.all = all;
-	e->ask.answered = answered;
+	if (e)
+		e->base = base;
 	return e;
 }
 
@@ -303,7 +295,6 @@ void entries_free(struct entries *e)
 {
 	if (!e)
 		return;
-	ask_stop(&e->ask);
 	while (e->list)
 		drop(e, &e->list);
 	free(e);

@@ -1,5 +1,8 @@
 #include "auth/verifier.h"
 
+#include "auth.h"
+#include "scram.h"
+
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>

@@ -7,10 +7,11 @@
 #ifndef AUTH_VERIFIER_H
 #define AUTH_VERIFIER_H
 
-#include "auth.h"
 #include "loop.h"
-#include "scram.h"
 
+struct passwd;
+struct passwd_entry;
+struct scram_verifier;
 struct verifiers;
 
 struct verifiers *verifiers_new(struct loop *l);        /* NULL without memory */

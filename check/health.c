@@ -37,7 +37,7 @@ static bool is_checked(const struct node *n)
 static struct identity who(const struct node *n)
 {
 	const struct conf_node *c = node_conf(n);
-	const struct conf *conf = n->all->conf;
+	const struct conf *conf = n->all->base->conf;
 
 	if (*c->health_check_user)
 		return (struct identity){ c->health_check_user, c->health_check_database,
@@ -50,7 +50,7 @@ static struct identity who(const struct node *n)
 
 static void plan_next(struct checkup *c, int64_t seconds)
 {
-	timer_set(c->of->all->loop, &c->next, seconds * 1000);
+	timer_set(c->of->all->base->loop, &c->next, seconds * 1000);
 }
 
 static void try(struct checkup *c)
@@ -65,11 +65,11 @@ static void try(struct checkup *c)
 	if (c->trial.login)
 		ms = conf->health_check_timeout * 1000;
 	if (ms)
-		timer_set(all->loop, &c->deadline, ms);
+		timer_set(all->base->loop, &c->deadline, ms);
 	if ((!p || trial_start(all, c->node, p, &c->trial) < 0) && !c->probing)
 		plan_next(c, 1);                /* no memory: that says nothing about the node */
 	profile_drop(p);
-	net_flush(all->net);
+	net_flush(all->base->net);
 }
 
 /* --- checks -------------------------------------------------------------- */
@@ -77,7 +77,7 @@ static void try(struct checkup *c)
 static void count(struct checkup *c, bool works)
 {
 	struct health *h = &c->node->health;
-	int64_t ms = loop_now(c->of->all->loop) - c->began;
+	int64_t ms = loop_now(c->of->all->base->loop) - c->began;
 	uint32_t took = ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
 
 	h->duration += took;
@@ -94,7 +94,7 @@ static void count(struct checkup *c, bool works)
 
 static void tell_failure(struct checkup *c, enum verdict v, const char *why)
 {
-	struct log *log = c->of->all->log;
+	struct log *log = c->of->all->base->log;
 	const struct conf_node *conf = node_conf(c->node);
 
 	if (c->told)
@@ -119,7 +119,7 @@ static bool retries(struct checkup *c)
 		return false;
 	c->round++;
 	c->node->health.retry++;
-	log_write(c->of->all->log, NULL, LEVEL_LOG, NULL, NULL,
+	log_write(c->of->all->base->log, NULL, LEVEL_LOG, NULL, NULL,
 		"health check retrying on DB node: %d (round:%u)", c->node->id, c->round);
 	plan_next(c, conf->health_check_retry_delay);
 	return true;
@@ -141,7 +141,7 @@ static void checked(struct checkup *c, enum verdict v, const char *why)
 		return;
 	count(c, v == TRIAL_WORKS);
 	if (v == TRIAL_WORKS && c->round)
-		log_write(c->of->all->log, NULL, LEVEL_LOG, NULL, NULL,
+		log_write(c->of->all->base->log, NULL, LEVEL_LOG, NULL, NULL,
 			"health check retrying on DB node: %d succeeded", c->node->id);
 	c->checking = false;
 	plan_next(c, node_conf(c->node)->health_check_period);
@@ -158,7 +158,7 @@ static void ended(struct trial *t, enum verdict v, const char *why)
 {
 	struct checkup *c = OWNER(t, struct checkup, trial);
 
-	timer_stop(c->of->all->loop, &c->deadline);
+	timer_stop(c->of->all->base->loop, &c->deadline);
 	if (!c->probing) {
 		checked(c, v, why);
 	} else {
@@ -177,7 +177,7 @@ static void too_late(struct timer *t)
 		trial_stop(&c->trial, why);
 		ended(&c->trial, TRIAL_FAILED, why);
 	}
-	net_flush(c->of->all->net);
+	net_flush(c->of->all->base->net);
 }
 
 /* Time for a check, or for its next try. */
@@ -196,7 +196,7 @@ static void due(struct timer *t)
 		}
 		c->checking = true;
 		c->round = 0;
-		c->began = loop_now(c->of->all->loop);
+		c->began = loop_now(c->of->all->base->loop);
 	}
 	trial_stop(&c->trial, "it is checked now");
 	c->probing = false;
@@ -221,8 +221,8 @@ void healths_stop(struct healths *h)
 {
 	for (int i = 0; i < h->all->nodes->count; i++) {
 		struct checkup *c = &h->node[i];
-		timer_stop(h->all->loop, &c->next);
-		timer_stop(h->all->loop, &c->deadline);
+		timer_stop(h->all->base->loop, &c->next);
+		timer_stop(h->all->base->loop, &c->deadline);
 		trial_stop(&c->trial, "it is not wanted any more");
 	}
 }

@@ -46,7 +46,7 @@ static bool read_startup(struct startup *s, struct msg *m)
 static void negotiate(struct client *c, const struct startup *s, uint32_t version)
 {
 	uint32_t minor = version & 0xffff;
-	struct put o = net_build(c->all->net, WIRE_STARTUP_MAX + 64);
+	struct put o = net_build(c->all->base->net, WIRE_STARTUP_MAX + 64);
 
 	if (minor <= 2 && minor != 1 && !s->nunknown)
 		return;
@@ -106,10 +106,10 @@ static void cancel_request(struct client *c, struct msg *m)
 {
 	uint32_t pid = get_u32(m);
 
-	if (c->all->conf->log_client_messages) {
+	if (c->all->base->conf->log_client_messages) {
 		char detail[40];
 		snprintf(detail, sizeof detail, "process id: %u", pid);
-		log_write(c->all->log, &c->who, LEVEL_LOG, detail, NULL, "Cancel message from frontend.");
+		log_write(c->all->base->log, &c->who, LEVEL_LOG, detail, NULL, "Cancel message from frontend.");
 	}
 	if (!m->broken)
 		client_cancel(c->all, pid, m->at, (size_t)(m->end - m->at));
@@ -123,17 +123,18 @@ enum { TLS_FIRST_BYTE = 0x16 };         /* of a handshake; a packet's length beg
 /* As PostgreSQL: not through a Unix socket. */
 static bool offers_tls(const struct client *c)
 {
-	return c->family != AF_UNIX && tls_serves(c->all->tls);
+	return c->family != AF_UNIX && c->all->base->conf->ssl
+	       && tls_serves(c->all->base->tls);
 }
 
 static bool start_tls(struct client *c)
 {
-	struct tls *t = tls_accept(c->all->tls);
+	struct tls *t = tls_accept(c->all->base->tls);
 
 	if (!t)
 		client_refuse(c, "53200", "out of memory", NULL, NULL);
 	else
-		conn_start_tls(c->all->net, &c->conn, t);
+		conn_start_tls(c->all->base->net, &c->conn, t);
 	return t;
 }
 
@@ -152,7 +153,7 @@ bool hello_declined(struct client *c)
 
 	if (!t || c->hellos || tls_state(t) != TLS_OPEN || tls_alpn(t))
 		return false;
-	log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL, "received direct SSL connection request"
+	log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL, "received direct SSL connection request"
 		" without ALPN protocol negotiation extension");
 	return true;
 }
@@ -163,10 +164,10 @@ void hello_tell_tls(struct client *c)
 	const char *why = tls_error(c->conn.tls);
 
 	if (c->phase == AT_HELLO)
-		log_write(c->all->log, &c->who, why ? LEVEL_LOG : LEVEL_DEBUG1, NULL, NULL,
+		log_write(c->all->base->log, &c->who, why ? LEVEL_LOG : LEVEL_DEBUG1, NULL, NULL,
 			"could not accept SSL connection: %s", why ? why : "EOF detected");
 	else if (why)
-		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL, "SSL error: %s", why);
+		log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL, "SSL error: %s", why);
 }
 
 /* One SSLRequest and one GSSENCRequest, outside TLS. */
@@ -180,7 +181,7 @@ static bool may_ask(struct client *c)
 static void ssl_request(struct client *c, bool alone)
 {
 	bool serves = offers_tls(c);
-	struct put o = net_build(c->all->net, 1);
+	struct put o = net_build(c->all->base->net, 1);
 
 	if (serves && !alone) {
 		client_refuse(c, "08P01", "received unencrypted data after SSL request", "This could be"
@@ -202,7 +203,7 @@ static void hello(struct client *c, struct msg *m, bool alone)
 	if (code == WIRE_SSL && m->at == m->end && may_ask(c)) {
 		ssl_request(c, alone);
 	} else if (code == WIRE_GSSENC && m->at == m->end && may_ask(c)) {
-		struct put o = net_build(c->all->net, 1);
+		struct put o = net_build(c->all->base->net, 1);
 		put_byte(&o, 'N');
 		client_say(c, &o);
 	} else if (code == WIRE_CANCEL) {

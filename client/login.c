@@ -11,10 +11,8 @@
  * has not proved who it is, unless its own password is that proof. */
 #include "client.h"
 
-#include "auth/entry.h"
-#include "md5.h"
 #include "client/peer.h"
-#include "auth/verifier.h"
+#include "md5.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -113,7 +111,7 @@ static void await(struct client *c, enum step step)
 
 static int ask(struct client *c, enum step step, uint32_t code, const void *data, size_t n)
 {
-	struct put o = net_build(c->all->net, n + 16);
+	struct put o = net_build(c->all->base->net, n + 16);
 
 	put_begin(&o, 'R');
 	put_u32(&o, code);
@@ -131,7 +129,7 @@ static int ask(struct client *c, enum step step, uint32_t code, const void *data
 static const char *fault(const struct client *c, const struct passwd_entry *e)
 {
 	if (!e)
-		return *c->all->conf->auth_user
+		return *c->all->base->conf->auth_user
 		       ? "neither pool_passwd nor auth_query has a valid entry for this user"
 		       : "pool_passwd file does not contain an entry for this user";
 	switch (e->kind) {
@@ -213,7 +211,7 @@ static int ready(struct client *c)
 
 	if (getrandom(c->key, c->key_len, 0) != c->key_len)
 		return client_refuse(c, "58000", "no random numbers", NULL, NULL);
-	struct put o = net_build(all->net, 128 + p->welcome_len);
+	struct put o = net_build(all->base->net, 128 + p->welcome_len);
 	if (!o.base || o.cap > NET_BUILD)
 		return client_refuse(c, "53200", "out of memory", NULL, NULL);
 	put_begin(&o, 'R');
@@ -225,7 +223,7 @@ static int ready(struct client *c)
 	client_say(c, &o);
 	struct server *s = c->login->server;
 	c->login->server = NULL;
-	if (s && !all->conf->connection_cache) {
+	if (s && !all->base->conf->connection_cache) {
 		s->next_lent = c->lent;         /* its one session begins */
 		c->lent = s;
 	} else if (s) {
@@ -234,9 +232,9 @@ static int ready(struct client *c)
 	login_free(c);
 	client_owes(c, false);
 	c->phase = AT_READY;
-	timer_stop(all->loop, &c->timer);
-	if (all->conf->client_idle_limit)
-		timer_set(all->loop, &c->timer, all->conf->client_idle_limit * 1000);
+	timer_stop(all->base->loop, &c->timer);
+	if (all->base->conf->client_idle_limit)
+		timer_set(all->base->loop, &c->timer, all->base->conf->client_idle_limit * 1000);
 	client_resume(c);
 	return 0;
 }
@@ -258,7 +256,7 @@ static int borrow(struct client *c, enum step step)
 
 static int welcome(struct client *c)
 {
-	if (c->borrower.profile->welcomed && c->all->conf->connection_cache)
+	if (c->borrower.profile->welcomed && c->all->base->conf->connection_cache)
 		return ready(c);
 	return borrow(c, ASK_WELCOME);
 }
@@ -322,7 +320,7 @@ void login_refused(struct client *c, const struct refusal *r)
 	} else if (r->kind == REFUSED_MOVED || r->kind == REFUSED_ASKED) {
 		borrow(c, c->login->step);
 	} else if (looked && demand_is_known(c) && demanded(c)->demand != DEMAND_NOTHING && no_answer(r)) {
-		demanded(c)->at = loop_now(c->all->loop);
+		demanded(c)->at = loop_now(c->all->base->loop);
 		by_demand(c);
 	} else {
 		if (looked)
@@ -351,7 +349,7 @@ static int begin_sasl(struct client *c)
 static void verifier_made(struct verifier_wait *w, const struct scram_verifier *v)
 {
 	struct client *c = OWNER(w, struct login, keys)->client;
-	struct net *net = c->all->net;
+	struct net *net = c->all->base->net;
 
 	if (v) {
 		c->login->verifier = *v;
@@ -466,7 +464,7 @@ static int fits(struct client *c)
 
 static int prove(struct client *c)
 {
-	if (account_knows(account(c), c->login->answer, loop_now(c->all->loop)))
+	if (account_knows(account(c), c->login->answer, loop_now(c->all->base->loop)))
 		return welcome(c);
 	return borrow(c, ASK_PROOF);
 }
@@ -484,7 +482,7 @@ static void checked_keys(struct job *j)
 	struct check *k = OWNER(j, struct check, job);
 	const struct scram_verifier *v = &k->verifier;
 	struct client *c = k->login ? k->login->client : NULL;
-	struct net *net = c ? c->all->net : NULL;
+	struct net *net = c ? c->all->base->net : NULL;
 
 	if (c) {
 		c->login->check = NULL;
@@ -518,7 +516,7 @@ static int start_check(struct client *c, const struct passwd_entry *e)
 		scram_verifier_mock(&k->verifier, c->all->mock, account(c)->user);
 	await(c, ASK_KEYS);
 	c->login->check = k;
-	if (loop_job(c->all->loop, LANE_CHECKS, &k->job) < 0) {
+	if (loop_job(c->all->base->loop, LANE_CHECKS, &k->job) < 0) {
 		check_keys(&k->job);    /* no thread to be had: late is better than never */
 		checked_keys(&k->job);
 	}
@@ -531,7 +529,7 @@ static int compare_clear(struct client *c)
 	const struct passwd_entry *e = entry(c);
 	const char *password = c->login->answer;
 
-	if (e ? e->kind == PASSWD_AES : !*c->all->conf->auth_user)
+	if (e ? e->kind == PASSWD_AES : !*c->all->base->conf->auth_user)
 		return prove(c);
 	return e && passwd_check_clear(e, password, strlen(password)) ? fits(c) : start_check(c, e);
 }
@@ -580,7 +578,7 @@ int login_start(struct client *c)
 
 static int decide(struct client *c)
 {
-	return c->all->conf->enable_pool_hba ? by_rule(c) : by_demand(c);
+	return c->all->base->conf->enable_pool_hba ? by_rule(c) : by_demand(c);
 }
 
 static void entry_answered(struct entry_wait *w, const char *why)
@@ -611,7 +609,7 @@ static bool know_entry(struct client *c)
  * on there may be one. */
 static bool demand_is_old(struct client *c)
 {
-	int64_t now = loop_now(c->all->loop);
+	int64_t now = loop_now(c->all->base->loop);
 	const struct node *n = nodes_primary(c->all->servers->nodes);
 
 	if (now - demanded(c)->at < DEMAND_COUNTS)
@@ -629,7 +627,7 @@ static int by_demand(struct client *c)
 {
 	const struct passwd_entry *e;
 	bool hidden;                    /* there is no such user, which is not to be told */
-	bool clear = c->all->conf->allow_clear_text_frontend_auth;
+	bool clear = c->all->base->conf->allow_clear_text_frontend_auth;
 	enum demand demand = demanded(c)->demand;
 
 	if (!demand_is_known(c) || demand_is_old(c))
@@ -637,7 +635,7 @@ static int by_demand(struct client *c)
 	if (demand != DEMAND_NOTHING && !know_entry(c))
 		return 0;
 	e = entry(c);
-	hidden = !e && *c->all->conf->auth_user && !clear;
+	hidden = !e && *c->all->base->conf->auth_user && !clear;
 	switch (demand) {
 	case DEMAND_NOTHING:
 		return welcome(c);
@@ -670,7 +668,7 @@ static int not_allowed(struct client *c)
 	char host[INET6_ADDRSTRLEN], port[8], detail[512];
 
 	client_peer(c, host, sizeof host, port, sizeof port);
-	if (!c->all->hba)
+	if (!c->all->base->hba)
 		snprintf(detail, sizeof detail, "missing or erroneous pool_hba.conf file");
 	else
 		snprintf(detail, sizeof detail, "no pool_hba.conf entry for host \"%s\", user \"%.63s\","
@@ -683,7 +681,7 @@ static int not_allowed(struct client *c)
 static void host_told(void *ctx, const char *name, bool confirmed)
 {
 	struct client *c = ctx;
-	struct net *net = c->all->net;
+	struct net *net = c->all->base->net;
 
 	c->login->naming = NULL;
 	if (!(c->login->host = strdup(confirmed ? name : "")))
@@ -696,7 +694,7 @@ static void host_told(void *ctx, const char *name, bool confirmed)
 static int ask_host(struct client *c, const struct sockaddr_storage *peer)
 {
 	await(c, ASK_HOST);
-	c->login->naming = peer_look_up(c->all->loop, peer, host_told, c);
+	c->login->naming = peer_look_up(c->all->base->loop, peer, host_told, c);
 	return c->login->naming ? 0 : client_refuse(c, "53200", "out of memory", NULL, NULL);
 }
 
@@ -714,7 +712,7 @@ static int by_certificate(struct client *c)
 		snprintf(why, sizeof why, "the common name of its certificate is \"%.256s\"", name);
 		return client_deny(c, "28000", text, why);
 	}
-	log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL, "SSL certificate authentication for"
+	log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL, "SSL certificate authentication for"
 		" user \"%s\" with Pgpool-II is successful", user);
 	return welcome(c);
 }
@@ -729,10 +727,10 @@ static int by_rule(struct client *c)
 	const struct hba_query query = { .peer = (const struct sockaddr *)&peer,
 		.tls = c->conn.tls, .database = account(c)->database, .user = account(c)->user,
 		.host = c->login->host };
-	if (c->all->hba && hba_find(c->all->hba, &query, &rule) == HBA_NEEDS_HOST)
+	if (c->all->base->hba && hba_find(c->all->base->hba, &query, &rule) == HBA_NEEDS_HOST)
 		return ask_host(c, &peer);
 	if (rule && rule->method == HBA_REJECT)
-		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL,
+		log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL,
 			"pool_hba.conf line %d rejects the client", rule->line);
 	if (!rule || rule->method == HBA_REJECT)
 		return not_allowed(c);

@@ -31,13 +31,13 @@ static void keep_text(struct request *r, const char *text, size_t len)
 static void log_to(struct client *c, struct request *r, const char *what, const char *text,
                    size_t len)
 {
-	const struct conf *conf = c->all->conf;
+	const struct conf *conf = c->all->base->conf;
 	const struct server *s = r->server;
 
 	if (conf->log_per_node_statement) {
 		if (len)
 			keep_text(r, text, len);
-		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL,
+		log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL,
 			"DB node id: %d backend pid: %u statement: %s%.*s", s->node->id, s->pid, what,
 			(int)(len > LOG_TEXT_MAX ? LOG_TEXT_MAX : len), text);
 	}
@@ -51,7 +51,7 @@ static void log_to(struct client *c, struct request *r, const char *what, const 
 
 bool logs(const struct client *c)
 {
-	const struct conf *conf = c->all->conf;
+	const struct conf *conf = c->all->base->conf;
 
 	return conf->log_per_node_statement || conf->notice_per_node_statement || conf->log_statement
 	       || conf->log_client_messages;
@@ -60,8 +60,8 @@ bool logs(const struct client *c)
 /* What a replica could not answer and the primary is asked again is not told again. */
 static void log_statement(struct client *c, const char *text)
 {
-	if (c->all->conf->log_statement && !c->force)
-		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL, "statement: %s", text);
+	if (c->all->base->conf->log_statement && !c->force)
+		log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL, "statement: %s", text);
 }
 
 /* A statement that the proxy answers itself. */
@@ -82,11 +82,11 @@ static void log_unparsed(struct client *c, const struct sql_facts *f, const char
 		return;
 	client_peer(c, host, sizeof host, port, sizeof port);
 	if (*port)
-		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL,
+		log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL,
 			"Unable to parse the query: \"%.*s\" from client %s(%s)", COMPLAINT_TEXT,
 			text, host, port);
 	else
-		log_write(c->all->log, &c->who, LEVEL_LOG, NULL, NULL,
+		log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL,
 			"Unable to parse the query: \"%.*s\" from local client", COMPLAINT_TEXT,
 			text);
 }
@@ -124,7 +124,7 @@ static void log_copied(struct client *c)
 		return;
 	snprintf(detail, sizeof detail, "count: %u", c->copied);
 	c->copied = 0;
-	log_write(c->all->log, &c->who, LEVEL_LOG, detail, NULL, "CopyData message from frontend.");
+	log_write(c->all->base->log, &c->who, LEVEL_LOG, detail, NULL, "CopyData message from frontend.");
 }
 
 /* In Pgpool-II's words; CopyData messages are counted, and told when something else comes. */
@@ -152,7 +152,7 @@ void log_client_message(struct client *c, struct msg m)
 		put_field(detail, sizeof detail, &at, w->second, &m);
 	if (m.type == 'F')
 		at = (size_t)snprintf(detail, sizeof detail, "oid: \"%u\"", get_u32(&m));
-	log_write(c->all->log, &c->who, LEVEL_LOG, at ? detail : NULL, NULL,
+	log_write(c->all->base->log, &c->who, LEVEL_LOG, at ? detail : NULL, NULL,
 		"%s message from frontend.", w->name);
 }
 
@@ -236,7 +236,7 @@ static int note_effect(struct request *r, const struct sql_facts *f, const char 
 static int send_parse(struct server *s, struct request *r, const char *name, struct stmt *st)
 {
 	struct expect e = { '1', false, r != NULL, *name ? (char *)(uintptr_t)name : NULL, st };
-	struct net *net = s->all->net;
+	struct net *net = s->all->base->net;
 	size_t size = strlen(name) + 1 + st->len + WIRE_HEADER * 2;
 	uint8_t *block = malloc(size);
 	struct put o = { .base = block, .cap = size };
@@ -263,7 +263,7 @@ static int send_parse(struct server *s, struct request *r, const char *name, str
 static int send_close(struct server *s, struct request *r, const char *name)
 {
 	struct expect e = { '3', false, true, (char *)(uintptr_t)name, NULL };
-	struct put o = net_build(s->all->net, strlen(name) + 8);
+	struct put o = net_build(s->all->base->net, strlen(name) + 8);
 
 	put_begin(&o, 'C');
 	put_byte(&o, 'S');
@@ -272,7 +272,7 @@ static int send_close(struct server *s, struct request *r, const char *name)
 	if (o.full || request_expect(s->all, r, e) < 0)
 		return -1;
 	r->owed++;
-	conn_put(s->all->net, &s->conn, o.base, o.len);
+	conn_put(s->all->base->net, &s->conn, o.base, o.len);
 	return 0;
 }
 

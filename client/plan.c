@@ -171,7 +171,7 @@ static void log_why(struct client *c, const struct sql_facts *f, const char *tex
 	snprintf(detail, sizeof detail, "destination = %d for query= \"%.*s\"",
 		nodes_primary(c->all->servers->nodes)->id,
 		(int)(len < LOG_TEXT_MAX ? len : LOG_TEXT_MAX), text);
-	log_write(c->all->log, &c->who, LEVEL_DEBUG1, detail, NULL,
+	log_write(c->all->base->log, &c->who, LEVEL_DEBUG1, detail, NULL,
 		"could not load balance because %s", why);
 }
 
@@ -183,7 +183,7 @@ static bool may_read(struct client *c, const struct sql_facts *f, const char *te
 	             && !((f->flags & SQL_CALLS) && c->session.temporary)
 	             && !(f->kind == SQL_SHOW && asks_for_role(text, f));
 
-	if (!reads && log_wants(c->all->log, LEVEL_DEBUG1))
+	if (!reads && log_wants(c->all->base->log, LEVEL_DEBUG1))
 		log_why(c, f, text, len);
 	return reads;
 }
@@ -214,7 +214,7 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	*(reads ? &pl->reads : &pl->other) = true;
 	if (is_write(c, f, text)) {
 		pl->writes = true;
-		pl->notes |= c->all->conf->disable_load_balance_on_write >= DLBOW_DML_ADAPTIVE;
+		pl->notes |= c->all->base->conf->disable_load_balance_on_write >= DLBOW_DML_ADAPTIVE;
 	}
 }
 

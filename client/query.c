@@ -15,7 +15,7 @@ enum {
 
 static void say_ready(struct client *c)
 {
-	struct put o = net_build(c->all->net, 8);
+	struct put o = net_build(c->all->base->net, 8);
 
 	put_ready(&o, c->status);
 	client_say(c, &o);
@@ -23,7 +23,7 @@ static void say_ready(struct client *c)
 
 static void say_command(struct client *c, const char *tag)
 {
-	struct put o = net_build(c->all->net, 64);
+	struct put o = net_build(c->all->base->net, 64);
 
 	put_message(&o, 'C', tag, strlen(tag) + 1);
 	put_ready(&o, c->status);
@@ -171,7 +171,7 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	if (!is_primary(s) && pl->whole && c->status != 'E')
 		keep_copy(r, p, pl->len);
 	r->retry &= !pl->must;
-	conn_put(c->all->net, &s->conn, p, pl->len);
+	conn_put(c->all->base->net, &s->conn, p, pl->len);
 	return r->resets && pl->whole && reapply(c, s) < 0 ? out_of_memory(c) : 1;
 }
 
@@ -232,15 +232,15 @@ __attribute__((cold))
 static struct node *less_delayed(struct client *c, const struct plan *pl)
 {
 	struct nodes *nodes = c->all->servers->nodes;
-	struct node *n = c->all->conf->prefer_lower_delay_standby ? nodes_nearest(nodes) : NULL;
+	struct node *n = c->all->base->conf->prefer_lower_delay_standby ? nodes_nearest(nodes) : NULL;
 	char detail[LOG_TEXT_MAX];
 
 	if (n)
 		return n;
-	if (log_wants(c->all->log, LEVEL_DEBUG1)) {
+	if (log_wants(c->all->base->log, LEVEL_DEBUG1)) {
 		snprintf(detail, sizeof detail, "destination = %d for query= \"%.*s\"", nodes->primary,
 			pl->text ? (int)pl->text_len : 0, pl->text ? pl->text : "");
-		log_write(c->all->log, &c->who, LEVEL_DEBUG1, detail, NULL,
+		log_write(c->all->base->log, &c->who, LEVEL_DEBUG1, detail, NULL,
 			"could not load balance because of too much replication delay");
 	}
 	return nodes_primary(nodes);
@@ -373,7 +373,7 @@ static long append_message(struct client *c, const uint8_t *p, size_t n)
 	if (note_appended(c, r, &m, p, there, there == size) < 0)
 		return out_of_memory(c);
 	c->left = (uint32_t)(size - there);
-	conn_put(c->all->net, &r->server->conn, p, there);
+	conn_put(c->all->base->net, &r->server->conn, p, there);
 	return (long)there;
 }
 
@@ -392,7 +392,7 @@ static long copy_message(struct client *c, const uint8_t *p, size_t n)
 			c->last->late_ends += c->last->alone;
 		else if (*p != 'd')
 			c->copying = false;     /* CopyDone, or what ends it with an error */
-		conn_put(c->all->net, &c->last->server->conn, p, there);
+		conn_put(c->all->base->net, &c->last->server->conn, p, there);
 	}
 	return (long)there;
 }
@@ -428,7 +428,7 @@ static long step(struct client *c, const uint8_t *p, size_t n)
 	if (*p == 'X') {
 		log_message(c, (struct msg){ .type = 'X' });
 		if (c->copying && c->inflight)
-			conn_put(c->all->net, &c->last->server->conn, p, WIRE_HEADER);
+			conn_put(c->all->base->net, &c->last->server->conn, p, WIRE_HEADER);
 		c->ended = true;
 		return (long)n;         /* whatever stands behind it */
 	}
@@ -455,7 +455,7 @@ static long stream(struct client *c, const uint8_t *p, size_t n)
 	if (c->inflight && !c->skip) {
 		if (!server_takes(c->last->server))
 			return BLOCKED;
-		conn_put(c->all->net, &c->last->server->conn, p, take);
+		conn_put(c->all->base->net, &c->last->server->conn, p, take);
 	}
 	c->left -= (uint32_t)take;
 	return (long)take;
@@ -470,9 +470,9 @@ static void end_input(struct client *c)
 			client_leave(c);
 		return;
 	}
-	net_flush(c->all->net);
+	net_flush(c->all->base->net);
 	if (!conn_pending(&c->last->server->conn))
-		conn_shut(c->all->net, &c->last->server->conn);
+		conn_shut(c->all->base->net, &c->last->server->conn);
 }
 
 void query_input(struct client *c, uint8_t *p, size_t n)
@@ -501,7 +501,7 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 	else if (c->ended && more)
 		end_input(c);
 	else
-		conn_reading(c->all->net, &c->conn, more && !c->ended);
+		conn_reading(c->all->base->net, &c->conn, more && !c->ended);
 }
 
 /* --- no server ----------------------------------------------------------- */
@@ -510,14 +510,14 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 static void answer_error(struct client *c, const struct report *r)
 {
 	struct report error = *r;
-	struct put o = net_build(c->all->net, 2048);
+	struct put o = net_build(c->all->base->net, 2048);
 	uint8_t *p;
-	long n = conn_refill(c->all->net, &c->conn, &p);
+	long n = conn_refill(c->all->base->net, &c->conn, &p);
 
 	error.severity = "ERROR";
 	put_report(&o, 'E', &error);
 	client_say(c, &o);
-	log_write(c->all->log, &c->who, LEVEL_ERROR, r->detail, r->hint, "%s", r->message);
+	log_write(c->all->base->log, &c->who, LEVEL_ERROR, r->detail, r->hint, "%s", r->message);
 	if (n > 0 && (*p == 'Q' || *p == 'F')) {
 		say_ready(c);
 		size_t size = (size_t)wire_u32(p + 1) + 1, there = size < (size_t)n ? size : (size_t)n;

@@ -115,7 +115,7 @@ void log_local(struct client *c, const struct plan *pl);
 /* log_client_messages: a message that came; of a long one maybe only the beginning. */
 static inline void log_message(struct client *c, struct msg m)
 {
-	if (c->all->conf->log_client_messages)
+	if (c->all->base->conf->log_client_messages)
 		log_client_message(c, m);
 }
 

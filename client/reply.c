@@ -12,7 +12,7 @@ static void pause_servers(struct client *c)
 {
 	c->paused = true;
 	for (struct server *s = c->lent; s; s = s->next_lent)
-		conn_reading(c->all->net, &s->conn, false);
+		conn_reading(c->all->base->net, &s->conn, false);
 }
 
 static void hold(struct request *r, const uint8_t *p, size_t n)
@@ -39,13 +39,13 @@ static void on_bytes(struct request *r, const uint8_t *p, size_t n)
 		return;
 	}
 	if (r->held) {
-		conn_put(c->all->net, &c->conn, r->held, r->held_len);
-		net_flush(c->all->net);
+		conn_put(c->all->base->net, &c->conn, r->held, r->held_len);
+		net_flush(c->all->base->net);
 		free(r->held);
 		r->held = NULL;
 		r->held_len = 0;
 	}
-	conn_put(c->all->net, &c->conn, p, n);
+	conn_put(c->all->base->net, &c->conn, p, n);
 	if (conn_pending(&c->conn))
 		pause_servers(c);
 }
@@ -579,7 +579,7 @@ static bool after_message(struct request *r, char type, const uint8_t *body, siz
 	struct client *c = r->owner;
 
 	if (type == 'S')
-		conn_put(c->all->net, &c->conn, body - WIRE_HEADER, len + WIRE_HEADER);
+		conn_put(c->all->base->net, &c->conn, body - WIRE_HEADER, len + WIRE_HEADER);
 	return false;
 }
 
@@ -587,7 +587,7 @@ static void after_done(struct request *r, char status)
 {
 	struct client *c = r->owner;
 	on_done(r, status);
-	struct put o = net_build(c->all->net, 8);
+	struct put o = net_build(c->all->base->net, 8);
 	put_ready(&o, status);
 	client_say(c, &o);
 }

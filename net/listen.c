@@ -1,5 +1,7 @@
 #include "net/listen.h"
 
+#include "net.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -30,7 +32,7 @@ struct listener {
 static void accepting(struct listeners *all, bool on)
 {
 	for (struct listener *l = all->first; l; l = l->next)
-		watch_want(all->loop, &l->watch, on ? POLLIN : 0);
+		watch_want(all->base->loop, &l->watch, on ? POLLIN : 0);
 }
 
 static void go_on(struct timer *t)
@@ -42,7 +44,7 @@ static void go_on(struct timer *t)
 static void pause_a_moment(struct listeners *all)
 {
 	all->pause.fire = go_on;
-	if (timer_set(all->loop, &all->pause, PAUSE) == 0)
+	if (timer_set(all->base->loop, &all->pause, PAUSE) == 0)
 		accepting(all, false);
 }
 
@@ -69,7 +71,7 @@ static bool refuse_one(struct listeners *all, int fd)
 	if (all->reserve < 0)
 		all->reserve = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (client >= 0)
-		log_write(all->log, NULL, LEVEL_LOG, NULL, "raise the limit of open files",
+		log_write(all->base->log, NULL, LEVEL_LOG, NULL, "raise the limit of open files",
 			"a client was refused: all file descriptors are in use");
 	errno = error;
 	return client >= 0;
@@ -103,7 +105,7 @@ static void acceptable(struct watch *w, short revents)
 			pause_a_moment(all);
 		break;
 	}
-	net_flush(all->net);
+	net_flush(all->base->net);
 }
 
 /* --- opening ------------------------------------------------------------- */
@@ -112,7 +114,7 @@ static int add(struct listeners *all, int fd, const char *path)
 {
 	struct listener *l = calloc(1, sizeof *l);
 
-	if (!l || watch_start(all->loop, &l->watch, fd, POLLIN) < 0) {
+	if (!l || watch_start(all->base->loop, &l->watch, fd, POLLIN) < 0) {
 		free(l);
 		close(fd);
 		errno = ENOMEM;
@@ -241,7 +243,7 @@ static int open_unix(struct listeners *all, const char *dir, const struct addres
 
 int listeners_open(struct listeners *all, const struct addresses *where)
 {
-	struct log *log = all->log;
+	struct log *log = all->base->log;
 
 	all->reserve = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	for (size_t i = 0; i < where->hosts->n; i++) {
@@ -273,12 +275,12 @@ int listeners_open(struct listeners *all, const struct addresses *where)
 
 void listeners_close(struct listeners *all)
 {
-	if (all->loop)
-		timer_stop(all->loop, &all->pause);
+	if (all->base->loop)
+		timer_stop(all->base->loop, &all->pause);
 	while (all->first) {
 		struct listener *l = all->first;
 		all->first = l->next;
-		watch_stop(all->loop, &l->watch);
+		watch_stop(all->base->loop, &l->watch);
 		close(l->watch.fd);
 		if (*l->path)
 			unlink(l->path);

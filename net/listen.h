@@ -9,16 +9,14 @@
 #define NET_LISTEN_H
 
 #include "conf.h"
-#include "net.h"
+#include "loop.h"
 
 #include <sys/socket.h>
 
 struct listener;
 
 struct listeners {
-	struct loop *loop;
-	struct log *log;
-	struct net *net;
+	struct base *base;
 	/* How many may be accepted now; of those who wait beyond that, the next in a later turn. */
 	unsigned (*room)(void *ctx);
 	/* Descriptors have run out: will somebody give one up in this turn? */

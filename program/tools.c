@@ -1,8 +1,8 @@
 #include "program/tools.h"
 
+#include "auth.h"
 #include "conf.h"
 #include "md5.h"
-#include "auth/passwd_key.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -109,7 +109,7 @@ static void drop_entry(struct entry *e)
  * have expired. */
 static void make_room(struct catalog *cat)
 {
-	for (struct entry *e = cat->oldest, *next; e && cat->n >= cat->all->conf->relcache_size; e = next) {
+	for (struct entry *e = cat->oldest, *next; e && cat->n >= cat->all->base->conf->relcache_size; e = next) {
 		next = e->newer;
 		if (e->pending)
 			continue;
@@ -186,18 +186,18 @@ static void forget(struct database *db)
 
 static void set_expiry(struct catalog *cat, int64_t at)
 {
-	int64_t now = loop_now(cat->all->loop);
+	int64_t now = loop_now(cat->all->base->loop);
 
 	if (!at || (cat->expires && cat->expires <= at))
 		return;
 	cat->expires = at;
-	timer_set(cat->all->loop, &cat->expiry, at > now ? at - now : 0);
+	timer_set(cat->all->base->loop, &cat->expiry, at > now ? at - now : 0);
 }
 
 static void expire(struct timer *t)
 {
 	struct catalog *cat = OWNER(t, struct catalog, expiry);
-	int64_t now = loop_now(cat->all->loop), first = 0;
+	int64_t now = loop_now(cat->all->base->loop), first = 0;
 
 	cat->expires = 0;
 	for (struct database *db = cat->databases; db; db = db->next) {
@@ -304,7 +304,7 @@ static char *make_question(const struct database *db)
 static struct node *node_to_ask(struct database *db)
 {
 	struct nodes *nodes = db->cat->all->nodes;
-	bool standby = db->cat->all->conf->relcache_query_target == RELCACHE_BALANCED;
+	bool standby = db->cat->all->base->conf->relcache_query_target == RELCACHE_BALANCED;
 	struct node *n = standby ? nodes_draw(nodes, true) : NULL;
 
 	db->on_standby = n && n != nodes_primary(nodes);
@@ -314,7 +314,7 @@ static struct node *node_to_ask(struct database *db)
 static void ask_again(struct database *db)
 {
 	if (db->wanted && !ask_waits(&db->ask))
-		timer_set(db->cat->all->loop, &db->soon, 0);
+		timer_set(db->cat->all->base->loop, &db->soon, 0);
 }
 
 static void take_batch(struct database *db)
@@ -325,7 +325,7 @@ static void take_batch(struct database *db)
 		db->nwanted--;
 		e->next = db->asked;
 		db->asked = e;
-		e->asked = loop_now(db->cat->all->loop);
+		e->asked = loop_now(db->cat->all->base->loop);
 	}
 }
 
@@ -345,7 +345,7 @@ static void send_question(struct timer *t)
 {
 	struct database *db = OWNER(t, struct database, soon);
 	struct catalog *cat = db->cat;
-	const struct conf *conf = cat->all->conf;
+	const struct conf *conf = cat->all->base->conf;
 	bool own = db->own || !*conf->sr_check_user;
 	struct identity as = { own ? db->by->user : conf->sr_check_user, db->name,
 		own ? NULL : conf->sr_check_password, own ? NULL : "pgpool catalog" };
@@ -369,8 +369,8 @@ static void send_question(struct timer *t)
 /* Whether it may be different in a moment without anybody's telling. */
 static int64_t keep_until(const struct database *db, const struct entry *e)
 {
-	int64_t now = loop_now(db->cat->all->loop);
-	int64_t seconds = db->cat->all->conf->relcache_expire;
+	int64_t now = loop_now(db->cat->all->base->loop);
+	int64_t seconds = db->cat->all->base->conf->relcache_expire;
 
 	if (!(e->answer & FOUND) || (e->answer & TEMPORARY) || db->on_standby)
 		return now + SHORT;
@@ -420,7 +420,7 @@ static void settle(struct database *db, bool failed)
 
 static void complain(struct database *db, const char *why)
 {
-	struct log *log = db->cat->all->log;
+	struct log *log = db->cat->all->base->log;
 
 	if (!db->complained)
 		log_write(log, NULL, LEVEL_LOG, why, "Functions that are not PostgreSQL's own go to the"
@@ -432,7 +432,7 @@ static void complain(struct database *db, const char *why)
 static void answered(struct ask *a, struct answer *r)
 {
 	struct database *db = OWNER(a, struct database, ask);
-	const struct conf *conf = db->cat->all->conf;
+	const struct conf *conf = db->cat->all->base->conf;
 
 	if (db->outdated || (r->why && r->no_server && !db->own && *conf->sr_check_user)) {
 		db->own |= !db->outdated;       /* sr_check_user cannot log in here: the session's user can */
@@ -488,7 +488,7 @@ static void see_hidden(struct look *l, struct entry *e)
 	if (!l->doubt || e->serial > l->doubt)
 		return;
 	l->flags |= SQL_TEMPORARY;
-	if (l->doubt != DOUBT_ALL && loop_now(l->db->cat->all->loop) - e->asked >= REFRESH)
+	if (l->doubt != DOUBT_ALL && loop_now(l->db->cat->all->base->loop) - e->asked >= REFRESH)
 		want(l, e);
 }
 
@@ -623,7 +623,7 @@ static bool reads_otherwise(const struct sql_facts *f)
 uint32_t catalog_look(struct catalog *cat, struct account *a, const struct sql_facts *f,
                       const char *text, size_t len, uint32_t doubt, struct finding *v)
 {
-	const struct conf *conf = cat->all->conf;
+	const struct conf *conf = cat->all->base->conf;
 	bool lists = conf->read_only_function_list.n || conf->write_function_list.n;
 	struct look l = { .conf = conf, .doubt = doubt, .complete = true, .serial = UINT32_MAX };
 
@@ -677,12 +677,12 @@ void catalog_free(struct catalog *cat)
 {
 	if (!cat)
 		return;
-	timer_stop(cat->all->loop, &cat->expiry);
+	timer_stop(cat->all->base->loop, &cat->expiry);
 	while (cat->newest)
 		drop_entry(cat->newest);
 	for (struct database *db = cat->databases, *next; db; db = next) {
 		next = db->next;
-		timer_stop(cat->all->loop, &db->soon);
+		timer_stop(cat->all->base->loop, &db->soon);
 		ask_stop(&db->ask);
 		if (db->by)
 			account_drop(db->by);

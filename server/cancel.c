@@ -36,11 +36,11 @@ static void end_cancel(struct cancel *c)
 	*c->at = c->next;
 	if (c->next)
 		c->next->at = c->at;
-	timer_stop(all->loop, &c->timer);
-	conn_close(all->net, &c->conn);
-	loop_defer(all->loop, &c->bury);
+	timer_stop(all->base->loop, &c->timer);
+	conn_close(all->base->net, &c->conn);
+	loop_defer(all->base->loop, &c->bury);
 	server_canceled(c->server);
-	net_flush(all->net);
+	net_flush(all->base->net);
 }
 
 static void cancel_late(struct timer *t)
@@ -56,13 +56,13 @@ static void cancel_sent(struct watch *w, short revents)
 	if (revents & ~POLLOUT)
 		end_cancel(c);
 	else
-		conn_drain(c->server->all->net, &c->conn);
+		conn_drain(c->server->all->base->net, &c->conn);
 }
 
 static void send_cancel(struct cancel *c)
 {
 	struct server *s = c->server;
-	struct put o = net_build(s->all->net, 12 + sizeof s->key);
+	struct put o = net_build(s->all->base->net, 12 + sizeof s->key);
 
 	put_begin(&o, 0);
 	put_u32(&o, WIRE_CANCEL);
@@ -70,8 +70,8 @@ static void send_cancel(struct cancel *c)
 	put_bytes(&o, s->key, s->key_len);
 	put_end(&o);
 	c->conn.watch.ready = cancel_sent;
-	conn_put(s->all->net, &c->conn, o.base, o.len);
-	net_flush(s->all->net);
+	conn_put(s->all->base->net, &c->conn, o.base, o.len);
+	net_flush(s->all->base->net);
 }
 
 static void cancel_secured(struct cancel *c, enum secured how)
@@ -81,18 +81,18 @@ static void cancel_secured(struct cancel *c, enum secured how)
 	if (how == SECURE_DONE) {
 		send_cancel(c);
 	} else if (how != SECURE_MORE) {
-		log_write(s->all->log, NULL, LEVEL_LOG, c->secure.why, NULL,
+		log_write(s->all->base->log, NULL, LEVEL_LOG, c->secure.why, NULL,
 			"a cancel request could not be sent to node %d", s->node->id);
 		end_cancel(c);
 	} else {
-		net_flush(s->all->net);
+		net_flush(s->all->base->net);
 	}
 }
 
 static void cancel_securing(struct watch *w, short revents)
 {
 	struct cancel *c = OWNER(w, struct cancel, conn.watch);
-	struct net *net = c->server->all->net;
+	struct net *net = c->server->all->base->net;
 
 	if (revents & POLLOUT)
 		conn_drain(net, &c->conn);
@@ -109,9 +109,9 @@ static void cancel_connected(struct watch *w, short revents)
 		end_cancel(c);
 		return;
 	}
-	watch_want(all->loop, w, POLLIN);
+	watch_want(all->base->loop, w, POLLIN);
 	w->ready = cancel_securing;
-	cancel_secured(c, secure_begin(&c->secure, all->net, &c->conn));
+	cancel_secured(c, secure_begin(&c->secure, all->base->net, &c->conn));
 }
 
 void server_cancel(struct server *s)
@@ -134,11 +134,11 @@ void server_cancel(struct server *s)
 		snprintf(c->secure.host, sizeof c->secure.host, "%s", s->host);
 	int fd = getpeername(s->conn.watch.fd, (struct sockaddr *)&peer, &len) == 0
 	         ? secure_connect(&peer, len) : -1;
-	if (fd < 0 || conn_open(s->all->net, &c->conn, fd, POLLOUT, cancel_connected) < 0) {
+	if (fd < 0 || conn_open(s->all->base->net, &c->conn, fd, POLLOUT, cancel_connected) < 0) {
 		free(c);
 		return;
 	}
-	timer_set(s->all->loop, &c->timer, CANCEL_TIMEOUT);
+	timer_set(s->all->base->loop, &c->timer, CANCEL_TIMEOUT);
 	s->cancels++;
 	c->at = &s->all->cancels;
 	c->next = *c->at;

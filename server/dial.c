@@ -4,7 +4,6 @@
  * names and keys are made by helper threads, and the server waits in a list meanwhile. */
 #include "server.h"
 
-#include "auth/entry.h"
 #include "md5.h"
 #include "server/secure.h"
 
@@ -80,7 +79,7 @@ void dial_free(struct server *s)
 	unlink_waiting(&s->node->unresolved, s);
 	if (d->waits)
 		unlink_waiting(&d->waits->waiting, s);
-	timer_stop(s->all->loop, &d->again);
+	timer_stop(s->all->base->loop, &d->again);
 	wipe(d->secret);
 	explicit_bzero(&d->keys, sizeof d->keys);
 	free(d);
@@ -166,7 +165,7 @@ static const char *clear_password(const struct server *s)
 
 static void say(struct server *s, char type, const void *body, size_t len)
 {
-	conn_put_message(s->all->net, &s->conn, type, body, len);
+	conn_put_message(s->all->base->net, &s->conn, type, body, len);
 }
 
 static void answer_clear(struct server *s)
@@ -206,7 +205,7 @@ static void answer_md5(struct server *s, struct msg *m)
 
 static void scram_begin(struct server *s, struct msg *m)
 {
-	struct put o = net_build(s->all->net, SCRAM_OUT_MAX + 64);
+	struct put o = net_build(s->all->base->net, SCRAM_OUT_MAX + 64);
 	char first[SCRAM_OUT_MAX];
 	uint8_t nonce[SCRAM_NONCE], bound[SCRAM_BINDING_MAX];
 	size_t bound_len = s->conn.tls ? tls_end_point(s->conn.tls, bound) : 0;
@@ -239,7 +238,7 @@ static void scram_begin(struct server *s, struct msg *m)
 	put_u32(&o, (uint32_t)n);
 	put_bytes(&o, first, (size_t)n);
 	put_end(&o);
-	conn_put(s->all->net, &s->conn, o.base, o.len);
+	conn_put(s->all->base->net, &s->conn, o.base, o.len);
 }
 
 static void scram_answer(struct server *s)
@@ -286,7 +285,7 @@ static void derived(struct job *j)
 		s->dial->have_keys = true;
 		if (current)
 			remember_keys(d->account, &s->dial->scram, &d->keys);
-		net = s->all->net;
+		net = s->all->base->net;
 		scram_answer(s);
 	}
 	if (net)
@@ -323,7 +322,7 @@ static void start_derivation(struct server *s)
 	wait_for(s, d);
 	if (!s->dial->secret && !s->account->deriving)
 		s->account->deriving = d;
-	if (loop_job(s->all->loop, LANE_KEYS, &d->job) < 0) {
+	if (loop_job(s->all->base->loop, LANE_KEYS, &d->job) < 0) {
 		d->job.work(&d->job);   /* no thread to be had: late is better than never */
 		d->job.done(&d->job);
 	}
@@ -372,7 +371,7 @@ static void learn(struct server *s, enum demand demand)
 	s->demand = demand;
 	if (s->node != nodes_primary(s->all->nodes))
 		return;                         /* a replica may trust where the primary asks */
-	*profile_demanded(s->start) = (struct demanded){ demand, s->node->id, loop_now(s->all->loop) };
+	*profile_demanded(s->start) = (struct demanded){ demand, s->node->id, loop_now(s->all->base->loop) };
 }
 
 /* backend_require_auth: the log says all, the client not much. */
@@ -393,7 +392,7 @@ static bool allowed(struct server *s, enum demand demand)
 
 	if (conf_allows(n, methods[demand].bit, safe))
 		return true;
-	log_write(s->all->log, NULL, LEVEL_ERROR, "backend_require_auth does not allow that",
+	log_write(s->all->base->log, NULL, LEVEL_ERROR, "backend_require_auth does not allow that",
 		methods[demand].hint, "node %d (%s:%d) %s for the password of user \"%.63s\"", s->node->id,
 		n->hostname, (int)n->port, methods[demand].asks, s->account->user);
 	login_trouble(s, NULL);
@@ -497,7 +496,7 @@ static void tell_plain(struct server *s)
 	struct node *n = s->node;
 
 	if (*x->why && !n->plain)
-		log_write(s->all->log, NULL, LEVEL_LOG, x->why,
+		log_write(s->all->base->log, NULL, LEVEL_LOG, x->why,
 			"backend_sslmode = require forbids that",
 			"connections to node %d (%s:%d) are in plain text", n->id,
 			node_conf(n)->hostname, (int)node_conf(n)->port);
@@ -508,9 +507,9 @@ static void logged_in(struct server *s)
 {
 	struct dial *d = s->dial;
 
-	timer_stop(s->all->loop, &s->timer);
+	timer_stop(s->all->base->loop, &s->timer);
 	if (d->secret && s->node == nodes_primary(s->all->nodes)) {     /* it was asked for: demands() */
-		account_set_password(s->account, d->secret, loop_now(s->all->loop));
+		account_set_password(s->account, d->secret, loop_now(s->all->base->loop));
 		if (d->have_keys)
 			remember_keys(s->account, &d->scram, &d->keys);
 	}
@@ -524,7 +523,7 @@ static void logged_in(struct server *s)
 
 static void login_message(struct server *s, struct msg *m)
 {
-	if (s->all->conf->log_backend_messages)
+	if (s->all->base->conf->log_backend_messages)
 		server_log_message(s, m->type);
 	bool early = !s->dial->welcome && strchr("SKZ", m->type);
 	if (early || (m->type == 'R' && (s->dial->welcome || s->dial->waits))) {
@@ -557,7 +556,7 @@ static void login_message(struct server *s, struct msg *m)
 static void logging_in(struct watch *w, short revents)
 {
 	struct server *s = OWNER(w, struct server, conn.watch);
-	struct net *net = s->all->net;
+	struct net *net = s->all->base->net;
 	uint8_t *p;
 	struct msg m;
 
@@ -588,7 +587,7 @@ static void logging_in(struct watch *w, short revents)
 static void took_too_long(struct timer *t)
 {
 	struct server *s = OWNER(t, struct server, timer);
-	struct net *net = s->all->net;
+	struct net *net = s->all->base->net;
 
 	node_trouble(s, s->phase == LOGIN ? "login took too long"
 		: s->dial->secure.shaking ? "the TLS handshake took too long"
@@ -599,7 +598,7 @@ static void took_too_long(struct timer *t)
 static void send_startup(struct server *s)
 {
 	const struct profile *p = s->start;
-	struct put o = net_build(s->all->net, WIRE_STARTUP_MAX + 256);
+	struct put o = net_build(s->all->base->net, WIRE_STARTUP_MAX + 256);
 
 	if (profile_value(p, "user") || profile_value(p, "database")) {
 		login_trouble(s, "its parameters name another user or database");
@@ -616,15 +615,15 @@ static void send_startup(struct server *s)
 	put_end(&o);
 	server_enter(s, LOGIN);
 	s->conn.watch.ready = logging_in;
-	timer_set(s->all->loop, &s->timer, LOGIN_TIMEOUT);
-	conn_put(s->all->net, &s->conn, o.base, o.len);
+	timer_set(s->all->base->loop, &s->timer, LOGIN_TIMEOUT);
+	conn_put(s->all->base->net, &s->conn, o.base, o.len);
 }
 
 /* --- connecting ---------------------------------------------------------- */
 
 static void next_address(struct server *s, int error)
 {
-	conn_close(s->all->net, &s->conn);
+	conn_close(s->all->base->net, &s->conn);
 	if (s->dial->tried < s->node->naddresses)
 		try_address(s);
 	else
@@ -640,14 +639,14 @@ static void connect_to(struct server *s, struct address a)
 	int fd = secure_connect(&a.at, a.len);
 
 	if (fd < 0 && errno == EAGAIN) {
-		timer_set(s->all->loop, &s->dial->again, QUEUE_FULL);
+		timer_set(s->all->base->loop, &s->dial->again, QUEUE_FULL);
 		return;
 	}
 	s->dial->tried++;
 	s->dial->address = a;
 	if (fd < 0)
 		next_address(s, errno);
-	else if (conn_open(s->all->net, &s->conn, fd, POLLOUT, connected) < 0)
+	else if (conn_open(s->all->base->net, &s->conn, fd, POLLOUT, connected) < 0)
 		node_trouble(s, "out of memory");
 }
 
@@ -656,7 +655,7 @@ static void again_in_plain_text(struct server *s)
 {
 	struct dial *d = s->dial;
 
-	conn_close(s->all->net, &s->conn);
+	conn_close(s->all->base->net, &s->conn);
 	d->secure.mode = SSLMODE_DISABLE;
 	d->secure.shaking = false;
 	d->tried--;
@@ -674,7 +673,7 @@ static void secured(struct server *s, enum secured how)
 	case SECURE_DONE:
 		if (s->conn.tls) {      /* its cancels are not to be had for less */
 			s->sslmode = mode == SSLMODE_PREFER ? SSLMODE_REQUIRE : mode;
-			s->tls = tls_context_hold(s->all->tls);
+			s->tls = tls_context_hold(s->all->base->tls);
 			s->host = strdup(s->dial->secure.host);
 			s->direct = s->dial->secure.direct;
 		}
@@ -694,7 +693,7 @@ static void secured(struct server *s, enum secured how)
 static void securing(struct watch *w, short revents)
 {
 	struct server *s = OWNER(w, struct server, conn.watch);
-	struct net *net = s->all->net;
+	struct net *net = s->all->base->net;
 
 	if (revents & POLLOUT)
 		conn_drain(net, &s->conn);
@@ -706,7 +705,7 @@ static void securing(struct watch *w, short revents)
 static void connected(struct watch *w, short revents)
 {
 	struct server *s = OWNER(w, struct server, conn.watch);
-	struct net *net = s->all->net;
+	struct net *net = s->all->base->net;
 	int error = 0;
 	socklen_t len = sizeof error;
 
@@ -715,10 +714,10 @@ static void connected(struct watch *w, short revents)
 	if (error) {
 		next_address(s, error);
 	} else {
-		watch_want(s->all->loop, w, POLLIN);
+		watch_want(s->all->base->loop, w, POLLIN);
 		w->ready = securing;
 		if (!node_conf(s->node)->connect_timeout)
-			timer_set(s->all->loop, &s->timer, LOGIN_TIMEOUT);
+			timer_set(s->all->base->loop, &s->timer, LOGIN_TIMEOUT);
 		secured(s, secure_begin(&s->dial->secure, net, &s->conn));
 	}
 	net_flush(net);
@@ -750,7 +749,7 @@ static void once_more(struct timer *t)
 	struct server *s = OWNER(t, struct dial, again)->server;
 
 	try_address(s);
-	net_flush(s->all->net);
+	net_flush(s->all->base->net);
 }
 
 void dial_resume(struct node *n)
@@ -770,7 +769,7 @@ void dial_prepare(const struct server *s, struct secure *x, enum sslmode mode)
 	const struct conf_node *n = node_conf(s->node);
 
 	*x = (struct secure){ .mode = mode, .direct = n->sslnegotiation == SSL_DIRECT,
-		.context = &s->all->tls, .log = s->all->log };
+		.context = &s->all->base->tls, .log = s->all->base->log };
 	size_t len = strlen(n->hostname);
 	if (len && n->hostname[len - 1] == '.')
 		len--;                  /* "db.example." is looked up as it stands; its name has no dot */
@@ -789,13 +788,13 @@ void dial_start(struct server *s, const struct borrower *b)
 		s->dial->again.fire = once_more;
 		s->dial->secret = secret ? strdup(secret) : NULL;
 		s->dial->look = b && b->look;
-		dial_prepare(s, &s->dial->secure, conf_sslmode(s->all->conf, node_conf(s->node)));
+		dial_prepare(s, &s->dial->secure, conf_sslmode(s->all->base->conf, node_conf(s->node)));
 	}
 	if (!s->dial || (secret && !s->dial->secret)) {
 		node_trouble(s, "out of memory");
 		return;
 	}
 	if (patience)
-		timer_set(s->all->loop, &s->timer, patience);
+		timer_set(s->all->base->loop, &s->timer, patience);
 	try_address(s);
 }

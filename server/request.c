@@ -114,7 +114,7 @@ int server_own(struct server *s, const char *sql, void (*then)(struct request *,
 {
 	if (!server_own_request(s, then, owner))
 		return -1;
-	if (conn_put_message(s->all->net, &s->conn, 'Q', sql, strlen(sql) + 1) < 0)
+	if (conn_put_message(s->all->base->net, &s->conn, 'Q', sql, strlen(sql) + 1) < 0)
 		s->conn.broken = true;  /* its FIFO cannot go on */
 	return s->conn.broken ? -1 : 0;
 }
@@ -151,7 +151,7 @@ static bool note_failure(struct request *r, char type, const uint8_t *body, size
 	if (type == 'E') {
 		const char *text = wire_field(body, len, 'M');
 		r->failed = true;
-		log_write(r->server->all->log, NULL, LEVEL_DEBUG1, text, NULL,
+		log_write(r->server->all->base->log, NULL, LEVEL_DEBUG1, text, NULL,
 			"a statement of the proxy's own failed on node %d", r->server->node->id);
 	}
 	return false;
@@ -248,8 +248,8 @@ static const char *label_of(char type)
 /* ReadyForQuery is never counted, so that nothing is left to tell when a reply is over. */
 void server_log_message(struct server *s, char type)
 {
-	struct log *log = s->all->log;
-	bool terse = s->all->conf->log_backend_messages == BACKEND_MESSAGES_TERSE;
+	struct log *log = s->all->base->log;
+	bool terse = s->all->base->conf->log_backend_messages == BACKEND_MESSAGES_TERSE;
 
 	if (terse && type == s->logged && type != 'Z') {
 		s->repeated++;
@@ -357,7 +357,7 @@ static void log_complaint(const struct server *s, const struct request *r, const
 
 	if (!text)
 		return;
-	log_write(s->all->log, who_of(s), LEVEL_LOG, NULL, NULL,
+	log_write(s->all->base->log, who_of(s), LEVEL_LOG, NULL, NULL,
 		"pool_send_and_wait: Error or notice message from backend: DB node id: %d"
 		" backend pid: %u statement: \"%s\" message: \"%s\"", s->node->id, s->pid,
 		r->text, text);
@@ -471,7 +471,7 @@ void server_replies(struct server *s, uint8_t *p, size_t n)
 {
 	uint8_t *end = p + n, *from = p;
 
-	if (s->all->conf->log_backend_messages)
+	if (s->all->base->conf->log_backend_messages)
 		log_messages(s, p, n);
 	if (s->left) {
 		size_t take = s->left < n ? s->left : n;
@@ -533,7 +533,7 @@ static void eased(struct server *s)
 void server_readable(struct watch *w, short revents)
 {
 	struct server *s = OWNER(w, struct server, conn.watch);
-	struct net *net = s->all->net;
+	struct net *net = s->all->base->net;
 	uint8_t *p;
 
 	if ((revents & POLLOUT) && conn_drain(net, &s->conn) == 0)

@@ -146,7 +146,7 @@ static uint32_t name_hash(const struct names *m, const char *name)
 	return h ^ h >> 15;
 }
 
-static struct name *find(const struct names *m, const char *name, uint32_t hash)
+static struct stmt_name *find(const struct names *m, const char *name, uint32_t hash)
 {
 	if (!m->cap)
 		return NULL;
@@ -161,11 +161,11 @@ struct stmt *names_find(const struct names *m, const char *name)
 {
 	if (!m->used)
 		return NULL;
-	const struct name *n = find(m, name, name_hash(m, name));
+	const struct stmt_name *n = find(m, name, name_hash(m, name));
 	return n ? n->stmt : NULL;
 }
 
-static void insert(struct names *m, struct name n)
+static void insert(struct names *m, struct stmt_name n)
 {
 	uint32_t i = n.hash & (m->cap - 1);
 
@@ -199,7 +199,7 @@ int names_set(struct stmts *all, struct names *m, const char *name, struct stmt 
 	if (!m->cap)
 		m->seed = (uint32_t)all->seed[0];
 	uint32_t hash = name_hash(m, name);
-	struct name *n = find(m, name, hash);
+	struct stmt_name *n = find(m, name, hash);
 
 	if (n) {
 		stmt_hold(s);
@@ -212,19 +212,19 @@ int names_set(struct stmts *all, struct names *m, const char *name, struct stmt 
 		free(copy);
 		return -1;
 	}
-	insert(m, (struct name){ copy, stmt_hold(s), hash });
+	insert(m, (struct stmt_name){ copy, stmt_hold(s), hash });
 	return 0;
 }
 
 bool names_remove(struct stmts *all, struct names *m, const char *name)
 {
-	struct name *n = find(m, name, name_hash(m, name));
+	struct stmt_name *n = find(m, name, name_hash(m, name));
 
 	if (!n)
 		return false;
 	stmt_drop(all, n->stmt);
 	free(n->name);
-	*n = (struct name){ .name = gone };
+	*n = (struct stmt_name){ .name = gone };
 	m->used--;
 	m->marks++;
 	return true;

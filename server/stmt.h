@@ -46,7 +46,7 @@ struct stmt *stmt_hold(struct stmt *s);
 void stmt_drop(struct stmts *all, struct stmt *s);      /* NULL is fine */
 
 struct names {
-	struct name {
+	struct stmt_name {
 		char *name;                     /* NULL: never used; dropped names keep a mark */
 		struct stmt *stmt;
 		uint32_t hash;

@@ -49,12 +49,15 @@ static struct conf *load(const char *text)
 	return c;
 }
 
+static struct base base;
+
 static struct nodes *make_nodes(const struct conf *conf)
 {
 	struct nodes *all = calloc(1, sizeof *all + CONF_NODES * sizeof all->node[0]);
 
 	assert(all);
-	all->conf = conf;
+	base.conf = conf;
+	all->base = &base;
 	all->count = conf->nnodes;
 	for (int i = 0; i < CONF_NODES; i++)
 		all->node[i] = (struct node){ .all = all, .id = i };
@@ -264,7 +267,7 @@ int main(void)
 	struct conf *conf = load(four_nodes);
 	struct nodes *nodes = make_nodes(conf);
 	struct servers servers = { .nodes = nodes };
-	struct clients clients = { .servers = &servers, .conf = conf };
+	struct clients clients = { .servers = &servers, .base = &base };
 	struct admin a;
 
 	admin_start(&a, &clients);

@@ -17,7 +17,8 @@ static int64_t now = 1000;
 static struct timer *due[8];
 static bool balances = true;
 static struct conf conf;
-static struct servers servers = { .conf = &conf };
+static struct base base = { .conf = &conf };
+static struct servers servers = { .base = &base };
 static struct account account = { .database = "db", .user = "" };
 
 int64_t loop_now(const struct loop *l) { (void)l; return now; }

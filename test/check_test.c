@@ -86,6 +86,7 @@ static void on_change(void *ctx, struct node *n) { (void)ctx, (void)n; changes++
 
 static struct conf conf;
 static struct servers servers;
+static struct base base;
 static struct checks *checks;
 static struct nodes *nodes;
 
@@ -99,9 +100,10 @@ static void begin(void)
 	for (int i = 0; i < 3; i++)
 		conf.node[i] = (struct conf_node){ .used = true, .port = 5432, .weight = 1,
 			.hostname = "h", .application_name = names[i] };
-	nodes = nodes_new(&conf, NULL, NULL);
+	base.conf = &conf;
+	nodes = nodes_new(&base);
 	nodes->changed = on_change;
-	servers = (struct servers){ .conf = &conf, .nodes = nodes };
+	servers = (struct servers){ .base = &base, .nodes = nodes };
 	checks = checks_new(&servers);
 	checks_start(checks);
 	checks->round = 1;

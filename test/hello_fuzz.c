@@ -50,13 +50,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	unlink(pg.sources.conf);
 	unlink(pg.sources.hba);
 	rmdir(folder);
-	pg.conf = s.conf;
-	pg.passwd = s.passwd;
-	pg.pcp_users = s.pcp;
-	pg.hba = s.hba;
-	pg.tls = s.tls;
+	use(&pg, &s);
 	must(wire_up(&pg));
-	pg.clients.hba = pg.hba;
 	healths_start(pg.servers.healths);
 	return 0;
 }
@@ -68,7 +63,7 @@ static void send_piece(int fd, const uint8_t *p, size_t n)
 
 	if (send(fd, p, n, MSG_DONTWAIT) <= 0)
 		return;
-	loop_turn(pg.loop);
+	loop_turn(pg.base.loop);
 	while (recv(fd, answer, sizeof answer, MSG_DONTWAIT) > 0)
 		;
 }
@@ -90,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	close(pair[1]);
 	for (int turns = 0; pg.clients.open; turns++) {
 		must(turns < 1000);
-		loop_turn(pg.loop);
+		loop_turn(pg.base.loop);
 	}
 	return 0;
 }

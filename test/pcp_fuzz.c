@@ -126,7 +126,7 @@ static int reload_it(void *ctx, char why[static PCP_WHY])
 {
 	struct pcp *p = ctx;
 
-	memset(p->net->scratch, 0xff, sizeof p->net->scratch);
+	memset(p->base->net->scratch, 0xff, sizeof p->base->net->scratch);
 	snprintf(why, PCP_WHY, "%s", reloads % 2 ? "wrong" : "");
 	return reloads++ % 3 == 2 ? -1 : 0;
 }
@@ -178,7 +178,7 @@ static void settle_all(struct pcp *p, struct peer *peer, short events)
 		struct caller *c = p->first;
 		if (c && c->conn.watch.events & events)
 			ready(&c->conn.watch, c->conn.watch.events & events);
-		loop_finish(p->loop);
+		loop_finish(p->base->loop);
 		more = take_some(peer);
 		events = POLLOUT;
 	} while (more && p->first);
@@ -189,18 +189,21 @@ static void settle_all(struct pcp *p, struct peer *peer, short events)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct pcp_ops ops = { stop_it, reload_it };
+	static struct base base;
 	static struct nodes *nodes;
 	static struct pcp p;
 	static struct peer peer;
 	struct sockaddr_storage at = { .ss_family = AF_UNIX };
 	int pair[2];
 
-	if (!p.loop) {
-		p.loop = loop_new();
-		p.net = net_new(p.loop);
+	if (!p.base) {
+		p.base = &base;
+		base.conf = &conf;
+		base.loop = loop_new();
+		base.net = net_new(base.loop);
 		p.nodes = nodes = calloc(1, sizeof *nodes + 3 * sizeof nodes->node[0]);
 		must(nodes);
-		nodes->conf = &conf;
+		nodes->base = &base;
 		for (int i = 0; i < 3; i++) {
 			nodes->node[i] = (struct node){ .all = nodes, .id = i };
 			conf.node[i] = (struct conf_node){ .hostname = (char *)"h", .used = i != 1,

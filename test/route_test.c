@@ -29,6 +29,7 @@
 
 #include "t.h"
 
+static struct base shared;
 static struct nodes *nodes;
 static struct route rt;
 static struct written written;
@@ -76,7 +77,8 @@ static void begin(const char *lines)
 		exit(1);
 	const struct conf *conf = conf_load(path, NULL, &messages);
 	unlink(path);
-	nodes = conf ? nodes_new(conf, NULL, NULL) : NULL;
+	shared.conf = conf;
+	nodes = conf ? nodes_new(&shared) : NULL;
 	if (!nodes || route_init(&rt, conf, nodes, &written) < 0)
 		exit(1);
 	nodes->changed = on_change;
