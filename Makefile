@@ -2,6 +2,7 @@
 # make run        a throw-away primary and replica behind it: see reads balanced
 # make test       everything: unit tests, end-to-end tests against real PostgreSQL
 # make bench      beside pgbouncer, Pgpool-II and haproxy, as ratios
+# make rooms      does the code keep to the rooms of ARCHITECTURE.md?
 # make debug      pgpool-debug: glibc, AddressSanitizer, UBSan (of clang, which knows more kinds)
 # make fuzz       some time on each parser (FUZZ_SECONDS=60)
 # make external   PostgreSQL's own regression, pipeline and isolation suites through it
@@ -96,6 +97,10 @@ build/hello_fuzz: test/hello_fuzz.c $(SOURCES) $(HEADERS) | build debug-packages
 
 build/net_test build/pcp_fuzz: $(patsubst %.c,build/debug/%.o,$(TLS) tls.c tls/engine.c)
 
+# What ARCHITECTURE.md says of the rooms, against the includes and the calls.
+rooms: pgpool
+	sh test/rooms.sh . build
+
 unit: $(TESTS)
 	@set -e; for t in $(TESTS); do $$t >$$t.tap || { grep '^not ok' $$t.tap; exit 1; }; \
 		echo "$$t: $$(grep -c '^ok' $$t.tap) ok"; done
@@ -125,7 +130,7 @@ run:
 
 test:
 	@$(INSTALL) $(TEST_PACKAGES)
-	@$(MAKE) -s pgpool unit
+	@$(MAKE) -s pgpool rooms unit
 	cd test && $(PYTHON) -m pytest -q -n 3 --dist loadfile
 
 bench:
@@ -141,4 +146,4 @@ external:
 clean:
 	rm -rf build pgpool pgpool-debug
 
-.PHONY: all debug unit fuzz debug-packages packages fresh run test bench external clean
+.PHONY: all debug rooms unit fuzz debug-packages packages fresh run test bench external clean

@@ -1,13 +1,10 @@
 #include "ask.h"
 
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { ANSWER_MAX = 64 * 1024 };                /* bytes */
-
-#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 static void borrow(struct ask *a);
 

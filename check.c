@@ -4,7 +4,6 @@
 #include "check/shell.h"
 
 #include <inttypes.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +13,6 @@ enum {
 	SEARCH_PERIOD = 1000,                   /* ms between rounds while there is no primary */
 	NAMES = CONF_NODES * 80,                /* host:port of all */
 };
-
-#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 /* One node's. */
 struct check {

@@ -10,7 +10,6 @@
 #include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +22,6 @@ enum {
 	NAMING_MAX = 64,                        /* look-ups of hosts' names at once */
 	STRANGER_LOOKS = 16,                    /* for one to be dropped */
 };
-
-#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 static const struct borrower_ops borrower_ops;
 

@@ -1,7 +1,6 @@
 #include "loop.h"
 
 #include <pthread.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -51,8 +50,6 @@ struct loop {
 	pthread_mutex_t done_lock;
 	struct job *done_head, **done_tail;
 };
-
-#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 /* --- watches ------------------------------------------------------------- */
 

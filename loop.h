@@ -17,7 +17,12 @@
 
 #include <poll.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+/* The object that something embedded belongs to: what a callback that is given a watch, a timer, a
+ * task or a job begins with. */
+#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 struct loop;
 

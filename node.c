@@ -3,14 +3,11 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/un.h>
-
-#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 /* A look-up in flight.  It owns copies of what it needs, since the node may be
  * configured anew meanwhile; node is only touched back on the loop. */

@@ -6,7 +6,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +20,6 @@ enum {
 	BACKLOG = 32,
 	ROW_MAX = ADMIN_COLUMNS * ADMIN_TEXT + 64,      /* of the NET_BUILD that a message is built in */
 };
-
-#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 enum caller_phase { CALLER_LOGIN, CALLER_READY, CALLER_BUSY, CALLER_GONE };
 

@@ -12,7 +12,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,8 +30,6 @@ enum {
 	LAST_MOMENT = 2000,                     /* ms for clients to take their last words */
 	BACKLOG_MAX = 65535,
 };
-
-#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 /* The program: everything that there is one of. */
 struct pgpool {

@@ -1,7 +1,6 @@
 #include "server.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +17,6 @@ enum {
 	                                         * closing loses nothing, PostgreSQL finishes what it
 	                                         * was sent */
 };
-
-#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 static void serve_queue(struct servers *all, struct node *n);
 static void available(struct server *s, const struct borrower *opener);

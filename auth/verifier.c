@@ -3,14 +3,11 @@
 #include "auth.h"
 #include "scram.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 enum { BEFOREHAND = 1000 };                     /* entries that are not asked for first */
-
-#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 /* The one being made.  It works on copies: the table may be exchanged meanwhile. */
 struct making {

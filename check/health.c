@@ -2,12 +2,9 @@
 
 #include "ask.h"
 
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 /* One node's.  Either its check is under way, from the first try to the last, or it is probed. */
 struct checkup {

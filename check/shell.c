@@ -12,8 +12,6 @@
 
 enum { ARGUMENTS = 132 };                       /* a node each, and sh's own */
 
-#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
-
 extern char **environ;
 
 static void forget(struct shell *sh)

@@ -3,12 +3,9 @@
 #include "ask.h"
 
 #include <math.h>
-#include <stddef.h>
 #include <stdlib.h>
 
 enum { PATIENCE = 10000 };                      /* ms for an answer */
-
-#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 struct auth_query {
 	struct entries *entries;

@@ -3,11 +3,8 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 struct peer_name {
 	struct job job;

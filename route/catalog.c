@@ -2,7 +2,6 @@
 
 #include "ask.h"
 
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +13,6 @@ enum {
 	SHORT = 10000,                          /* ms that an answer which may change is kept */
 	REFRESH = 200,                          /* ms before an answer is asked for again */
 };
-
-#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 /* What an answer says: the numbers in the question. */
 enum {

@@ -6,14 +6,11 @@
 
 #include "server/secure.h"
 
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
 enum { CANCEL_TIMEOUT = 5000 };                 /* ms */
-
-#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 struct cancel {
 	struct conn conn;

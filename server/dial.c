@@ -8,7 +8,6 @@
 #include "server/secure.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +19,6 @@ enum {
 	QUEUE_FULL = 10,                        /* ms before a full Unix socket is tried again */
 	LOGIN_MESSAGE_MAX = 64 * 1024,
 };
-
-#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 struct dial {
 	char *secret;                           /* the borrower's, to be proved; or NULL */

@@ -1,7 +1,6 @@
 /* server/request.c - the FIFO of requests on a server, and the scanning of their replies. */
 #include "server.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +10,6 @@ enum {
 	WHOLE_MAX = 64 * 1024,                  /* longer messages are shown by their beginning */
 	EXPECT_FIRST = 8,
 };
-
-#define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 static void farewell(struct server *s, const uint8_t *body, size_t len);
 static const struct request_ops own_ops, move_ops, orphan_ops;

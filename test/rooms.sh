@@ -1,0 +1,65 @@
+#!/bin/sh
+# The rooms of ARCHITECTURE.md, checked: what is written there is what the includes and the calls say.
+#
+#     sh test/rooms.sh [SOURCES [OBJECTS]]
+#
+# Each row of the table "Rooms" names a face; a room calls and includes those of rows below its own,
+# never one above.  OBJECTS (without it calls are not looked at) has what was compiled.
+cd "${1:-.}" || exit 1
+found=$(mktemp) || exit 1
+trap 'rm -f "$found"' EXIT
+
+rooms=$(sed -n 's/^| [^|]* | `\([a-z0-9]*\)\.c`.*/\1/p' ARCHITECTURE.md)
+sources=$(find . -name '*.[ch]' ! -path './test/*' ! -path './build/*' | sed 's|^\./||' | sort)
+
+# A file's room is its folder, or at the top its own name; a table "rank" orders them.
+awk_rooms='
+function room(file) { return file ~ "/" ? substr(file, 1, index(file, "/") - 1) \
+                                        : substr(file, 1, index(file, ".") - 1) }
+BEGIN { n = split(rooms, r, /[ \n]+/); for (i = 1; i <= n; i++) rank[r[i]] = n - i + 1; rank["program"] = rank["pgpool"] }
+'
+
+{
+	[ "$(echo "$rooms" | wc -l)" -le 20 ] || echo "there are more than 20 rooms"
+
+	for room in $rooms; do
+		[ -f "$room.c" ] || echo "$room.c: not there, but in ARCHITECTURE.md"
+		[ -f "$room.h" ] || [ "$room" = pgpool ] || echo "$room.c: has no header"
+	done
+
+	echo "$sources" | sed 's|.*/||' | sort | uniq -d | sed 's/$/: the name of two files/'
+
+	# shellcheck disable=SC2086
+	awk -v rooms="$rooms" "$awk_rooms"'
+	FNR == 1 { first = 1; own = FILENAME; sub(/\.c$/, ".h", own)
+	           if (!(room(FILENAME) in rank)) print FILENAME ": is in no room of ARCHITECTURE.md" }
+	/^#include/ {
+		if (first && FILENAME ~ /\.c$/ && system("test -f " own) == 0 && $2 != "\"" own "\"")
+			print FILENAME ":" FNR ": its own header does not come first"
+		first = 0
+	}
+	/^#include "/ {
+		to = substr($2, 2, length($2) - 2); from = room(FILENAME); of = room(to)
+		if (of == from || (from == "pgpool" && of == "program") || (from == "program" && of == "pgpool"))
+			next
+		if (to ~ "/")
+			print FILENAME ":" FNR ": includes " to ", which is private to " of
+		else if (rank[of] >= rank[from])
+			print FILENAME ":" FNR ": includes " to ", which is above it"
+	}' $sources
+
+	[ -z "$2" ] || find "$2" -path "$2/debug" -prune -o -name '*.o' -print | xargs gcc-nm -A |
+	awk -v rooms="$rooms" -v objects="$2/" "$awk_rooms"'
+	{ file = $1; sub(/:.*/, "", file); sub(objects, "", file); name = $NF; kind = $(NF - 1) }
+	kind ~ /^[TDBRC]$/ { home[name] = room(file) }
+	kind == "U" { calls[file " " name] = 1 }
+	END {
+		for (c in calls) {
+			split(c, part, " "); from = room(part[1]); of = home[part[2]]
+			if (of && rank[of] > rank[from])
+				print part[1] ": calls " part[2] "(), which is above it in " of
+		}
+	}'
+} >"$found"
+
+[ ! -s "$found" ] || { sort "$found" >&2; exit 1; }
