@@ -272,8 +272,9 @@ int listeners_open(struct listeners *all, const struct addresses *where)
 
 void listeners_close(struct listeners *all)
 {
-	if (all->base->loop)
-		timer_stop(all->base->loop, &all->pause);
+	if (!all->base)
+		return;
+	timer_stop(all->base->loop, &all->pause);
 	while (all->first) {
 		struct listener *l = all->first;
 		all->first = l->next;
