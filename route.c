@@ -186,16 +186,11 @@ bool route_why(const struct route *rt, const struct session *s, const char *data
 
 bool route_writes(const struct sql_facts *f)
 {
-	switch (f->kind) {
-	case SQL_EXPLAIN:
+	uint16_t does = sql_kind_does[f->kind];
+
+	if (does & KIND_EXPLAINS)
 		return f->flags & SQL_MODIFIES;
-	case SQL_BEGIN: case SQL_COMMIT: case SQL_ROLLBACK:
-	case SQL_EXECUTE: case SQL_DEALLOCATE: case SQL_EMPTY:
-		return false;
-	case SQL_SET: case SQL_SET_TRANSACTION:
-		return !(f->flags & SQL_READ_ONLY);
-	}
-	return true;
+	return !(does & KIND_NO_WRITE) && !((does & KIND_SETS) && (f->flags & SQL_READ_ONLY));
 }
 
 /* --- what the session remembers ------------------------------------------ */

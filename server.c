@@ -637,7 +637,7 @@ static void note_reset(struct server *s, struct request *r, const char *sql)
 	if (!(f.flags & SQL_ALL))
 		return;
 	r->deallocates = f.kind == SQL_DISCARD || f.kind == SQL_DEALLOCATE;
-	if (f.kind == SQL_DISCARD || f.kind == SQL_RESET) {
+	if (sql_kind_does[f.kind] & KIND_TAKES_BACK) {
 		profile_drop(s->profile);
 		s->profile = profile_hold(s->start);
 	}

@@ -558,13 +558,7 @@ bool sql_reads(const struct sql_facts *f)
 {
 	if (f->flags & SQL_NOT_READ)
 		return false;
-	switch (f->kind) {
-	case SQL_EMPTY: case SQL_SELECT: case SQL_VALUES: case SQL_SHOW: case SQL_COPY_TO:
-		return true;
-	case SQL_PREPARE:
-		return is_read(f->inner);
-	}
-	return false;
+	return f->kind == SQL_PREPARE ? is_read(f->inner) : sql_kind_does[f->kind] & KIND_READS;
 }
 
 void sql_name(char dst[static 64], const char *text, struct sql_span s)
@@ -655,10 +649,16 @@ bool sql_mentions(const char *text, size_t len,
 	return false;
 }
 
+const uint16_t sql_kind_does[SQL_KIND_COUNT] = {
+#define X(kind, name, does) does,
+	SQL_KINDS(X)
+#undef X
+};
+
 const char *sql_kind_name(enum sql_kind k)
 {
 	static const char *const names[] = {
-#define X(kind, name) name,
+#define X(kind, name, does) name,
 		SQL_KINDS(X)
 #undef X
 	};

@@ -25,62 +25,89 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Every kind once, with its word for logs and counters. */
+/* What statements of a kind do to their session.  A statement's flags may add to it. */
+enum {
+	KIND_READS      = 1 << 0,       /* may be balanced, if nothing else forbids it */
+	KIND_NO_WRITE   = 1 << 1,       /* does not count as one, though it is not balanced */
+	KIND_EXPLAINS   = 1 << 2,       /* a write if SQL_MODIFIES is set */
+	KIND_SETS       = 1 << 3,       /* a parameter; a write unless SQL_READ_ONLY is set */
+	KIND_TAKES_BACK = 1 << 4,       /* settings, as RESET does */
+	KIND_TRANSACTS  = 1 << 5,       /* begins, ends, marks or rolls back a transaction */
+	KIND_NAMES      = 1 << 6,       /* gives or takes the name of a prepared statement */
+	KIND_USES_NAME  = 1 << 7,       /* runs one by its name */
+	KIND_LISTENS    = 1 << 8,       /* or no longer */
+	KIND_KEEPS      = 1 << 9,       /* what cannot be carried to another server */
+	KIND_CHANGES    = 1 << 10,      /* the catalog, or maybe */
+	KIND_HIDES      = 1 << 11,      /* what it does: it may have made a temporary table */
+
+	KIND_EFFECTS = KIND_SETS | KIND_TAKES_BACK | KIND_TRANSACTS | KIND_NAMES | KIND_LISTENS
+		| KIND_KEEPS | KIND_CHANGES
+};
+
+/* Every kind once, with its word for logs and counters, and what it does.
+ *
+ * EMPTY has comments at most.  SELECT is also TABLE t, (SELECT ...), WITH ... SELECT; BEGIN is also START
+ * TRANSACTION, COMMIT also END, ROLLBACK also ABORT, SET also SESSION CHARACTERISTICS.  DDL is CREATE,
+ * ALTER, DROP, GRANT, COMMENT, REINDEX and the like.  SHOW_POOL is SHOW POOL_anything; of PGPOOL inner
+ * says whether SHOW, SET or RESET follows.  OTHER was not understood. */
 #define SQL_KINDS(X) \
-	X(EMPTY,                "empty")        /* nothing, or comments only */ \
-	X(SELECT,               "select")       /* also TABLE t, (SELECT ...), WITH ... SELECT */ \
-	X(VALUES,               "values") \
-	X(SHOW,                 "show") \
-	X(EXPLAIN,              "explain") \
-	X(COPY_TO,              "copy to") \
-	X(COPY_FROM,            "copy from") \
-	X(INSERT,               "insert") \
-	X(UPDATE,               "update") \
-	X(DELETE,               "delete") \
-	X(MERGE,                "merge") \
-	X(TRUNCATE,             "truncate") \
-	X(BEGIN,                "begin")        /* also START TRANSACTION */ \
-	X(COMMIT,               "commit")       /* also END */ \
-	X(ROLLBACK,             "rollback")     /* also ABORT */ \
-	X(SAVEPOINT,            "savepoint") \
-	X(RELEASE,              "release") \
-	X(ROLLBACK_TO,          "rollback to") \
-	X(PREPARE_TRANSACTION,  "prepare transaction") \
-	X(COMMIT_PREPARED,      "commit prepared") \
-	X(ROLLBACK_PREPARED,    "rollback prepared") \
-	X(SET,                  "set")          /* also SET SESSION CHARACTERISTICS */ \
-	X(SET_TRANSACTION,      "set transaction") \
-	X(SET_CONSTRAINTS,      "set constraints") \
-	X(RESET,                "reset") \
-	X(DISCARD,              "discard") \
-	X(PREPARE,              "prepare") \
-	X(EXECUTE,              "execute") \
-	X(DEALLOCATE,           "deallocate") \
-	X(DECLARE,              "declare") \
-	X(FETCH,                "fetch") \
-	X(MOVE,                 "move") \
-	X(CLOSE,                "close") \
-	X(LISTEN,               "listen") \
-	X(UNLISTEN,             "unlisten") \
-	X(NOTIFY,               "notify") \
-	X(LOCK,                 "lock") \
-	X(VACUUM,               "vacuum") \
-	X(ANALYZE,              "analyze") \
-	X(CHECKPOINT,           "checkpoint") \
-	X(LOAD,                 "load") \
-	X(CALL,                 "call") \
-	X(DO,                   "do") \
-	X(DDL,                  "ddl")          /* CREATE ALTER DROP GRANT COMMENT REINDEX ... */ \
-	X(SHOW_POOL,            "show pool")    /* SHOW POOL_anything */ \
-	X(PGPOOL,               "pgpool")       /* PGPOOL SHOW/SET/RESET; inner says which */ \
-	X(OTHER,                "other")        /* not understood, so a write */
+	X(EMPTY,               "empty",               KIND_READS | KIND_NO_WRITE) \
+	X(SELECT,              "select",              KIND_READS) \
+	X(VALUES,              "values",              KIND_READS) \
+	X(SHOW,                "show",                KIND_READS) \
+	X(EXPLAIN,             "explain",             KIND_EXPLAINS) \
+	X(COPY_TO,             "copy to",             KIND_READS) \
+	X(COPY_FROM,           "copy from",           0) \
+	X(INSERT,              "insert",              0) \
+	X(UPDATE,              "update",              0) \
+	X(DELETE,              "delete",              0) \
+	X(MERGE,               "merge",               0) \
+	X(TRUNCATE,            "truncate",            0) \
+	X(BEGIN,               "begin",               KIND_TRANSACTS | KIND_NO_WRITE) \
+	X(COMMIT,              "commit",              KIND_TRANSACTS | KIND_NO_WRITE) \
+	X(ROLLBACK,            "rollback",            KIND_TRANSACTS | KIND_NO_WRITE) \
+	X(SAVEPOINT,           "savepoint",           KIND_TRANSACTS) \
+	X(RELEASE,             "release",             0) \
+	X(ROLLBACK_TO,         "rollback to",         KIND_TRANSACTS) \
+	X(PREPARE_TRANSACTION, "prepare transaction", 0) \
+	X(COMMIT_PREPARED,     "commit prepared",     KIND_CHANGES) \
+	X(ROLLBACK_PREPARED,   "rollback prepared",   0) \
+	X(SET,                 "set",                 KIND_SETS) \
+	X(SET_TRANSACTION,     "set transaction",     KIND_SETS) \
+	X(SET_CONSTRAINTS,     "set constraints",     0) \
+	X(RESET,               "reset",               KIND_SETS | KIND_TAKES_BACK) \
+	X(DISCARD,             "discard",             KIND_TAKES_BACK) \
+	X(PREPARE,             "prepare",             KIND_NAMES) \
+	X(EXECUTE,             "execute",             KIND_USES_NAME | KIND_NO_WRITE) \
+	X(DEALLOCATE,          "deallocate",          KIND_NAMES | KIND_NO_WRITE) \
+	X(DECLARE,             "declare",             0) \
+	X(FETCH,               "fetch",               0) \
+	X(MOVE,                "move",                0) \
+	X(CLOSE,               "close",               0) \
+	X(LISTEN,              "listen",              KIND_LISTENS) \
+	X(UNLISTEN,            "unlisten",            KIND_LISTENS) \
+	X(NOTIFY,              "notify",              0) \
+	X(LOCK,                "lock",                0) \
+	X(VACUUM,              "vacuum",              0) \
+	X(ANALYZE,             "analyze",             0) \
+	X(CHECKPOINT,          "checkpoint",          0) \
+	X(LOAD,                "load",                KIND_KEEPS) \
+	X(CALL,                "call",                KIND_KEEPS | KIND_HIDES) \
+	X(DO,                  "do",                  KIND_KEEPS | KIND_HIDES | KIND_CHANGES) \
+	X(DDL,                 "ddl",                 KIND_CHANGES | KIND_HIDES) \
+	X(SHOW_POOL,           "show pool",           0) \
+	X(PGPOOL,              "pgpool",              0) \
+	X(OTHER,               "other",               KIND_KEEPS | KIND_HIDES | KIND_CHANGES)
 
 enum sql_kind {
-#define X(kind, word) SQL_##kind,
+#define X(kind, word, does) SQL_##kind,
 	SQL_KINDS(X)
 #undef X
 	SQL_KIND_COUNT
 };
+
+/* KIND_ flags, by kind. */
+extern const uint16_t sql_kind_does[SQL_KIND_COUNT];
 
 /* sql_facts.flags.  Those marked * make sql_reads() say no. */
 enum {
@@ -162,8 +189,8 @@ struct sql_rules {
 void sql_classify(struct sql_facts *f, const char *text, size_t len, const struct sql_rules *rules);
 
 /* Most texts differ only in their literals.  The shape of a text has 0 for each integer and ' for
- * each string; it is not longer than the text.  literals is where they are, from the first to the end
- * of the last one.  0: the text has things in it that hide where a literal ends. */
+ * each string; it is not longer than the text.  literals is where they are, from the first to the
+ * end of the last one.  0: the text has things in it that hide where a literal ends. */
 size_t sql_shape(char *shape, const char *text, size_t len, struct sql_span *literals);
 
 /* Are these facts of a text, `end` and `next` apart, those of every text of its shape?  Those two
@@ -188,15 +215,15 @@ void sql_parameter(char dst[static 128], const char *text, const struct sql_fact
 
 /* What a statement does with a name. */
 enum sql_use {
-	SQL_WRITTEN,            /* a table: INSERT, UPDATE, DELETE, MERGE, TRUNCATE, COPY FROM, DML in
-				 * WITH; also of what a PREPAREd one will do, but not of EXPLAIN
+	SQL_WRITTEN,            /* a table: INSERT, UPDATE, DELETE, MERGE, TRUNCATE, COPY FROM, DML
+				 * in WITH; also of what a PREPAREd one will do, but not of EXPLAIN
 				 * without ANALYZE */
 	SQL_READ,               /* a relation, or what WITH calls so */
 	SQL_CALLED,             /* a function that is not known to only read */
 };
 
-/* Calls fn for each of them.  The name is the last part, as by sql_name, schema the part before it or
- * "".  Both are good during the call. */
+/* Calls fn for each of them.  The name is the last part, as by sql_name, schema the part before it
+ * or "".  Both are good during the call. */
 typedef void sql_see(void *ctx, enum sql_use use, const char *schema, const char *name);
 void sql_names(const char *text, size_t len, sql_see *fn, void *ctx);
 
