@@ -184,7 +184,7 @@ static bool find_pool(const struct admin *a, size_t at, struct admin_row *row)
 	row->pool = (uint32_t)(at / node_rows(a) % pools(a));
 	row->client = slot < clients->nslots ? clients->slot[slot] : NULL;
 	if (row->client && row->pool == 0)
-		for (const struct server *s = row->client->lent; s && !row->server; s = s->next_lent)
+		for (const struct server *s = row->client->borrowed; s && !row->server; s = s->next_borrowed)
 			row->server = s->node == row->node ? s : NULL;
 	return true;
 }
@@ -262,7 +262,7 @@ static const char *statement(const struct admin_row *r)
 {
 	const struct client *c = r->client;
 
-	return c && c->inflight && c->last->text ? c->last->text : "";
+	return c ? client_runs(c) : "";
 }
 
 /* --- parameters ---------------------------------------------------------- */

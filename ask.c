@@ -141,14 +141,14 @@ static const struct request_ops question_ops = { keep_bytes, note, done, lost_re
 
 static void send_question(struct ask *a)
 {
-	struct request *r = request_new(a->all, &question_ops, a);
+	struct request *r = server_own_request(a->server, NULL, a);
 
 	if (!r) {
 		snprintf(a->why, sizeof a->why, "out of memory");
 		timer_set(a->all->base->loop, &a->deadline, 0);
 		return;
 	}
-	server_send(a->server, r);
+	r->ops = &question_ops;
 	conn_put(a->all->base->net, &a->server->conn, a->question, a->question_len);
 	net_flush(a->all->base->net);
 }

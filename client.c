@@ -2,6 +2,7 @@
 
 #include "client/auth_query.h"
 #include "client/peer.h"
+#include "client/portal.h"
 #include "client/query.h"
 
 #include <arpa/inet.h>
@@ -31,6 +32,41 @@ struct arrival {
 	struct client *client;                  /* NULL: it has left */
 	char address[INET6_ADDRSTRLEN], port[8];
 };
+
+/* --- phases, and the list of its servers --------------------------------- */
+
+void client_enter(struct client *c, enum client_phase to)
+{
+	struct loop *loop = c->all->base->loop;
+	int64_t idle_limit = c->all->base->conf->client_idle_limit;
+
+	c->phase = to;
+	if (to != AT_READY && to != AT_GONE)
+		return;
+	client_owes(c, false);
+	timer_stop(loop, &c->timer);
+	if (to == AT_READY && idle_limit)
+		timer_set(loop, &c->timer, idle_limit * 1000);
+}
+
+void client_attach(struct client *c, struct server *s)
+{
+	s->next_borrowed = c->borrowed;
+	c->borrowed = s;
+}
+
+void client_detach(struct client *c, struct server *s)
+{
+	struct server **at = &c->borrowed;
+
+	while (*at && *at != s)
+		at = &(*at)->next_borrowed;
+	if (*at)
+		*at = s->next_borrowed;
+	if (c->unnamed_on == s)
+		c->unnamed_on = NULL;
+	portals_forget(c, s);
+}
 
 /* --- slots: what cancel requests name ------------------------------------ */
 
@@ -84,7 +120,7 @@ void client_cancel(struct clients *all, uint32_t pid, const uint8_t *key, size_t
 		c->canceled = true;
 		client_resume(c);
 	} else if (c->inflight) {
-		request_cancel(c->last->server, c);
+		request_cancel(c->last->request.server, c);
 	}
 }
 
@@ -104,6 +140,13 @@ void client_notice(struct client *c, const char *message)
 	struct put o = net_build(c->all->base->net, strlen(message) + 128);
 	put_report(&o, 'N', &(struct report){ "NOTICE", "00000", message, NULL, NULL });
 	client_say(c, &o);
+}
+
+const char *client_runs(const struct client *c)
+{
+	const char *text = c->inflight ? c->last->request.text : NULL;
+
+	return text ? text : "";
 }
 
 void client_peer(const struct client *c, char *host, size_t size, char *port, size_t port_size)
@@ -174,13 +217,11 @@ void client_leave(struct client *c)
 	if (c->phase == AT_GONE)
 		return;
 	log_goodbye(c);
-	c->phase = AT_GONE;
-	client_owes(c, false);
+	client_enter(c, AT_GONE);
 	server_unborrow(&c->borrower);
 	query_free(c);
 	login_free(c);
 	leave_slot(c);
-	timer_stop(c->all->base->loop, &c->timer);
 	loop_defer(c->all->base->loop, &c->task);
 }
 
@@ -215,6 +256,11 @@ int client_refuse(struct client *c, const char *sqlstate, const char *message, c
                   const char *hint)
 {
 	return client_fail(c, &(struct report){ "FATAL", sqlstate, message, detail, hint });
+}
+
+int client_out_of_memory(struct client *c)
+{
+	return client_refuse(c, "53200", "out of memory", NULL, NULL);
 }
 
 int client_relay(struct client *c, const uint8_t *body, size_t len)
@@ -299,7 +345,7 @@ static void no_more(struct client *c, int error)
 static void unpause(struct client *c)
 {
 	c->paused = false;
-	for (struct server *s = c->lent; s; s = s->next_lent)
+	for (struct server *s = c->borrowed; s; s = s->next_borrowed)
 		conn_reading(c->all->base->net, &s->conn, true);
 }
 
@@ -389,8 +435,7 @@ static void lent(struct borrower *b, struct server *s)
 		return;
 	}
 	c->waiting = false;
-	s->next_lent = c->lent;
-	c->lent = s;
+	client_attach(c, s);
 	client_resume(c);
 }
 
@@ -409,14 +454,14 @@ static void refused(struct borrower *b, const struct refusal *r)
 static void lost(struct borrower *b, struct server *s, const uint8_t *farewell, size_t len)
 {
 	struct client *c = OWNER(b, struct client, borrower);
-	bool primary = is_primary(s), in_transaction = s->status != 'I';
+	bool primary = server_is_primary(s), in_transaction = s->status != 'I';
 
 	if (c->phase == AT_LOGIN) {
 		login_refused(c, &(struct refusal){ REFUSED_BACKEND, { "FATAL", "08006",
 			"the server closed the connection", NULL, NULL }, farewell, len });
 		return;
 	}
-	remove_lent(c, s);
+	client_detach(c, s);
 	if (c->ended)
 		client_leave(c);
 	if (c->phase == AT_GONE)
@@ -440,7 +485,7 @@ static void async(struct borrower *b, struct server *s, const uint8_t *p, size_t
 {
 	struct client *c = OWNER(b, struct client, borrower);
 
-	if (c->phase == AT_READY && is_primary(s))
+	if (c->phase == AT_READY && server_is_primary(s))
 		conn_put(c->all->base->net, &c->conn, p, n);
 	if (conn_kept(&c->conn))
 		client_resume(c);       /* that was all that woke it */
@@ -642,7 +687,7 @@ int client_admit(struct client *c)
 {
 	if (too_many(c->all))
 		return client_refuse(c, "53300", "Sorry, too many clients already", NULL, NULL);
-	return take_slot(c->all, c) < 0 ? out_of_memory(c) : 0;
+	return take_slot(c->all, c) < 0 ? client_out_of_memory(c) : 0;
 }
 
 void client_accept(struct clients *all, int fd, const struct sockaddr_storage *peer)
@@ -701,6 +746,7 @@ void clients_free(struct clients *all)
 	for (struct member *m; (m = all->others.first); )
 		bury(OWNER(m, struct client, place));   /* it has not taken its last words */
 	auth_query_free(all->auth_query);
+	queries_free_spare(all);
 	free(all->slot);
 	free(all->recent);
 	explicit_bzero(all->mock, sizeof all->mock);

@@ -44,6 +44,8 @@ struct clients {
 	uint8_t mock[32];                       /* what unknown users' salts are made from */
 	bool draining;                          /* no new sessions */
 	struct recent *recent;                  /* RECENT_STATEMENTS of them */
+	struct request *spare_queries;          /* at most SPARE_QUERIES, for the next to come */
+	unsigned nspare;
 	uint64_t writers[64];                   /* keys of statements that a replica refused: 25006 */
 	unsigned nwriters;
 	unsigned naming;                        /* look-ups of peers' names under way */
@@ -77,7 +79,17 @@ struct recent {
 /* Bytes of BackendKeyData's secret in protocol 3.0 and 3.2. */
 enum { KEY_3_0 = 4, KEY_3_2 = 32 };
 
+/* What the next message of a client is. */
+enum input {
+	INPUT_REQUEST,                          /* it begins a request, or comes too late for COPY */
+	INPUT_OPEN,                             /* it goes on with the last request, which has no end yet */
+	INPUT_IGNORED,                          /* likewise, but PostgreSQL ignores it up to its Sync */
+	INPUT_COPY,                             /* data for COPY FROM STDIN; then goes on as before */
+	INPUT_SKIPPED,                          /* we answered with an error: nothing counts up to Sync */
+};
+
 struct login;
+struct query;
 
 struct client {
 	struct conn conn;
@@ -92,24 +104,24 @@ struct client {
 	uint8_t key_len;
 	bool ended;                             /* it will send no more, but wants its answers */
 	bool stranger;
-	bool skip;                              /* an error was answered: ignore up to Sync */
 	bool waiting;                           /* for a server */
 	bool canceled;                          /* while it waited */
 	uint8_t hellos;                         /* SSLRequest and GSSENCRequest packets so far */
 	bool primary_once;                      /* the next request goes to the primary */
-	bool copying;                           /* COPY FROM STDIN: the last request takes data */
 	uint32_t copied;                        /* CopyData messages, for log_client_messages */
 	bool paused;                            /* its servers are not read: it is slow */
 	uint8_t pins;
 	bool lost_request;                      /* a server broke under a request that cannot run again */
 	bool told_fatal;                        /* PostgreSQL's own FATAL was forwarded */
-	uint32_t force;                         /* so many bytes of input are to run on the primary */
-	uint32_t left;                          /* of a message that streams to the last request's server */
+	uint32_t for_primary;                   /* so many bytes of input are to run on the primary */
+	enum input input;
+	uint32_t left;                          /* bytes of a message whose beginning was sent to the last
+	                                         * request's server, or dropped when nothing is in flight */
 
 	struct node *wanted;                    /* of which it waits for a server */
-	struct server *lent;                    /* its servers */
+	struct server *borrowed;                /* its servers */
 	unsigned inflight;
-	struct request *last;                   /* the newest in flight */
+	struct query *last;                     /* the newest in flight */
 
 	struct session session;
 	struct names prepared;
@@ -146,6 +158,13 @@ unsigned clients_room(struct clients *all);
  * so no descriptor will be free soon. */
 bool clients_yield(struct clients *all);
 
+/* The one writer of the phase: what follows from it is done here. */
+void client_enter(struct client *c, enum client_phase to);
+
+/* Its list of servers is linked here alone. */
+void client_attach(struct client *c, struct server *s);
+void client_detach(struct client *c, struct server *s);
+
 /* A connection was accepted; takes over the descriptor. */
 void client_accept(struct clients *all, int fd, const struct sockaddr_storage *peer);
 
@@ -174,6 +193,9 @@ int client_refuse(struct client *c, const char *sqlstate, const char *message, c
 __attribute__((cold))
 int client_deny(struct client *c, const char *sqlstate, const char *message, const char *why);
 
+__attribute__((cold))
+int client_out_of_memory(struct client *c);
+
 /* Likewise with PostgreSQL's own words: the body of an ErrorResponse. */
 int client_relay(struct client *c, const uint8_t *body, size_t len);
 int client_refused(struct client *c, const struct refusal *r);
@@ -188,8 +210,16 @@ void client_notice(struct client *c, const char *message);
 /* Goes on with kept bytes at the end of this turn. */
 void client_resume(struct client *c);
 
+/* The statement that it runs, as far as it was kept for the log; "" if none. */
+const char *client_runs(const struct client *c);
+
 /* "127.0.0.1" and "5432"; "[local]" and "" for a Unix socket. */
 void client_peer(const struct client *c, char *host, size_t size, char *port, size_t port_size);
+
+static inline const char *client_database(const struct client *c)
+{
+	return c->borrower.profile->account->database;
+}
 
 /* --- hello.c ------------------------------------------------------------- */
 

@@ -23,7 +23,7 @@ static void available(struct server *s, const struct borrower *opener);
 static void clean(struct server *s);
 static void expired(struct timer *t);
 
-/* --- idle lists ---------------------------------------------------------- */
+/* --- phases -------------------------------------------------------------- */
 
 static void enter_idle(struct server *s)
 {
@@ -54,6 +54,16 @@ static void leave_idle(struct server *s)
 	*(s->next_rest ? &s->next_rest->prev_rest : &n->idle_last) = s->prev_rest;
 }
 
+void server_enter(struct server *s, enum server_phase to)
+{
+	if (s->phase == IDLE)
+		leave_idle(s);
+	s->node->cleaning += (to == RESET) - (s->phase == RESET);
+	s->phase = to;
+	if (to == IDLE)
+		enter_idle(s);
+}
+
 /* --- the end of a server ------------------------------------------------- */
 
 static void bury(struct task *t)
@@ -76,7 +86,7 @@ static void lose_requests(struct server *s)
 		struct request *r = s->head;
 		s->head = r->next;
 		r->ops->lost(r);
-		request_free(s->all, r);
+		r->release(r);
 	}
 	s->tail = NULL;
 }
@@ -92,9 +102,7 @@ void server_close(struct server *s, const char *why)
 	server_enter(s, GONE);
 	log_write(all->base->log, NULL, LEVEL_DEBUG1, why, NULL, "node %d: connection %u of %s/%s closed",
 		s->node->id, s->pid, s->account->user, s->account->database);
-	if (was == IDLE)
-		leave_idle(s);
-	if (was == LENT || was == IDLE) {
+	if (was >= IDLE) {
 		struct put o = net_build(all->base->net, WIRE_HEADER);
 		put_message(&o, 'X', NULL, 0);
 		conn_put(all->base->net, &s->conn, o.base, o.len);
@@ -404,7 +412,6 @@ struct server *server_borrow(struct servers *all, struct borrower *b, struct nod
 	bool fresh = b->secret || b->look;      /* an old login tells nothing of what is asked now */
 	struct server *s = fresh || searches(b, n) ? NULL : find_idle(b, n, sql, sizeof sql);
 	if (s) {
-		leave_idle(s);
 		server_enter(s, LENT);
 		if (lend(s, b, sql))
 			return s;
@@ -483,7 +490,6 @@ void server_ready(struct server *s)
 	server_enter(s, RESET);
 	s->conn.watch.ready = server_readable;
 	if (s->trial) {
-		server_enter(s, LENT);        /* says goodbye */
 		server_tried(s, TRIAL_WORKS, "it was a trial");
 		return;
 	}
@@ -539,7 +545,6 @@ static void rest(struct server *s)
 	int64_t seconds = a && b ? (a < b ? a : b) : a + b;
 
 	server_enter(s, IDLE);
-	enter_idle(s);
 	s->timer.fire = expired;
 	if (seconds)
 		timer_set(s->all->base->loop, &s->timer, seconds * 1000);
@@ -589,7 +594,6 @@ static void available(struct server *s, const struct borrower *opener)
 		return;
 	}
 	if (!keeps(s)) {
-		server_enter(s, LENT);        /* says goodbye */
 		server_close(s, "it is not kept");
 		return;
 	}
@@ -623,7 +627,6 @@ static void reset_done(struct request *r, bool ok)
 		available(s, NULL);
 		return;
 	}
-	server_enter(s, LENT);
 	server_close(s, "it could not be reset");
 }
 
@@ -648,7 +651,6 @@ static void clean(struct server *s)
 	const struct conf_list *list = &s->all->base->conf->reset_query_list;
 
 	if (!keeps(s)) {
-		server_enter(s, LENT);
 		server_close(s, "it is not kept");
 		return;
 	}
@@ -664,10 +666,8 @@ static void clean(struct server *s)
 		note_reset(s, s->tail, list->item[i]);
 		s->reset_left++;
 	}
-	if (s->phase != GONE && !s->reset_left) {
-		server_enter(s, LENT);
+	if (s->phase != GONE && !s->reset_left)
 		server_close(s, "reset_query_list is empty");
-	}
 }
 
 void server_settled(struct server *s)
@@ -688,9 +688,7 @@ void server_return(struct server *s)
 		if (!request_is_own(r))
 			request_orphan(r);
 	conn_reading(s->all->base->net, &s->conn, true);
-	if (s->head && s->tail->open)
-		server_close(s, "its client left within a request");
-	else if (!s->head)
+	if (!s->head)
 		clean(s);
 	else
 		timer_set(s->all->base->loop, &s->timer, ORPHANED_TIME);

@@ -21,11 +21,12 @@
 #ifndef SERVER_H
 #define SERVER_H
 
-#include "server/account.h"
 #include "auth.h"
 #include "conf.h"
 #include "net.h"
 #include "node.h"
+#include "server/account.h"
+#include "server/scanner.h"
 #include "server/stmt.h"
 
 struct server;
@@ -36,7 +37,7 @@ enum server_phase {
 	RESOLVE,        /* waits for its node's address */
 	CONNECT,        /* connect() is under way */
 	LOGIN,          /* startup packet sent */
-	IDLE,           /* in the pool */
+	IDLE,           /* in the pool; this and the next two are logged in */
 	LENT,           /* a borrower has it */
 	RESET,          /* given back; finishing and cleaning up */
 	GONE,           /* to be freed */
@@ -170,25 +171,19 @@ struct request_ops {
 
 /* What a '1' or '3' of a reply is the answer to, in order. */
 struct expect {
-	char type;                              /* '1' ParseComplete, '3' CloseComplete */
+	char type;                              /* '1' ParseComplete, '3' CloseComplete; 'Q': a PREPARE in
+	                                         * SQL, which has no such answer */
 	bool fresh;                             /* the client did not have it before */
 	bool hidden;                            /* we sent the message */
 	char *name;                             /* of the statement; NULL: unnamed or a portal */
 	struct stmt *stmt;                      /* that is parsed, or was closed; may be NULL */
 };
 
-/* What a statement of the request changes in its client's session once it is complete. */
-struct effect {
-	struct effect *next;
-	uint32_t command;                       /* the how manieth CommandComplete, from 1 */
-	struct sql_facts facts;
-	uint32_t len;
-	char text[];                            /* the statement, zero-terminated */
-};
-
+/* A request in a server's FIFO.  Whoever sends it embeds it in what else it remembers. */
 struct request {
 	struct request *next;
 	const struct request_ops *ops;
+	void (*release)(struct request *r);             /* frees it; it has left the FIFO */
 	struct server *server;
 	void *owner;
 	void (*then)(struct request *r, bool ok);       /* of the proxy's own requests, or NULL */
@@ -196,41 +191,23 @@ struct request {
 	struct expect *expect;                  /* every Parse and Close of it; or none */
 	uint32_t nexpect, expect_cap, answered;
 	uint32_t commands;                      /* CommandCompletes so far */
-	uint32_t owed;                          /* answers to extended messages before its Query */
+	char *text;                             /* what errors and notices are logged with; or NULL */
 
 	bool started;                           /* a byte of the reply came */
-	bool rows;                              /* a row came */
 	bool progress;                          /* its client may have seen something: no way back */
 	bool failed;                            /* an ErrorResponse came */
 	bool canceled;                          /* to be canceled as soon as it runs */
 	bool deallocates;                       /* at its end all statements are gone */
-
-	/* query.c's. */
-	struct effect *effects;
-	uint32_t executes;                      /* statements that will answer with a CommandComplete */
-	char *text;                             /* what errors and notices are logged with */
-	uint8_t *copy, *held;                   /* the request itself; the reply so far */
-	uint32_t copy_len, held_len;
-	bool simple;                            /* a Query or FunctionCall ends it, not a Sync */
-	bool open;                              /* its end has not been sent */
-	bool deaf;                              /* after an error PostgreSQL ignores it up to a Sync */
-	bool hidden_end;                        /* its ReadyForQuery is not the client's */
-	bool retry;                             /* may be run again elsewhere */
-	bool resets;                            /* it takes settings back: see reapply() */
-	bool alone;                             /* nothing is sent behind it before its end: COPY FROM, or
-	                                         * a Query that PostgreSQL may not hear */
-	uint32_t copy_ends, late_ends;          /* CopyDone and CopyFail sent before they were asked for: in
-	                                         * the request, behind its end */
 };
 
-/* A request, zeroed; NULL without memory.  request_free() returns it, with all it owns. */
-struct request *request_new(struct servers *all, const struct request_ops *ops, void *owner);
-void request_free(struct servers *all, struct request *r);
+/* Frees what a request refers to, for release(). */
+void request_clear(struct request *r);
 
 /* Appends to what the reply will answer; name is copied, stmt counted.  -1 without memory. */
-int request_expect(struct servers *all, struct request *r, struct expect e);
+int request_expect(struct request *r, struct expect e);
 
-/* Puts the request into the FIFO.  Its bytes follow with conn_put(&s->conn). */
+/* Puts the request into the FIFO: ops, release and owner are set, the rest is zero.  Its bytes follow
+ * with conn_put(&s->conn). */
 void server_send(struct server *s, struct request *r);
 
 /* A request of the proxy's own, in the FIFO; its bytes follow.  NULL: no memory. */
@@ -259,13 +236,12 @@ struct server {
 	enum demand demand;                     /* what PostgreSQL asked at its login */
 
 	struct borrower *borrower;
-	struct server *next_lent;               /* the borrower's list */
+	struct server *next_borrowed;           /* the borrower's list */
 	uint32_t script;                        /* how much of its session's script it has run */
 	struct names names;                     /* statements that it holds */
 
 	struct request *head, *tail;
-	uint32_t left;                          /* of a message that is being passed on */
-	bool pass;                              /* it goes on */
+	struct scanner scanner;
 	bool used;                              /* something ran since the last reset */
 	bool proven;                            /* it has answered a request */
 	bool dying;                             /* it said that it goes down, in a reply */
@@ -297,12 +273,8 @@ struct server {
 	uint32_t farewell_len;
 };
 
-/* The one writer of the phase. */
-static inline void server_enter(struct server *s, enum server_phase to)
-{
-	s->node->cleaning += (to == RESET) - (s->phase == RESET);
-	s->phase = to;
-}
+/* The one writer of the phase.  Idle servers are in the lists of their account and their node. */
+void server_enter(struct server *s, enum server_phase to);
 
 /* Closes it at once. */
 __attribute__((cold))
@@ -312,6 +284,11 @@ void server_close(struct server *s, const char *why);
  * has been delivered, so that it cannot hit somebody else. */
 void server_cancel(struct server *s);           /* cancel.c */
 void cancels_end(struct servers *all);          /* forgets those that are on their way */
+
+static inline bool server_is_primary(const struct server *s)
+{
+	return s->node == nodes_primary(s->all->nodes);
+}
 
 /* Whether more may be sent to it now. */
 static inline bool server_takes(const struct server *s) { return !conn_pending(&s->conn); }

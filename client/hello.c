@@ -94,7 +94,7 @@ static int start_session(struct client *c, struct msg *m, uint32_t version)
 	if (!s.user || !*s.user)
 		return client_refuse(c, "28000", "no PostgreSQL user name specified in startup packet",
 			NULL, NULL);
-	c->phase = AT_LOGIN;
+	client_enter(c, AT_LOGIN);
 	c->key_len = (version & 0xffff) >= 2 ? KEY_3_2 : KEY_3_0;
 	negotiate(c, &s, version);
 	if (client_admit(c) < 0 || identify(c, &s) < 0)

@@ -221,17 +221,12 @@ static int ready(struct client *c)
 	struct server *s = c->login->server;
 	c->login->server = NULL;
 	if (s && !all->base->conf->connection_cache) {
-		s->next_lent = c->lent;         /* its one session begins */
-		c->lent = s;
+		client_attach(c, s);            /* its one session begins */
 	} else if (s) {
 		server_return(s);
 	}
 	login_free(c);
-	client_owes(c, false);
-	c->phase = AT_READY;
-	timer_stop(all->base->loop, &c->timer);
-	if (all->base->conf->client_idle_limit)
-		timer_set(all->base->loop, &c->timer, all->base->conf->client_idle_limit * 1000);
+	client_enter(c, AT_READY);
 	client_resume(c);
 	return 0;
 }

@@ -1,5 +1,11 @@
 #include "client/query.h"
 
+#include "client/agree.h"
+#include "client/effect.h"
+#include "client/portal.h"
+#include "client/reply.h"
+#include "client/trace.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +15,63 @@
 enum {
 	RETRY_BYTES = 64 * 1024,                /* of requests in flight that may run again */
 	EXPECTS_MAX = 16384,                    /* PostgreSQL flushes long before it owes so many */
+	SPARE_QUERIES = 256,
 };
+
+/* --- requests in flight -------------------------------------------------- */
+
+static void release(struct request *r)
+{
+	struct query *q = query_of(r);
+	struct clients *all = q->all;
+
+	request_clear(r);
+	free(q->copy);
+	free(q->held);
+	effects_free(q);
+	if (all->nspare >= SPARE_QUERIES) {
+		free(q);
+		return;
+	}
+	r->next = all->spare_queries;
+	all->spare_queries = r;
+	all->nspare++;
+}
+
+struct query *query_new(struct client *c, struct server *s, const struct request_ops *ops)
+{
+	struct clients *all = c->all;
+	struct query *q = all->spare_queries ? query_of(all->spare_queries) : malloc(sizeof *q);
+
+	if (!q)
+		return NULL;
+	if (all->spare_queries) {
+		all->spare_queries = all->spare_queries->next;
+		all->nspare--;
+	}
+	*q = (struct query){ .all = all, .request = { .ops = ops, .release = release, .owner = c } };
+	server_send(s, &q->request);
+	c->inflight++;
+	c->last = q;
+	return q;
+}
+
+void query_left(struct client *c)
+{
+	if (--c->inflight)
+		return;
+	c->last = NULL;
+	c->input = INPUT_REQUEST;
+}
+
+void queries_free_spare(struct clients *all)
+{
+	while (all->spare_queries) {
+		struct query *q = query_of(all->spare_queries);
+		all->spare_queries = q->request.next;
+		free(q);
+	}
+}
 
 /* --- what the client is told without a server ---------------------------- */
 
@@ -78,7 +140,7 @@ static bool begin_here(struct client *c, const struct plan *pl)
 
 static bool anywhere_in_transaction(const struct client *c)
 {
-	for (const struct server *s = c->lent; s; s = s->next_lent)
+	for (const struct server *s = c->borrowed; s; s = s->next_borrowed)
 		if (s->status != 'I' || s->head)
 			return true;
 	return false;
@@ -92,45 +154,21 @@ static bool end_here(struct client *c, const struct plan *pl)
 	    || f->next < pl->text_len || anywhere_in_transaction(c) || !plain_end(pl))
 		return false;
 	c->status = 'I';
-	end_transaction(c, f->kind == SQL_COMMIT);
+	effect_end_transaction(c, f->kind == SQL_COMMIT);
 	say_command(c, f->kind == SQL_COMMIT ? "COMMIT" : "ROLLBACK");
 	return true;
 }
 
 /* --- sending ------------------------------------------------------------- */
 
-int out_of_memory(struct client *c)
-{
-	return client_refuse(c, "53200", "out of memory", NULL, NULL);
-}
-
-/* Most requests need no second walk: the unnamed statement and portal are all they leave. */
-static void note_plain(struct client *c, const struct plan *pl, struct server *s)
-{
-	static const struct sql_facts none;     /* of tables: those are noted where that matters */
-
-	if (pl->writes)
-		session_wrote(&c->session, c->all->route, &none, "", 0);
-	if (pl->simple || pl->portal) {
-		c->portal_on = pl->simple ? NULL : s;
-		stmt_drop(c->all->servers->stmts, c->bound);
-		c->bound = NULL;
-	}
-	if (!pl->simple && !pl->unnamed)
-		return;
-	stmt_drop(c->all->servers->stmts, c->unnamed);
-	c->unnamed = NULL;
-	c->unnamed_on = pl->simple ? NULL : s;  /* a simple query destroys it */
-}
-
-static int note_request(struct client *c, struct request *r, const uint8_t *p, const struct plan *pl)
+static int note_request(struct client *c, struct query *q, const uint8_t *p, const struct plan *pl)
 {
 	struct msg m;
 
 	for (size_t at = 0; at < pl->len; ) {
 		at += (size_t)wire_next(&m, p + at, pl->len - at, MESSAGE_MAX);
-		log_message(c, m);
-		if (note_message(c, r, &m, true) < 0)
+		trace_message(c, m);
+		if (effect_note(c, q, &m, true) < 0)
 			return -1;
 	}
 	return 0;
@@ -138,41 +176,45 @@ static int note_request(struct client *c, struct request *r, const uint8_t *p, c
 
 /* What a replica is asked may have to be asked again; what hangs on a portal or the unnamed statement
  * there only together with the request that made it. */
-static void keep_copy(struct request *r, const uint8_t *p, size_t len)
+static void keep_copy(struct query *q, const uint8_t *p, size_t len)
 {
-	r->copy = malloc(len);
-	r->retry = r->copy != NULL;
-	r->copy_len = r->copy ? (uint32_t)len : 0;
-	if (r->copy)
-		memcpy(r->copy, p, len);
+	q->copy = malloc(len);
+	q->retry = q->copy != NULL;
+	q->copy_len = q->copy ? (uint32_t)len : 0;
+	if (q->copy)
+		memcpy(q->copy, p, len);
 }
 
 static int send_request(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl)
 {
-	if (catch_up(c, s) < 0 || (pl->notes ? agree_on_names(c, s, NULL, p, pl)
+	if (agree_on_script(c, s) < 0 || (pl->notes ? agree_on_names(c, s, NULL, p, pl)
 	                                     : agree_on_name(c, s, pl)) < 0)
-		return out_of_memory(c);
+		return client_out_of_memory(c);
 	if (s->phase != LENT)
 		return BLOCKED;
-	struct request *r = request_new(c->all->servers, &request_ops, c);
-	if (!r)
-		return out_of_memory(c);
-	r->open = !pl->whole;
-	r->simple = pl->simple;
-	r->alone = pl->alone;
-	r->owed = pl->simple || r->open ? pl->owed : 0;
-	server_send(s, r);
-	c->inflight++;
-	c->last = r;
-	if (pl->simple || !(pl->notes || r->open || logs(c)))
-		note_plain(c, pl, s);
-	if ((pl->notes || r->open || logs(c)) && note_request(c, r, p, pl) < 0)
-		return out_of_memory(c);
-	if (!is_primary(s) && pl->whole && c->status != 'E')
-		keep_copy(r, p, pl->len);
-	r->retry &= !pl->must;
+	struct query *q = query_new(c, s, &reply_ops);
+	if (!q)
+		return client_out_of_memory(c);
+	bool notes = pl->notes || !pl->whole || trace_on(c);
+	c->input = pl->whole ? INPUT_REQUEST : INPUT_OPEN;
+	q->simple = pl->simple;
+	q->barrier = pl->barrier;
+	q->extended = pl->extended;
+	if (pl->simple || !notes)
+		effect_note_plain(c, pl, s);
+	if (notes && note_request(c, q, p, pl) < 0)
+		return client_out_of_memory(c);
+	if (!server_is_primary(s) && pl->whole && c->status != 'E')
+		keep_copy(q, p, pl->len);
+	q->retry &= !pl->must;
 	conn_put(c->all->base->net, &s->conn, p, pl->len);
-	return r->resets && pl->whole && reapply(c, s) < 0 ? out_of_memory(c) : 1;
+	return q->resets && pl->whole && agree_after_reset(c, s) < 0 ? client_out_of_memory(c) : 1;
+}
+
+/* With something in flight: all of it is there. */
+static struct server *last_server(const struct client *c)
+{
+	return c->last->request.server;
 }
 
 static size_t retry_bytes(const struct client *c)
@@ -180,8 +222,8 @@ static size_t retry_bytes(const struct client *c)
 	size_t n = 0;
 
 	if (c->inflight)
-		for (const struct request *r = c->last->server->head; r; r = r->next)
-			n += r->copy_len;
+		for (struct request *r = last_server(c)->head; r; r = r->next)
+			n += r->owner == c ? query_of(r)->copy_len : 0;
 	return n;
 }
 
@@ -189,7 +231,7 @@ static size_t retry_bytes(const struct client *c)
 
 static struct server *server_on(const struct client *c, const struct node *n)
 {
-	for (struct server *s = c->lent; s; s = s->next_lent)
+	for (struct server *s = c->borrowed; s; s = s->next_borrowed)
 		if (s->node == n)
 			return s;
 	return NULL;
@@ -197,7 +239,7 @@ static struct server *server_on(const struct client *c, const struct node *n)
 
 static bool still_lent(const struct client *c, const struct server *which)
 {
-	for (const struct server *s = c->lent; s; s = s->next_lent)
+	for (const struct server *s = c->borrowed; s; s = s->next_borrowed)
 		if (s == which)
 			return true;
 	return false;
@@ -206,7 +248,7 @@ static bool still_lent(const struct client *c, const struct server *which)
 /* Where the transaction has failed: that node knows it, the others do not. */
 static struct node *failed_node(const struct client *c)
 {
-	for (const struct server *s = c->lent; c->status == 'E' && s; s = s->next_lent)
+	for (const struct server *s = c->borrowed; c->status == 'E' && s; s = s->next_borrowed)
 		if (s->status == 'E')
 			return s->node;
 	return NULL;
@@ -221,7 +263,7 @@ static struct node *ending_node(const struct client *c, struct node *primary)
 		return failed_node(c);
 	if (s && s->status != 'I')
 		return primary;
-	for (s = c->lent; s; s = s->next_lent)
+	for (s = c->borrowed; s; s = s->next_borrowed)
 		if (s->status != 'I')
 			return s->node;
 	return primary;
@@ -253,11 +295,11 @@ static struct node *choose_node(struct client *c, const struct plan *pl)
 
 	if (failed_node(c) && !pl->rolls_back_to)
 		return failed_node(c);
-	if (pl->must && still_lent(c, pl->must) && !pl->other && !c->force)
+	if (pl->must && still_lent(c, pl->must) && !pl->other && !c->for_primary)
 		return pl->must->node;
 	if (pl->ends && !pl->other)
 		return ending_node(c, primary);
-	if (!pl->reads || pl->other || !pl->whole || c->force || c->primary_once || c->status == 'E'
+	if (!pl->reads || pl->other || !pl->whole || c->for_primary || c->primary_once || c->status == 'E'
 	    || c->script.full || c->borrower.profile->replication
 	    || !nodes_balance(c->all->servers->nodes))
 		return primary;
@@ -274,11 +316,11 @@ static struct server *choose_server(struct client *c, const struct plan *pl)
 	struct node *n = choose_node(c, pl);
 
 	if (c->inflight) {
-		struct server *s = c->last->server;
-		if (c->last->alone)
+		struct server *s = last_server(c);
+		if (c->last->barrier)
 			return NULL;
-		bool same = s->node == n || (is_primary(s) && pl->reads && !pl->other && !pl->must);
-		if (!is_primary(s) && (!pl->whole || retry_bytes(c) + pl->len > RETRY_BYTES))
+		bool same = s->node == n || (server_is_primary(s) && pl->reads && !pl->other && !pl->must);
+		if (!server_is_primary(s) && (!pl->whole || retry_bytes(c) + pl->len > RETRY_BYTES))
 			return NULL;
 		return same && server_takes(s) ? s : NULL;
 	}
@@ -291,8 +333,7 @@ static struct server *choose_server(struct client *c, const struct plan *pl)
 		c->waiting = true;
 		return NULL;
 	}
-	s->next_lent = c->lent;
-	c->lent = s;
+	client_attach(c, s);
 	return s;
 }
 
@@ -302,10 +343,10 @@ static struct server *choose_server(struct client *c, const struct plan *pl)
 static bool answer_here(struct client *c, const struct plan *pl)
 {
 	if (pl->only_sync) {
-		log_message(c, (struct msg){ .type = 'S' });
+		trace_message(c, (struct msg){ .type = 'S' });
 		say_ready(c);
-	} else if (pl->simple && !pl->owed && pl->text && (begin_here(c, pl) || end_here(c, pl)))
-		log_local(c, pl);
+	} else if (pl->simple && !pl->extended && pl->text && (begin_here(c, pl) || end_here(c, pl)))
+		trace_local(c, pl);
 	else
 		return false;
 	return true;
@@ -335,45 +376,55 @@ static size_t needed(char type, size_t size)
 	return size < some ? size : some;
 }
 
+/* In COPY FROM STDIN only data counts, and what ends it.  Anything else ends it with an error, and then
+ * nothing counts up to the Sync. */
+static void note_copied(struct client *c, char type)
+{
+	if (!strchr("dcf", type))
+		c->input = INPUT_IGNORED;
+	else if (type != 'd')
+		c->input = INPUT_OPEN;
+}
+
 /* What an appended message means; nothing, once PostgreSQL ignores it. */
-static int note_appended(struct client *c, struct request *r, struct msg *m, const uint8_t *p,
+static int note_appended(struct client *c, struct query *q, struct msg *m, const uint8_t *p,
                          size_t there, bool whole)
 {
 	struct plan one = { .len = there };
 
-	if (c->copying && !strchr("dcf", m->type)) {
-		c->copying = false;     /* an error, and then nothing up to the Sync */
-		r->deaf = true;
-	}
-	if (r->deaf) {
-		r->open = m->type != 'S';
+	if (c->input == INPUT_COPY) {
+		note_copied(c, m->type);
 		return 0;
 	}
-	if ((whole && agree_on_names(c, r->server, r, p, &one) < 0)
-	    || note_message(c, r, m, whole) < 0)
-		return -1;
-	r->open = m->type != 'S' && m->type != 'Q' && m->type != 'F';
-	r->owed += is_extended(m->type);
-	r->alone |= r->simple && r->owed;
+	if (c->input == INPUT_OPEN) {
+		if ((whole && agree_on_names(c, q->request.server, q, p, &one) < 0)
+		    || effect_note(c, q, m, whole) < 0)
+			return -1;
+		q->extended += plan_is_extended(m->type);
+		q->barrier |= q->simple && query_unanswered(q);
+	}
+	if (m->type == 'S' || (c->input == INPUT_OPEN && (m->type == 'Q' || m->type == 'F')))
+		c->input = INPUT_REQUEST;
 	return 0;
 }
 
 /* Appends one message, or the beginning of a long one, to the open request. */
 static long append_message(struct client *c, const uint8_t *p, size_t n)
 {
-	struct request *r = c->last;
+	struct query *q = c->last;
+	struct server *s = q->request.server;
 	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
 	struct msg m = { .type = (char)*p, .at = p + WIRE_HEADER, .end = p + there };
 
-	if (r->nexpect - r->answered > EXPECTS_MAX || !server_takes(r->server))
+	if (q->request.nexpect - q->request.answered > EXPECTS_MAX || !server_takes(s))
 		return BLOCKED;
 	if (n < needed(m.type, size))
 		return MORE;
-	log_message(c, m);
-	if (note_appended(c, r, &m, p, there, there == size) < 0)
-		return out_of_memory(c);
+	trace_message(c, m);
+	if (note_appended(c, q, &m, p, there, there == size) < 0)
+		return client_out_of_memory(c);
 	c->left = (uint32_t)(size - there);
-	conn_put(c->all->base->net, &r->server->conn, p, there);
+	conn_put(c->all->base->net, &s->conn, p, there);
 	return (long)there;
 }
 
@@ -383,17 +434,17 @@ static long copy_message(struct client *c, const uint8_t *p, size_t n)
 {
 	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
 
-	if (c->inflight && !server_takes(c->last->server))
+	if (c->inflight && !server_takes(last_server(c)))
 		return BLOCKED;
-	log_message(c, (struct msg){ .type = (char)*p });
+	trace_message(c, (struct msg){ .type = (char)*p });
 	c->left = (uint32_t)(size - there);
-	if (c->inflight) {
-		if (*p != 'd' && !c->copying)
-			c->last->late_ends += c->last->alone;
-		else if (*p != 'd')
-			c->copying = false;     /* CopyDone, or what ends it with an error */
-		conn_put(c->all->base->net, &c->last->server->conn, p, there);
-	}
+	if (!c->inflight)
+		return (long)there;
+	if (*p != 'd' && c->input == INPUT_COPY)
+		c->input = INPUT_REQUEST;       /* CopyDone, or what ends it with an error */
+	else if (*p != 'd')
+		c->last->late_ends += c->last->barrier;
+	conn_put(c->all->base->net, &last_server(c)->conn, p, there);
 	return (long)there;
 }
 
@@ -402,10 +453,10 @@ static long skip_message(struct client *c, const uint8_t *p, size_t n)
 {
 	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
 
-	log_message(c, (struct msg){ (char)*p, p + WIRE_HEADER, p + there, false });
+	trace_message(c, (struct msg){ (char)*p, p + WIRE_HEADER, p + there, false });
 	c->left = (uint32_t)(size - there);
 	if (*p == 'S') {
-		c->skip = false;
+		c->input = INPUT_REQUEST;
 		say_ready(c);
 	}
 	return (long)there;
@@ -414,10 +465,20 @@ static long skip_message(struct client *c, const uint8_t *p, size_t n)
 /* A Sync or Flush that changes nothing. */
 static long drop_message(struct client *c, const uint8_t *p)
 {
-	log_message(c, (struct msg){ .type = (char)*p });
+	trace_message(c, (struct msg){ .type = (char)*p });
 	return WIRE_HEADER;
 }
 
+static long leave(struct client *c, const uint8_t *p, size_t n)
+{
+	trace_message(c, (struct msg){ .type = 'X' });
+	if (c->input == INPUT_COPY)
+		conn_put(c->all->base->net, &last_server(c)->conn, p, WIRE_HEADER);
+	c->ended = true;
+	return (long)n;                 /* whatever stands behind it */
+}
+
+/* One message, or if it begins a request, as many as there are of that. */
 static long step(struct client *c, const uint8_t *p, size_t n)
 {
 	if (n < WIRE_HEADER)
@@ -425,22 +486,21 @@ static long step(struct client *c, const uint8_t *p, size_t n)
 	uint32_t len = wire_u32(p + 1);
 	if (len < 4 || len > MESSAGE_MAX)
 		return client_refuse(c, "08P01", "invalid message length", NULL, NULL);
-	if (*p == 'X') {
-		log_message(c, (struct msg){ .type = 'X' });
-		if (c->copying && c->inflight)
-			conn_put(c->all->base->net, &c->last->server->conn, p, WIRE_HEADER);
-		c->ended = true;
-		return (long)n;         /* whatever stands behind it */
-	}
-	if (c->skip)
+	if (*p == 'X')
+		return leave(c, p, n);
+	switch (c->input) {
+	case INPUT_SKIPPED:
 		return skip_message(c, p, n);
-	/* What is no data ends COPY with an error, which is all the answer it gets. */
-	bool data = *p == 'd' || *p == 'c' || *p == 'f' || (c->copying && *p != 'S' && *p != 'H');
-	if (c->copying && (*p == 'S' || *p == 'H'))
-		return drop_message(c, p);
-	if (c->inflight && c->last->open)
+	case INPUT_OPEN: case INPUT_IGNORED:
 		return append_message(c, p, n);
-	if (data)
+	case INPUT_COPY:
+		if (*p == 'S' || *p == 'H')
+			return drop_message(c, p);
+		return c->last->simple ? copy_message(c, p, n) : append_message(c, p, n);
+	case INPUT_REQUEST:
+		break;
+	}
+	if (*p == 'd' || *p == 'c' || *p == 'f')
 		return copy_message(c, p, n);
 	if (*p == 'H')
 		return drop_message(c, p);      /* what is in flight has its Sync, which flushes */
@@ -452,10 +512,10 @@ static long stream(struct client *c, const uint8_t *p, size_t n)
 {
 	size_t take = c->left < n ? c->left : n;
 
-	if (c->inflight && !c->skip) {
-		if (!server_takes(c->last->server))
+	if (c->inflight) {
+		if (!server_takes(last_server(c)))
 			return BLOCKED;
-		conn_put(c->all->base->net, &c->last->server->conn, p, take);
+		conn_put(c->all->base->net, &last_server(c)->conn, p, take);
 	}
 	c->left -= (uint32_t)take;
 	return (long)take;
@@ -465,14 +525,14 @@ static long stream(struct client *c, const uint8_t *p, size_t n)
  * as the client told it, and closes when it is done. */
 static void end_input(struct client *c)
 {
-	if (!c->inflight || conn_pending(&c->last->server->conn)) {
+	if (!c->inflight || conn_pending(&last_server(c)->conn)) {
 		if (!c->inflight)
 			client_leave(c);
 		return;
 	}
 	net_flush(c->all->base->net);
-	if (!conn_pending(&c->last->server->conn))
-		conn_shut(c->all->base->net, &c->last->server->conn);
+	if (!conn_pending(&last_server(c)->conn))
+		conn_shut(c->all->base->net, &last_server(c)->conn);
 }
 
 void query_input(struct client *c, uint8_t *p, size_t n)
@@ -480,7 +540,7 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 	long used = MORE;
 
 	while (n && c->phase == AT_READY) {
-		struct request *before = c->last;
+		const struct query *before = c->last;
 		if (c->waiting || conn_pending(&c->conn))
 			used = BLOCKED;
 		else
@@ -489,7 +549,7 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 			continue;       /* a long request was opened: what is there is appended to it */
 		if (used <= 0)
 			break;
-		c->force -= c->force < (size_t)used ? c->force : (uint32_t)used;
+		c->for_primary -= c->for_primary < (size_t)used ? c->for_primary : (uint32_t)used;
 		p += used;
 		n -= (size_t)used;
 	}
@@ -497,7 +557,7 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 		return;
 	bool more = !n || used == MORE;
 	if (n && conn_keep(&c->conn, p, n) < 0)
-		out_of_memory(c);
+		client_out_of_memory(c);
 	else if (c->ended && more)
 		end_input(c);
 	else
@@ -525,9 +585,9 @@ static void answer_error(struct client *c, const struct report *r)
 		p += there;
 		n -= (long)there;
 	} else {
-		c->skip = true;
+		c->input = INPUT_SKIPPED;
 	}
-	c->force = 0;
+	c->for_primary = 0;
 	query_input(c, p, (size_t)n);
 }
 
@@ -553,22 +613,22 @@ void query_refused(struct client *c, const struct refusal *r)
 
 void query_free(struct client *c)
 {
-	struct stmts *stmts = c->all->servers->stmts;
+	const struct server *within = c->inflight && (c->left || c->input != INPUT_REQUEST)
+	                              ? last_server(c) : NULL;
 
 	if (c->inflight)
-		session_committed(&c->session, c->all->route, database_of(c));  /* maybe */
-	while (c->lent) {
-		struct server *s = c->lent;
-		remove_lent(c, s);
-		if (c->copying || c->left)
-			server_close(s, "its client left in the middle of a message");
+		session_committed(&c->session, c->all->route, client_database(c));      /* maybe */
+	while (c->borrowed) {
+		struct server *s = c->borrowed;
+		client_detach(c, s);
+		if (s == within)
+			server_close(s, "its client left within a request");
 		else
 			server_return(s);
 	}
-	names_clear(stmts, &c->prepared);
-	stmt_drop(stmts, c->unnamed);
-	stmt_drop(stmts, c->bound);
-	c->unnamed = c->bound = NULL;
+	names_clear(c->all->servers->stmts, &c->prepared);
+	portal_set_unnamed(c, NULL, NULL);
+	portals_forget(c, NULL);
 	script_free(&c->script);
 	session_free(&c->session);
 }

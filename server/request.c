@@ -7,7 +7,6 @@
 enum {
 	SPARE_REQUESTS = 256,
 	ORPHANED_MAX = 1 << 20,                 /* bytes of a lost client's replies worth reading */
-	WHOLE_MAX = 64 * 1024,                  /* longer messages are shown by their beginning */
 	EXPECT_FIRST = 8,
 };
 
@@ -16,41 +15,32 @@ static const struct request_ops own_ops, move_ops, orphan_ops;
 
 /* --- requests ------------------------------------------------------------ */
 
-struct request *request_new(struct servers *all, const struct request_ops *ops, void *owner)
-{
-	struct request *r = all->spare_requests;
-
-	if (r) {
-		all->spare_requests = r->next;
-		all->nspare--;
-	} else if (!(r = malloc(sizeof *r))) {
-		return NULL;
-	}
-	*r = (struct request){ .ops = ops, .owner = owner };
-	return r;
-}
-
-static void drop_expects(struct servers *all, struct request *r)
+void request_clear(struct request *r)
 {
 	for (uint32_t i = 0; i < r->nexpect; i++) {
 		free(r->expect[i].name);
-		stmt_drop(all->stmts, r->expect[i].stmt);
+		stmt_drop(r->server->all->stmts, r->expect[i].stmt);
 	}
 	free(r->expect);
+	free(r->text);
 }
 
-void request_free(struct servers *all, struct request *r)
+static struct request *take_spare(struct servers *all)
 {
-	if (r->expect)
-		drop_expects(all, r);
-	free(r->text);
-	free(r->copy);
-	free(r->held);
-	while (r->effects) {
-		struct effect *e = r->effects;
-		r->effects = e->next;
-		free(e);
-	}
+	struct request *r = all->spare_requests;
+
+	if (!r)
+		return malloc(sizeof *r);
+	all->spare_requests = r->next;
+	all->nspare--;
+	return r;
+}
+
+static void release_own(struct request *r)
+{
+	struct servers *all = r->server->all;
+
+	request_clear(r);
 	if (all->nspare >= SPARE_REQUESTS) {
 		free(r);
 		return;
@@ -60,9 +50,8 @@ void request_free(struct servers *all, struct request *r)
 	all->nspare++;
 }
 
-int request_expect(struct servers *all, struct request *r, struct expect e)
+int request_expect(struct request *r, struct expect e)
 {
-	(void)all;
 	if (r->nexpect == r->expect_cap) {
 		uint32_t cap = r->expect_cap ? r->expect_cap * 2 : EXPECT_FIRST;
 		struct expect *more = realloc(r->expect, cap * sizeof *more);
@@ -93,11 +82,11 @@ void server_send(struct server *s, struct request *r)
 
 struct request *server_own_request(struct server *s, void (*then)(struct request *, bool), void *owner)
 {
-	struct request *r = request_new(s->all, &own_ops, owner);
+	struct request *r = take_spare(s->all);
 
 	if (!r)
 		return NULL;
-	r->then = then;
+	*r = (struct request){ .ops = &own_ops, .release = release_own, .owner = owner, .then = then };
 	server_send(s, r);
 	return r;
 }
@@ -203,21 +192,6 @@ static const struct request_ops own_ops = { NULL, note_failure, own_done, own_lo
 static const struct request_ops move_ops = { NULL, note_status, own_done, own_lost };
 static const struct request_ops orphan_ops = { drop_bytes, drop_message, own_done, own_lost };
 
-/* --- replies ------------------------------------------------------------- */
-
-/* What kind of message a type byte is: passed on as it streams by, telling that the
- * request got somewhere, or needed whole. */
-enum sort { ALIEN = 0, STREAM, STEP, WHOLE, ASYNC };
-
-static const uint8_t sorts[256] = {
-	['T'] = STREAM, ['t'] = STREAM, ['n'] = STREAM, ['2'] = STREAM,
-	['D'] = STEP, ['d'] = STEP, ['c'] = STEP, ['V'] = STEP,
-	['I'] = WHOLE, ['s'] = WHOLE, ['E'] = WHOLE, ['C'] = WHOLE, ['1'] = WHOLE, ['3'] = WHOLE,
-	['S'] = WHOLE, ['Z'] = WHOLE,
-	['G'] = WHOLE, ['H'] = WHOLE, ['W'] = WHOLE, ['R'] = ALIEN, ['K'] = ALIEN,
-	['N'] = ASYNC, ['A'] = ASYNC,
-};
-
 /* --- log_backend_messages ------------------------------------------------ */
 
 static struct log_who *who_of(const struct server *s)
@@ -268,11 +242,11 @@ static void log_messages(struct server *s, const uint8_t *p, size_t n)
 {
 	const uint8_t *end = p + n;
 
-	p += s->left < n ? s->left : n;
+	p += s->scanner.left < n ? s->scanner.left : n;
 	while (end - p >= WIRE_HEADER) {
 		size_t size = (size_t)wire_u32(p + 1) + 1, there = (size_t)(end - p);
-		bool streams = sorts[*p] == STREAM || sorts[*p] == STEP;
-		if (size < WIRE_HEADER || (!streams && there < size && there < WHOLE_MAX))
+		bool streams = scanner_streams((char)*p);
+		if (size < WIRE_HEADER || (!streams && there < size && there < SCANNER_WHOLE))
 			return;
 		server_log_message(s, (char)*p);
 		p += there < size ? there : size;
@@ -308,7 +282,7 @@ static void unasked(struct server *s, const uint8_t *p, size_t size)
 		note_role(s, p + WIRE_HEADER, size - WIRE_HEADER);
 	if (*p == 'E')
 		farewell(s, p + WIRE_HEADER, size - WIRE_HEADER);
-	else if (s->borrower)
+	else if (s->borrower && !s->scanner.left)       /* it is whole */
 		s->borrower->ops->async(s->borrower, s, p, size);
 }
 
@@ -335,7 +309,7 @@ static void finished(struct server *s, struct request *r, char status)
 	if (r->deallocates && !r->failed)
 		names_clear(s->all->stmts, &s->names);
 	r->ops->done(r, status);
-	request_free(s->all, r);
+	r->release(r);
 	if (s->phase == GONE)
 		return;
 	if (s->head && s->head->canceled)
@@ -382,10 +356,12 @@ static bool whole(struct server *s, struct request *r, char type, const uint8_t 
 	return on;
 }
 
-static void pass(struct request *r, const uint8_t *from, const uint8_t *to)
+/* --- scanning ------------------------------------------------------------ */
+
+static void pass(struct request *r, const struct scan_event *e)
 {
-	if (from < to && r && r->ops->bytes)
-		r->ops->bytes(r, from, (size_t)(to - from));
+	if (e->run_len && r && r->ops->bytes)
+		r->ops->bytes(r, e->run, e->run_len);
 }
 
 /* NotificationResponse names the process that notified.  If that is one of ours, its client knows
@@ -411,48 +387,42 @@ static bool goes_down(const uint8_t *body, size_t len)
 	return code && (!strcmp(code, "57P01") || !strcmp(code, "57P02"));
 }
 
-/* Takes one message that must be seen whole from p; returns how far it got, or NULL when more
- * bytes are needed.  *from is the beginning of what is to be passed on. */
-static uint8_t *take_whole(struct server *s, uint8_t *p, uint8_t *end, uint8_t **from)
+static enum asked asked(const struct request *r)
 {
-	size_t size = (size_t)wire_u32(p + 1) + 1, there = (size_t)(end - p);
-	struct request *r = s->head;
-	char type = (char)*p;
+	return !r ? ASKED_NOTHING : r->ops->bytes ? ASKED : ASKED_SILENTLY;
+}
 
-	if (there < size && there < WHOLE_MAX)
-		return NULL;
-	if (there > size)
-		there = size;
-	if (type == 'A' && there > WIRE_HEADER + 4)
-		translate_pid(s, p + WIRE_HEADER);
-	if (type == 'N')
-		s->dying |= goes_down(p + WIRE_HEADER, there - WIRE_HEADER);
-	if (!r || (sorts[*p] == ASYNC && !r->ops->bytes)) {
-		unasked(s, p, there);
-		*from = p + there;
-	} else if (sorts[*p] != ASYNC) {
-		bool warned = p + there < end && p[there] == 'N';       /* of a crash, maybe */
-		r->progress |= !warned && (type == 'C' || type == 'I' || type == 's');
-		pass(r, *from, p);
-		*from = p;
-		if (s->phase == GONE)
-			return end;
-		bool on = whole(s, r, type, p + WIRE_HEADER, there - WIRE_HEADER);
-		if (!on || s->phase == GONE)
-			*from = p + there;
-	} else if (type == 'N') {
-		log_complaint(s, r, p + WIRE_HEADER, there - WIRE_HEADER);
-	}
-	s->left = (uint32_t)(size - there);
-	s->pass = *from <= p;
-	p += there;
-	if (type == 'Z' && r && s->phase != GONE) {
-		pass(r, *from, p);
-		*from = p;
-		if (s->phase != GONE)
-			finished(s, r, (char)p[-1]);
-	}
-	return p;
+static void take_message(struct server *s, struct request *r, const struct scan_event *e)
+{
+	bool done = e->type == 'C' || e->type == 'I' || e->type == 's';
+
+	r->progress |= done && !e->notice_follows;      /* which may be the warning of a crash */
+	pass(r, e);
+	if (s->phase != GONE && !whole(s, r, e->type, e->p + WIRE_HEADER, e->n - WIRE_HEADER))
+		scanner_drop(&s->scanner);
+}
+
+static void take_news(struct server *s, struct request *r, const struct scan_event *e)
+{
+	if (e->type == 'A' && e->n > WIRE_HEADER + 4)
+		translate_pid(s, e->p + WIRE_HEADER);
+	if (e->type == 'N')
+		s->dying |= goes_down(e->p + WIRE_HEADER, e->n - WIRE_HEADER);
+	if (asked(r) != ASKED)
+		unasked(s, e->p, e->n);
+	else if (e->type == 'N')
+		log_complaint(s, r, e->p + WIRE_HEADER, e->n - WIRE_HEADER);
+}
+
+/* PostgreSQL sends a short reply, or its first 8 KB, at once: an error or the warning of a crash
+ * among it is the reply. */
+static void take_rest(struct server *s, struct request *r, const struct scan_event *e)
+{
+	if (r && !s->dying)
+		r->progress |= s->scanner.rows;
+	pass(r, e);
+	if (s->phase != GONE && e->n && conn_keep(&s->conn, e->p, e->n) < 0)
+		server_close(s, "out of memory");
 }
 
 /* The other side ended it.  If it never answered anything, that is no accident of one connection. */
@@ -463,60 +433,30 @@ static void broke(struct server *s, const char *why)
 	server_close(s, why);
 }
 
-/* The messages in p[0..n), of which the first may be the rest of one. */
 void server_replies(struct server *s, uint8_t *p, size_t n)
 {
-	uint8_t *end = p + n, *from = p;
+	struct scan_event e;
+	enum scanned what;
 
 	if (s->all->base->conf->log_backend_messages)
 		log_messages(s, p, n);
-	if (s->left) {
-		size_t take = s->left < n ? s->left : n;
-		s->left -= (uint32_t)take;
-		p += take;
-		if (!s->pass)
-			from = p;
-	}
-	while (end - p >= WIRE_HEADER && s->phase != GONE) {
-		uint32_t len = wire_u32(p + 1);
-		enum sort sort = sorts[*p];
+	scanner_feed(&s->scanner, p, n);
+	do {
 		struct request *r = s->head;
-
-		bool news = sort == ASYNC || *p == 'S' || *p == 'E';
-		if (len < 4 || sort == ALIEN || (!r && !news) || (*p == 'Z' && len != 5)) {
-			broke(s, "it sent what the protocol does not have here");
-			return;
-		}
-		if (r) {
+		what = scanner_next(&s->scanner, asked(r), &e);
+		if (r && (e.run_len || e.n >= WIRE_HEADER))
 			r->started = s->proven = true;
-			if (r->owed && strchr("12Tn3CIs", *p))
-				r->owed--;
-		}
-		if (sort == STREAM || sort == STEP) {
-			size_t take = (size_t)len + 1, there = (size_t)(end - p);
-			if (sort == STEP)
-				r->rows = true;
-			if (there > take)
-				there = take;
-			s->left = (uint32_t)(take - there);
-			s->pass = true;
-			p += there;
-			continue;
-		}
-		uint8_t *next = take_whole(s, p, end, &from);
-		if (!next)
-			break;
-		p = next;
-	}
-	if (s->phase == GONE)
-		return;
-	/* PostgreSQL sends a short reply, or its first 8 KB, at once: an error or the warning of a crash
-	 * among it is the reply. */
-	if (s->head && !s->dying)
-		s->head->progress |= s->head->rows;
-	pass(s->head, from, p);
-	if (s->phase != GONE && p < end && conn_keep(&s->conn, p, (size_t)(end - p)) < 0)
-		server_close(s, "out of memory");
+		if (what == SCAN_MESSAGE)
+			take_message(s, r, &e);
+		else if (what == SCAN_NEWS)
+			take_news(s, r, &e);
+		else if (what == SCAN_MORE)
+			take_rest(s, r, &e);
+		else if (what == SCAN_BAD)
+			broke(s, "it sent what the protocol does not have here");
+		else if (pass(r, &e), s->phase != GONE)
+			finished(s, r, (char)e.p[-1]);
+	} while (what != SCAN_MORE && s->phase != GONE);
 }
 
 /* --- events -------------------------------------------------------------- */

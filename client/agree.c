@@ -1,0 +1,240 @@
+#include "client/agree.h"
+
+#include "client/facts.h"
+#include "client/reply.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- settings and the transaction ---------------------------------------- */
+
+void agree_or_close(struct request *r, bool ok)
+{
+	if (!ok)
+		server_close(r->server, "it could not be brought to the state of its session");
+}
+
+/* A statement of the session's past, for this server. */
+static int run_line(struct server *s, const struct script_line *l)
+{
+	bool standby = !server_is_primary(s);
+
+	if (l->kind == SQL_SAVEPOINT
+	    || (standby && l->kind != SQL_BEGIN && (l->flags & SQL_READ_WRITE)))
+		return 0;
+	if (standby && l->kind == SQL_BEGIN && (l->flags & SQL_READ_WRITE))
+		return server_own(s, "BEGIN", agree_or_close, NULL);
+	return server_own(s, l->text, agree_or_close, NULL);
+}
+
+/* A RESET brings back what the server started with.  If that is not what its session started with, sql
+ * is what makes it so. */
+static bool lacks_values(const struct server *s, char *sql, size_t size)
+{
+	return s->start != s->profile && profile_difference(s->start, s->profile, sql, size) && *sql;
+}
+
+int agree_on_script(struct client *c, struct server *s)
+{
+	if (s->script == c->script.serial)
+		return 0;
+	char sql[WIRE_STARTUP_MAX];
+	bool reset = false;
+	for (uint32_t i = 0; i < c->script.n; i++) {
+		const struct script_line *l = &c->script.line[i];
+		if (l->serial <= s->script)
+			continue;
+		if (run_line(s, l) < 0)
+			return -1;
+		reset |= (sql_kind_does[l->kind] & KIND_TAKES_BACK) || (l->flags & SQL_DEFAULT);
+		if (l->kind == SQL_DISCARD && s->tail)
+			s->tail->deallocates = true;
+	}
+	s->script = c->script.serial;
+	return reset && lacks_values(s, sql, sizeof sql) ? server_own(s, sql, agree_or_close, NULL) : 0;
+}
+
+static void quote(char *out, size_t size, const char *prefix, const char *name)
+{
+	size_t at = (size_t)snprintf(out, size, "%s\"", prefix);
+
+	for (; *name && at + 3 < size; name++) {
+		if (*name == '"')
+			out[at++] = '"';
+		out[at++] = *name;
+	}
+	out[at++] = '"';
+	out[at] = 0;
+}
+
+/* --- names --------------------------------------------------------------- */
+
+/* Statements are re-created by a request of our own in front of the client's: Parse, Sync.  In an
+ * open request they go in between, and the answer is hidden. */
+static int send_parse(struct server *s, struct query *q, const char *name, struct stmt *st)
+{
+	struct expect e = { '1', false, q != NULL, *name ? (char *)(uintptr_t)name : NULL, st };
+	struct net *net = s->all->base->net;
+	size_t size = strlen(name) + 1 + st->len + WIRE_HEADER * 2;
+	uint8_t *block = malloc(size);
+	struct put o = { .base = block, .cap = size };
+
+	struct request *to = q ? &q->request : block ? server_own_request(s, NULL, NULL) : NULL;
+	if (!block || !to || request_expect(to, e) < 0) {
+		free(block);
+		return -1;
+	}
+	put_begin(&o, 'P');
+	put_text(&o, name);
+	put_bytes(&o, st->text, st->len);
+	put_end(&o);
+	if (q)
+		q->extended++;
+	else
+		put_message(&o, 'S', NULL, 0);
+	conn_put(net, &s->conn, o.base, o.len);
+	net_flush(net);
+	free(block);
+	return 0;
+}
+
+static int send_close(struct server *s, struct query *q, const char *name)
+{
+	struct expect e = { '3', false, true, (char *)(uintptr_t)name, NULL };
+	struct put o = net_build(s->all->base->net, strlen(name) + 8);
+
+	put_begin(&o, 'C');
+	put_byte(&o, 'S');
+	put_text(&o, name);
+	put_end(&o);
+	if (o.full || request_expect(&q->request, e) < 0)
+		return -1;
+	q->extended++;
+	conn_put(s->all->base->net, &s->conn, o.base, o.len);
+	return 0;
+}
+
+static void prepared(struct request *r, bool ok)
+{
+	if (!ok && r->nexpect)
+		names_remove(r->server->all->stmts, &r->server->names, r->expect[0].name);
+}
+
+static int send_prepare(struct server *s, struct query *q, const char *name, struct stmt *st)
+{
+	struct expect e = { 'Q', false, true, (char *)(uintptr_t)name, st };
+
+	if (!st->sql)
+		return send_parse(s, q, name, st);
+	if (q)
+		return 0;       /* no place for a Query: PostgreSQL says that it does not exist */
+	if (server_own(s, st->text, prepared, NULL) < 0 || request_expect(s->tail, e) < 0)
+		return -1;
+	return names_set(s->all->stmts, &s->names, name, st);
+}
+
+/* Will a request that is on its way settle what the name is? */
+static bool under_way(const struct server *s, const char *name)
+{
+	for (const struct request *r = s->head; r; r = r->next)
+		for (uint32_t i = r->answered; i < r->nexpect; i++)
+			if (r->expect[i].type != 'Q' && r->expect[i].name
+			    && wire_same_name(r->expect[i].name, name))
+				return true;
+	return false;
+}
+
+/* Makes the server's idea of a name that of the client. */
+static int agree_on(struct client *c, struct server *s, struct query *q, const char *name)
+{
+	struct stmt *ours = names_find(&c->prepared, name), *its = names_find(&s->names, name);
+	char sql[256];
+
+	if (ours == its || s->status == 'E' || under_way(s, name))
+		return 0;
+	if (its && q) {
+		if (send_close(s, q, name) < 0)
+			return -1;
+	} else if (its) {
+		quote(sql, sizeof sql, "DEALLOCATE ", name);
+		if (server_own(s, sql, NULL, NULL) < 0)
+			return -1;
+		names_remove(s->all->stmts, &s->names, name);
+	}
+	return ours ? send_prepare(s, q, name, ours) : 0;
+}
+
+static int agree_on_unnamed(struct client *c, struct server *s, struct query *q)
+{
+	if (!c->unnamed || c->unnamed_on == s)
+		return 0;
+	c->unnamed_on = s;
+	return send_parse(s, q, "", c->unnamed);
+}
+
+/* PREPARE, EXECUTE, DEALLOCATE: the name in the text. */
+static bool sql_names_statement(struct client *c, const char *text, char name[static 64])
+{
+	struct sql_facts f;
+
+	facts_find(c, text, strlen(text), &f);
+	if (!facts_name_stmt(&f))
+		return false;
+	sql_name(name, text, f.name);
+	return *name != 0;
+}
+
+int agree_on_names(struct client *c, struct server *s, struct query *q, const uint8_t *p,
+                   const struct plan *pl)
+{
+	bool parsed = false;
+	struct msg m;
+	int bad = 0;
+
+	for (size_t at = 0; at < pl->len && !bad; ) {
+		at += (size_t)wire_next(&m, p + at, pl->len - at, MESSAGE_MAX);
+		const char *name = NULL;
+		char sql[64];
+		if (m.type == 'P') {
+			name = get_text(&m);
+			parsed |= !*name;
+			if (sql_names_statement(c, get_text(&m), sql))
+				bad = agree_on(c, s, q, sql);
+		} else if (m.type == 'B') {
+			get_text(&m);
+			name = get_text(&m);
+		} else if ((m.type == 'D' || m.type == 'C') && m.at < m.end && *m.at++ == 'S') {
+			name = get_text(&m);
+		} else if (m.type == 'Q' && pl->text && sql_names_statement(c, pl->text, sql)) {
+			name = sql;
+		}
+		if (name && *name && !bad)
+			bad = agree_on(c, s, q, name);
+		else if (name && !parsed && m.type != 'C')
+			bad = agree_on_unnamed(c, s, q);
+	}
+	return bad;
+}
+
+int agree_on_name(struct client *c, struct server *s, const struct plan *pl)
+{
+	if (!pl->name || names_find(&s->names, pl->name) == pl->named)
+		return 0;
+	return agree_on(c, s, NULL, pl->name);
+}
+
+/* --- after RESET --------------------------------------------------------- */
+
+int agree_after_reset(struct client *c, struct server *s)
+{
+	char sql[WIRE_STARTUP_MAX];
+
+	if (!lacks_values(s, sql, sizeof sql))
+		return 0;
+	struct query *reset = c->last;
+	if (!query_new(c, s, &reply_after_reset_ops))
+		return -1;
+	reset->hidden_end = true;
+	return conn_put_message(s->all->base->net, &s->conn, 'Q', sql, strlen(sql) + 1);
+}

@@ -1,0 +1,620 @@
+#include "client/effect.h"
+
+#include "client/agree.h"
+#include "client/facts.h"
+#include "client/portal.h"
+#include "client/trace.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct effect {
+	struct effect *next;
+	uint32_t command;                       /* its statement's CommandComplete is the nth, from 1 */
+	struct sql_facts facts;
+	uint32_t len;
+	char text[];                            /* the statement, zero-terminated */
+};
+
+bool effect_of(const struct sql_facts *f)
+{
+	return (sql_kind_does[f->kind] & KIND_EFFECTS)
+	       || (f->flags & (SQL_HOLD | SQL_TEMP | SQL_FUNCTION | SQL_FOREIGN | SQL_SET_CONFIG
+	                       | SQL_ADVISORY));
+}
+
+/* --- noted --------------------------------------------------------------- */
+
+static int note_effect(struct query *q, const struct sql_facts *f, const char *text, size_t len)
+{
+	struct effect *e = malloc(sizeof *e + len + 1);
+
+	if (!e)
+		return -1;
+	*e = (struct effect){ .command = q->executes, .facts = *f, .len = (uint32_t)len };
+	memcpy(e->text, text, len);
+	e->text[len] = 0;
+	*(q->last_effect ? &q->last_effect->next : &q->effects) = e;
+	q->last_effect = e;
+	return 0;
+}
+
+void effects_free(struct query *q)
+{
+	while (q->effects) {
+		struct effect *e = q->effects;
+		q->effects = e->next;
+		free(e);
+	}
+}
+
+/* DEALLOCATE, like Close, counts from here: what follows in the pipeline may use the name anew. */
+static void forget_names(struct client *c, const struct sql_facts *f, const char *text)
+{
+	struct stmts *stmts = c->all->servers->stmts;
+	char name[64];
+
+	if (f->kind != SQL_DEALLOCATE && f->kind != SQL_DISCARD)
+		return;
+	if (f->flags & SQL_ALL) {
+		names_clear(stmts, &c->prepared);
+	} else if (f->kind == SQL_DEALLOCATE) {
+		sql_name(name, text, f->name);
+		names_remove(stmts, &c->prepared, name);
+	}
+}
+
+static void note_write(struct client *c, const struct sql_facts *f, const char *text, size_t len)
+{
+	struct stmt *s = facts_executed(c, f, text);
+
+	session_wrote(&c->session, c->all->route, f, s ? s->text : text, s ? s->query_len : len);
+}
+
+/* The prepared statement that it runs, if it is one that runs one. */
+static struct stmt *run_statement(const struct client *c, const struct sql_facts *f, const char *text)
+{
+	struct sql_facts execute = *f;
+
+	if (f->kind == SQL_EXPLAIN)
+		execute.kind = f->inner;
+	return facts_executed(c, &execute, text);
+}
+
+/* What the text says of itself, and what the catalog does; EXECUTE does what its statement does. */
+static struct sql_facts all_facts(struct client *c, const struct sql_facts *said,
+                                  struct finding *v, const char *text, size_t len)
+{
+	struct stmt *s = run_statement(c, said, text);
+	struct sql_facts f = *said;
+
+	if (s)
+		f.flags |= facts_of_stmt(c, s).flags & (SQL_FUNCTION | SQL_FOREIGN | SQL_ADVISORY);
+	else
+		facts_look_up(c, &f, v, text, len);
+	return f;
+}
+
+/* A statement is being executed. */
+static int note_statement(struct client *c, struct query *q, const struct sql_facts *said,
+                          struct finding *v, const char *text, size_t len)
+{
+	struct sql_facts all = all_facts(c, said, v, text, len), *f = &all;
+
+	q->executes++;
+	q->barrier |= f->kind == SQL_COPY_FROM;
+	q->resets |= (sql_kind_does[f->kind] & KIND_TAKES_BACK)
+	             || (f->kind == SQL_SET && (f->flags & SQL_DEFAULT));
+	if (facts_write(c, f, text))
+		note_write(c, f, text, len);
+	if (c->status != 'E')
+		forget_names(c, f, text);
+	return effect_of(f) ? note_effect(q, f, text, len) : 0;
+}
+
+static int note_query(struct client *c, struct query *q, const char *text)
+{
+	size_t len = strlen(text), at = 0;
+	struct sql_facts f;
+
+	trace_query(c, text);
+	trace_sent(c, q, "", text, len);
+	do {
+		sql_classify(&f, text + at, len - at, &c->all->route->rules);
+		trace_unparsed(c, &f, text + at);
+		if (note_statement(c, q, &f, NULL, text + at, f.next < len - at ? f.next : len - at) < 0)
+			return -1;
+		at += f.next ? f.next : len - at;
+	} while (at < len);
+	return 0;
+}
+
+static int note_parse(struct client *c, struct query *q, struct msg *m)
+{
+	const char *name = get_text(m), *body = (const char *)m->at, *text = get_text(m);
+	size_t len = strlen(text), body_len = m->broken ? 0 : (size_t)(m->end - (const uint8_t *)body);
+	struct stmts *stmts = c->all->servers->stmts;
+	bool fresh = *name && !names_find(&c->prepared, name);
+	struct sql_facts f;
+
+	trace_sent(c, q, "Parse: ", text, len);
+	facts_find(c, text, len, &f);
+	f.flags |= m->broken ? SQL_UNPARSED : 0;        /* only its beginning is here */
+	trace_unparsed(c, &f, text);
+	struct stmt *st = stmt_get(stmts, false, body, body_len, &f);
+	if (!st)
+		return -1;
+	if (fresh)
+		names_set(stmts, &c->prepared, name, st);
+	if (!*name)
+		portal_set_unnamed(c, q->request.server, st);
+	int bad = request_expect(&q->request, (struct expect){ '1', fresh, false,
+	                         *name ? (char *)(uintptr_t)name : NULL, st });
+	stmt_drop(stmts, st);
+	return bad;
+}
+
+static int note_bind(struct client *c, struct query *q, struct msg *m)
+{
+	const char *portal = get_text(m), *name = get_text(m);
+	struct stmt *st = *name ? names_find(&c->prepared, name) : c->unnamed;
+
+	trace_sent(c, q, "Bind: ", st ? st->text : "", st ? st->query_len : 0);
+	return portal_set(c, portal, q->request.server, st);
+}
+
+/* A portal may be executed in another request than it was bound in, or again, to go on.  What is not
+ * known is a cursor's or was not worth noting: it has no effect. */
+static int note_execute(struct client *c, struct query *q, struct msg *m)
+{
+	const char *name = get_text(m);
+	const struct portal *p = *name ? portal_find(c, name) : NULL;
+	struct stmt *st = *name ? p ? p->stmt : NULL : c->bound;
+
+	trace_sent(c, q, "Execute: ", st ? st->text : "", st ? st->query_len : 0);
+	if (!st) {
+		q->executes++;
+		return 0;
+	}
+	/* Of a PREPARE it runs what that has prepared. */
+	const struct sql_facts execute = { .kind = SQL_EXECUTE, .inner = SQL_EXECUTE,
+		.name = st->facts.name, .end = st->query_len, .next = st->query_len };
+	return note_statement(c, q, st->sql ? &execute : &st->facts, st->sql ? NULL : &st->finding,
+		st->text, st->query_len);
+}
+
+static int note_close(struct client *c, struct query *q, struct msg *m)
+{
+	char what = m->at < m->end ? (char)*m->at++ : 0;
+	const char *name = get_text(m);
+	bool statement = what == 'S' && *name && !m->broken;
+	struct stmt *st = statement ? names_find(&c->prepared, name) : NULL;
+
+	trace_sent(c, q, "C message", "", 0);
+	if (request_expect(&q->request, (struct expect){ '3', false, false,
+	                   statement ? (char *)(uintptr_t)name : NULL, st }) < 0)
+		return -1;
+	if (st)
+		names_remove(c->all->servers->stmts, &c->prepared, name);
+	return 0;
+}
+
+int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
+{
+	const char *text = m->type == 'Q' && whole && m->end > m->at && !m->end[-1]
+	                   ? (const char *)m->at : NULL;
+
+	switch (m->type) {
+	case 'Q':
+		q->simple = true;
+		if (text)
+			return note_query(c, q, text);
+		session_wrote(&c->session, c->all->route, NULL, "", 0);
+		return 0;
+	case 'P':
+		return note_parse(c, q, m);
+	case 'B':
+		return note_bind(c, q, m);
+	case 'E':
+		return note_execute(c, q, m);
+	case 'C':
+		return note_close(c, q, m);
+	case 'D':
+		trace_sent(c, q, "D message", "", 0);
+		return 0;
+	case 'S':
+		trace_sent(c, q, "Sync", "", 0);
+		return 0;
+	case 'F':
+		q->simple = true;
+		c->pins |= PIN_FUNCTION;
+		c->session.doubt = DOUBT_ALL;
+		return 0;
+	case 'c': case 'f':
+		q->copy_ends += q->barrier;     /* of a COPY, before PostgreSQL asked for it */
+		return 0;
+	}
+	return 0;
+}
+
+void effect_note_plain(struct client *c, const struct plan *pl, struct server *s)
+{
+	static const struct sql_facts none;     /* of tables: those are noted where that matters */
+
+	if (pl->writes)
+		session_wrote(&c->session, c->all->route, &none, "", 0);
+	if (pl->simple || pl->portal)
+		portal_set(c, "", pl->simple ? NULL : s, NULL);
+	if (pl->simple || pl->unnamed)
+		portal_set_unnamed(c, pl->simple ? NULL : s, NULL);     /* a simple query destroys it */
+}
+
+/* --- applied ------------------------------------------------------------- */
+
+static void script_note(struct client *c, struct server *s, const struct effect *e,
+                        const struct sql_facts *f, const char *name)
+{
+	bool was_level = s->script == c->script.serial;
+
+	if (c->script.full)
+		return;
+	const char *text = e->text + e->facts.start;
+	if (script_add(&c->script, f, name, text, f->end - f->start) == 0 && was_level)
+		s->script = c->script.serial;
+}
+
+static void apply_prepare(struct client *c, struct server *s, const struct effect *e)
+{
+	struct stmts *stmts = c->all->servers->stmts;
+	char name[64];
+
+	sql_name(name, e->text, e->facts.name);
+	struct stmt *st = stmt_get(stmts, true, e->text, e->facts.end, &e->facts);
+	if (!st)
+		return;
+	names_set(stmts, &c->prepared, name, st);
+	names_set(stmts, &s->names, name, st);
+	stmt_drop(stmts, st);
+}
+
+static void apply_deallocate(struct client *c, struct server *s, const struct effect *e)
+{
+	struct stmts *stmts = s->all->stmts;
+	char name[64];
+
+	/* The client's map was changed when it was sent: a later message may use the name anew. */
+	(void)c;
+	if (e->facts.flags & SQL_ALL) {
+		names_clear(stmts, &s->names);
+		return;
+	}
+	sql_name(name, e->text, e->facts.name);
+	names_remove(stmts, &s->names, name);
+}
+
+static void apply_discard(struct client *c, struct server *s, const struct effect *e)
+{
+	struct effect all = *e;
+
+	if (!(e->facts.flags & SQL_ALL))
+		return;
+	script_forget(&c->script);
+	script_note(c, s, e, &e->facts, "");
+	all.facts.flags |= SQL_ALL;
+	apply_deallocate(c, s, &all);
+	c->pins = 0;
+}
+
+/* Servers that ran what the authority has taken back cannot follow: they go. */
+static void forget_beyond(struct client *c, const struct server *authority, uint32_t serial)
+{
+	for (struct server *s = c->borrowed, *next; s; s = next) {
+		next = s->next_borrowed;
+		if (s == authority || (s->script <= serial && s->status != 'E') || s->status == 'I')
+			continue;
+		client_detach(c, s);
+		server_return(s);
+	}
+}
+
+/* AND CHAIN: the next transaction begins at once, as the last one was begun. */
+static void chain_transaction(struct client *c, struct server *authority, bool committed)
+{
+	struct sql_facts begin = { .kind = SQL_BEGIN };
+	char *text = script_begin(&c->script);
+
+	authority->status = 'I';        /* of the old one; its ReadyForQuery tells of the new */
+	effect_end_transaction(c, committed);
+	c->session.in_transaction = true;
+	if (script_add(&c->script, &begin, "", text ? text : "BEGIN", text ? strlen(text) : 5) == 0)
+		authority->script = c->script.serial;
+	free(text);
+}
+
+/* set_config() with literal arguments can be run again like a SET.  With others, or beside
+ * other writes, it cannot, and the session's reads stay on the primary. */
+static void apply_set_config(struct client *c, struct server *s, const struct effect *e)
+{
+	struct effect set = *e;
+	const char *at = strcasestr(e->text, "true");
+	bool local = at && at > e->text && (at[-1] == ',' || at[-1] == ' ') && strchr(") ", at[4]);
+
+	if (local && !c->session.in_transaction)
+		return;
+	set.facts.kind = SQL_SET;
+	set.facts.flags |= local ? SQL_LOCAL : 0;
+	/* Arguments that are no literals may give another value elsewhere. */
+	const char *call = strchr(e->text, '(');
+	bool literal = call && !strchr(call + 1, '(') && !strchr(e->text, '$')
+	               && !strcasestr(e->text, " from ");
+	if (e->facts.kind == SQL_SELECT && literal)
+		script_note(c, s, e, &set.facts, "");
+	else if (local)
+		c->session.no_replica = true;
+	else
+		c->script.full = true;
+}
+
+static void apply_set(struct client *c, struct server *s, const struct effect *e)
+{
+	char name[128];
+
+	sql_parameter(name, e->text, &e->facts);
+	if (e->facts.flags & SQL_LOCAL && !c->session.in_transaction)
+		return;
+	if ((e->facts.flags & SQL_ALL) || !strcmp(name, "default_transaction_isolation"))
+		c->session.serializable_always = (e->facts.flags & SQL_SERIALIZABLE) != 0;
+	else if (!strcmp(name, "session characteristics"))
+		c->session.serializable_always |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
+	if (!strcmp(name, "transaction_isolation"))
+		c->session.serializable |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
+	script_note(c, s, e, &e->facts, name);
+}
+
+/* What concerns the session's own temporary tables is nobody else's business. */
+static bool changes_catalog(const struct session *s, const struct effect *e)
+{
+	return !(e->facts.flags & SQL_TEMP) && !session_has_temporary(s, e->text, e->facts.end);
+}
+
+static bool is_role(void *ctx, const char *name, bool called)
+{
+	int *nth = ctx;
+
+	(void)called;
+	return ++*nth == 2
+	       && (!strcmp(name, "role") || !strcmp(name, "user") || !strcmp(name, "group"));
+}
+
+/* CREATE, ALTER or DROP ROLE and its other names. */
+static bool alters_role(const struct effect *e)
+{
+	int nth = 0;
+
+	return sql_mentions(e->text + e->facts.start, e->facts.end - e->facts.start, is_role, &nth);
+}
+
+static void apply_begin(struct client *c, struct server *s, const struct effect *e)
+{
+	c->session.serializable |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
+	script_note(c, s, e, &e->facts, "");
+}
+
+static void apply_set_transaction(struct client *c, struct server *s, const struct effect *e)
+{
+	if (c->session.in_transaction)
+		apply_begin(c, s, e);
+	else
+		script_note(c, s, e, &e->facts, "");
+}
+
+static void apply_savepoint(struct client *c, struct server *s, const struct effect *e)
+{
+	char name[64];
+
+	sql_name(name, e->text, e->facts.name);
+	script_note(c, s, e, &e->facts, name);
+}
+
+static void apply_rollback_to(struct client *c, struct server *s, const struct effect *e)
+{
+	char name[64];
+
+	sql_name(name, e->text, e->facts.name);
+	forget_beyond(c, s, script_rollback_to(&c->script, name));
+}
+
+static void apply_listen(struct client *c, struct server *s, const struct effect *e)
+{
+	(void)s, (void)e;
+	c->pins |= PIN_LISTEN;
+}
+
+static void apply_unlisten(struct client *c, struct server *s, const struct effect *e)
+{
+	(void)s;
+	if (e->facts.flags & SQL_ALL)
+		c->pins &= (uint8_t)~PIN_LISTEN;
+}
+
+/* What follows from a statement's flags, of whatever kind it is. */
+static void apply_flags(struct client *c, struct server *s, const struct effect *e)
+{
+	char name[64];
+
+	if ((e->facts.flags & SQL_FOREIGN) && server_is_primary(s))     /* a replica makes no tables */
+		c->session.doubt = DOUBT_ALL;
+	if (e->facts.flags & SQL_TEMP) {
+		sql_name(name, e->text, e->facts.name);
+		session_made_temporary(&c->session, name);
+		c->pins |= PIN_TEMPORARY;
+	}
+	if (e->facts.flags & SQL_SET_CONFIG)
+		apply_set_config(c, s, e);
+	else if (e->facts.flags & (SQL_FUNCTION | SQL_ADVISORY))
+		c->pins |= PIN_FUNCTION;
+}
+
+/* What the cursor calls is called by FETCH, but in this transaction. */
+static void apply_declare(struct client *c, struct server *s, const struct effect *e)
+{
+	c->pins |= e->facts.flags & SQL_HOLD ? PIN_CURSOR : 0;
+	apply_flags(c, s, e);
+}
+
+static void apply_keep(struct client *c, struct server *s, const struct effect *e)
+{
+	(void)s, (void)e;
+	c->pins |= PIN_OTHER;
+}
+
+static void apply_commit_prepared(struct client *c, struct server *s, const struct effect *e)
+{
+	(void)s, (void)e;
+	c->session.altered = true;      /* maybe */
+}
+
+static void apply_ddl(struct client *c, struct server *s, const struct effect *e)
+{
+	c->session.altered |= alters_role(e);
+	apply_flags(c, s, e);
+}
+
+/* Of the kinds that have effects of their own. */
+static void (*const own_effect[SQL_KIND_COUNT])(struct client *c, struct server *s,
+                                                const struct effect *e) = {
+	[SQL_BEGIN] = apply_begin,
+	[SQL_SAVEPOINT] = apply_savepoint,
+	[SQL_ROLLBACK_TO] = apply_rollback_to,
+	[SQL_COMMIT_PREPARED] = apply_commit_prepared,
+	[SQL_SET] = apply_set,
+	[SQL_RESET] = apply_set,
+	[SQL_SET_TRANSACTION] = apply_set_transaction,
+	[SQL_DISCARD] = apply_discard,
+	[SQL_PREPARE] = apply_prepare,
+	[SQL_DEALLOCATE] = apply_deallocate,
+	[SQL_DECLARE] = apply_declare,
+	[SQL_LISTEN] = apply_listen,
+	[SQL_UNLISTEN] = apply_unlisten,
+	[SQL_LOAD] = apply_keep,
+	[SQL_CALL] = apply_keep,
+	[SQL_DO] = apply_keep,
+	[SQL_DDL] = apply_ddl,
+	[SQL_OTHER] = apply_keep,
+};
+
+static void apply(struct client *c, struct server *s, const struct effect *e)
+{
+	uint16_t does = sql_kind_does[e->facts.kind];
+
+	if (does & KIND_CHANGES)
+		c->session.changed |= e->facts.kind != SQL_DDL || changes_catalog(&c->session, e);
+	/* ALTER may give a temporary table another name, and search_path begin with pg_temp. */
+	if ((does & KIND_HIDES) && !(e->facts.flags & SQL_TEMP))
+		c->session.doubt = DOUBT_ALL;
+	(own_effect[e->facts.kind] ? own_effect[e->facts.kind] : apply_flags)(c, s, e);
+}
+
+/* COMMIT of a failed transaction says ROLLBACK. */
+static void apply_end(struct client *c, struct request *r, const struct effect *e, bool undone)
+{
+	if (e->facts.flags & SQL_CHAIN)
+		chain_transaction(c, r->server, !undone);
+	else
+		r->failed = undone;
+	if (e->facts.kind == SQL_COMMIT && !undone)     /* whatever follows it */
+		session_committed(&c->session, c->all->route, client_database(c));
+}
+
+void effect_complete(struct client *c, struct query *q, const uint8_t *body, size_t len)
+{
+	struct request *r = &q->request;
+
+	for (const struct effect *e = q->effects; e; e = e->next) {
+		if (e->command != r->commands)
+			continue;
+		if (e->facts.kind == SQL_COMMIT || e->facts.kind == SQL_ROLLBACK)
+			apply_end(c, r, e, len >= 8 && !memcmp(body, "ROLLBACK", 8));
+		else
+			apply(c, r->server, e);
+	}
+}
+
+/* --- undone -------------------------------------------------------------- */
+
+void effect_undo_names(struct client *c, const struct query *q, uint32_t from)
+{
+	struct stmts *stmts = c->all->servers->stmts;
+	const struct request *r = &q->request;
+
+	for (uint32_t i = r->nexpect; i-- > from; ) {
+		const struct expect *e = &r->expect[i];
+		if (e->type == '1' && e->fresh)
+			names_remove(stmts, &c->prepared, e->name);
+		else if (e->type == '3' && e->stmt)
+			names_set(stmts, &c->prepared, e->name, e->stmt);
+	}
+}
+
+/* --- the end of a transaction -------------------------------------------- */
+
+/* Its writes are known to be there, or not to be; with more of them under way it is not known which
+ * those are. */
+static void end_writes(struct client *c, bool committed)
+{
+	if (committed)
+		session_committed(&c->session, c->all->route, client_database(c));
+	if (!c->inflight)
+		session_forget_written(&c->session);
+}
+
+void effect_end_transaction(struct client *c, bool committed)
+{
+	for (struct server *s = c->borrowed, *next; s; s = next) {
+		next = s->next_borrowed;
+		if (s->status != 'I')
+			server_own(s, committed ? "COMMIT" : "ROLLBACK", agree_or_close, NULL);
+	}
+	if (committed)
+		script_commit(&c->script);
+	else
+		script_rollback(&c->script);
+	session_ended_transaction(&c->session);
+	end_writes(c, committed);
+}
+
+/* Outside a transaction all the world sees what was changed, and the catalog can tell. */
+static void tell_catalog(struct client *c)
+{
+	struct catalog *cat = c->all->catalog;
+
+	if (c->session.changed)
+		catalog_changed(cat, c->borrower.profile->account);
+	c->session.changed = false;
+	if (c->session.altered)
+		servers_doubt(c->all->servers);
+	c->session.altered = false;
+	if (c->session.doubt == DOUBT_ALL)
+		c->session.doubt = catalog_now(cat);
+}
+
+void effect_status(struct client *c, char status, bool failed)
+{
+	struct session *s = &c->session;
+	bool was = s->in_transaction;
+
+	c->status = status;
+	if (status == 'I' && !c->inflight)      /* else some are of what follows */
+		portals_forget(c, NULL);
+	if (status == 'I' && (was || c->script.n > c->script.transaction)) {
+		effect_end_transaction(c, !failed);
+	} else if (status == 'I') {
+		s->wrote = false;
+		end_writes(c, !failed);
+	} else {
+		s->in_transaction = true;
+		s->wrote_before |= s->wrote;
+	}
+	if (status == 'I')
+		tell_catalog(c);
+}

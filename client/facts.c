@@ -1,0 +1,116 @@
+#include "client/facts.h"
+
+#include <string.h>
+
+enum { RECENT_TEXT = 16 * 1024 };                /* the facts of longer ones are not remembered */
+
+static struct account *account_of(const struct client *c)
+{
+	return c->borrower.profile->account;
+}
+
+void facts_look_up(const struct client *c, struct sql_facts *f, struct finding *v, const char *text,
+                   size_t len)
+{
+	f->flags = catalog_flags(c->all->catalog, account_of(c), f, text, len, c->session.doubt, v);
+}
+
+static bool known_writer(const struct clients *all, uint64_t key)
+{
+	for (unsigned i = 0; i < all->nwriters; i++)
+		if (all->writers[i] == key)
+			return true;
+	return false;
+}
+
+/* What is known about a text goes by its database and its shape, or else by itself. */
+static uint64_t key_of(const struct client *c, const char *text, size_t len,
+                       struct sql_span *literals)
+{
+	const struct clients *all = c->all;
+	uint64_t database = (uintptr_t)account_of(c)->known * UINT64_C(0x9e3779b97f4a7c15);
+	char shape[RECENT_TEXT];
+	size_t n = len > RECENT_TEXT || all->route->rules.npatterns
+	           ? 0 : sql_shape(shape, text, len, literals);
+
+	if (n)
+		return stmt_hash(all->servers->stmts, shape, n) ^ database;
+	literals->len = 0;
+	return len > RECENT_TEXT ? 0 : (stmt_hash(all->servers->stmts, text, len) + 1) ^ database;
+}
+
+void facts_find(struct client *c, const char *text, size_t len, struct sql_facts *f)
+{
+	struct clients *all = c->all;
+	struct sql_span literals;
+	uint64_t key = key_of(c, text, len, &literals);
+	struct recent *slot = &all->recent[key % RECENT_STATEMENTS];
+
+	if (key && slot->key == key) {
+		*f = slot->facts;
+		if (literals.len) {
+			f->end += len - f->next;
+			f->next = len;
+		}
+	} else {
+		sql_classify(f, text, len, &all->route->rules);
+		if (key && known_writer(all, key))
+			f->flags |= SQL_MODIFIES;
+		if (key && sql_same_facts(f, len, literals))
+			*slot = (struct recent){ .key = key, .facts = *f };
+		else
+			slot = NULL;
+	}
+	facts_look_up(c, f, slot ? &slot->finding : NULL, text, len);
+}
+
+void facts_learn_writer(struct client *c, const char *text, size_t len)
+{
+	struct clients *all = c->all;
+	struct sql_span literals;
+	uint64_t key = key_of(c, text, len, &literals);
+	const unsigned room = sizeof all->writers / sizeof all->writers[0];
+
+	if (!key || known_writer(all, key))
+		return;
+	if (all->nwriters < room)
+		all->writers[all->nwriters++] = key;
+	else
+		all->writers[key % room] = key;
+	all->recent[key % RECENT_STATEMENTS].key = 0;
+}
+
+bool facts_name_stmt(const struct sql_facts *f)
+{
+	return (sql_kind_does[f->kind] & (KIND_NAMES | KIND_USES_NAME))
+	       || (f->kind == SQL_EXPLAIN && f->inner == SQL_EXECUTE);
+}
+
+struct stmt *facts_executed(const struct client *c, const struct sql_facts *f, const char *text)
+{
+	char name[64];
+
+	if (f->kind != SQL_EXECUTE)
+		return NULL;
+	sql_name(name, text, f->name);
+	return names_find(&c->prepared, name);
+}
+
+struct sql_facts facts_of_stmt(const struct client *c, struct stmt *s)
+{
+	struct sql_facts f = s->facts;
+
+	facts_look_up(c, &f, &s->finding, s->text, s->query_len);
+	return f;
+}
+
+bool facts_write(const struct client *c, const struct sql_facts *f, const char *text)
+{
+	struct stmt *s = facts_executed(c, f, text);
+
+	if (s) {
+		struct sql_facts inner = facts_of_stmt(c, s);
+		return !route_gate(c->all->route, &inner);
+	}
+	return !route_gate(c->all->route, f) && route_writes(f);
+}

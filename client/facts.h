@@ -1,0 +1,33 @@
+/* client/facts.h - what statements' texts mean to this session: what the classifier says, what the
+ * catalog adds, and what replicas have taught us.
+ *
+ * The classifier's facts of recent texts are remembered by database and shape, beside what the
+ * catalog said of them.
+ */
+#ifndef CLIENT_FACTS_H
+#define CLIENT_FACTS_H
+
+#include "client.h"
+
+void facts_find(struct client *c, const char *text, size_t len, struct sql_facts *f);
+
+/* Completes the classifier's facts of a text by what the catalog says: see catalog.h. */
+void facts_look_up(const struct client *c, struct sql_facts *f, struct finding *v, const char *text,
+                   size_t len);
+
+/* The facts of a prepared statement, as the catalog completes them now. */
+struct sql_facts facts_of_stmt(const struct client *c, struct stmt *s);
+
+/* The prepared statement that an EXECUTE means; NULL for other statements and unknown names. */
+struct stmt *facts_executed(const struct client *c, const struct sql_facts *f, const char *text);
+
+/* Does it count as a write for the rest of the session? */
+bool facts_write(const struct client *c, const struct sql_facts *f, const char *text);
+
+/* Does the text give, take or use the name of a prepared statement? */
+bool facts_name_stmt(const struct sql_facts *f);
+
+/* A replica refused it because it writes: next time it goes to the primary at once. */
+void facts_learn_writer(struct client *c, const char *text, size_t len);
+
+#endif

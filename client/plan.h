@@ -1,0 +1,52 @@
+/* client/plan.h - reading a request: what is in it, and where it may go.
+ *
+ * A plan changes nothing in the session, so a request that has to wait is simply planned again.
+ */
+#ifndef CLIENT_PLAN_H
+#define CLIENT_PLAN_H
+
+#include "client.h"
+
+enum {
+	REQUEST_KEEP = 64 * 1024,               /* a longer one streams, and cannot be run again */
+	MESSAGE_MAX = 0x3fffffff,               /* PostgreSQL's own limit: 1 GB */
+};
+
+/* What was made of some input: so many bytes used, or one of these. */
+enum { BLOCKED = -1, MORE = 0 };
+
+/* What a walk over the messages of a request found. */
+struct plan {
+	size_t len;             /* of those messages that are whole */
+	bool whole;             /* ... which end with Query, FunctionCall or Sync */
+	bool flush;
+	bool simple;            /* ... and not with Sync */
+	bool only_sync;
+	bool reads, other;      /* has statements that may be balanced; that may not */
+	bool writes;            /* the session is to know */
+	bool executes;
+	uint32_t extended;      /* extended messages: each has one answer */
+	bool ends;              /* COMMIT or ROLLBACK: goes where the transaction is */
+	bool notes;             /* needs the second walk: effect_note() */
+	bool barrier;           /* see struct query */
+	bool rolls_back_to;     /* ROLLBACK TO: only the primary knows the savepoint */
+	bool unnamed, portal;   /* it makes the unnamed statement, the unnamed portal */
+	const char *name;       /* of a prepared statement that it uses, the only one without notes ... */
+	const struct stmt *named;       /* ... and what that is; NULL: unknown */
+	struct server *must;    /* has the portal or the unnamed statement; maybe no longer ours */
+	struct sql_facts facts; /* of a simple query; text is NULL for any other request */
+	const char *text;
+	size_t text_len;
+};
+
+/* Plans the request that begins at p.  More than 0: there is something to send; MORE: the request may
+ * still be waited for; BLOCKED after client_fail(). */
+int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n);
+
+/* Messages that PostgreSQL gives one answer each. */
+static inline bool plan_is_extended(char type)
+{
+	return type == 'P' || type == 'B' || type == 'D' || type == 'E' || type == 'C';
+}
+
+#endif

@@ -1,0 +1,150 @@
+#include "client/trace.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COMPLAINT_TEXT = LOG_TEXT_MAX / 2 };     /* leaves room for what is wrong with it */
+
+/* The statements of a request, once each: an error may be about any of a pipeline's. */
+static void keep_text(struct request *r, const char *text, size_t len)
+{
+	size_t have = r->text ? strlen(r->text) : 0;
+
+	if (len > COMPLAINT_TEXT)
+		len = COMPLAINT_TEXT;
+	if (have >= len && !memcmp(r->text + have - len, text, len))
+		return;
+	char *more = have + len > COMPLAINT_TEXT ? NULL : realloc(r->text, have + 2 + len + 1);
+	if (!more)
+		return;
+	r->text = more;
+	snprintf(more + have, 2 + len + 1, "%s%.*s", have ? "; " : "", (int)len, text);
+}
+
+void trace_sent(struct client *c, struct query *q, const char *what, const char *text, size_t len)
+{
+	const struct conf *conf = c->all->base->conf;
+	const struct server *s = q->request.server;
+
+	if (conf->log_per_node_statement) {
+		if (len)
+			keep_text(&q->request, text, len);
+		log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL,
+			"DB node id: %d backend pid: %u statement: %s%.*s", s->node->id, s->pid, what,
+			(int)(len > LOG_TEXT_MAX ? LOG_TEXT_MAX : len), text);
+	}
+	if (conf->notice_per_node_statement) {
+		char notice[1024];
+		snprintf(notice, sizeof notice, "DB node id: %d statement: %s%.*s", s->node->id, what,
+			(int)(len > 900 ? 900 : len), text);
+		client_notice(c, notice);
+	}
+}
+
+bool trace_on(const struct client *c)
+{
+	const struct conf *conf = c->all->base->conf;
+
+	return conf->log_per_node_statement || conf->notice_per_node_statement || conf->log_statement
+	       || conf->log_client_messages;
+}
+
+/* What a replica could not answer and the primary is asked again is not told again. */
+void trace_query(struct client *c, const char *text)
+{
+	if (c->all->base->conf->log_statement && !c->for_primary)
+		log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL, "statement: %s", text);
+}
+
+void trace_local(struct client *c, const struct plan *pl)
+{
+	size_t len = strlen(pl->text);
+
+	trace_message(c, (struct msg){ 'Q', (const uint8_t *)pl->text,
+		(const uint8_t *)pl->text + len, false });
+	trace_query(c, pl->text);
+}
+
+void trace_unparsed(struct client *c, const struct sql_facts *f, const char *text)
+{
+	char host[INET6_ADDRSTRLEN], port[8];
+
+	if ((f->kind != SQL_OTHER && !(f->flags & SQL_UNPARSED)) || c->for_primary)
+		return;
+	client_peer(c, host, sizeof host, port, sizeof port);
+	if (*port)
+		log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL,
+			"Unable to parse the query: \"%.*s\" from client %s(%s)", COMPLAINT_TEXT,
+			text, host, port);
+	else
+		log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL,
+			"Unable to parse the query: \"%.*s\" from local client", COMPLAINT_TEXT,
+			text);
+}
+
+/* Takes a text that may not be there to its end, and prints what it is called and what it says. */
+static void put_field(char *out, size_t size, size_t *at, const char *name, struct msg *m)
+{
+	size_t n = m->at < m->end ? strnlen((const char *)m->at, (size_t)(m->end - m->at)) : 0;
+	int shown = n < LOG_TEXT_MAX ? (int)n : LOG_TEXT_MAX;
+
+	*at += (size_t)snprintf(out + *at, size - *at, "%s%s: \"%.*s\"", *at ? ", " : "", name,
+		shown, shown ? (const char *)m->at : "");
+	*at = *at < size ? *at : size - 1;
+	m->at += n + (m->at + n < m->end);
+}
+
+static const struct wording {
+	char type;
+	const char *name, *first, *second;      /* of the message and its fields */
+} wordings[] = {
+	{ 'Q', "Query", "query", NULL }, { 'P', "Parse", "statement", "query" },
+	{ 'B', "Bind", "portal", "statement" }, { 'D', "Describe", "portal", NULL },
+	{ 'E', "Execute", "portal", NULL }, { 'C', "Close", "portal", NULL },
+	{ 'S', "Sync", NULL, NULL }, { 'H', "Flush", NULL, NULL },
+	{ 'F', "FunctionCall", NULL, NULL }, { 'X', "Terminate", NULL, NULL },
+	{ 'c', "CopyDone", NULL, NULL }, { 'f', "CopyFail", NULL, NULL },
+	{ 0, NULL, NULL, NULL }
+};
+
+static void log_copied(struct client *c)
+{
+	char detail[32];
+
+	if (!c->copied)
+		return;
+	snprintf(detail, sizeof detail, "count: %u", c->copied);
+	c->copied = 0;
+	log_write(c->all->base->log, &c->who, LEVEL_LOG, detail, NULL, "CopyData message from frontend.");
+}
+
+/* In Pgpool-II's words; CopyData messages are counted, and told when something else comes. */
+void trace_client_message(struct client *c, struct msg m)
+{
+	const struct wording *w = wordings;
+	char detail[LOG_TEXT_MAX + 256];
+	bool statement = false;
+	size_t at = 0;
+
+	if (c->for_primary)
+		return;
+	c->copied += m.type == 'd';
+	if (m.type != 'd')
+		log_copied(c);
+	while (w->type && w->type != m.type)
+		w++;
+	if (!w->type)
+		return;
+	if (m.type == 'D' || m.type == 'C')
+		statement = m.at < m.end && *m.at++ == 'S';
+	if (w->first)
+		put_field(detail, sizeof detail, &at, statement ? "statement" : w->first, &m);
+	if (w->second)
+		put_field(detail, sizeof detail, &at, w->second, &m);
+	if (m.type == 'F')
+		at = (size_t)snprintf(detail, sizeof detail, "oid: \"%u\"", get_u32(&m));
+	log_write(c->all->base->log, &c->who, LEVEL_LOG, at ? detail : NULL, NULL,
+		"%s message from frontend.", w->name);
+}
