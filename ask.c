@@ -46,9 +46,7 @@ int answer_row(struct answer *r, const char *field[], int max)
 
 static void forget_reply(struct ask *a)
 {
-	if (a->reply)
-		explicit_bzero(a->reply, a->reply_len);
-	free(a->reply);
+	wipe_free(a->reply, a->reply_len);
 	a->reply = NULL;
 	a->reply_len = 0;
 }
@@ -84,9 +82,7 @@ static void end(struct ask *a)
 	a->reply_len = 0;
 	a->waits = false;
 	a->answered(a, &r);
-	if (reply)
-		explicit_bzero(reply, len);
-	free(reply);
+	wipe_free(reply, len);
 	if (!a->waits)
 		give_back(a);
 }
@@ -312,8 +308,7 @@ struct profile *ask_profile(struct servers *all, const struct identity *as)
 	if (text) {
 		enum passwd_kind kind = passwd_decode(text, NULL, why);
 		a = account_get_own(all->accounts, as->user, as->database, kind, text);
-		explicit_bzero(text, len);
-		free(text);
+		wipe_free(text, len);
 	} else if (!len) {
 		a = account_get(all->accounts, as->user, as->database);
 	}

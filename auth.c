@@ -1,5 +1,7 @@
 #include "auth.h"
 
+#include "wire.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -50,9 +52,7 @@ char *auth_read(const char *path, size_t *len)
 		text[*len] = '\0';
 		return text;
 	}
-	if (text)
-		explicit_bzero(text, *len);
-	free(text);
+	wipe_free(text, *len);
 	errno = err;
 	return NULL;
 }

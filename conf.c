@@ -12,6 +12,7 @@
 
 #include "conf/scan.h"
 #include "conf/value.h"
+#include "wire.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 #define VARIABLES "PGPOOL_PARAMS_"
@@ -348,8 +349,7 @@ static void set_scanned(struct loader *l, const char *name, const struct scan *s
 		include(l, value);
 	else
 		set(l, name, value);
-	explicit_bzero(value, s->n);
-	free(value);
+	wipe_free(value, s->n);
 }
 
 static int column(const struct scan *s, const char *line)
@@ -439,8 +439,7 @@ static void read_open_file(struct loader *l, int fd)
 		tell(l, LEVEL_FATAL, "the file has %d bytes or more", FILE_MAX);
 	else
 		parse_file(l, text, n);
-	explicit_bzero(text, n);
-	free(text);
+	wipe_free(text, n);
 }
 
 /* A FIFO would hold a reload up until somebody writes into it. */

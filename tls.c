@@ -2,6 +2,7 @@
 
 #include "tls/engine.h"
 #include "tls/chain.h"
+#include "wire.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -86,8 +87,7 @@ void tls_free(struct tls *t)
 	free(t->shown);
 	if (t->have >= HEADER)
 		free(t->part);
-	explicit_bzero(t, sizeof *t);
-	free(t);
+	wipe_free(t, sizeof *t);
 }
 
 static void fail(struct tls *t, const char *why)
@@ -343,8 +343,7 @@ static size_t hold(struct tls *t, const uint8_t *in, size_t n)
 static uint8_t *take_part(struct tls *t, uint8_t *out)
 {
 	out = take_record(t, t->part, t->want, out);
-	explicit_bzero(t->part, t->want);       /* a password, perhaps */
-	free(t->part);
+	wipe_free(t->part, t->want);            /* a password, perhaps */
 	t->have = 0;
 	return out;
 }

@@ -1,5 +1,6 @@
 #include "wire.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 long wire_next(struct msg *m, const uint8_t *p, size_t n, size_t max)
@@ -161,4 +162,16 @@ void put_report(struct put *o, char type, const struct report *r)
 	put_field(o, 'H', r->hint);
 	put_byte(o, 0);
 	put_end(o);
+}
+
+void wipe_free(void *p, size_t n)
+{
+	if (p)
+		explicit_bzero(p, n);
+	free(p);
+}
+
+void wipe_text(char *s)
+{
+	wipe_free(s, s ? strlen(s) : 0);
 }

@@ -8,6 +8,8 @@
  * end but marks itself full, so a builder writes everything and checks once.
  *
  * Numbers on the wire are big-endian (protocol chapter, "Message Data Types").
+ *
+ * Wiping allocated secrets is here as well: every room can reach this one.
  */
 #ifndef WIRE_H
 #define WIRE_H
@@ -97,5 +99,9 @@ struct report {
 	const char *severity, *sqlstate, *message, *detail, *hint;
 };
 void put_report(struct put *o, char type, const struct report *r);
+
+/* Secrets that were allocated: wiped, then freed.  NULL is allowed. */
+void wipe_free(void *p, size_t n);
+void wipe_text(char *s);                        /* up to its NUL */
 
 #endif

@@ -4,6 +4,7 @@
 #include "conf.h"
 #include "log.h"
 #include "scram.h"
+#include "wire.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -54,9 +55,7 @@ static struct fetched *find(const struct entries *e, const char *user)
 
 static void forget_password(struct fetched *f)
 {
-	if (f->password)
-		explicit_bzero(f->password, strlen(f->password));
-	free(f->password);
+	wipe_text(f->password);
 	f->password = NULL;
 	f->entry = (struct passwd_entry){ .kind = PASSWD_NONE };
 }

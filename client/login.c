@@ -491,8 +491,7 @@ static void checked_keys(struct job *j)
 		}
 		net_flush(net);
 	}
-	explicit_bzero(k, sizeof *k + k->len);
-	free(k);
+	wipe_free(k, sizeof *k + k->len);
 }
 
 /* Without a verifier: takes as long, and fails. */
@@ -828,12 +827,9 @@ void login_free(struct client *c)
 	free(l->scram);
 	if (l->server)
 		server_return(l->server);
-	if (l->answer)
-		explicit_bzero(l->answer, strlen(l->answer));
-	free(l->answer);
+	wipe_text(l->answer);
 	c->borrower.secret = NULL;
 	c->borrower.look = false;
-	explicit_bzero(l, sizeof *l);
-	free(l);
+	wipe_free(l, sizeof *l);
 	c->login = NULL;
 }

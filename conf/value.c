@@ -1,5 +1,7 @@
 #include "conf/value.h"
 
+#include "wire.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -470,11 +472,7 @@ static void release_text(void *field)
 
 static void release_secret(void *field)
 {
-	char *s = *(char **)field;
-
-	if (s)
-		explicit_bzero(s, strlen(s));
-	free(s);
+	wipe_text(*(char **)field);
 }
 
 static int show_text(const struct conf_row *row, const void *field, char *out, size_t size)

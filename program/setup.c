@@ -1,5 +1,7 @@
 #include "program/setup.h"
 
+#include "wire.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,8 +100,7 @@ static void open_password(char *text, const char *name, const struct passwd_key 
 		explicit_bzero(text, size);
 		snprintf(text, size, "%s%s", form, copy);
 	}
-	explicit_bzero(copy, size);
-	free(copy);
+	wipe_free(copy, size);
 }
 
 static void open_passwords(struct conf *c, const struct passwd_key *key, struct telling *t)

@@ -4,6 +4,7 @@
 #include "tls/key.h"
 #include "tls/pem.h"
 #include "tls/self.h"
+#include "wire.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -527,13 +528,10 @@ void tls_context_drop(struct tls_context *x)
 		free((uint8_t *)x->anchor_certificate[i].whole.at);
 	for (size_t i = 0; i < x->crls; i++)
 		free((uint8_t *)x->crl[i].whole.at);
-	if (x->key_bytes)
-		explicit_bzero(x->key_bytes, x->key_len);
-	free(x->key_bytes);
+	wipe_free(x->key_bytes, x->key_len);
 	free(x->chain);
 	free(x->anchor);
 	free(x->anchor_certificate);
 	free(x->crl);
-	explicit_bzero(x, sizeof *x);
-	free(x);
+	wipe_free(x, sizeof *x);
 }

@@ -1,6 +1,7 @@
 #include "tls/engine.h"
 
 #include "tls/chain.h"
+#include "wire.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -95,9 +96,7 @@ struct tls_engine *tls_engine_new(const struct tls_context *x)
 
 void tls_engine_free(struct tls_engine *g)
 {
-	if (g)
-		explicit_bzero(g, sizeof *g);
-	free(g);
+	wipe_free(g, sizeof *g);
 }
 
 /* --- one handshake ------------------------------------------------------- */
@@ -194,8 +193,7 @@ void tls_shake_free(struct tls_shake *s)
 		return;
 	tls_peer_free(s->peer);
 	free(s->answer);
-	explicit_bzero(s, sizeof *s);
-	free(s);
+	wipe_free(s, sizeof *s);
 }
 
 /* --- what went wrong ----------------------------------------------------- */

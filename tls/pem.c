@@ -1,6 +1,7 @@
 #include "tls/pem.h"
 
 #include "base64.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,9 +87,7 @@ bool pem_take(struct pem_file *f, char *text, size_t n)
 
 void pem_close(struct pem_file *f)
 {
-	if (f->text)
-		explicit_bzero(f->text, f->n);
-	free(f->text);
+	wipe_free(f->text, f->n);
 	f->text = NULL;
 }
 
