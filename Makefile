@@ -98,8 +98,8 @@ build/hello_fuzz: test/hello_fuzz.c $(SOURCES) $(HEADERS) | build debug-packages
 build/net_test build/pcp_fuzz: $(patsubst %.c,build/debug/%.o,$(TLS) tls.c tls/engine.c)
 
 # These wipe secrets, and do not include wire.c.
-build/admin_test build/auth_test build/check_test build/conf_test build/route_test build/verifier_test \
-build/conf_fuzz build/hba_fuzz build/passwd_fuzz build/pcp_conf_fuzz: build/debug/wire.o
+build/admin_test build/check_test build/route_test build/verifier_test build/conf_fuzz \
+build/hba_fuzz build/passwd_fuzz build/pcp_conf_fuzz: build/debug/wire.o
 
 # What ARCHITECTURE.md says of the rooms, against the includes and the calls.
 rooms: pgpool

@@ -420,20 +420,12 @@ static void parse_file(struct loader *l, const char *text, size_t n)
 /* Reads and parses an open file.  Of the block only the pages that are used exist. */
 static void read_open_file(struct loader *l, int fd)
 {
-	char *text = malloc(FILE_MAX);
-	size_t n = 0;
-	ssize_t got = 1;
+	size_t n;
+	char *text = read_all(fd, FILE_MAX, &n);
 
-	if (!text) {
+	if (!text && errno == ENOMEM)
 		conf_nomem(&l->report);
-		return;
-	}
-	for (; got > 0 && n < FILE_MAX; n += got > 0 ? (size_t)got : 0)
-		do
-			got = read(fd, text + n, FILE_MAX - n);
-		while (got < 0 && errno == EINTR);
-
-	if (got < 0)
+	else if (!text)
 		tell(l, LEVEL_FATAL, "cannot read the file: %s", strerror(errno));
 	else if (n == FILE_MAX)
 		tell(l, LEVEL_FATAL, "the file has %d bytes or more", FILE_MAX);

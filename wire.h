@@ -9,7 +9,7 @@
  *
  * Numbers on the wire are big-endian (protocol chapter, "Message Data Types").
  *
- * Wiping allocated secrets is here as well: every room can reach this one.
+ * Reading and wiping what may be secret is here as well: every room can reach this one.
  */
 #ifndef WIRE_H
 #define WIRE_H
@@ -99,6 +99,10 @@ struct report {
 	const char *severity, *sqlstate, *message, *detail, *hint;
 };
 void put_report(struct put *o, char type, const struct report *r);
+
+/* What is left of an open file, max bytes of it at most, and a NUL behind them; to be wiped and
+ * freed.  NULL with errno. */
+char *read_all(int fd, size_t max, size_t *len);
 
 /* Secrets that were allocated: wiped, then freed.  NULL is allowed. */
 void wipe_free(void *p, size_t n);
