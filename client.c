@@ -217,6 +217,11 @@ int client_refuse(struct client *c, const char *sqlstate, const char *message, c
 	return client_fail(c, &(struct report){ "FATAL", sqlstate, message, detail, hint });
 }
 
+int client_out_of_memory(struct client *c)
+{
+	return client_refuse(c, "53200", "out of memory", NULL, NULL);
+}
+
 int client_relay(struct client *c, const uint8_t *body, size_t len)
 {
 	const char *text = wire_field(body, len, 'M');
@@ -642,7 +647,7 @@ int client_admit(struct client *c)
 {
 	if (too_many(c->all))
 		return client_refuse(c, "53300", "Sorry, too many clients already", NULL, NULL);
-	return take_slot(c->all, c) < 0 ? out_of_memory(c) : 0;
+	return take_slot(c->all, c) < 0 ? client_out_of_memory(c) : 0;
 }
 
 void client_accept(struct clients *all, int fd, const struct sockaddr_storage *peer)

@@ -99,11 +99,6 @@ static bool end_here(struct client *c, const struct plan *pl)
 
 /* --- sending ------------------------------------------------------------- */
 
-int out_of_memory(struct client *c)
-{
-	return client_refuse(c, "53200", "out of memory", NULL, NULL);
-}
-
 /* Most requests need no second walk: the unnamed statement and portal are all they leave. */
 static void note_plain(struct client *c, const struct plan *pl, struct server *s)
 {
@@ -151,12 +146,12 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 {
 	if (catch_up(c, s) < 0 || (pl->notes ? agree_on_names(c, s, NULL, p, pl)
 	                                     : agree_on_name(c, s, pl)) < 0)
-		return out_of_memory(c);
+		return client_out_of_memory(c);
 	if (s->phase != LENT)
 		return BLOCKED;
 	struct request *r = request_new(c->all->servers, &request_ops, c);
 	if (!r)
-		return out_of_memory(c);
+		return client_out_of_memory(c);
 	r->open = !pl->whole;
 	r->simple = pl->simple;
 	r->alone = pl->alone;
@@ -167,12 +162,12 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	if (pl->simple || !(pl->notes || r->open || logs(c)))
 		note_plain(c, pl, s);
 	if ((pl->notes || r->open || logs(c)) && note_request(c, r, p, pl) < 0)
-		return out_of_memory(c);
+		return client_out_of_memory(c);
 	if (!is_primary(s) && pl->whole && c->status != 'E')
 		keep_copy(r, p, pl->len);
 	r->retry &= !pl->must;
 	conn_put(c->all->base->net, &s->conn, p, pl->len);
-	return r->resets && pl->whole && reapply(c, s) < 0 ? out_of_memory(c) : 1;
+	return r->resets && pl->whole && reapply(c, s) < 0 ? client_out_of_memory(c) : 1;
 }
 
 static size_t retry_bytes(const struct client *c)
@@ -371,7 +366,7 @@ static long append_message(struct client *c, const uint8_t *p, size_t n)
 		return MORE;
 	log_message(c, m);
 	if (note_appended(c, r, &m, p, there, there == size) < 0)
-		return out_of_memory(c);
+		return client_out_of_memory(c);
 	c->left = (uint32_t)(size - there);
 	conn_put(c->all->base->net, &r->server->conn, p, there);
 	return (long)there;
@@ -497,7 +492,7 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 		return;
 	bool more = !n || used == MORE;
 	if (n && conn_keep(&c->conn, p, n) < 0)
-		out_of_memory(c);
+		client_out_of_memory(c);
 	else if (c->ended && more)
 		end_input(c);
 	else

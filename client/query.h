@@ -91,8 +91,6 @@ struct sql_facts facts_of(const struct client *c, struct stmt *s);
 /* query.c */
 extern const struct request_ops request_ops;    /* reply.c */
 void remove_lent(struct client *c, struct server *s);
-__attribute__((cold))
-int out_of_memory(struct client *c);
 
 /* note.c: -1 without memory. */
 int catch_up(struct client *c, struct server *s);

@@ -104,7 +104,7 @@ static void took_back(struct client *c, struct request *r)
 {
 	undo_names(c, r, 0);
 	if (conn_unread(&c->conn, c->force, r->copy, r->copy_len) < 0) {
-		out_of_memory(c);
+		client_out_of_memory(c);
 		return;
 	}
 	c->force += r->copy_len;
