@@ -149,15 +149,15 @@ static void send_question(struct ask *a)
 	net_flush(a->all->base->net);
 }
 
-/* The owner of a database, or who may ALTER a role, chooses its search_path; operators and functions
- * of theirs are not to run as the user that asks.  For the time of the question: the connection
- * may go to a client without a reset. */
+/* The owner of a database, or who may ALTER a role, chooses its search_path; operators and
+ * functions of theirs are not to run as the user that asks.  For the time of the question: the
+ * connection may go to a client without a reset. */
 #define SAFE_PATH "pg_catalog, pg_temp"
 
 static const char safe_path[] = "SET LOCAL search_path = " SAFE_PATH ";";
 
-/* Likewise in a row of extended messages, which is no transaction block that SET LOCAL would not complain
- * of.  It has no row. */
+/* Likewise in a row of extended messages, which is no transaction block that SET LOCAL would not
+ * complain of.  It has no row. */
 static const char safe_path_alone[] = "SELECT WHERE pg_catalog.set_config('search_path', '" SAFE_PATH
 	"', true) IS NULL";
 

@@ -758,8 +758,8 @@ bool conf_allows(const struct conf_node *n, unsigned method, bool safe);
 /* Is there TLS on either side? */
 bool conf_needs_tls(const struct conf *c);
 
-/* A decimal, with an exponent or not, or "infinity": as strtold, which would add 8 KB to the program.
- * *end is behind it, or s when there is none. */
+/* A decimal, with an exponent or not, or "infinity": as strtold, which would add 8 KB to the
+ * program.  *end is behind it, or s when there is none. */
 long double conf_decimal(const char *s, char **end);
 
 /* Does any of the patterns match text? */

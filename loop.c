@@ -262,7 +262,8 @@ static void serve_timers(struct loop *l)
 }
 
 /* The timeout of the next poll(): a timerfd in the epoll set waits for the first deadline, which
- * costs a system call only when that comes nearer.  A timeout would cost a kernel timer each turn. */
+ * costs a system call only when that comes nearer.  A timeout would cost
+ * a kernel timer each turn. */
 static int wait_time(struct loop *l)
 {
 	int64_t at = l->ntimers ? l->heap[1]->at : INT64_MAX;

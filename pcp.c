@@ -564,8 +564,8 @@ static void request(struct caller *c, struct msg *m)
 
 /* --- events -------------------------------------------------------------- */
 
-/* After a request, or when the caller has taken more: sends on, and takes the next request only when
- * this one's reply is gone. */
+/* After a request, or when the caller has taken more: sends on, and takes the next request only
+ * when this one's reply is gone. */
 static void settle(struct caller *c)
 {
 	struct pcp *p = c->pcp;

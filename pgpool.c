@@ -111,7 +111,8 @@ static void use(struct pgpool *pg, const struct setup *s)
 	set_log(pg);
 }
 
-/* All or nothing: a file in error changes nothing (-1), but for the rules, which stay as they were. */
+/* All or nothing: a file in error changes nothing (-1), but for the rules,
+ * which stay as they were. */
 static int reload(struct pgpool *pg, struct telling *t)
 {
 	struct conf_messages m = { setup_tell, t };

@@ -162,8 +162,8 @@ struct sql_rules {
 void sql_classify(struct sql_facts *f, const char *text, size_t len, const struct sql_rules *rules);
 
 /* Most texts differ only in their literals.  The shape of a text has 0 for each integer and ' for
- * each string; it is not longer than the text.  literals is where they are, from the first to the end
- * of the last one.  0: the text has things in it that hide where a literal ends. */
+ * each string; it is not longer than the text.  literals is where they are, from the first to the
+ * end of the last one.  0: the text has things in it that hide where a literal ends. */
 size_t sql_shape(char *shape, const char *text, size_t len, struct sql_span *literals);
 
 /* Are these facts of a text, `end` and `next` apart, those of every text of its shape?  Those two
@@ -195,8 +195,8 @@ enum sql_use {
 	SQL_CALLED,             /* a function that is not known to only read */
 };
 
-/* Calls fn for each of them.  The name is the last part, as by sql_name, schema the part before it or
- * "".  Both are good during the call. */
+/* Calls fn for each of them.  The name is the last part, as by sql_name, schema the part before it
+ * or "".  Both are good during the call. */
 typedef void sql_see(void *ctx, enum sql_use use, const char *schema, const char *name);
 void sql_names(const char *text, size_t len, sql_see *fn, void *ctx);
 

@@ -146,7 +146,8 @@ static void take_answer(struct entries *e, struct fetched *f, const char *passwo
 			" user \"%s\" is not a password as PostgreSQL stores it", f->user);
 }
 
-/* Tells all logins that wait for this user.  Those that ask again meanwhile wait for the next answer. */
+/* Tells all logins that wait for this user.  Those that ask again meanwhile
+ * wait for the next answer. */
 static void tell(struct fetched *f, const char *why)
 {
 	struct entry_wait *list = f->waiting;

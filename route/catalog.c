@@ -222,10 +222,10 @@ static void expire(struct timer *t)
 /* --- the question -------------------------------------------------------- */
 
 /* An array has a row for each name: f or r, schema, name.  What views read, and the parts of
- * partitioned tables, are followed down.  pg_depend does not have PostgreSQL's own functions, but the
- * sequence that a view's nextval() names.  Those of pg_catalog that the classifier does not know as
- * readers are about the node or the session.  Languages 12 and 13 are internal and C: what is not
- * written in SQL does not make tables, nor read them.
+ * partitioned tables, are followed down.  pg_depend does not have PostgreSQL's own functions, but
+ * the sequence that a view's nextval() names.  Those of pg_catalog that the classifier does not
+ * know as readers are about the node or the session.  Languages 12 and 13 are internal and C: what
+ * is not written in SQL does not make tables, nor read them.
  */
 static const char question_begins[] =
 	"WITH RECURSIVE want(i, f, s, n) AS ("
@@ -260,8 +260,8 @@ static const char question_ends[] =
 	" JOIN pg_namespace s ON s.oid = p.pronamespace AND (w.s = '' OR s.nspname = w.s)"
 	" WHERE w.f) y(i, b) GROUP BY i";
 
-/* A text in an array in a string: at most four bytes for each, all of them ASCII, since there are values
- * of client_encoding in which a backslash is part of a character. */
+/* A text in an array in a string: at most four bytes for each, all of them ASCII, since there are
+ * values of client_encoding in which a backslash is part of a character. */
 static char *put_element(char *at, const char *text)
 {
 	*at++ = '"';

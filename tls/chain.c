@@ -8,8 +8,8 @@
 #include <string.h>
 #include <time.h>
 
-/* What anybody may make us keep; OpenSSL takes 100 kB.  Links are certificates of a path, those of our
- * files among them. */
+/* What anybody may make us keep; OpenSSL takes 100 kB.  Links are certificates of a path, those
+ * of our files among them. */
 enum { SHOWN_BYTES = 65536, SHOWN_MAX = 10, LINKS_MAX = 12, NAME_SIZE = 256, RSA_LEAST_BITS = 2048 };
 
 /* Verdicts that bearssl does not know; its own are BR_ERR_X509_ numbers. */
@@ -162,8 +162,8 @@ static const struct x509 *issuer_of_ours(const struct tls_peer *p, const struct 
 	return found;
 }
 
-/* The issuer among those that were shown, going by names: signatures are verified from the other end, so
- * that a chain that leads nowhere costs nothing. */
+/* The issuer among those that were shown, going by names: signatures are verified from the other
+ * end, so that a chain that leads nowhere costs nothing. */
 static const struct x509 *issuer_shown(const struct tls_peer *p, const struct path *path,
 	const struct x509 *c)
 {
@@ -186,8 +186,8 @@ static bool can_be_verified(const struct x509 *c)
 }
 
 /* Our certificates go before those that are shown; once among them, the path stays there.  As with
- * OpenSSL it ends where a certificate signs itself, not at any that is in our files: those above might
- * forbid what the lower ones do not. */
+ * OpenSSL it ends where a certificate signs itself, not at any that is in our files: those above
+ * might forbid what the lower ones do not. */
 static unsigned find_path(const struct tls_peer *p, struct path *path)
 {
 	*path = (struct path){ .link = { leaf_of(p) }, .n = 1, .shown = 1 };
