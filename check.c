@@ -491,7 +491,8 @@ void checks_start(struct checks *c)
 		judge_again(c->all->base->conf, k->node);
 	}
 	warn(c);
-	nodes->changed(nodes->ctx, nodes_primary(nodes));       /* nobody may be searching any more */
+	/* Nobody may be searching any more. */
+	nodes->changed(nodes->ctx, nodes_primary(nodes));
 	timer_set(c->all->base->loop, &c->timer, 0);
 }
 

@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 enum {
-	YOUNG = 4,                              /* ms between two moves of the poll array into the set */
+	YOUNG = 4,                              /* ms between two moves of the poll
+	                                         * array into the set */
 	PARK_MAX = 256,                         /* moved in one turn */
 	FIRED_MAX = 64,                         /* parked descriptors served in one turn */
 };

@@ -18,7 +18,8 @@ enum {
 	STALLED_TIME = 60000,                   /* ms for a caller to take some of a reply */
 	LAST_WORDS = 5000,
 	BACKLOG = 32,
-	ROW_MAX = ADMIN_COLUMNS * ADMIN_TEXT + 64,      /* of the NET_BUILD that a message is built in */
+	ROW_MAX = ADMIN_COLUMNS * ADMIN_TEXT + 64,      /* of the NET_BUILD that a
+	                                                 * message is built in */
 };
 
 enum caller_phase { CALLER_LOGIN, CALLER_READY, CALLER_BUSY, CALLER_GONE };

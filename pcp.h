@@ -28,7 +28,8 @@
 
 enum {
 	CALLERS_MAX = 32,
-	PCP_REQUEST_MAX = 260,                  /* bytes of a request, type and all, as in Pgpool-II */
+	PCP_REQUEST_MAX = 260,                  /* bytes of a request, type and
+	                                         * all, as in Pgpool-II */
 	PCP_WHY = 1024,
 };
 

@@ -21,7 +21,8 @@ struct name_list {
 /* What routing remembers of a session.  The zero value is a new one. */
 struct session {
 	bool in_transaction;                    /* an explicit one is open */
-	bool wrote;                             /* a write was sent in it: the rest is the primary's */
+	bool wrote;                             /* a write was sent in it: the
+	                                         * rest is the primary's */
 	bool wrote_before;                      /* likewise in this or an earlier one */
 	bool wrote_ever;                        /* anywhere in the session */
 	bool serializable;                      /* the transaction is: the primary's, all of it */
@@ -32,7 +33,8 @@ struct session {
 	bool altered;                           /* roles were */
 	uint32_t doubt;                         /* in answers of the catalog, up to this number */
 	struct node *node;                      /* drawn for the session's reads; NULL: not yet */
-	struct name_list *temporary, *written;  /* tables made here; tables written in the transaction */
+	struct name_list *temporary, *written;  /* tables made here; tables written
+	                                         * in the transaction */
 };
 
 struct route {

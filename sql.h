@@ -188,9 +188,9 @@ void sql_parameter(char dst[static 128], const char *text, const struct sql_fact
 
 /* What a statement does with a name. */
 enum sql_use {
-	SQL_WRITTEN,            /* a table: INSERT, UPDATE, DELETE, MERGE, TRUNCATE, COPY FROM, DML in
-				 * WITH; also of what a PREPAREd one will do, but not of EXPLAIN
-				 * without ANALYZE */
+	SQL_WRITTEN,            /* a table: INSERT, UPDATE, DELETE, MERGE, TRUNCATE, COPY FROM,
+				 * DML in WITH; also of what a PREPAREd one will do, but not of
+				 * EXPLAIN without ANALYZE */
 	SQL_READ,               /* a relation, or what WITH calls so */
 	SQL_CALLED,             /* a function that is not known to only read */
 };

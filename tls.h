@@ -85,7 +85,8 @@ enum tls_state tls_state(const struct tls *t);
 const char *tls_error(const struct tls *t);             /* of TLS_FAILED: why; else NULL */
 
 /* What the handshake showed; good as long as t. */
-const char *tls_common_name(const struct tls *t);       /* of a verified client certificate, or NULL */
+const char *tls_common_name(const struct tls *t);       /* of a verified client
+                                                         * certificate, or NULL */
 bool tls_alpn(const struct tls *t);                     /* "postgresql" was agreed upon */
 const char *tls_suite(const struct tls *t);             /* as OpenSSL calls it */
 

@@ -25,10 +25,11 @@ enum {
 	WIRE_MORE = 0,
 	WIRE_HEADER = 5,                        /* type and length of a typed message */
 	WIRE_STARTUP_MAX = 10000,               /* MAX_STARTUP_PACKET_LENGTH of PostgreSQL */
-	WIRE_NAME_MAX = 63,                     /* NAMEDATALEN - 1: longer names are cut at this byte */
+	WIRE_NAME_MAX = 63,                     /* NAMEDATALEN - 1: longer names
+	                                         * are cut at this byte */
 	WIRE_SASL_MAX = 1024,                   /* PG_MAX_SASL_MESSAGE_LENGTH */
-	WIRE_PASSWORD_MAX = 16384,              /* PostgreSQL takes 64 KB; the longest in use are cloud
-	                                         * services' tokens with 200 groups: 12 KB */
+	WIRE_PASSWORD_MAX = 16384,              /* PostgreSQL takes 64 KB; the longest in use are
+	                                         * cloud services' tokens with 200 groups: 12 KB */
 };
 
 /* The first word of an untyped packet: a version, or a request code. */

@@ -13,7 +13,8 @@
 
 enum {
 	FRESH = 1000,                           /* ms between questions about a user */
-	KEPT = 30000,                           /* ms that an answer does while there is no new one */
+	KEPT = 30000,                           /* ms that an answer does while
+	                                         * there is no new one */
 	FETCHED_MAX = 4096,                     /* answers; the oldest goes first */
 };
 

@@ -64,7 +64,8 @@ static void tell(struct verifiers *v, uint32_t id, const struct scram_verifier *
 			continue;
 		}
 		verifier_unask(w);
-		w->next = told;         /* being told may end others: they wait in a list of its own */
+		/* Being told may end others: they wait in a list of its own. */
+		w->next = told;
 		w->at = &told;
 		if (told)
 			told->at = &w->next;

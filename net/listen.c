@@ -89,7 +89,8 @@ static void acceptable(struct watch *w, short revents)
 			if (*l->path)
 				peer.ss_family = AF_UNIX;
 			all->accepted(all->ctx, fd, &peer);
-			break;          /* to look in vain for a second one is dear: it makes a socket first */
+			/* To look in vain for a second one is dear: it makes a socket first. */
+			break;
 		}
 		if (errno == EINTR || errno == ECONNABORTED)
 			continue;

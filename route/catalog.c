@@ -18,9 +18,10 @@ enum {
 enum {
 	FOUND = 1,
 	TEMPORARY = 2, UNLOGGED = 4,            /* a relation of that name, or below it */
-	WRITES = 8,                             /* a function; or a view calls one, or has a sequence */
-	FOREIGN = 16,                           /* a function, or one below a view, is somebody's code in
-	                                         * SQL or the like */
+	WRITES = 8,                             /* a function; or a view calls one,
+	                                         * or has a sequence */
+	FOREIGN = 16,                           /* a function, or one below a view, is somebody's
+	                                         * code in SQL or the like */
 	FAILED = 32,                            /* it could not be asked for */
 };
 
@@ -49,7 +50,8 @@ struct database {
 	unsigned nwanted;
 	struct timer soon;                      /* sends it at the end of the turn */
 	struct ask ask;
-	int64_t expires;                        /* the first of the entries that had to go; 0: none */
+	int64_t expires;                        /* the first of the entries that
+	                                         * had to go; 0: none */
 	uint32_t serial;                        /* of the question under way */
 	bool on_standby;                        /* it is */
 	bool outdated;                          /* DDL has ended since it was sent */
@@ -401,7 +403,8 @@ static void settle_entry(const struct database *db, struct entry *e, bool failed
 		begin_generation(e->db);
 	e->known = true;
 	e->answer = failed ? FAILED : e->answer;
-	e->serial = db->on_standby ? 1 : db->serial;    /* of temporary tables it may not know yet */
+	/* Of temporary tables it may not know yet. */
+	e->serial = db->on_standby ? 1 : db->serial;
 	e->expires = keep_until(db, e);
 }
 
@@ -432,7 +435,8 @@ static void answered(struct ask *a, struct answer *r)
 	const struct conf *conf = db->cat->all->base->conf;
 
 	if (db->outdated || (r->why && r->no_server && !db->own && *conf->sr_check_user)) {
-		db->own |= !db->outdated;       /* sr_check_user cannot log in here: the session's user can */
+		/* sr_check_user cannot log in here: the session's user can. */
+		db->own |= !db->outdated;
 		take_back(db);
 		send_question(&db->soon);
 		return;

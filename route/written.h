@@ -23,7 +23,8 @@ struct written {
 	size_t used, cap;
 	struct written_mark {
 		uint64_t key;                   /* 0 = free */
-		int64_t first, until;           /* when the run of writes began, and its protection ends */
+		int64_t first, until;           /* when the run of writes began, and
+		                                 * its protection ends */
 	} *mark;
 };
 

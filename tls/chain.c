@@ -32,7 +32,8 @@ struct tls_peer {
 	uint8_t *bytes;
 	size_t len, got;
 
-	struct x509 shown[SHOWN_MAX];           /* the leaf is the first one; they own their bytes */
+	struct x509 shown[SHOWN_MAX];           /* the leaf is the first one;
+	                                         * they own their bytes */
 	size_t kept, kept_bytes;
 	size_t count;                           /* of all that were shown */
 	unsigned problem;                       /* found while they came in */

@@ -10,7 +10,8 @@
 #include <sys/random.h>
 
 struct tls_engine {
-	br_ec_impl shares;                      /* the curves that clients may choose for a key share */
+	br_ec_impl shares;                      /* the curves that clients may
+	                                         * choose for a key share */
 	br_ssl_server_context server;
 	br_ssl_client_context client;
 };

@@ -347,7 +347,8 @@ static enum match match_list(struct bytes list, const struct name *n, bool *any)
 /* One authority and the names of one certificate. */
 struct check {
 	const struct x509 *authority;
-	size_t trees, left;             /* constraints, and the comparisons that are still allowed */
+	size_t trees, left;             /* constraints, and the comparisons that
+	                                 * are still allowed */
 };
 
 static enum x509_limit check_name(struct check *k, int tag, struct bytes value)

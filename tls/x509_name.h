@@ -14,7 +14,8 @@ bool x509_same_name(struct bytes a, struct bytes b);
 
 enum x509_limit {
 	X509_WITHIN,
-	X509_NOT_PERMITTED,             /* there are permitted ones of its kind, and it is none of them */
+	X509_NOT_PERMITTED,             /* there are permitted ones of its kind, and
+	                                 * it is none of them */
 	X509_EXCLUDED,
 	X509_UNJUDGED,                  /* a kind, a form or a number that is not supported */
 };
