@@ -446,7 +446,8 @@ static bool is_fifo(int fd)
 static bool read_file(struct loader *l, const char *path)
 {
 	const char *file = l->report.file;
-	int line = l->report.line, at = l->report.column, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int line = l->report.line, at = l->report.column;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return false;
@@ -651,12 +652,13 @@ static void check_tls(struct loader *l)
 		bool tcp = n->used && *n->hostname && *n->hostname != '/';
 
 		if (mode >= SSLMODE_VERIFY_CA && !has_ca(c))
-			tell(l, LEVEL_FATAL, "\"backend_sslmode\" of node %d is verify-%s, but neither "
-				"\"ssl_ca_cert\" nor \"ssl_ca_cert_dir\" says whom to trust", i,
-				mode == SSLMODE_VERIFY_CA ? "ca" : "full");
+			tell(l, LEVEL_FATAL, "\"backend_sslmode\" of node %d is verify-%s, but "
+				"neither \"ssl_ca_cert\" nor \"ssl_ca_cert_dir\" says whom to "
+				"trust", i, mode == SSLMODE_VERIFY_CA ? "ca" : "full");
 		if (tcp && mode <= SSLMODE_PREFER && n->sslnegotiation == SSL_DIRECT)
-			tell(l, LEVEL_FATAL, "\"backend_sslnegotiation\" of node %d is direct, which "
-				"needs a \"backend_sslmode\" of require, verify-ca or verify-full", i);
+			tell(l, LEVEL_FATAL, "\"backend_sslnegotiation\" of node %d is direct, "
+				"which needs a \"backend_sslmode\" of require, verify-ca or "
+				"verify-full", i);
 	}
 }
 
