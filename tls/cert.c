@@ -368,8 +368,8 @@ static void warn_of_partial(struct load *l)
 		while (j < x->anchors && !x509_may_have_issued(&c[j], &c[i]))
 			j++;
 		if (j == x->anchors)
-			warn(l, "CA certificate \"%s\" is of no use: it does not sign itself, and its "
-				"issuer's is not in ssl_ca_cert or ssl_ca_cert_dir",
+			warn(l, "CA certificate \"%s\" is of no use: it does not sign itself, and "
+				"its issuer's is not in ssl_ca_cert or ssl_ca_cert_dir",
 				name_of(&c[i], name));
 	}
 }

@@ -10,12 +10,14 @@
 
 /* What anybody may make us keep; OpenSSL takes 100 kB.  Links are certificates of a path, those
  * of our files among them. */
-enum { SHOWN_BYTES = 65536, SHOWN_MAX = 10, LINKS_MAX = 12, NAME_SIZE = 256, RSA_LEAST_BITS = 2048 };
+enum {
+	SHOWN_BYTES = 65536, SHOWN_MAX = 10, LINKS_MAX = 12, NAME_SIZE = 256, RSA_LEAST_BITS = 2048
+};
 
 /* Verdicts that bearssl does not know; its own are BR_ERR_X509_ numbers. */
 enum {
-	REVOKED = 1000, NO_CRL, CRL_EXPIRED, CRL_NOT_YET, TOO_LONG, NO_MEMORY, CHAIN_TOO_LONG, PATH_LENGTH,
-	INVALID_EXTENSION, NOT_PERMITTED, EXCLUDED, UNJUDGED
+	REVOKED = 1000, NO_CRL, CRL_EXPIRED, CRL_NOT_YET, TOO_LONG, NO_MEMORY, CHAIN_TOO_LONG,
+	PATH_LENGTH, INVALID_EXTENSION, NOT_PERMITTED, EXCLUDED, UNJUDGED
 };
 
 /* Whose certificates they are, and what they must be. */
@@ -144,7 +146,8 @@ static bool is_listed(const struct tls_peer *p, const struct x509 *c)
 
 /* The issuer among our certificates, one that is valid if possible.  named: there are some of that
  * name, whether they have signed it or not. */
-static const struct x509 *issuer_of_ours(const struct tls_peer *p, const struct x509 *c, bool *named)
+static const struct x509 *issuer_of_ours(const struct tls_peer *p, const struct x509 *c,
+	bool *named)
 {
 	const struct x509 *found = NULL;
 
