@@ -184,7 +184,8 @@ static bool find_pool(const struct admin *a, size_t at, struct admin_row *row)
 	row->pool = (uint32_t)(at / node_rows(a) % pools(a));
 	row->client = slot < clients->nslots ? clients->slot[slot] : NULL;
 	if (row->client && row->pool == 0)
-		for (const struct server *s = row->client->lent; s && !row->server; s = s->next_lent)
+		for (const struct server *s = row->client->lent; s && !row->server;
+		     s = s->next_lent)
 			row->server = s->node == row->node ? s : NULL;
 	return true;
 }

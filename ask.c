@@ -158,8 +158,8 @@ static const char safe_path[] = "SET LOCAL search_path = " SAFE_PATH ";";
 
 /* Likewise in a row of extended messages, which is no transaction block that SET LOCAL would not
  * complain of.  It has no row. */
-static const char safe_path_alone[] = "SELECT WHERE pg_catalog.set_config('search_path', '" SAFE_PATH
-	"', true) IS NULL";
+static const char safe_path_alone[] = "SELECT WHERE pg_catalog.set_config('search_path', '"
+	SAFE_PATH "', true) IS NULL";
 
 /* parameter NULL: none. */
 static void put_statement(struct put *o, const char *sql, const char *parameter)
@@ -203,7 +203,8 @@ static void put_statements(struct put *o, const char *sql)
 /* Builds the messages.  false: no memory, which too_late() will tell. */
 static bool take_question(struct ask *a, const char *sql, const char *parameter)
 {
-	size_t size = sizeof safe_path_alone + strlen(sql) + (parameter ? strlen(parameter) : 0) + 128;
+	size_t size = sizeof safe_path_alone + strlen(sql)
+		+ (parameter ? strlen(parameter) : 0) + 128;
 	struct put o = { .base = malloc(size), .cap = size };
 
 	a->question = o.base;

@@ -15,8 +15,8 @@ enum {
 	FIRED_MAX = 64,                         /* parked descriptors served in one turn */
 };
 
-_Static_assert(POLLIN == EPOLLIN && POLLOUT == EPOLLOUT && POLLERR == EPOLLERR && POLLHUP == EPOLLHUP,
-	"events are the same bits for both");
+_Static_assert(POLLIN == EPOLLIN && POLLOUT == EPOLLOUT && POLLERR == EPOLLERR
+	&& POLLHUP == EPOLLHUP, "events are the same bits for both");
 
 struct helper {
 	pthread_t thread;
@@ -173,7 +173,8 @@ static void serve_set(struct watch *w, short revents)
 /* One of the loop's own. */
 static int start_own(struct loop *l, struct watch *w, int fd, void (*ready)(struct watch *, short))
 {
-	*w = (struct watch){ .fd = fd, .events = POLLIN, .on = true, .parked = true, .ready = ready };
+	*w = (struct watch){ .fd = fd, .events = POLLIN, .on = true, .parked = true,
+		.ready = ready };
 	return fd < 0 ? -1 : in_set(l, w, EPOLL_CTL_ADD);
 }
 

@@ -48,7 +48,8 @@ void entries_doubt(struct entries *e);
 /* --- for whoever asks PostgreSQL ----------------------------------------- */
 
 struct entry_ops {
-	/* entries_next() has a user now; a question that is still under way is of no use any more. */
+	/* entries_next() has a user now; a question that is still under way is of no use any
+	 * more. */
 	void (*wanted)(void *ctx);
 	/* What was fetched earlier of this user is not true any more. */
 	void (*changed)(void *ctx, const char *user);

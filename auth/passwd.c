@@ -305,7 +305,8 @@ static bool read_file(struct passwd *p, const char *path, const struct reader *r
 		bool bad = errno == ENOMEM || (errno != ENOENT && o.r->strict);
 
 		if (bad)
-			snprintf(o.r->error, sizeof o.r->error, "%s: could not be read: %s", path, why);
+			snprintf(o.r->error, sizeof o.r->error, "%s: could not be read: %s", path,
+				why);
 		else if (errno != ENOENT)
 			auth_warn(o.r, path, 0, "could not be read: %s", why);
 		return !bad;

@@ -108,7 +108,8 @@ static void drop_entry(struct entry *e)
  * have expired. */
 static void make_room(struct catalog *cat)
 {
-	for (struct entry *e = cat->oldest, *next; e && cat->n >= cat->all->base->conf->relcache_size; e = next) {
+	for (struct entry *e = cat->oldest, *next;
+	     e && cat->n >= cat->all->base->conf->relcache_size; e = next) {
 		next = e->newer;
 		if (e->pending)
 			continue;
@@ -268,7 +269,8 @@ static char *put_element(char *at, const char *text)
 {
 	*at++ = '"';
 	for (; *text; text++) {
-		const char *escape = *text == '"' ? "\\\\" : *text == '\\' ? "\\\\\\" : *text == '\'' ? "'" : "";
+		const char *escape = *text == '"' ? "\\\\" : *text == '\\' ? "\\\\\\"
+			: *text == '\'' ? "'" : "";
 		if (*text & 0x80)
 			at += sprintf(at, "\\x%02x", (uint8_t)*text);
 		else
@@ -281,7 +283,8 @@ static char *put_element(char *at, const char *text)
 /* NULL without memory. */
 static char *make_question(const struct database *db)
 {
-	char *sql = malloc(sizeof question_begins + sizeof question_ends + BATCH * (2 * 64 * 4 + 16));
+	char *sql = malloc(sizeof question_begins + sizeof question_ends
+		+ BATCH * (2 * 64 * 4 + 16));
 	char *at = sql;
 
 	if (!sql)
@@ -423,8 +426,9 @@ static void complain(struct database *db, const char *why)
 	struct log *log = db->cat->all->base->log;
 
 	if (!db->complained)
-		log_write(log, NULL, LEVEL_LOG, why, "Functions that are not PostgreSQL's own go to the"
-			" primary meanwhile. Check sr_check_user and sr_check_password.",
+		log_write(log, NULL, LEVEL_LOG, why,
+			"Functions that are not PostgreSQL's own go to the primary meanwhile."
+			" Check sr_check_user and sr_check_password.",
 			"could not look names up in the catalog of database \"%s\"", db->name);
 	db->complained = true;
 }
@@ -610,7 +614,8 @@ static struct database *database_of(struct catalog *cat, struct account *a)
 	return db;
 }
 
-#define FROM_CATALOG (uint32_t)(SQL_FUNCTION | SQL_UNLOGGED | SQL_TEMPORARY | SQL_FOREIGN | SQL_CALLS)
+#define FROM_CATALOG \
+	(uint32_t)(SQL_FUNCTION | SQL_UNLOGGED | SQL_TEMPORARY | SQL_FOREIGN | SQL_CALLS)
 
 static bool reads_otherwise(const struct sql_facts *f)
 {
