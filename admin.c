@@ -184,7 +184,8 @@ static bool find_pool(const struct admin *a, size_t at, struct admin_row *row)
 	row->pool = (uint32_t)(at / node_rows(a) % pools(a));
 	row->client = slot < clients->nslots ? clients->slot[slot] : NULL;
 	if (row->client && row->pool == 0)
-		for (const struct server *s = row->client->borrowed; s && !row->server; s = s->next_borrowed)
+		for (const struct server *s = row->client->borrowed; s && !row->server;
+		     s = s->next_borrowed)
 			row->server = s->node == row->node ? s : NULL;
 	return true;
 }

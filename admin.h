@@ -20,7 +20,8 @@
 #include "client.h"
 
 enum {
-	ADMIN_TEXT = 1024,                      /* of a value; the rest of a longer one is left out */
+	ADMIN_TEXT = 1024,                      /* of a value; the rest of a
+	                                         * longer one is left out */
 	ADMIN_COLUMNS = 21,                     /* of the widest table */
 };
 

@@ -46,9 +46,7 @@ int answer_row(struct answer *r, const char *field[], int max)
 
 static void forget_reply(struct ask *a)
 {
-	if (a->reply)
-		explicit_bzero(a->reply, a->reply_len);
-	free(a->reply);
+	wipe_free(a->reply, a->reply_len);
 	a->reply = NULL;
 	a->reply_len = 0;
 }
@@ -84,9 +82,7 @@ static void end(struct ask *a)
 	a->reply_len = 0;
 	a->waits = false;
 	a->answered(a, &r);
-	if (reply)
-		explicit_bzero(reply, len);
-	free(reply);
+	wipe_free(reply, len);
 	if (!a->waits)
 		give_back(a);
 }
@@ -153,17 +149,17 @@ static void send_question(struct ask *a)
 	net_flush(a->all->base->net);
 }
 
-/* The owner of a database, or who may ALTER a role, chooses its search_path; operators and functions
- * of theirs are not to run as the user that asks.  For the time of the question: the connection
- * may go to a client without a reset. */
+/* The owner of a database, or who may ALTER a role, chooses its search_path; operators and
+ * functions of theirs are not to run as the user that asks.  For the time of the question: the
+ * connection may go to a client without a reset. */
 #define SAFE_PATH "pg_catalog, pg_temp"
 
 static const char safe_path[] = "SET LOCAL search_path = " SAFE_PATH ";";
 
-/* Likewise in a row of extended messages, which is no transaction block that SET LOCAL would not complain
- * of.  It has no row. */
-static const char safe_path_alone[] = "SELECT WHERE pg_catalog.set_config('search_path', '" SAFE_PATH
-	"', true) IS NULL";
+/* Likewise in a row of extended messages, which is no transaction block that SET LOCAL would not
+ * complain of.  It has no row. */
+static const char safe_path_alone[] = "SELECT WHERE pg_catalog.set_config('search_path', '"
+	SAFE_PATH "', true) IS NULL";
 
 /* parameter NULL: none. */
 static void put_statement(struct put *o, const char *sql, const char *parameter)
@@ -207,7 +203,8 @@ static void put_statements(struct put *o, const char *sql)
 /* Builds the messages.  false: no memory, which too_late() will tell. */
 static bool take_question(struct ask *a, const char *sql, const char *parameter)
 {
-	size_t size = sizeof safe_path_alone + strlen(sql) + (parameter ? strlen(parameter) : 0) + 128;
+	size_t size = sizeof safe_path_alone + strlen(sql)
+		+ (parameter ? strlen(parameter) : 0) + 128;
 	struct put o = { .base = malloc(size), .cap = size };
 
 	a->question = o.base;
@@ -312,8 +309,7 @@ struct profile *ask_profile(struct servers *all, const struct identity *as)
 	if (text) {
 		enum passwd_kind kind = passwd_decode(text, NULL, why);
 		a = account_get_own(all->accounts, as->user, as->database, kind, text);
-		explicit_bzero(text, len);
-		free(text);
+		wipe_free(text, len);
 	} else if (!len) {
 		a = account_get(all->accounts, as->user, as->database);
 	}

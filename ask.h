@@ -16,9 +16,9 @@
 
 #include "server.h"
 
-/* As whom.  application_name NULL: nobody in particular, like most clients.  password is what a parameter gives (see ask_profile); NULL or "": the user's entry in
- * pool_passwd, or what a login of a client has proved.  With a password of its own the connection
- * is never lent to clients. */
+/* As whom.  application_name NULL: nobody in particular, like most clients.  password is what a
+ * parameter gives (see ask_profile); NULL or "": the user's entry in pool_passwd, or what a login
+ * of a client has proved.  With a password of its own the connection is never lent to clients. */
 struct identity {
 	const char *user, *database, *password, *application_name;
 };
@@ -32,8 +32,8 @@ struct answer {
 };
 
 struct ask {
-	/* The caller's, set before the first question.  answered() is called from the loop, not from
-	 * within ask_node(); it may ask again, and must not free the struct. */
+	/* The caller's, set before the first question.  answered() is called from the loop, not
+	 * from within ask_node(); it may ask again, and must not free the struct. */
 	struct servers *all;
 	void (*answered)(struct ask *a, struct answer *r);
 
@@ -61,8 +61,8 @@ static inline bool ask_waits(const struct ask *a) { return a->waits; }
 /* Nobody wants the answer any more; may be called when there is no question. */
 void ask_stop(struct ask *a);
 
-/* The next row: puts its first `max` values into field, zero-terminated, NULL for null (and for what
- * the row does not have).  Returns how many the row has, 0 behind the last row. */
+/* The next row: puts its first `max` values into field, zero-terminated, NULL for null (and for
+ * what the row does not have).  Returns how many the row has, 0 behind the last row. */
 int answer_row(struct answer *r, const char *field[], int max);
 
 /* The profile of such a connection, counted; NULL without memory.  A password is text as a

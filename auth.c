@@ -1,10 +1,11 @@
 #include "auth.h"
 
+#include "wire.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,7 +30,6 @@ char *auth_read(const char *path, size_t *len)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), err = 0;
 	struct stat st;
 	char *text = NULL;
-	ssize_t n = 1;
 
 	if (fd < 0)
 		return NULL;
@@ -39,22 +39,12 @@ char *auth_read(const char *path, size_t *len)
 		err = EINVAL;
 	else if (st.st_size > LARGEST_FILE)
 		err = EFBIG;
-	else if (!(text = malloc((size_t)st.st_size + 1)))
-		err = ENOMEM;
-
-	for (*len = 0; !err && n > 0 && *len < (size_t)st.st_size; *len += n > 0 ? (size_t)n : 0)
-		if ((n = read(fd, text + *len, (size_t)st.st_size - *len)) < 0)
-			err = errno;
+	else if (!(text = read_all(fd, (size_t)st.st_size, len)))
+		err = errno;
 	close(fd);
-	if (!err) {
-		text[*len] = '\0';
-		return text;
-	}
-	if (text)
-		explicit_bzero(text, *len);
-	free(text);
-	errno = err;
-	return NULL;
+	if (!text)
+		errno = err;
+	return text;
 }
 
 char *auth_line(char **at, char *end, char **line)

@@ -124,8 +124,8 @@ void passwd_each(const struct passwd *p, void (*fn)(void *ctx, const struct pass
 /* Wipes, then frees.  NULL is fine. */
 void passwd_free(struct passwd *p);
 
-/* Is this the entry's password?  Needs PASSWD_CLEAR or PASSWD_MD5; false for others.  The time taken
- * tells nothing about the entry's text. */
+/* Is this the entry's password?  Needs PASSWD_CLEAR or PASSWD_MD5; false for others.  The time
+ * taken tells nothing about the entry's text. */
 bool passwd_check_clear(const struct passwd_entry *e, const char *password, size_t len);
 
 /* Is answer (its NUL included in the caller's check of the message's end) what the entry's

@@ -100,14 +100,17 @@ static void log_delay(const struct conf *conf, struct log *log, const struct nod
 	    || (conf->log_standby_delay == STANDBY_DELAY_IF_OVER_THRESHOLD && !n->late))
 		return;
 	if (!timed)
-		log_write(log, NULL, LEVEL_LOG, NULL, NULL, "Replication of node: %d is behind %" PRIu64
+		log_write(log, NULL, LEVEL_LOG, NULL, NULL,
+			"Replication of node: %d is behind %" PRIu64
 			" bytes from the primary server (node: %d)", n->id, r->behind, primary);
 	else if (by_command(conf))
-		log_write(log, NULL, LEVEL_LOG, NULL, NULL, "Replication of node: %d is behind %" PRId64
+		log_write(log, NULL, LEVEL_LOG, NULL, NULL,
+			"Replication of node: %d is behind %" PRId64
 			".%03d second(s) from the primary server (node: %d) [external command]",
 			n->id, r->lag / 1000000, (int)(r->lag / 1000 % 1000), primary);
 	else
-		log_write(log, NULL, LEVEL_LOG, NULL, NULL, "Replication of node: %d is behind %" PRId64
+		log_write(log, NULL, LEVEL_LOG, NULL, NULL,
+			"Replication of node: %d is behind %" PRId64
 			".%06d second(s) from the primary server (node: %d)", n->id,
 			r->lag / 1000000, (int)(r->lag % 1000000), primary);
 }
@@ -172,7 +175,8 @@ static void tell_trouble(struct check *c, const struct answer *r)
 	snprintf(detail, sizeof detail, r->no_server
 		? "No persistent db connection for the node %d: %s"
 		: "The node %d answers: %s", c->node->id, r->why);
-	log_write(c->of->all->base->log, NULL, LEVEL_ERROR, detail, "check sr_check_user and sr_check_password",
+	log_write(c->of->all->base->log, NULL, LEVEL_ERROR, detail,
+		"check sr_check_user and sr_check_password",
 		"Failed to check replication time lag");
 }
 
@@ -196,12 +200,13 @@ static void note_flagged(struct check *c, bool recovers)
 	if (recovers && !c->moved) {
 		snprintf(detail, sizeof detail, "\"%.200s\" leads to a standby: its connections are"
 			" renewed until it is a primary.", conf->hostname);
-		log_write(all->base->log, NULL, LEVEL_WARNING, detail, "If this lasts, correct backend_flag"
-			" or where the name leads.", "node %d is flagged ALWAYS_PRIMARY but is in"
-			" recovery", c->node->id);
+		log_write(all->base->log, NULL, LEVEL_WARNING, detail,
+			"If this lasts, correct backend_flag or where the name leads.",
+			"node %d is flagged ALWAYS_PRIMARY but is in recovery", c->node->id);
 	} else if (!recovers && c->moved) {
 		log_write(all->base->log, NULL, LEVEL_LOG, NULL, NULL,
-			"node %d, flagged ALWAYS_PRIMARY, is not in recovery any more", c->node->id);
+			"node %d, flagged ALWAYS_PRIMARY, is not in recovery any more",
+			c->node->id);
 	}
 	c->moved = recovers;
 	if (recovers) {
@@ -215,7 +220,8 @@ static struct node *find_standby(struct nodes *all, const char *application_name
 	for (int i = 0; i < all->count; i++) {
 		struct node *n = &all->node[i];
 		const char *name = node_conf(n)->application_name;
-		if (i != all->primary && node_conf(n)->used && *name && !strcmp(name, application_name))
+		if (i != all->primary && node_conf(n)->used && *name
+		    && !strcmp(name, application_name))
 			return n;
 	}
 	return NULL;
@@ -322,8 +328,9 @@ static void answered(struct ask *a, struct answer *r)
 static void command_failed(struct checks *c, const char *why)
 {
 	if (is_news(c->told, why))
-		log_write(c->all->base->log, NULL, LEVEL_ERROR, why, "check replication_delay_source_cmd and"
-			" replication_delay_source_timeout", "replication delay command failed");
+		log_write(c->all->base->log, NULL, LEVEL_ERROR, why,
+			"check replication_delay_source_cmd and replication_delay_source_timeout",
+			"replication delay command failed");
 }
 
 /* The next number of ms, -1 for a standby that is down; false: there is none. */
@@ -447,7 +454,8 @@ static void warn(const struct checks *c)
 
 	if (delayed && !by_command(conf) && !(nodes_checked(conf) && conf->sr_check_period))
 		log_write(c->all->base->log, NULL, LEVEL_WARNING, NULL,
-			"set sr_check_user and sr_check_period", "the delay of standbys is not measured");
+			"set sr_check_user and sr_check_period",
+			"the delay of standbys is not measured");
 	if (!by_time(conf) || by_command(conf))
 		return;
 	for (int i = 0; i < c->all->nodes->count; i++) {
@@ -491,7 +499,8 @@ void checks_start(struct checks *c)
 		judge_again(c->all->base->conf, k->node);
 	}
 	warn(c);
-	nodes->changed(nodes->ctx, nodes_primary(nodes));       /* nobody may be searching any more */
+	/* Nobody may be searching any more. */
+	nodes->changed(nodes->ctx, nodes_primary(nodes));
 	timer_set(c->all->base->loop, &c->timer, 0);
 }
 

@@ -1,9 +1,9 @@
 /* check.h - which node is the primary, and how far behind it the others are: sr_check_*.
  *
  * Every sr_check_period seconds each node that is not down is asked, on its own: one that cannot be
- * reached or does not answer stops no other.  One question has all: is it in recovery, its position,
- * and on the primary what pg_stat_replication says of the standbys, who are told apart by
- * backend_application_nameN.
+ * reached or does not answer stops no other.  One question has all: is it in recovery, its
+ * position, and on the primary what pg_stat_replication says of the standbys, who are told apart
+ * by backend_application_nameN.
  *
  * What follows from the answers stands in struct node.  The role: without an ALWAYS_PRIMARY flag it
  * decides who is the primary.  A flagged node that is in recovery means that its name leads

@@ -188,13 +188,12 @@ int client_fail(struct client *c, const struct report *r);
 __attribute__((cold))
 int client_refuse(struct client *c, const char *sqlstate, const char *message, const char *detail,
                   const char *hint);
+__attribute__((cold))
+int client_out_of_memory(struct client *c);
 
 /* Likewise; why is for the log, and not for somebody who may be guessing names and passwords. */
 __attribute__((cold))
 int client_deny(struct client *c, const char *sqlstate, const char *message, const char *why);
-
-__attribute__((cold))
-int client_out_of_memory(struct client *c);
 
 /* Likewise with PostgreSQL's own words: the body of an ErrorResponse. */
 int client_relay(struct client *c, const uint8_t *body, size_t len);

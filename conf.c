@@ -12,6 +12,7 @@
 
 #include "conf/scan.h"
 #include "conf/value.h"
+#include "wire.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 #define VARIABLES "PGPOOL_PARAMS_"
@@ -348,8 +349,7 @@ static void set_scanned(struct loader *l, const char *name, const struct scan *s
 		include(l, value);
 	else
 		set(l, name, value);
-	explicit_bzero(value, s->n);
-	free(value);
+	wipe_free(value, s->n);
 }
 
 static int column(const struct scan *s, const char *line)
@@ -420,27 +420,18 @@ static void parse_file(struct loader *l, const char *text, size_t n)
 /* Reads and parses an open file.  Of the block only the pages that are used exist. */
 static void read_open_file(struct loader *l, int fd)
 {
-	char *text = malloc(FILE_MAX);
-	size_t n = 0;
-	ssize_t got = 1;
+	size_t n;
+	char *text = read_all(fd, FILE_MAX, &n);
 
-	if (!text) {
+	if (!text && errno == ENOMEM)
 		conf_nomem(&l->report);
-		return;
-	}
-	for (; got > 0 && n < FILE_MAX; n += got > 0 ? (size_t)got : 0)
-		do
-			got = read(fd, text + n, FILE_MAX - n);
-		while (got < 0 && errno == EINTR);
-
-	if (got < 0)
+	else if (!text)
 		tell(l, LEVEL_FATAL, "cannot read the file: %s", strerror(errno));
 	else if (n == FILE_MAX)
 		tell(l, LEVEL_FATAL, "the file has %d bytes or more", FILE_MAX);
 	else
 		parse_file(l, text, n);
-	explicit_bzero(text, n);
-	free(text);
+	wipe_free(text, n);
 }
 
 /* A FIFO would hold a reload up until somebody writes into it. */
@@ -455,7 +446,8 @@ static bool is_fifo(int fd)
 static bool read_file(struct loader *l, const char *path)
 {
 	const char *file = l->report.file;
-	int line = l->report.line, at = l->report.column, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int line = l->report.line, at = l->report.column;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return false;
@@ -660,12 +652,13 @@ static void check_tls(struct loader *l)
 		bool tcp = n->used && *n->hostname && *n->hostname != '/';
 
 		if (mode >= SSLMODE_VERIFY_CA && !has_ca(c))
-			tell(l, LEVEL_FATAL, "\"backend_sslmode\" of node %d is verify-%s, but neither "
-				"\"ssl_ca_cert\" nor \"ssl_ca_cert_dir\" says whom to trust", i,
-				mode == SSLMODE_VERIFY_CA ? "ca" : "full");
+			tell(l, LEVEL_FATAL, "\"backend_sslmode\" of node %d is verify-%s, but "
+				"neither \"ssl_ca_cert\" nor \"ssl_ca_cert_dir\" says whom to "
+				"trust", i, mode == SSLMODE_VERIFY_CA ? "ca" : "full");
 		if (tcp && mode <= SSLMODE_PREFER && n->sslnegotiation == SSL_DIRECT)
-			tell(l, LEVEL_FATAL, "\"backend_sslnegotiation\" of node %d is direct, which "
-				"needs a \"backend_sslmode\" of require, verify-ca or verify-full", i);
+			tell(l, LEVEL_FATAL, "\"backend_sslnegotiation\" of node %d is direct, "
+				"which needs a \"backend_sslmode\" of require, verify-ca or "
+				"verify-full", i);
 	}
 }
 

@@ -271,8 +271,9 @@ struct conf_list {
 	X(authentication_timeout, SESSIONS, INT, "60", 0, INT32_MAX, S, START, WORKS, \
 		"A client must have logged in within this time; 0 means no limit.") \
 	X(max_unauthenticated_clients, SESSIONS, INT, "1000", 1, INT32_MAX, NONE, RELOAD, WORKS, \
-		"Clients that may be in the middle of their login; beyond them the oldest, of the " \
-		"address that has the most, is dropped.  Half of the open files allowed at most.") \
+		"Clients that may be in the middle of their login; beyond them the oldest, of " \
+		"the address that has the most, is dropped.  Half of the open files allowed at " \
+		"most.") \
 	X(connection_cache, SESSIONS, BOOL, "on", 0, 0, NONE, START, WORKS, \
 		"Keep connections to the nodes when their client leaves, for the next one.") \
 	X(reset_query_list, SESSIONS, LIST, "ABORT;DISCARD ALL", 0, 0, ';', RELOAD, WORKS, \
@@ -296,7 +297,8 @@ struct conf_list {
 		"Role that asks PostgreSQL for the passwords of users that pool_passwd lacks.") \
 	X(auth_query, AUTHENTICATION, TEXT, \
 		"SELECT rolname, rolpassword, extract(epoch FROM rolvaliduntil) " \
-		"FROM pg_catalog.pg_authid WHERE rolname OPERATOR(pg_catalog.=) $1 AND rolcanlogin", \
+		"FROM pg_catalog.pg_authid " \
+		"WHERE rolname OPERATOR(pg_catalog.=) $1 AND rolcanlogin", \
 		0, 0, NONE, RELOAD, WORKS, \
 		"What auth_user asks about user $1: name, password as PostgreSQL stores it and, " \
 		"if there is a third column, until when it is good, in seconds since 1970.  " \
@@ -307,13 +309,15 @@ struct conf_list {
 	X(ssl, TLS, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Offer TLS to clients, and ask the nodes for it as backend_sslmode says.") \
 	X(ssl_cert, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
-		"File of our certificate and those of its issuers, PEM: shown to clients, and to nodes " \
-		"that ask for one.  Without it and ssl_key one is made at start, for clients only.") \
+		"File of our certificate and those of its issuers, PEM: shown to clients, and to " \
+		"nodes that ask for one.  Without it and ssl_key one is made at start, for " \
+		"clients only.") \
 	X(ssl_key, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
-		"File of its private key, PEM: ECDSA (P-256 is fastest) or RSA of 2048 to 4096 bits.") \
+		"File of its private key, PEM: ECDSA (P-256 is fastest) or RSA of 2048 to " \
+		"4096 bits.") \
 	X(ssl_ca_cert, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
-		"File of certificates, PEM, that those of nodes must come from, and those of clients, " \
-		"who are asked for one then.") \
+		"File of certificates, PEM, that those of nodes must come from, and those of " \
+		"clients, who are asked for one then.") \
 	X(ssl_ca_cert_dir, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
 		"Directory of such files.") \
 	X(ssl_crl_file, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
@@ -321,13 +325,15 @@ struct conf_list {
 	X(ssl_ciphers, TLS, TEXT, "HIGH:MEDIUM:+3DES:!aNULL", 0, 0, NONE, RELOAD, WORKS, \
 		"OpenSSL's cipher string; there are ECDHE with AES-GCM or ChaCha20-Poly1305.") \
 	X(ssl_prefer_server_ciphers, TLS, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
-		"Take the first cipher of ssl_ciphers that the client has, not the client's first.") \
+		"Take the first cipher of ssl_ciphers that the client has, not the client's " \
+		"first.") \
 	X(ssl_ecdh_curve, TLS, TEXT, "X25519:prime256v1", 0, 0, NONE, RELOAD, WORKS, \
 		"Curves of key exchange, out of X25519 and prime256v1.") \
 	X(ssl_dh_params_file, TLS, TEXT, "", 0, 0, NONE, RELOAD, USELESS, \
 		"key exchange is ECDHE, never DHE") \
 	X(ssl_passphrase_command, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
-		"Shell command that prints the passphrase of ssl_key; %p is replaced by a prompt.") \
+		"Shell command that prints the passphrase of ssl_key; %p is replaced by a " \
+		"prompt.") \
 	\
 	X(load_balance_mode, BALANCING, BOOL, "on", 0, 0, NONE, START, WORKS, \
 		"Send reads to the nodes by weight; off sends everything to the primary.") \
@@ -349,9 +355,9 @@ struct conf_list {
 		"Balance a SELECT that begins with a comment.") \
 	X(disable_load_balance_on_write, BALANCING, ENUM, "transaction", \
 		0, 0, dlbow, RELOAD, WORKS, \
-		"Which reads go to the primary after a write.  dml_adaptive: those of tables that " \
-		"were written in the same transaction; dml_adaptive_global: and those that any " \
-		"session wrote lately.") \
+		"Which reads go to the primary after a write.  dml_adaptive: those of tables " \
+		"that were written in the same transaction; dml_adaptive_global: and those that " \
+		"any session wrote lately.") \
 	X(dml_adaptive_object_relationship_list, BALANCING, RELATIONS, "", \
 		0, 0, ',', RELOAD, WORKS, \
 		"object:other pairs for dml_adaptive: writing one counts as writing the other.") \
@@ -375,7 +381,8 @@ struct conf_list {
 		"Where the delay is not measured a write is recent for a second.") \
 	X(track_table_mutation_max_staleness, BALANCING, INT, "60000", \
 		0, 3600000, MS, RELOAD, WORKS, \
-		"dml_adaptive_global: a run of writes is recent for at most this long; 0: any time.") \
+		"dml_adaptive_global: a run of writes is recent for at most this long; 0: any " \
+		"time.") \
 	X(track_table_mutation_cold_start_duration, BALANCING, INT, "2000", \
 		0, 60000, MS, RELOAD, WORKS, \
 		"dml_adaptive_global: at first all reads go to the primary, for this long.") \
@@ -387,7 +394,8 @@ struct conf_list {
 		"as written.") \
 	\
 	X(sr_check_period, DELAY, INT, "10", 0, INT32_MAX, S, RELOAD, WORKS, \
-		"How often the nodes are asked who is the primary and how far they are; 0: never.") \
+		"How often the nodes are asked who is the primary and how far they are; 0: " \
+		"never.") \
 	X(sr_check_user, DELAY, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
 		"Role that asks them; best a member of pg_monitor.  Empty: nobody asks.") \
 	X(sr_check_password, DELAY, SECRET, "", 0, 0, NONE, RELOAD, WORKS, \
@@ -586,23 +594,23 @@ struct conf_list {
 		"The node's share of the reads, relative to the other nodes; 0 gets none.") \
 	X(backend_flag, flag, BACKENDS, FLAGS, "ALLOW_TO_FAILOVER", \
 		0, 0, NONE, RELOAD, INDEXED, WORKS, \
-		"ALWAYS_PRIMARY marks the primary; DISALLOW_TO_FAILOVER forbids pcp_detach_node.  " \
-		"Joined by |.") \
+		"ALWAYS_PRIMARY marks the primary; DISALLOW_TO_FAILOVER forbids " \
+		"pcp_detach_node.  Joined by |.") \
 	X(backend_application_name, application_name, BACKENDS, TEXT, "", \
 		0, 0, NONE, RELOAD, INDEXED, WORKS, \
 		"The standby's application_name in pg_stat_replication of the primary.") \
 	X(backend_data_directory, data_directory, BACKENDS, TEXT, "", \
 		0, 0, NONE, RELOAD, INDEXED, USELESS, NO_RECOVERY) \
 	X(backend_sslmode, sslmode, TLS, ENUM, "auto", 0, 0, sslmode, RELOAD, BARE, WORKS, \
-		"TLS towards the node, as libpq's sslmode.  auto: disable with ssl = off, else verify-ca " \
-		"where ssl_ca_cert or ssl_ca_cert_dir is set, else prefer.") \
+		"TLS towards the node, as libpq's sslmode.  auto: disable with ssl = off, else " \
+		"verify-ca where ssl_ca_cert or ssl_ca_cert_dir is set, else prefer.") \
 	X(backend_sslnegotiation, sslnegotiation, TLS, ENUM, "postgres", \
 		0, 0, sslnegotiation, RELOAD, BARE, WORKS, \
 		"direct: TLS begins at once, without asking the node first (PostgreSQL 17).") \
 	X(backend_require_auth, require_auth, TLS, METHODS, "", 0, 0, NONE, RELOAD, BARE, WORKS, \
-		"How the node may authenticate the proxy, as libpq's require_auth: methods, or, each behind " \
-		"a !, those that it may not.  Unless password is listed, a password goes to the node in " \
-		"clear text only over TLS or a Unix socket.") \
+		"How the node may authenticate the proxy, as libpq's require_auth: methods, or, " \
+		"each behind a !, those that it may not.  Unless password is listed, a password " \
+		"goes to the node in clear text only over TLS or a Unix socket.") \
 	X(connect_timeout, connect_timeout, SESSIONS, INT, "10000", \
 		0, INT32_MAX, MS, RELOAD, BARE, WORKS, \
 		"Connecting to the node is given up after this time; 0 means no limit.") \
@@ -758,8 +766,8 @@ bool conf_allows(const struct conf_node *n, unsigned method, bool safe);
 /* Is there TLS on either side? */
 bool conf_needs_tls(const struct conf *c);
 
-/* A decimal, with an exponent or not, or "infinity": as strtold, which would add 8 KB to the program.
- * *end is behind it, or s when there is none. */
+/* A decimal, with an exponent or not, or "infinity": as strtold, which would add 8 KB to the
+ * program.  *end is behind it, or s when there is none. */
 long double conf_decimal(const char *s, char **end);
 
 /* Does any of the patterns match text? */

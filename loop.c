@@ -9,13 +9,14 @@
 #include <unistd.h>
 
 enum {
-	YOUNG = 4,                              /* ms between two moves of the poll array into the set */
+	YOUNG = 4,                              /* ms between two moves of the poll
+	                                         * array into the set */
 	PARK_MAX = 256,                         /* moved in one turn */
 	FIRED_MAX = 64,                         /* parked descriptors served in one turn */
 };
 
-_Static_assert(POLLIN == EPOLLIN && POLLOUT == EPOLLOUT && POLLERR == EPOLLERR && POLLHUP == EPOLLHUP,
-	"events are the same bits for both");
+_Static_assert(POLLIN == EPOLLIN && POLLOUT == EPOLLOUT && POLLERR == EPOLLERR
+	&& POLLHUP == EPOLLHUP, "events are the same bits for both");
 
 struct helper {
 	pthread_t thread;
@@ -172,7 +173,8 @@ static void serve_set(struct watch *w, short revents)
 /* One of the loop's own. */
 static int start_own(struct loop *l, struct watch *w, int fd, void (*ready)(struct watch *, short))
 {
-	*w = (struct watch){ .fd = fd, .events = POLLIN, .on = true, .parked = true, .ready = ready };
+	*w = (struct watch){ .fd = fd, .events = POLLIN, .on = true, .parked = true,
+		.ready = ready };
 	return fd < 0 ? -1 : in_set(l, w, EPOLL_CTL_ADD);
 }
 
@@ -262,7 +264,8 @@ static void serve_timers(struct loop *l)
 }
 
 /* The timeout of the next poll(): a timerfd in the epoll set waits for the first deadline, which
- * costs a system call only when that comes nearer.  A timeout would cost a kernel timer each turn. */
+ * costs a system call only when that comes nearer.  A timeout would cost
+ * a kernel timer each turn. */
 static int wait_time(struct loop *l)
 {
 	int64_t at = l->ntimers ? l->heap[1]->at : INT64_MAX;

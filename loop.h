@@ -42,7 +42,8 @@ struct base {
 	struct log *log;
 	const struct conf *conf;
 	const struct passwd *passwd;            /* pool_passwd */
-	const struct hba *hba;                  /* NULL: without enable_pool_hba, or the file is bad */
+	const struct hba *hba;                  /* NULL: without enable_pool_hba,
+	                                         * or the file is bad */
 	struct tls_context *tls;                /* NULL: neither clients nor nodes want it */
 };
 

@@ -341,7 +341,8 @@ static void keep_rest(struct net *n, struct conn *c, const struct iovec *v, int 
 		size_t skip = sent < v[i].iov_len ? sent : v[i].iov_len;
 		sent -= skip;
 		if (v[i].iov_len > skip
-		    && kept_add(&c->out, (uint8_t *)v[i].iov_base + skip, v[i].iov_len - skip) < 0) {
+		    && kept_add(&c->out, (uint8_t *)v[i].iov_base + skip,
+		                v[i].iov_len - skip) < 0) {
 			broke(c);
 			shutdown(c->watch.fd, SHUT_RDWR);
 			return;

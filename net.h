@@ -13,11 +13,12 @@
  * the next conn_fill() of any connection: only functions that the loop calls
  * directly may use it.
  *
- * With conn_start_tls() a connection becomes an encrypted one, and all that is said here stays true:
- * what is received is decrypted into the scratch block, what is put is encrypted by net_flush(). All
- * that was received is always decrypted, so that nothing is hidden from a loop that waits
- * for the descriptor, and what the kernel does not take is kept encrypted.  Handshakes are expensive:
- * only a few of their steps are made in a turn of the loop, the others' descriptors stay ready.
+ * With conn_start_tls() a connection becomes an encrypted one, and all that is said here stays
+ * true: what is received is decrypted into the scratch block, what is put is encrypted by
+ * net_flush(). All that was received is always decrypted, so that nothing is hidden from a loop
+ * that waits for the descriptor, and what the kernel does not take is kept encrypted.
+ * Handshakes are expensive: only a few of their steps are made in a turn of the loop, the
+ * others' descriptors stay ready.
  *
  * The zero value is a closed connection.
  */
@@ -72,8 +73,8 @@ void conn_shut(struct net *n, struct conn *c);
 void conn_close(struct net *n, struct conn *c);
 static inline bool conn_is_open(const struct conn *c) { return c->watch.on; }
 
-/* Encrypts from now on, in the role that t has; takes it over.  What was put before goes out in plain
- * text.  tls_state() says when the handshake is over; what is put until then is lost. */
+/* Encrypts from now on, in the role that t has; takes it over.  What was put before goes out in
+ * plain text.  tls_state() says when the handshake is over; what is put until then is lost. */
 void conn_start_tls(struct net *n, struct conn *c, struct tls *t);
 
 /* Receives once, behind what was kept; *p points at all of it.  Returns its

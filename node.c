@@ -122,7 +122,8 @@ const struct address *node_address(struct node *n)
 	snprintf(port, sizeof port, "%d", (int)node_conf(n)->port);
 	if (!*host || *host == '/')
 		unix_address(n, host);
-	else if (!n->resolved && resolve(host, port, AI_NUMERICHOST, n->address, &n->naddresses) == 0)
+	else if (!n->resolved
+	         && resolve(host, port, AI_NUMERICHOST, n->address, &n->naddresses) == 0)
 		n->resolved = INT64_MAX - NODE_FRESH;
 	else if ((!n->resolved || now > n->resolved + NODE_FRESH) && !n->look_up && !n->nameless)
 		start_look_up(n, host, port);
@@ -136,7 +137,8 @@ const struct address *node_address(struct node *n)
 static int flagged(const struct nodes *all)
 {
 	for (int i = 0; i < all->count; i++)
-		if (all->base->conf->node[i].used && all->base->conf->node[i].flag & NODE_ALWAYS_PRIMARY)
+		if (all->base->conf->node[i].used
+		    && all->base->conf->node[i].flag & NODE_ALWAYS_PRIMARY)
 			return i;
 	return -1;
 }
@@ -244,7 +246,8 @@ void node_is(struct node *n, enum node_role role)
 	bool leads = role == ROLE_PRIMARY && (n->role == ROLE_STANDBY || primary == n
 		|| primary->role != ROLE_PRIMARY || primary->state == NODE_DOWN);
 	if (role == ROLE_PRIMARY && !leads)
-		log_write(all->base->log, NULL, LEVEL_WARNING, NULL, "only one of them should be running",
+		log_write(all->base->log, NULL, LEVEL_WARNING, NULL,
+			"only one of them should be running",
 			"node %d says that it is a primary, but node %d is the one", n->id, before);
 	n->role = role;
 	n->led = leads ? ++all->promotions : 0;

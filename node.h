@@ -35,8 +35,10 @@ struct node {
 	struct nodes *all;
 	int id;
 	enum node_state state;
-	enum node_role role;                    /* as it says: in_hot_standby, pg_is_in_recovery() */
-	unsigned led;                           /* the how manieth promotion made it the primary, from 1 */
+	enum node_role role;                    /* as it says: in_hot_standby,
+	                                         * pg_is_in_recovery() */
+	unsigned led;                           /* the how manieth promotion made it
+	                                         * the primary, from 1 */
 	bool drained;                           /* an administrator wants no new reads there */
 	int64_t down_since;                     /* loop_now() */
 	int64_t changed_at;                     /* loop_now() when it went up or down; 0: never */
@@ -51,10 +53,12 @@ struct node {
 	int naddresses, next_address;
 	int64_t resolved;                       /* loop_now() of the last good answer, 0 = none */
 	struct look_up *look_up;                /* under way */
-	bool nameless;                          /* its look-up has just failed: who waits for it fails */
+	bool nameless;                          /* its look-up has just failed: who
+	                                         * waits for it fails */
 
 	struct timer probe;
-	bool moved;                             /* by a reload: its servers are not as asked any more */
+	bool moved;                             /* by a reload: its servers are not
+	                                         * as asked any more */
 
 	/* Kept by check.c. */
 	bool late;                              /* too far behind the primary: reads go elsewhere */
@@ -62,13 +66,15 @@ struct node {
 		uint64_t lsn;                   /* its position at the last check; 0: not known */
 		uint64_t behind;                /* the primary's, in bytes */
 		int64_t lag;                    /* the same in us; -1: not known; NODE_GONE */
-		int64_t missing;                /* loop_now() since when the primary does not know it */
+		int64_t missing;                /* loop_now() since when the
+		                                 * primary does not know it */
 		char state[16], sync_state[12]; /* of pg_stat_replication; "": not known */
 	} replication;
 
 	/* Kept by health.c; times of the clock, 0: never. */
 	struct health {
-		uint64_t total, success, fail, skip, retry;     /* checks; tries beyond their first */
+		uint64_t total, success, fail, skip, retry;     /* checks; tries
+		                                                 * beyond their first */
 		uint64_t duration;              /* ms of all that were not skipped ... */
 		uint32_t max_duration, min_duration, max_retry;
 		time_t last, last_success, last_skip, last_fail;
@@ -92,14 +98,16 @@ struct nodes {
 	int64_t began;                          /* loop_now() at the start */
 	uint64_t random;                        /* state of the draw */
 	void *ctx;
-	void (*probe)(void *ctx, struct node *n);       /* tries it; ends in node_failed or _worked */
+	void (*probe)(void *ctx, struct node *n);       /* tries it; ends in
+	                                                 * node_failed or _worked */
 	void (*changed)(void *ctx, struct node *n);     /* went up or down, or has addresses now */
 	struct node node[];
 };
 
 struct nodes *nodes_new(struct base *base);
 void nodes_free(struct nodes *all);
-void nodes_reload(struct nodes *all, const struct conf *old);   /* the configuration was exchanged */
+void nodes_reload(struct nodes *all, const struct conf *old);   /* the configuration
+                                                                 * was exchanged */
 
 /* Its parameters; those of nobody when a reload has removed it. */
 extern const struct conf_node node_nobody;
@@ -123,7 +131,8 @@ const struct address *node_address(struct node *n);
 
 /* What a connection attempt or a server told about its node. */
 void node_failed(struct node *n, const char *why);
-void node_unsafe(struct node *n, const char *why);      /* its TLS is not what backend_sslmode asks */
+void node_unsafe(struct node *n, const char *why);      /* its TLS is not what
+                                                         * backend_sslmode asks */
 void node_worked(struct node *n);
 
 /* What it says of itself.  Without an ALWAYS_PRIMARY the primary is the node that was promoted

@@ -18,7 +18,8 @@ enum {
 	STALLED_TIME = 60000,                   /* ms for a caller to take some of a reply */
 	LAST_WORDS = 5000,
 	BACKLOG = 32,
-	ROW_MAX = ADMIN_COLUMNS * ADMIN_TEXT + 64,      /* of the NET_BUILD that a message is built in */
+	ROW_MAX = ADMIN_COLUMNS * ADMIN_TEXT + 64,      /* of the NET_BUILD that a
+	                                                 * message is built in */
 };
 
 enum caller_phase { CALLER_LOGIN, CALLER_READY, CALLER_BUSY, CALLER_GONE };
@@ -313,7 +314,8 @@ static void health_check_stats(struct caller *c, struct msg *m)
 	struct admin_row row;
 
 	if (!is_node(c, id) || !admin_health_checks.find(&c->pcp->admin, (size_t)id, &row)) {
-		refuse_with(c, "informing health check stats info failed", "invalid node ID %d", id);
+		refuse_with(c, "informing health check stats info failed", "invalid node ID %d",
+			id);
 		return;
 	}
 	struct put o = net_build(c->pcp->base->net, ROW_MAX);
@@ -564,8 +566,8 @@ static void request(struct caller *c, struct msg *m)
 
 /* --- events -------------------------------------------------------------- */
 
-/* After a request, or when the caller has taken more: sends on, and takes the next request only when
- * this one's reply is gone. */
+/* After a request, or when the caller has taken more: sends on, and takes the next request only
+ * when this one's reply is gone. */
 static void settle(struct caller *c)
 {
 	struct pcp *p = c->pcp;
@@ -703,8 +705,9 @@ static bool drop_stranger(struct pcp *p)
 		"Too many PCP connections have not logged in.", NULL });
 	say(c, &o);
 	if (crowd_dropped(&p->strangers, loop_now(p->base->loop)))
-		log_write(p->base->log, NULL, LEVEL_WARNING, NULL, NULL, "too many PCP connections that"
-			" have not logged in: the oldest go for new ones");
+		log_write(p->base->log, NULL, LEVEL_WARNING, NULL, NULL,
+			"too many PCP connections that have not logged in: the oldest go for new"
+			" ones");
 	enter(c, CALLER_GONE);
 	return true;
 }
@@ -767,8 +770,8 @@ int pcp_open(struct pcp *p)
 {
 	const struct conf *c = p->nodes->base->conf;
 
-	p->listeners = (struct listeners){ .base = p->base, .room = room, .yield = yield, .accepted = accepted,
-		.ctx = p, .may_lack_directories = true };
+	p->listeners = (struct listeners){ .base = p->base, .room = room, .yield = yield,
+		.accepted = accepted, .ctx = p, .may_lack_directories = true };
 	return listeners_open(&p->listeners, &(struct addresses){ .hosts = &c->pcp_listen_addresses,
 		.directories = &c->pcp_socket_dir, .port = (int)c->pcp_port, .backlog = BACKLOG,
 		.group = "", .permissions = 0777 });

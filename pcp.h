@@ -1,9 +1,11 @@
-/* pcp.h - PCP, Pgpool-II's control protocol: what pcp_node_info, pcp_stop_pgpool and the like speak.
+/* pcp.h - PCP, Pgpool-II's control protocol: what pcp_node_info,
+ * pcp_stop_pgpool and the like speak.
  *
- * It listens on pcp_listen_addresses, pcp_port and pcp_socket_dir.  Messages look like PostgreSQL's:
- * a type, a length that counts itself, zero-terminated strings; requests have capitals, replies
- * small letters.  It is spoken as Pgpool-II 4.7 and 4.8 speak it (13 strings of a node, 21 of a
- * pool); their tools of other versions print some columns of these two under other names.
+ * It listens on pcp_listen_addresses, pcp_port and pcp_socket_dir.  Messages look like
+ * PostgreSQL's: a type, a length that counts itself, zero-terminated strings; requests have
+ * capitals, replies small letters.  It is spoken as Pgpool-II 4.7 and 4.8 speak it (13
+ * strings of a node, 21 of a pool); their tools of other versions print some columns of
+ * these two under other names.
  *
  * Who connects is a caller:
  *
@@ -26,7 +28,8 @@
 
 enum {
 	CALLERS_MAX = 32,
-	PCP_REQUEST_MAX = 260,                  /* bytes of a request, type and all, as in Pgpool-II */
+	PCP_REQUEST_MAX = 260,                  /* bytes of a request, type and
+	                                         * all, as in Pgpool-II */
 	PCP_WHY = 1024,
 };
 

@@ -111,7 +111,8 @@ static void use(struct pgpool *pg, const struct setup *s)
 	set_log(pg);
 }
 
-/* All or nothing: a file in error changes nothing (-1), but for the rules, which stay as they were. */
+/* All or nothing: a file in error changes nothing (-1), but for the rules,
+ * which stay as they were. */
 static int reload(struct pgpool *pg, struct telling *t)
 {
 	struct conf_messages m = { setup_tell, t };
@@ -278,7 +279,8 @@ static void usage(FILE *to)
 	      "  -d, --debug              log debug messages\n"
 	      "  -D, -C, -x               accepted: there is no saved status, no query cache, no\n"
 	      "                           assertion to switch\n"
-	      "      --core-files         allow core dumps and debuggers, which see passwords and keys\n"
+	      "      --core-files         allow core dumps and debuggers, which see passwords and"
+	      " keys\n"
 	      "  -m, --mode=MODE          of stop: smart (default) waits for clients to leave,\n"
 	      "                           fast ends their sessions, immediate waits for nothing\n"
 	      "  -t, --check              say what a start would say; exit status 0 if it works\n"
@@ -486,7 +488,8 @@ static bool wire_up(struct pgpool *pg)
 	base->loop = loop_new();
 	base->net = base->loop ? net_new(base->loop) : NULL;
 	pg->nodes = base->loop ? nodes_new(base) : NULL;
-	if (!base->net || !pg->nodes || route_init(&pg->route, pg->conf, pg->nodes, &pg->written) < 0)
+	if (!base->net || !pg->nodes
+	    || route_init(&pg->route, pg->conf, pg->nodes, &pg->written) < 0)
 		return false;
 	*s = (struct servers){ .base = base, .nodes = pg->nodes, .accounts = accounts_new(),
 		.stmts = stmts_new(), .entries = entries_new(base) };

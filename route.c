@@ -28,7 +28,8 @@ int route_init(struct route *rt, const struct conf *conf, struct nodes *nodes,
 	struct sql_rules *r = &rt->rules;
 
 	*rt = (struct route){ .conf = conf, .nodes = nodes, .written = written };
-	if (copy_patterns(&r->read_only_functions, &r->nread_only, &conf->read_only_function_list) < 0
+	if (copy_patterns(&r->read_only_functions, &r->nread_only,
+	                  &conf->read_only_function_list) < 0
 	    || copy_patterns(&r->write_functions, &r->nwrite, &conf->write_function_list) < 0
 	    || copy_patterns(&r->primary_patterns, &r->npatterns,
 	                     &conf->primary_routing_query_pattern_list) < 0) {
@@ -60,7 +61,8 @@ static bool first_letter(const struct conf *conf, const struct sql_facts *f)
 		return true;
 	if (conf->allow_sql_comments)
 		return true;
-	return (f->flags & SQL_FIRST) && !(f->flags & SQL_BLANK && !conf->ignore_leading_white_space);
+	return (f->flags & SQL_FIRST)
+	       && !(f->flags & SQL_BLANK && !conf->ignore_leading_white_space);
 }
 
 bool route_gate(const struct route *rt, const struct sql_facts *f)
@@ -263,7 +265,8 @@ static void note_functions(struct writing *w, const char *text, size_t len)
 	for (size_t i = 0; i < w->relations->n; i++) {
 		const struct conf_relation *r = &w->relations->relation[i];
 
-		if (r->left_is_function && sql_mentions(text, len, is_call_of, (void *)(uintptr_t)r))
+		if (r->left_is_function
+		    && sql_mentions(text, len, is_call_of, (void *)(uintptr_t)r))
 			add_written(w, r->right, r->right_is_function);
 	}
 }

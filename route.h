@@ -21,7 +21,8 @@ struct name_list {
 /* What routing remembers of a session.  The zero value is a new one. */
 struct session {
 	bool in_transaction;                    /* an explicit one is open */
-	bool wrote;                             /* a write was sent in it: the rest is the primary's */
+	bool wrote;                             /* a write was sent in it: the
+	                                         * rest is the primary's */
 	bool wrote_before;                      /* likewise in this or an earlier one */
 	bool wrote_ever;                        /* anywhere in the session */
 	bool serializable;                      /* the transaction is: the primary's, all of it */
@@ -32,7 +33,8 @@ struct session {
 	bool altered;                           /* roles were */
 	uint32_t doubt;                         /* in answers of the catalog, up to this number */
 	struct node *node;                      /* drawn for the session's reads; NULL: not yet */
-	struct name_list *temporary, *written;  /* tables made here; tables written in the transaction */
+	struct name_list *temporary, *written;  /* tables made here; tables written
+	                                         * in the transaction */
 };
 
 struct route {
@@ -61,7 +63,8 @@ bool route_why(const struct route *rt, const struct session *s, const char *data
 /* Does a statement that did not pass the gate count as a write for what follows? */
 bool route_writes(const struct sql_facts *f);
 
-/* Tells the session that such a statement is being sent.  f is NULL: what it writes is not known. */
+/* Tells the session that such a statement is being sent.  f is NULL:
+ * what it writes is not known. */
 void session_wrote(struct session *s, const struct route *rt, const struct sql_facts *f,
                    const char *text, size_t len);
 void session_made_temporary(struct session *s, const char *name);
@@ -73,9 +76,9 @@ void session_committed(const struct session *s, const struct route *rt, const ch
 void session_forget_written(struct session *s);
 void session_free(struct session *s);
 
-/* The node for the session's reads: a redirect list's, or drawn by weight.  While it is down another
- * one is drawn each time; the primary if there is nothing better.  One that is drained keeps the
- * transactions that are open. */
+/* The node for the session's reads: a redirect list's, or drawn by weight.  While it is down
+ * another one is drawn each time; the primary if there is nothing better.  One that is drained
+ * keeps the transactions that are open. */
 struct node *route_node(const struct route *rt, struct session *s, const char *user,
                         const char *database, const char *application);
 

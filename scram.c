@@ -14,8 +14,8 @@ struct slice {
 };
 
 /* Whose channel it is: the client is not to be believed, or somebody is in between. */
-static const char downgraded[] = "SCRAM channel binding negotiation error: the client supports channel"
-	" binding but thinks that the server does not";
+static const char downgraded[] = "SCRAM channel binding negotiation error: the client supports"
+	" channel binding but thinks that the server does not";
 static const char unbound[] = "SCRAM channel binding check failed";
 
 static int fail(const char **why, const char *text)

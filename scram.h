@@ -108,9 +108,9 @@ int scram_server_first(struct scram_server *s, char *out, size_t size, const cha
 
 /* client-final-message in, server-final-message out; the same verifier as before.  Returns the
  * length written, -1 for a malformed message (or wrong nonce), -2 for a wrong proof, -3 for another
- * channel than ours: somebody is in between.  On success client_key is the ClientKey, which together with v->server_key makes
- * the scram_keys for any backend whose verifier has the same salt and iterations (pass-through);
- * otherwise it is all zero. */
+ * channel than ours: somebody is in between.  On success client_key is the ClientKey, which
+ * together with v->server_key makes the scram_keys for any backend whose verifier has the same salt
+ * and iterations (pass-through); otherwise it is all zero. */
 int scram_server_final(struct scram_server *s, char *out, size_t size, const char *in, size_t len,
 	const struct scram_verifier *v, uint8_t client_key[static SCRAM_KEY], const char **why);
 

@@ -2,6 +2,7 @@
 
 #include "tls/engine.h"
 #include "tls/chain.h"
+#include "wire.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -86,8 +87,7 @@ void tls_free(struct tls *t)
 	free(t->shown);
 	if (t->have >= HEADER)
 		free(t->part);
-	explicit_bzero(t, sizeof *t);
-	free(t);
+	wipe_free(t, sizeof *t);
 }
 
 static void fail(struct tls *t, const char *why)
@@ -181,7 +181,8 @@ static void open_up(struct tls *t)
  * yet. */
 static void refuse(struct tls *t, int alert)
 {
-	const uint8_t record[] = { RECORD_ALERT, VERSION >> 8, VERSION & 0xff, 0, 2, 2, (uint8_t)alert };
+	const uint8_t record[] = { RECORD_ALERT, VERSION >> 8, VERSION & 0xff, 0, 2,
+		2, (uint8_t)alert };
 
 	answer(t->shake, record, sizeof record);
 	fail(t, tls_peer_error(t->shake->peer));
@@ -257,7 +258,8 @@ static void take_alerts(struct tls *t, const uint8_t *p, size_t n)
 		if (p[1] == BR_ALERT_CLOSE_NOTIFY)
 			t->state = TLS_CLOSED;
 		else if (p[0] != 1)
-			fail(t, (name = tls_alert_name(p[1])) ? name : "the peer sent a fatal alert");
+			fail(t, (name = tls_alert_name(p[1])) ? name
+				: "the peer sent a fatal alert");
 	}
 }
 
@@ -343,8 +345,7 @@ static size_t hold(struct tls *t, const uint8_t *in, size_t n)
 static uint8_t *take_part(struct tls *t, uint8_t *out)
 {
 	out = take_record(t, t->part, t->want, out);
-	explicit_bzero(t->part, t->want);       /* a password, perhaps */
-	free(t->part);
+	wipe_free(t->part, t->want);            /* a password, perhaps */
 	t->have = 0;
 	return out;
 }
@@ -500,7 +501,8 @@ const char *tls_suite(const struct tls *t)
 	static const struct { uint16_t suite; const char *name; } names[] = {
 		{ BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, "ECDHE-ECDSA-AES128-GCM-SHA256" },
 		{ BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, "ECDHE-ECDSA-AES256-GCM-SHA384" },
-		{ BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, "ECDHE-ECDSA-CHACHA20-POLY1305" },
+		{ BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+			"ECDHE-ECDSA-CHACHA20-POLY1305" },
 		{ BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, "ECDHE-RSA-AES128-GCM-SHA256" },
 		{ BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, "ECDHE-RSA-AES256-GCM-SHA384" },
 		{ BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, "ECDHE-RSA-CHACHA20-POLY1305" },
@@ -514,7 +516,8 @@ const char *tls_suite(const struct tls *t)
 
 size_t tls_end_point(const struct tls *t, uint8_t hash[static 64])
 {
-	const uint8_t *from = t->node ? t->shown ? t->shown->end_point : NULL : t->context->end_point;
+	const uint8_t *from = t->node ? t->shown ? t->shown->end_point : NULL
+		: t->context->end_point;
 	size_t n = t->node ? t->shown ? t->shown->end_point_len : 0 : t->context->end_point_len;
 
 	if (n)

@@ -1,4 +1,5 @@
-/* tls.h - TLS 1.2 over a stream of bytes, in both roles.  No sockets, no clocks: bytes in, bytes out.
+/* tls.h - TLS 1.2 over a stream of bytes, in both roles.  No sockets, no
+ * clocks: bytes in, bytes out.
  *
  *     TLS_SHAKING --handshake--> TLS_OPEN --close_notify--> TLS_CLOSED        any --> TLS_FAILED
  *
@@ -71,8 +72,8 @@ long tls_input(struct tls *t, uint8_t *in, size_t n, uint8_t *out);
  * called until it returns 0. */
 size_t tls_output(struct tls *t, uint8_t *out, size_t room);
 
-/* Encrypts these segments from their *at-th byte on, as far as the records find room in out (TLS_ROOM
- * or more), and moves *at.  Returns what it wrote; 0 when nothing is left, and before the
+/* Encrypts these segments from their *at-th byte on, as far as the records find room in out
+ * (TLS_ROOM or more), and moves *at.  Returns what it wrote; 0 when nothing is left, and before the
  * handshake is over and after tls_bye(): then it is lost. */
 size_t tls_seal(struct tls *t, const struct iovec *v, int count, size_t *at, uint8_t *out,
 	size_t room);
@@ -84,7 +85,8 @@ enum tls_state tls_state(const struct tls *t);
 const char *tls_error(const struct tls *t);             /* of TLS_FAILED: why; else NULL */
 
 /* What the handshake showed; good as long as t. */
-const char *tls_common_name(const struct tls *t);       /* of a verified client certificate, or NULL */
+const char *tls_common_name(const struct tls *t);       /* of a verified client
+                                                         * certificate, or NULL */
 bool tls_alpn(const struct tls *t);                     /* "postgresql" was agreed upon */
 const char *tls_suite(const struct tls *t);             /* as OpenSSL calls it */
 

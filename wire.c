@@ -1,6 +1,9 @@
 #include "wire.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 long wire_next(struct msg *m, const uint8_t *p, size_t n, size_t max)
 {
@@ -161,4 +164,37 @@ void put_report(struct put *o, char type, const struct report *r)
 	put_field(o, 'H', r->hint);
 	put_byte(o, 0);
 	put_end(o);
+}
+
+char *read_all(int fd, size_t max, size_t *len)
+{
+	char *text = malloc(max + 1);
+	ssize_t got = 1;
+
+	*len = 0;
+	if (!text)
+		return NULL;
+	while (got && *len < max) {
+		if ((got = read(fd, text + *len, max - *len)) < 0 && errno != EINTR) {
+			int why = errno;
+			wipe_free(text, *len);
+			errno = why;
+			return NULL;
+		}
+		*len += got > 0 ? (size_t)got : 0;
+	}
+	text[*len] = '\0';
+	return text;
+}
+
+void wipe_free(void *p, size_t n)
+{
+	if (p)
+		explicit_bzero(p, n);
+	free(p);
+}
+
+void wipe_text(char *s)
+{
+	wipe_free(s, s ? strlen(s) : 0);
 }

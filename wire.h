@@ -8,6 +8,8 @@
  * end but marks itself full, so a builder writes everything and checks once.
  *
  * Numbers on the wire are big-endian (protocol chapter, "Message Data Types").
+ *
+ * Reading and wiping what may be secret is here as well: every room can reach this one.
  */
 #ifndef WIRE_H
 #define WIRE_H
@@ -23,10 +25,11 @@ enum {
 	WIRE_MORE = 0,
 	WIRE_HEADER = 5,                        /* type and length of a typed message */
 	WIRE_STARTUP_MAX = 10000,               /* MAX_STARTUP_PACKET_LENGTH of PostgreSQL */
-	WIRE_NAME_MAX = 63,                     /* NAMEDATALEN - 1: longer names are cut at this byte */
+	WIRE_NAME_MAX = 63,                     /* NAMEDATALEN - 1: longer names
+	                                         * are cut at this byte */
 	WIRE_SASL_MAX = 1024,                   /* PG_MAX_SASL_MESSAGE_LENGTH */
-	WIRE_PASSWORD_MAX = 16384,              /* PostgreSQL takes 64 KB; the longest in use are cloud
-	                                         * services' tokens with 200 groups: 12 KB */
+	WIRE_PASSWORD_MAX = 16384,              /* PostgreSQL takes 64 KB; the longest in use are
+	                                         * cloud services' tokens with 200 groups: 12 KB */
 };
 
 /* The first word of an untyped packet: a version, or a request code. */
@@ -97,5 +100,13 @@ struct report {
 	const char *severity, *sqlstate, *message, *detail, *hint;
 };
 void put_report(struct put *o, char type, const struct report *r);
+
+/* What is left of an open file, max bytes of it at most, and a NUL behind them; to be wiped and
+ * freed.  NULL with errno. */
+char *read_all(int fd, size_t max, size_t *len);
+
+/* Secrets that were allocated: wiped, then freed.  NULL is allowed. */
+void wipe_free(void *p, size_t n);
+void wipe_text(char *s);                        /* up to its NUL */
 
 #endif

@@ -4,6 +4,7 @@
 #include "conf.h"
 #include "log.h"
 #include "scram.h"
+#include "wire.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -12,7 +13,8 @@
 
 enum {
 	FRESH = 1000,                           /* ms between questions about a user */
-	KEPT = 30000,                           /* ms that an answer does while there is no new one */
+	KEPT = 30000,                           /* ms that an answer does while
+	                                         * there is no new one */
 	FETCHED_MAX = 4096,                     /* answers; the oldest goes first */
 };
 
@@ -54,9 +56,7 @@ static struct fetched *find(const struct entries *e, const char *user)
 
 static void forget_password(struct fetched *f)
 {
-	if (f->password)
-		explicit_bzero(f->password, strlen(f->password));
-	free(f->password);
+	wipe_text(f->password);
 	f->password = NULL;
 	f->entry = (struct passwd_entry){ .kind = PASSWD_NONE };
 }
@@ -122,7 +122,8 @@ static enum passwd_kind kind_of(const char *password)
 	static const char hex[] = "0123456789abcdef";
 	struct scram_verifier v;
 
-	if (!strncmp(password, "md5", 3) && strlen(password) == 35 && strspn(password + 3, hex) == 32)
+	if (!strncmp(password, "md5", 3) && strlen(password) == 35
+	    && strspn(password + 3, hex) == 32)
 		return PASSWD_MD5;
 	return scram_verifier_parse(&v, password) == 0 ? PASSWD_SCRAM : PASSWD_NONE;
 }
@@ -142,12 +143,14 @@ static void take_answer(struct entries *e, struct fetched *f, const char *passwo
 	f->entry = (struct passwd_entry){ .kind = kind_of(f->password), .user = f->user,
 		.text = f->password, .len = strlen(f->password) };
 	if (f->entry.kind == PASSWD_NONE)
-		log_write(e->base->log, NULL, LEVEL_WARNING, NULL, "It gives what pg_authid.rolpassword"
-			" has: a SCRAM-SHA-256 verifier, or md5 and 32 digits.", "what auth_query gave for"
-			" user \"%s\" is not a password as PostgreSQL stores it", f->user);
+		log_write(e->base->log, NULL, LEVEL_WARNING, NULL,
+			"It gives what pg_authid.rolpassword has: a SCRAM-SHA-256 verifier, or"
+			" md5 and 32 digits.", "what auth_query gave for user \"%s\" is not a"
+			" password as PostgreSQL stores it", f->user);
 }
 
-/* Tells all logins that wait for this user.  Those that ask again meanwhile wait for the next answer. */
+/* Tells all logins that wait for this user.  Those that ask again meanwhile
+ * wait for the next answer. */
 static void tell(struct fetched *f, const char *why)
 {
 	struct entry_wait *list = f->waiting;
@@ -165,7 +168,8 @@ static void tell(struct fetched *f, const char *why)
 static void fail(struct entries *e, struct fetched *f, const char *why)
 {
 	e->asked = f;           /* so that it is not pruned meanwhile */
-	log_write(e->base->log, NULL, LEVEL_ERROR, why, "Check auth_user, auth_query and auth_database.",
+	log_write(e->base->log, NULL, LEVEL_ERROR, why,
+		"Check auth_user, auth_query and auth_database.",
 		"auth_query failed for user \"%s\"", f->user);
 	f->tried = loop_now(e->base->loop);
 	bool old = !f->at || f->tried - f->at >= KEPT;

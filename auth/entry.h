@@ -3,10 +3,10 @@
  * If there is an auth_user, PostgreSQL is asked about users that pool_passwd does not have.  Asking
  * needs servers, which are above this room: whoever asks hands down a table of functions.
  *
- * Answers, "no such user" among them, count for a second; while PostgreSQL cannot be asked, for half
- * a minute.  So logins cost at most one question per user and second, and a changed password counts
- * within a second.  Entries live until the loop's next turn: look them up again rather than keep
- * them.
+ * Answers, "no such user" among them, count for a second; while PostgreSQL cannot be asked,
+ * for half a minute.  So logins cost at most one question per user and second, and a changed
+ * password counts within a second.  Entries live until the loop's next turn: look them up
+ * again rather than keep them.
  */
 #ifndef AUTH_ENTRY_H
 #define AUTH_ENTRY_H
@@ -32,13 +32,14 @@ struct entry_wait {
 	void (*answered)(struct entry_wait *w, const char *why);
 };
 
-/* Sees to it that entry_find() knows what can be known: true when it does, else w is called from the
- * loop later. */
+/* Sees to it that entry_find() knows what can be known: true when it does, else w is
+ * called from the loop later. */
 bool entry_ask(struct entries *e, const char *user, struct entry_wait *w);
 void entry_unask(struct entry_wait *w);                 /* no longer waits; may be called twice */
 
 /* A client that came at `since` could not prove that it knows what was fetched.  True: that may be
- * old, and entry_ask() asks anew.  Once a second for a user, so that wrong passwords are no load. */
+ * old, and entry_ask() asks anew.  Once a second for a user, so that
+ * wrong passwords are no load. */
 bool entry_doubt(struct entries *e, const char *user, int64_t since);
 
 /* Roles have been altered: all is asked for anew. */
@@ -47,7 +48,8 @@ void entries_doubt(struct entries *e);
 /* --- for whoever asks PostgreSQL ----------------------------------------- */
 
 struct entry_ops {
-	/* entries_next() has a user now; a question that is still under way is of no use any more. */
+	/* entries_next() has a user now; a question that is still under way is of no use any
+	 * more. */
 	void (*wanted)(void *ctx);
 	/* What was fetched earlier of this user is not true any more. */
 	void (*changed)(void *ctx, const char *user);
@@ -56,8 +58,8 @@ struct entry_ops {
 /* Without an asker, set once, nobody but pool_passwd's users is known. */
 void entries_set_asker(struct entries *e, const struct entry_ops *ops, void *ctx);
 
-/* The user to ask about, which is the one that has been waited for longest.  NULL: nobody waits.  One
- * of the three below ends it, before the next. */
+/* The user to ask about, which is the one that has been waited for longest.  NULL: nobody waits.
+ * One of the three below ends it, before the next. */
 const char *entries_next(struct entries *e);
 
 /* PostgreSQL's answer: the password as it stores it, and until when that is good, in seconds since

@@ -1,5 +1,7 @@
 #include "auth.h"
 
+#include "wire.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
@@ -674,8 +676,7 @@ struct hba *hba_load(const char *path, struct auth_report *r)
 		return NULL;
 	}
 	struct hba *h = hba_text(text, len, path, r);
-	explicit_bzero(text, len);      /* it may hold an ldapbindpasswd */
-	free(text);
+	wipe_free(text, len);           /* it may hold an ldapbindpasswd */
 	return h;
 }
 

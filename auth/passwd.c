@@ -2,6 +2,7 @@
 
 #include "md5.h"
 #include "scram.h"
+#include "wire.h"
 
 #include <bearssl_hash.h>
 #include <errno.h>
@@ -67,8 +68,7 @@ void passwd_each(const struct passwd *p, void (*fn)(void *ctx, const struct pass
 
 static void free_held(struct held *h)
 {
-	explicit_bzero(h->text, h->size);
-	free(h);
+	wipe_free(h, sizeof *h + h->size);
 }
 
 void passwd_free(struct passwd *p)
@@ -305,15 +305,15 @@ static bool read_file(struct passwd *p, const char *path, const struct reader *r
 		bool bad = errno == ENOMEM || (errno != ENOENT && o.r->strict);
 
 		if (bad)
-			snprintf(o.r->error, sizeof o.r->error, "%s: could not be read: %s", path, why);
+			snprintf(o.r->error, sizeof o.r->error, "%s: could not be read: %s", path,
+				why);
 		else if (errno != ENOENT)
 			auth_warn(o.r, path, 0, "could not be read: %s", why);
 		return !bad;
 	}
 	o.file = path;
 	bool ok = read_text(p, text, len, reader, o);
-	explicit_bzero(text, len);
-	free(text);
+	wipe_free(text, len);
 	return ok;
 }
 

@@ -2,6 +2,7 @@
 
 #include "auth.h"
 #include "scram.h"
+#include "wire.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,20 +42,14 @@ static void make_next(struct verifiers *v);
 
 static void wipe(struct verifiers *v)
 {
-	for (size_t i = 0; i < v->n; i++) {
-		struct scram_verifier *made = v->of[i].verifier;
-		if (made)
-			explicit_bzero(made, sizeof *made);
-		free(made);
-	}
+	for (size_t i = 0; i < v->n; i++)
+		wipe_free(v->of[i].verifier, sizeof *v->of[i].verifier);
 	free(v->of);
 }
 
 static void end_making(struct making *m)
 {
-	explicit_bzero(m->password, m->len);
-	explicit_bzero(&m->keys, sizeof m->keys);
-	free(m);
+	wipe_free(m, sizeof *m + m->len);
 }
 
 /* Tells those who wait for this entry; all of them if there is no verifier. */
@@ -69,7 +64,8 @@ static void tell(struct verifiers *v, uint32_t id, const struct scram_verifier *
 			continue;
 		}
 		verifier_unask(w);
-		w->next = told;         /* being told may end others: they wait in a list of its own */
+		/* Being told may end others: they wait in a list of its own. */
+		w->next = told;
 		w->at = &told;
 		if (told)
 			told->at = &w->next;

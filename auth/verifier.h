@@ -1,8 +1,8 @@
 /* auth/verifier.h - SCRAM verifiers of the users whose clear password pool_passwd has.
  *
- * Each costs a key derivation, milliseconds.  They are made once, by a helper thread, from the start
- * on and those that somebody waits for first: so no login waits long, and how long a refusal takes
- * does not tell whether there is such a user.
+ * Each costs a key derivation, milliseconds.  They are made once, by a helper thread, from the
+ * start on and those that somebody waits for first: so no login waits long, and how long a refusal
+ * takes does not tell whether there is such a user.
  */
 #ifndef AUTH_VERIFIER_H
 #define AUTH_VERIFIER_H
@@ -18,7 +18,8 @@ struct verifiers *verifiers_new(struct loop *l);        /* NULL without memory *
 void verifiers_free(struct verifiers *v);               /* NULL is fine */
 
 /* From now on those of this table, which outlives the next call.  What is the same as in the one
- * before is kept; who waits is told, at the end of the turn, to ask again.  -1 without memory: nothing changed. */
+ * before is kept; who waits is told, at the end of the turn, to ask again.  -1 without
+ * memory: nothing changed. */
 int verifiers_of(struct verifiers *v, const struct passwd *fresh);
 
 /* Somebody who waits; embedded, zero before its first use. */

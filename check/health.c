@@ -98,14 +98,17 @@ static void tell_failure(struct checkup *c, enum verdict v, const char *why)
 		return;
 	c->told = true;
 	if (v == TRIAL_REFUSED)
-		log_write(log, NULL, LEVEL_ERROR, why, "check health_check_user and health_check_password",
+		log_write(log, NULL, LEVEL_ERROR, why,
+			"check health_check_user and health_check_password",
 			"health check failed on node %d: the login was refused", c->node->id);
 	else if (conf->flag & NODE_DISALLOW_TO_FAILOVER)
-		log_write(log, NULL, LEVEL_LOG, why, NULL, "health check failed on node %d but failover"
-			" is disallowed for the node", c->node->id);
+		log_write(log, NULL, LEVEL_LOG, why, NULL,
+			"health check failed on node %d but failover is disallowed for the node",
+			c->node->id);
 	else
-		log_write(log, NULL, LEVEL_LOG, why, NULL, "health check failed on node %d (timeout:%d)",
-			c->node->id, !strcmp(why, "health_check_timeout was reached"));
+		log_write(log, NULL, LEVEL_LOG, why, NULL,
+			"health check failed on node %d (timeout:%d)", c->node->id,
+			!strcmp(why, "health_check_timeout was reached"));
 }
 
 static bool retries(struct checkup *c)

@@ -132,7 +132,7 @@ static bool start_tls(struct client *c)
 	struct tls *t = tls_accept(c->all->base->tls);
 
 	if (!t)
-		client_refuse(c, "53200", "out of memory", NULL, NULL);
+		client_out_of_memory(c);
 	else
 		conn_start_tls(c->all->base->net, &c->conn, t);
 	return t;

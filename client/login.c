@@ -210,7 +210,7 @@ static int ready(struct client *c)
 		return client_refuse(c, "58000", "no random numbers", NULL, NULL);
 	struct put o = net_build(all->base->net, 128 + p->welcome_len);
 	if (!o.base || o.cap > NET_BUILD)
-		return client_refuse(c, "53200", "out of memory", NULL, NULL);
+		return client_out_of_memory(c);
 	put_begin(&o, 'R');
 	put_u32(&o, 0);
 	put_end(&o);
@@ -393,7 +393,7 @@ static int sasl_first(struct client *c, struct msg *m)
 	if (getrandom(nonce, sizeof nonce, 0) != sizeof nonce)
 		return client_refuse(c, "58000", "no random numbers", NULL, NULL);
 	if (!(l->scram = calloc(1, sizeof *l->scram)))
-		return client_refuse(c, "53200", "out of memory", NULL, NULL);
+		return client_out_of_memory(c);
 	int n = scram_server_first(l->scram, out, sizeof out, (const char *)m->at, len, &l->verifier,
 		nonce, bound_len ? bound : NULL, bound_len, plus, &why);
 	if (n < 0)
@@ -486,8 +486,7 @@ static void checked_keys(struct job *j)
 		}
 		net_flush(net);
 	}
-	explicit_bzero(k, sizeof *k + k->len);
-	free(k);
+	wipe_free(k, sizeof *k + k->len);
 }
 
 /* Without a verifier: takes as long, and fails. */
@@ -498,7 +497,7 @@ static int start_check(struct client *c, const struct passwd_entry *e)
 	struct check *k = calloc(1, sizeof *k + len + 1);
 
 	if (!k)
-		return client_refuse(c, "53200", "out of memory", NULL, NULL);
+		return client_out_of_memory(c);
 	k->job.work = check_keys;
 	k->job.done = checked_keys;
 	k->login = c->login;
@@ -540,7 +539,7 @@ static int answered(struct client *c, struct msg *m)
 	if (!*answer && c->login->step == ASK_CLEAR)
 		return client_refuse(c, "28P01", "empty password returned by client", NULL, NULL);
 	if (!(c->login->answer = strdup(answer)))
-		return client_refuse(c, "53200", "out of memory", NULL, NULL);
+		return client_out_of_memory(c);
 	return compare(c);
 }
 
@@ -563,7 +562,7 @@ static int password_message(struct client *c, struct msg *m)
 int login_start(struct client *c)
 {
 	if (!(c->login = calloc(1, sizeof *c->login)))
-		return client_refuse(c, "53200", "out of memory", NULL, NULL);
+		return client_out_of_memory(c);
 	c->login->client = c;
 	return decide(c);
 }
@@ -677,7 +676,7 @@ static void host_told(void *ctx, const char *name, bool confirmed)
 
 	c->login->naming = NULL;
 	if (!(c->login->host = strdup(confirmed ? name : "")))
-		client_refuse(c, "53200", "out of memory", NULL, NULL);
+		client_out_of_memory(c);
 	else
 		decide(c);
 	net_flush(net);
@@ -687,7 +686,7 @@ static int ask_host(struct client *c, const struct sockaddr_storage *peer)
 {
 	await(c, ASK_HOST);
 	c->login->naming = peer_look_up(c->all->base->loop, peer, host_told, c);
-	return c->login->naming ? 0 : client_refuse(c, "53200", "out of memory", NULL, NULL);
+	return c->login->naming ? 0 : client_out_of_memory(c);
 }
 
 /* The certificate was verified by the handshake, or there is none. */
@@ -823,12 +822,9 @@ void login_free(struct client *c)
 	free(l->scram);
 	if (l->server)
 		server_return(l->server);
-	if (l->answer)
-		explicit_bzero(l->answer, strlen(l->answer));
-	free(l->answer);
+	wipe_text(l->answer);
 	c->borrower.secret = NULL;
 	c->borrower.look = false;
-	explicit_bzero(l, sizeof *l);
-	free(l);
+	wipe_free(l, sizeof *l);
 	c->login = NULL;
 }

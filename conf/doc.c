@@ -66,8 +66,9 @@ static void type(FILE *to, const struct conf_row *row)
 {
 	static const struct { const char *type, *words; } types[] = {
 		{ "BOOL", "boolean" }, { "INT", "integer" }, { "REAL", "number" },
-		{ "ENUM", "word" }, { "FLAGS", "words" }, { "METHODS", "words" }, { "TEXT", "text" },
-		{ "SECRET", "secret text" }, { "LIST", "list" }, { "PATTERNS", "patterns" },
+		{ "ENUM", "word" }, { "FLAGS", "words" }, { "METHODS", "words" },
+		{ "TEXT", "text" }, { "SECRET", "secret text" }, { "LIST", "list" },
+		{ "PATTERNS", "patterns" },
 		{ "REDIRECTS", "redirections" }, { "RELATIONS", "pairs" }
 	};
 	size_t i = 0;

@@ -1,5 +1,7 @@
 #include "conf/value.h"
 
+#include "wire.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -77,9 +79,10 @@ const struct conf_word conf_flag_words[] = {
 };
 
 const struct conf_word conf_method_words[] = {
-	{ "none", AUTH_NONE, PLAIN }, { "password", AUTH_PASSWORD, PLAIN }, { "md5", AUTH_MD5, PLAIN },
-	{ "scram-sha-256", AUTH_SCRAM, PLAIN }, { "gss", 0, REFUSED }, { "sspi", 0, REFUSED },
-	{ "oauth", 0, REFUSED }, { NULL, 0, PLAIN }
+	{ "none", AUTH_NONE, PLAIN }, { "password", AUTH_PASSWORD, PLAIN },
+	{ "md5", AUTH_MD5, PLAIN }, { "scram-sha-256", AUTH_SCRAM, PLAIN },
+	{ "gss", 0, REFUSED }, { "sspi", 0, REFUSED }, { "oauth", 0, REFUSED },
+	{ NULL, 0, PLAIN }
 };
 
 /* Largest first within a dimension, as conf_show looks for the largest that divides. */
@@ -425,8 +428,8 @@ static bool parse_methods(struct conf_report *r, const struct conf_row *row, con
 		if (!w->word || w->how == REFUSED)
 			return refuse_value(r, row, value);
 		if ((!first && not != (methods & AUTH_NOT)) || (methods & (unsigned)w->value)) {
-			report(r, LEVEL_FATAL, "parameter \"%s\": methods with and without ! exclude "
-				"each other, and each may be listed once", r->name);
+			report(r, LEVEL_FATAL, "parameter \"%s\": methods with and without ! "
+				"exclude each other, and each may be listed once", r->name);
 			return false;
 		}
 		methods |= not | (unsigned)w->value;
@@ -470,11 +473,7 @@ static void release_text(void *field)
 
 static void release_secret(void *field)
 {
-	char *s = *(char **)field;
-
-	if (s)
-		explicit_bzero(s, strlen(s));
-	free(s);
+	wipe_text(*(char **)field);
 }
 
 static int show_text(const struct conf_row *row, const void *field, char *out, size_t size)

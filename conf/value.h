@@ -53,11 +53,11 @@ struct conf_kind {
 };
 
 extern const struct conf_kind conf_kind_BOOL, conf_kind_INT, conf_kind_REAL, conf_kind_ENUM,
-	conf_kind_FLAGS, conf_kind_METHODS, conf_kind_TEXT, conf_kind_SECRET, conf_kind_LIST, conf_kind_PATTERNS,
-	conf_kind_REDIRECTS, conf_kind_RELATIONS;
+	conf_kind_FLAGS, conf_kind_METHODS, conf_kind_TEXT, conf_kind_SECRET, conf_kind_LIST,
+	conf_kind_PATTERNS, conf_kind_REDIRECTS, conf_kind_RELATIONS;
 
-extern const struct conf_word conf_bool_words[], conf_flag_words[], conf_method_words[], conf_level_words[],
-	conf_verbosity_words[];
+extern const struct conf_word conf_bool_words[], conf_flag_words[], conf_method_words[],
+	conf_level_words[], conf_verbosity_words[];
 #define CONF_ENUM(tag, WORDS) extern const struct conf_word conf_##tag##_words[];
 CONF_ENUMS(CONF_ENUM)
 #undef CONF_ENUM

@@ -1,7 +1,7 @@
 /* conf/wide.c - character classes for regcomp() and regexec().
  *
- * This program never leaves the C locale, in which only ASCII characters have a class or a case; the C
- * library's tables of all the others would be 13 KB of the binary. */
+ * This program never leaves the C locale, in which only ASCII characters have a class or a case;
+ * the C library's tables of all the others would be 13 KB of the binary. */
 #include <wctype.h>
 
 static int is_letter(wint_t c)

@@ -1,4 +1,5 @@
-/* net/crowd.h - connections in the order in which they joined, and how many of them each address has.
+/* net/crowd.h - connections in the order in which they joined, and how
+ * many of them each address has.
  *
  * For those who have not logged in yet: they are limited, and a flood of them must not shut out
  * those who will log in.  So when there are too many, the one to go is the oldest of the address
@@ -42,7 +43,8 @@ void crowd_leave(struct crowd *c, struct member *m);
 /* The oldest of the address that has the most; NULL: there are none. */
 struct member *crowd_pick(const struct crowd *c);
 
-/* One of them is dropped: counts it.  True if it is time to say so in the log: a burst is one line. */
+/* One of them is dropped: counts it.  True if it is time to say so in the
+ * log: a burst is one line. */
 bool crowd_dropped(struct crowd *c, int64_t now);
 
 #endif

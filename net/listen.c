@@ -55,7 +55,8 @@ static bool refuse_one(struct listeners *all, int fd)
 	close(all->reserve);
 	int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), error = errno;
 	put_report(&o, 'E', &(struct report){ "FATAL", "53300", "Sorry, too many clients already",
-		"All file descriptors of the proxy are in use.", "Raise its limit of open files." });
+		"All file descriptors of the proxy are in use.",
+		"Raise its limit of open files." });
 	if (client >= 0) {
 		send(client, o.base, o.len, MSG_NOSIGNAL);
 		/* Closing with the startup packet unread would reset the connection, and the
@@ -84,12 +85,14 @@ static void acceptable(struct watch *w, short revents)
 	for (unsigned i = 0; i < room && i < ACCEPT_BATCH; i++) {
 		struct sockaddr_storage peer = { 0 };
 		socklen_t len = sizeof peer;
-		int fd = accept4(w->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(w->fd, (struct sockaddr *)&peer, &len,
+			SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
 			if (*l->path)
 				peer.ss_family = AF_UNIX;
 			all->accepted(all->ctx, fd, &peer);
-			break;          /* to look in vain for a second one is dear: it makes a socket first */
+			/* To look in vain for a second one is dear: it makes a socket first. */
+			break;
 		}
 		if (errno == EINTR || errno == ECONNABORTED)
 			continue;
@@ -160,8 +163,8 @@ static int open_both(struct listeners *all, const struct addresses *where, struc
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)where->port),
 		.sin_addr = v4 };
-	struct sockaddr_in6 b = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)where->port),
-		.sin6_addr = v6 };
+	struct sockaddr_in6 b = { .sin6_family = AF_INET6,
+		.sin6_port = htons((uint16_t)where->port), .sin6_addr = v6 };
 
 	int first = open_tcp(all, (const struct sockaddr *)&a, sizeof a, where), error = errno;
 	int second = open_tcp(all, (const struct sockaddr *)&b, sizeof b, where);
@@ -179,7 +182,8 @@ static int open_address(struct listeners *all, const char *host, const struct ad
 	if (!strcmp(host, "*"))
 		return open_both(all, where, (struct in_addr){ htonl(INADDR_ANY) }, in6addr_any);
 	if (!strcmp(host, "localhost"))
-		return open_both(all, where, (struct in_addr){ htonl(INADDR_LOOPBACK) }, in6addr_loopback);
+		return open_both(all, where, (struct in_addr){ htonl(INADDR_LOOPBACK) },
+			in6addr_loopback);
 	snprintf(port, sizeof port, "%d", where->port);
 	if (getaddrinfo(host, port, &hints, &list) != 0) {
 		errno = EADDRNOTAVAIL;
@@ -197,7 +201,8 @@ static void remove_stale(const struct sockaddr_un *un)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	if (fd >= 0 && connect(fd, (const struct sockaddr *)un, sizeof *un) < 0 && errno == ECONNREFUSED)
+	if (fd >= 0 && connect(fd, (const struct sockaddr *)un, sizeof *un) < 0
+	    && errno == ECONNREFUSED)
 		unlink(un->sun_path);
 	if (fd >= 0)
 		close(fd);
@@ -256,8 +261,8 @@ int listeners_open(struct listeners *all, const struct addresses *where)
 	}
 	for (size_t i = 0; i < where->directories->n; i++) {
 		const char *dir = where->directories->item[i];
-		log_write(log, NULL, LEVEL_LOG, NULL, NULL, "create socket files[%zu]: %s/.s.PGSQL.%d",
-			i, dir, where->port);
+		log_write(log, NULL, LEVEL_LOG, NULL, NULL,
+			"create socket files[%zu]: %s/.s.PGSQL.%d", i, dir, where->port);
 		if (open_unix(all, dir, where) == 0)
 			continue;
 		int error = errno;

@@ -33,8 +33,8 @@ static bool read_name(const char *file, char name[static 32])
 	return got;
 }
 
-/* In a container there is often no place for a pid file, but the server is process 1.  Its name is all
- * that can be seen of it: its memory is hidden, and so is which file it runs. */
+/* In a container there is often no place for a pid file, but the server is process 1.  Its name is
+ * all that can be seen of it: its memory is hidden, and so is which file it runs. */
 static bool is_process_1(void)
 {
 	char ours[32], its[32];

@@ -1,5 +1,5 @@
-/* program/command.h - what the program does instead of serving: it tells a server to end or to read its
- * files again, or looks at a configuration.  Nothing here connects to anything.
+/* program/command.h - what the program does instead of serving: it tells a server to end or to read
+ * its files again, or looks at a configuration.  Nothing here connects to anything.
  *
  *   stop          TERM, INT or QUIT, again every 5 s, until the server is gone
  *   reload        HUP

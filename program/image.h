@@ -11,8 +11,8 @@
  *                   trusted, others prove themselves by PGPOOL_PASSWORD_ENCRYPTION_METHOD
  *   pool_passwd     of the directories, and *_USERNAME with *_PASSWORD variables (auth.h)
  *   pcp.conf        of the directories, or else PGPOOL_PCP_USER and PGPOOL_PCP_PASSWORD
- *   tls/            tls.key and tls.crt in it mean ssl = on, and are ssl_key and ssl_cert.  The image
- *                   copies that folder to IMAGE_TLS; names of files there are understood
+ *   tls/            tls.key and tls.crt in it mean ssl = on, and are ssl_key and ssl_cert.  The
+ *                   image copies that folder to IMAGE_TLS; names of files there are understood
  *
  * PGPOOL_ENABLE_POOL_PASSWD other than yes, true, on, 1: no users from the environment, the method
  * is password, ssl and enable_pool_hba are on.

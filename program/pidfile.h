@@ -13,8 +13,8 @@ enum { PIDFILE_HELD = -2, PIDFILE_ERROR = -1 };
  * PIDFILE_HELD with the holder's id in *holder, or PIDFILE_ERROR with errno. */
 int pidfile_take(const char *path, int *holder);
 
-/* Opens it for a look.  Returns a descriptor with the id in *pid, or PIDFILE_ERROR with errno: there
- * is no such file, or no number in it (EINVAL). */
+/* Opens it for a look.  Returns a descriptor with the id in *pid, or PIDFILE_ERROR with errno:
+ * there is no such file, or no number in it (EINVAL). */
 int pidfile_open(const char *path, int *pid);
 
 /* Does a server hold the open file's lock? */

@@ -1,5 +1,7 @@
 #include "program/setup.h"
 
+#include "wire.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +16,8 @@ static void note_error(struct telling *t, const char *place, const char *text)
 {
 	size_t have = strlen(t->errors);
 
-	snprintf(t->errors + have, sizeof t->errors - have, "%s%s%s", have ? "\n" : "", place, text);
+	snprintf(t->errors + have, sizeof t->errors - have, "%s%s%s", have ? "\n" : "", place,
+		text);
 }
 
 void setup_tell(void *telling, enum level severity, const char *file, int line, int column,
@@ -98,8 +101,7 @@ static void open_password(char *text, const char *name, const struct passwd_key 
 		explicit_bzero(text, size);
 		snprintf(text, size, "%s%s", form, copy);
 	}
-	explicit_bzero(copy, size);
-	free(copy);
+	wipe_free(copy, size);
 }
 
 static void open_passwords(struct conf *c, const struct passwd_key *key, struct telling *t)
@@ -216,14 +218,15 @@ static int refuse(struct setup *s, struct telling *t, const char *why, int statu
 /* Whoever knows Pgpool-II from a host expects these to be read. */
 static void tell_unread(struct telling *t)
 {
-	static const char *const usual[] = { "/etc/pgpool2/pgpool.conf", "/etc/pgpool-II/pgpool.conf",
-		"/usr/local/etc/pgpool.conf" };
+	static const char *const usual[] = { "/etc/pgpool2/pgpool.conf",
+		"/etc/pgpool-II/pgpool.conf", "/usr/local/etc/pgpool.conf" };
 	char text[192];
 
 	for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
 		if (access(usual[i], F_OK) == 0) {
-			snprintf(text, sizeof text, "without -f the configuration is that of a container"
-				" (PGPOOL_PARAMS_* variables): \"%s\" is not read", usual[i]);
+			snprintf(text, sizeof text, "without -f the configuration is that of a"
+				" container (PGPOOL_PARAMS_* variables): \"%s\" is not read",
+				usual[i]);
 			setup_tell(t, LEVEL_LOG, NULL, 0, 0, text);
 		}
 }

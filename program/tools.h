@@ -1,4 +1,5 @@
-/* program/tools.h - pg_md5 and pg_enc: the password forms of pool_passwd and pcp.conf, made by hand.
+/* program/tools.h - pg_md5 and pg_enc: the password forms of pool_passwd
+ * and pcp.conf, made by hand.
  *
  * Both take Pgpool-II's options and print what its tools of these names print: results and prompts
  * to stdout, what is wrong to stderr.  argv[0] is the name in the texts.  With -m they write the

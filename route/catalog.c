@@ -18,9 +18,10 @@ enum {
 enum {
 	FOUND = 1,
 	TEMPORARY = 2, UNLOGGED = 4,            /* a relation of that name, or below it */
-	WRITES = 8,                             /* a function; or a view calls one, or has a sequence */
-	FOREIGN = 16,                           /* a function, or one below a view, is somebody's code in
-	                                         * SQL or the like */
+	WRITES = 8,                             /* a function; or a view calls one,
+	                                         * or has a sequence */
+	FOREIGN = 16,                           /* a function, or one below a view, is somebody's
+	                                         * code in SQL or the like */
 	FAILED = 32,                            /* it could not be asked for */
 };
 
@@ -49,7 +50,8 @@ struct database {
 	unsigned nwanted;
 	struct timer soon;                      /* sends it at the end of the turn */
 	struct ask ask;
-	int64_t expires;                        /* the first of the entries that had to go; 0: none */
+	int64_t expires;                        /* the first of the entries that
+	                                         * had to go; 0: none */
 	uint32_t serial;                        /* of the question under way */
 	bool on_standby;                        /* it is */
 	bool outdated;                          /* DDL has ended since it was sent */
@@ -106,7 +108,8 @@ static void drop_entry(struct entry *e)
  * have expired. */
 static void make_room(struct catalog *cat)
 {
-	for (struct entry *e = cat->oldest, *next; e && cat->n >= cat->all->base->conf->relcache_size; e = next) {
+	for (struct entry *e = cat->oldest, *next;
+	     e && cat->n >= cat->all->base->conf->relcache_size; e = next) {
 		next = e->newer;
 		if (e->pending)
 			continue;
@@ -222,10 +225,10 @@ static void expire(struct timer *t)
 /* --- the question -------------------------------------------------------- */
 
 /* An array has a row for each name: f or r, schema, name.  What views read, and the parts of
- * partitioned tables, are followed down.  pg_depend does not have PostgreSQL's own functions, but the
- * sequence that a view's nextval() names.  Those of pg_catalog that the classifier does not know as
- * readers are about the node or the session.  Languages 12 and 13 are internal and C: what is not
- * written in SQL does not make tables, nor read them.
+ * partitioned tables, are followed down.  pg_depend does not have PostgreSQL's own functions, but
+ * the sequence that a view's nextval() names.  Those of pg_catalog that the classifier does not
+ * know as readers are about the node or the session.  Languages 12 and 13 are internal and C: what
+ * is not written in SQL does not make tables, nor read them.
  */
 static const char question_begins[] =
 	"WITH RECURSIVE want(i, f, s, n) AS ("
@@ -260,13 +263,14 @@ static const char question_ends[] =
 	" JOIN pg_namespace s ON s.oid = p.pronamespace AND (w.s = '' OR s.nspname = w.s)"
 	" WHERE w.f) y(i, b) GROUP BY i";
 
-/* A text in an array in a string: at most four bytes for each, all of them ASCII, since there are values
- * of client_encoding in which a backslash is part of a character. */
+/* A text in an array in a string: at most four bytes for each, all of them ASCII, since there are
+ * values of client_encoding in which a backslash is part of a character. */
 static char *put_element(char *at, const char *text)
 {
 	*at++ = '"';
 	for (; *text; text++) {
-		const char *escape = *text == '"' ? "\\\\" : *text == '\\' ? "\\\\\\" : *text == '\'' ? "'" : "";
+		const char *escape = *text == '"' ? "\\\\" : *text == '\\' ? "\\\\\\"
+			: *text == '\'' ? "'" : "";
 		if (*text & 0x80)
 			at += sprintf(at, "\\x%02x", (uint8_t)*text);
 		else
@@ -279,7 +283,8 @@ static char *put_element(char *at, const char *text)
 /* NULL without memory. */
 static char *make_question(const struct database *db)
 {
-	char *sql = malloc(sizeof question_begins + sizeof question_ends + BATCH * (2 * 64 * 4 + 16));
+	char *sql = malloc(sizeof question_begins + sizeof question_ends
+		+ BATCH * (2 * 64 * 4 + 16));
 	char *at = sql;
 
 	if (!sql)
@@ -401,7 +406,8 @@ static void settle_entry(const struct database *db, struct entry *e, bool failed
 		begin_generation(e->db);
 	e->known = true;
 	e->answer = failed ? FAILED : e->answer;
-	e->serial = db->on_standby ? 1 : db->serial;    /* of temporary tables it may not know yet */
+	/* Of temporary tables it may not know yet. */
+	e->serial = db->on_standby ? 1 : db->serial;
 	e->expires = keep_until(db, e);
 }
 
@@ -420,8 +426,9 @@ static void complain(struct database *db, const char *why)
 	struct log *log = db->cat->all->base->log;
 
 	if (!db->complained)
-		log_write(log, NULL, LEVEL_LOG, why, "Functions that are not PostgreSQL's own go to the"
-			" primary meanwhile. Check sr_check_user and sr_check_password.",
+		log_write(log, NULL, LEVEL_LOG, why,
+			"Functions that are not PostgreSQL's own go to the primary meanwhile."
+			" Check sr_check_user and sr_check_password.",
 			"could not look names up in the catalog of database \"%s\"", db->name);
 	db->complained = true;
 }
@@ -432,7 +439,8 @@ static void answered(struct ask *a, struct answer *r)
 	const struct conf *conf = db->cat->all->base->conf;
 
 	if (db->outdated || (r->why && r->no_server && !db->own && *conf->sr_check_user)) {
-		db->own |= !db->outdated;       /* sr_check_user cannot log in here: the session's user can */
+		/* sr_check_user cannot log in here: the session's user can. */
+		db->own |= !db->outdated;
 		take_back(db);
 		send_question(&db->soon);
 		return;
@@ -606,7 +614,8 @@ static struct database *database_of(struct catalog *cat, struct account *a)
 	return db;
 }
 
-#define FROM_CATALOG (uint32_t)(SQL_FUNCTION | SQL_UNLOGGED | SQL_TEMPORARY | SQL_FOREIGN | SQL_CALLS)
+#define FROM_CATALOG \
+	(uint32_t)(SQL_FUNCTION | SQL_UNLOGGED | SQL_TEMPORARY | SQL_FOREIGN | SQL_CALLS)
 
 static bool reads_otherwise(const struct sql_facts *f)
 {

@@ -8,16 +8,16 @@
  * different in a moment (no such name, a temporary table, a standby's answer) for SHORT ms.
  *
  * A name without a schema means all relations or functions of that name: the proxy does not know
- * where search_path leads.  Names beyond ASCII are not looked up: the client may write them in another
- * encoding.
+ * where search_path leads.  Names beyond ASCII are not looked up: the client may
+ * write them in another encoding.
  *
  * The finding on a statement is remembered beside its facts, with the generation of the database's
  * knowledge that it was made of: one comparison tells that it is still true.
  *
  * Doubt.  Somebody's function may make a temporary table that hides a permanent one, and nobody
- * but the session sees it.  A session that has called one doubts all answers that are not younger: its
- * reads of names without a schema go to the primary until the catalog was asked again.  A look-up that
- * failed is no answer, and a name beyond ASCII never gets one.
+ * but the session sees it.  A session that has called one doubts all answers that are not younger:
+ * its reads of names without a schema go to the primary until the catalog was asked again.  A
+ * look-up that failed is no answer, and a name beyond ASCII never gets one.
  */
 #ifndef ROUTE_CATALOG_H
 #define ROUTE_CATALOG_H
@@ -44,8 +44,9 @@ void catalog_changed(struct catalog *cat, const struct account *a);
 uint32_t catalog_now(const struct catalog *cat);
 #define DOUBT_ALL UINT32_MAX                            /* of all answers there may be */
 
-/* The flags of a statement of this account: f's, and what the catalog adds or takes from them.  What is not
- * known is asked for.  doubt: answers up to this number may be wrong; 0: none.  v may be NULL. */
+/* The flags of a statement of this account: f's, and what the catalog adds or takes from
+ * them.  What is not known is asked for.  doubt: answers up to this number may be wrong;
+ * 0: none.  v may be NULL. */
 uint32_t catalog_look(struct catalog *cat, struct account *a, const struct sql_facts *f,
                       const char *text, size_t len, uint32_t doubt, struct finding *v);
 

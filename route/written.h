@@ -1,11 +1,11 @@
 /* route/written.h - tables that any session has written lately: dml_adaptive_global.
  *
  * A mark says until when the reads of a table are the primary's.  A table's key is made of its
- * database and its name, in any case and without its schema; the name "" stands for every table of the
- * database.  Two tables that share a key protect each other, no more.
+ * database and its name, in any case and without its schema; the name "" stands for every table of
+ * the database.  Two tables that share a key protect each other, no more.
  *
- * No mark is ever lost before its time: when there are as many as allowed, or no memory for one more,
- * everything counts as written for as long as that mark would have.
+ * No mark is ever lost before its time: when there are as many as allowed, or no memory for one
+ * more, everything counts as written for as long as that mark would have.
  *
  * Pure: time is what the caller says, in milliseconds.  The zero value is an empty table.
  */
@@ -23,7 +23,8 @@ struct written {
 	size_t used, cap;
 	struct written_mark {
 		uint64_t key;                   /* 0 = free */
-		int64_t first, until;           /* when the run of writes began, and its protection ends */
+		int64_t first, until;           /* when the run of writes began, and
+		                                 * its protection ends */
 	} *mark;
 };
 

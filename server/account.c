@@ -18,19 +18,11 @@ struct accounts *accounts_new(void)
 	return calloc(1, sizeof(struct accounts));
 }
 
-static void wipe(char **secret)
-{
-	if (*secret)
-		explicit_bzero(*secret, strlen(*secret));
-	free(*secret);
-	*secret = NULL;
-}
-
 void account_set_password(struct account *a, const char *password, int64_t proved)
 {
 	char *copy = password ? strdup(password) : NULL;
 
-	wipe(&a->password);
+	wipe_text(a->password);
 	a->password = copy;
 	a->proved = copy ? proved : 0;
 }
@@ -102,8 +94,7 @@ static void free_account(struct account *a)
 {
 	forget_proofs(a);
 	if (a->given)
-		explicit_bzero((char *)a->given->text, a->given->len);
-	free(a->given);
+		wipe_free(a->given, sizeof *a->given + a->given->len);
 	free(a);
 }
 

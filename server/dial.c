@@ -51,13 +51,6 @@ struct derivation {
 
 static void try_address(struct server *s);
 
-static void wipe(char *secret)
-{
-	if (secret)
-		explicit_bzero(secret, strlen(secret));
-	free(secret);
-}
-
 static void unlink_waiting(struct server **list, struct server *s)
 {
 	for (; *list; list = &(*list)->next_waiting)
@@ -77,9 +70,8 @@ void dial_free(struct server *s)
 	if (d->waits)
 		unlink_waiting(&d->waits->waiting, s);
 	timer_stop(s->all->base->loop, &d->again);
-	wipe(d->secret);
-	explicit_bzero(&d->keys, sizeof d->keys);
-	free(d);
+	wipe_text(d->secret);
+	wipe_free(d, sizeof *d);
 	s->dial = NULL;
 }
 
@@ -288,9 +280,8 @@ static void derived(struct job *j)
 	if (net)
 		net_flush(net);
 	account_drop(d->account);
-	wipe(d->password);
-	explicit_bzero(&d->keys, sizeof d->keys);
-	free(d);
+	wipe_text(d->password);
+	wipe_free(d, sizeof *d);
 }
 
 static void wait_for(struct server *s, struct derivation *d)
@@ -308,7 +299,7 @@ static void start_derivation(struct server *s)
 
 	if (!d || !password) {
 		free(d);
-		wipe(password);
+		wipe_text(password);
 		node_trouble(s, "out of memory");
 		return;
 	}

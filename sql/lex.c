@@ -425,7 +425,8 @@ size_t sql_shape(char *shape, const char *text, size_t len, struct sql_span *lit
 			end = at + word;
 			if ((c == '$' && class_at(&l, at + 1) != C_DIGIT)
 			    || (lex_lower(text[end - 1]) == 'e' && char_at(&l, end) == '\''))
-				return 0;       /* a dollar quote; a string that knows backslashes */
+				/* A dollar quote; a string that knows backslashes. */
+				return 0;
 			n += is_literal ? 0 : word;
 			c = '0';
 		} else if (c == '\'' || c == '"') {

@@ -1,6 +1,7 @@
 #include "t.h"
 
 /* Memory that runs out at the n-th request, when fuse is n. */
+#include <errno.h>
 #include <stdlib.h>
 static int fuse;
 static void *melt(void *memory)
@@ -8,12 +9,14 @@ static void *melt(void *memory)
 	if (!fuse || --fuse)
 		return memory;
 	free(memory);
+	errno = ENOMEM;
 	return NULL;
 }
 #define malloc(n) melt(malloc(n))
 #define calloc(n, size) melt(calloc(n, size))
-#define realloc(p, n) (fuse == 1 ? (fuse = 0, NULL) : (fuse -= fuse > 0, realloc(p, n)))
+#define realloc(p, n) (fuse == 1 ? (fuse = 0, errno = ENOMEM, NULL) : (fuse -= fuse > 0, realloc(p, n)))
 
+#include "wire.c"
 #include "md5.c"
 #include "base64.c"
 #include "scram.c"

@@ -2,6 +2,7 @@
  *
  * conf_test --sample prints pgpool.conf.sample, conf_test --settings docs/settings.md; both must be
  * what the tables say. */
+#include <errno.h>
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@ static int may_allocate(void)
 {
 	if (allocations > 0)
 		allocations--;
+	errno = allocations ? errno : ENOMEM;
 	return allocations != 0;
 }
 
@@ -30,6 +32,7 @@ static int test_regcomp(regex_t *re, const char *s, int flags)
 #define calloc test_calloc
 #define strndup test_strndup
 #define regcomp test_regcomp
+#include "wire.c"
 #include "conf/scan.c"
 #include "conf/value.c"
 #include "conf.c"

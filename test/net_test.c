@@ -2,7 +2,6 @@
  * later, what is put back; the same encrypted. */
 #include "net.c"
 #include "loop.c"
-#include "wire.c"
 
 #include "t.h"
 

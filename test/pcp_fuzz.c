@@ -2,7 +2,6 @@
  * every reply is a whole message, and nobody is left over.
  *
  * The first byte says who it is and how large the pieces are. */
-#include "wire.c"
 #include "net.c"
 #include "loop.c"
 #include "net/crowd.c"

@@ -5,6 +5,7 @@
 #
 # Each row of the table "Rooms" names a face; a room calls and includes those of rows below its own,
 # never one above.  OBJECTS (without it calls are not looked at) has what was compiled.
+# Lines end at column 100.
 cd "${1:-.}" || exit 1
 found=$(mktemp) || exit 1
 trap 'rm -f "$found"' EXIT
@@ -31,6 +32,15 @@ BEGIN { n = split(rooms, r, /[ \n]+/); for (i = 1; i <= n; i++) rank[r[i]] = n -
 
 	# shellcheck disable=SC2086
 	awk -v rooms="$rooms" "$awk_rooms"'
+	function columns(line,    piece, n, i, at) {
+		n = split(line, piece, "\t")
+		for (i = 1; i < n; i++)
+			at += length(piece[i]) + 8 - length(piece[i]) % 8
+		return at + length(piece[n])
+	}
+	columns($0) > 100 && room(FILENAME) !~ /^(client|server)$/ {
+		print FILENAME ":" FNR ": is longer than 100 columns"
+	}
 	FNR == 1 { first = 1; own = FILENAME; sub(/\.c$/, ".h", own)
 	           if (!(room(FILENAME) in rank)) print FILENAME ": is in no room of ARCHITECTURE.md" }
 	/^#include/ {

@@ -50,6 +50,12 @@ def test_an_include_that_breaks_the_rule(copy, file, line, wrong):
     assert run(copy) == (1 if wrong else 0, expected)
 
 
+def test_a_line_that_is_too_long(copy):
+    plant(copy / "node.c", "\t/* " + "x" * 86 + " */")
+    at = plant(copy / "node.c", "\t/* " + "x" * 87 + " */")
+    assert run(copy) == (1, [f"node.c:{at}: is longer than 100 columns"])
+
+
 def test_two_files_of_one_name(copy):
     (copy / "sql/login.c").write_text("")
     assert run(copy) == (1, ["login.c: the name of two files"])

@@ -4,6 +4,7 @@
 #include "tls/key.h"
 #include "tls/pem.h"
 #include "tls/self.h"
+#include "wire.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -367,8 +368,8 @@ static void warn_of_partial(struct load *l)
 		while (j < x->anchors && !x509_may_have_issued(&c[j], &c[i]))
 			j++;
 		if (j == x->anchors)
-			warn(l, "CA certificate \"%s\" is of no use: it does not sign itself, and its "
-				"issuer's is not in ssl_ca_cert or ssl_ca_cert_dir",
+			warn(l, "CA certificate \"%s\" is of no use: it does not sign itself, and "
+				"its issuer's is not in ssl_ca_cert or ssl_ca_cert_dir",
 				name_of(&c[i], name));
 	}
 }
@@ -527,13 +528,10 @@ void tls_context_drop(struct tls_context *x)
 		free((uint8_t *)x->anchor_certificate[i].whole.at);
 	for (size_t i = 0; i < x->crls; i++)
 		free((uint8_t *)x->crl[i].whole.at);
-	if (x->key_bytes)
-		explicit_bzero(x->key_bytes, x->key_len);
-	free(x->key_bytes);
+	wipe_free(x->key_bytes, x->key_len);
 	free(x->chain);
 	free(x->anchor);
 	free(x->anchor_certificate);
 	free(x->crl);
-	explicit_bzero(x, sizeof *x);
-	free(x);
+	wipe_free(x, sizeof *x);
 }

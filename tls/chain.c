@@ -8,14 +8,16 @@
 #include <string.h>
 #include <time.h>
 
-/* What anybody may make us keep; OpenSSL takes 100 kB.  Links are certificates of a path, those of our
- * files among them. */
-enum { SHOWN_BYTES = 65536, SHOWN_MAX = 10, LINKS_MAX = 12, NAME_SIZE = 256, RSA_LEAST_BITS = 2048 };
+/* What anybody may make us keep; OpenSSL takes 100 kB.  Links are certificates of a path, those
+ * of our files among them. */
+enum {
+	SHOWN_BYTES = 65536, SHOWN_MAX = 10, LINKS_MAX = 12, NAME_SIZE = 256, RSA_LEAST_BITS = 2048
+};
 
 /* Verdicts that bearssl does not know; its own are BR_ERR_X509_ numbers. */
 enum {
-	REVOKED = 1000, NO_CRL, CRL_EXPIRED, CRL_NOT_YET, TOO_LONG, NO_MEMORY, CHAIN_TOO_LONG, PATH_LENGTH,
-	INVALID_EXTENSION, NOT_PERMITTED, EXCLUDED, UNJUDGED
+	REVOKED = 1000, NO_CRL, CRL_EXPIRED, CRL_NOT_YET, TOO_LONG, NO_MEMORY, CHAIN_TOO_LONG,
+	PATH_LENGTH, INVALID_EXTENSION, NOT_PERMITTED, EXCLUDED, UNJUDGED
 };
 
 /* Whose certificates they are, and what they must be. */
@@ -32,7 +34,8 @@ struct tls_peer {
 	uint8_t *bytes;
 	size_t len, got;
 
-	struct x509 shown[SHOWN_MAX];           /* the leaf is the first one; they own their bytes */
+	struct x509 shown[SHOWN_MAX];           /* the leaf is the first one;
+	                                         * they own their bytes */
 	size_t kept, kept_bytes;
 	size_t count;                           /* of all that were shown */
 	unsigned problem;                       /* found while they came in */
@@ -143,7 +146,8 @@ static bool is_listed(const struct tls_peer *p, const struct x509 *c)
 
 /* The issuer among our certificates, one that is valid if possible.  named: there are some of that
  * name, whether they have signed it or not. */
-static const struct x509 *issuer_of_ours(const struct tls_peer *p, const struct x509 *c, bool *named)
+static const struct x509 *issuer_of_ours(const struct tls_peer *p, const struct x509 *c,
+	bool *named)
 {
 	const struct x509 *found = NULL;
 
@@ -162,8 +166,8 @@ static const struct x509 *issuer_of_ours(const struct tls_peer *p, const struct 
 	return found;
 }
 
-/* The issuer among those that were shown, going by names: signatures are verified from the other end, so
- * that a chain that leads nowhere costs nothing. */
+/* The issuer among those that were shown, going by names: signatures are verified from the other
+ * end, so that a chain that leads nowhere costs nothing. */
 static const struct x509 *issuer_shown(const struct tls_peer *p, const struct path *path,
 	const struct x509 *c)
 {
@@ -186,8 +190,8 @@ static bool can_be_verified(const struct x509 *c)
 }
 
 /* Our certificates go before those that are shown; once among them, the path stays there.  As with
- * OpenSSL it ends where a certificate signs itself, not at any that is in our files: those above might
- * forbid what the lower ones do not. */
+ * OpenSSL it ends where a certificate signs itself, not at any that is in our files: those above
+ * might forbid what the lower ones do not. */
 static unsigned find_path(const struct tls_peer *p, struct path *path)
 {
 	*path = (struct path){ .link = { leaf_of(p) }, .n = 1, .shown = 1 };

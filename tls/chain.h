@@ -3,10 +3,10 @@
  * One struct tls_peer lives for one handshake.  The engine is given its class
  * (br_ssl_engine_set_x509), the rest is asked for here.  bearssl verifies signatures only: its own
  * class for chains refuses all critical name constraints and extended key usages, and ignores
- * what authorities say of them otherwise.  Here a path is sought from the leaf to a certificate of our files
- * that signs itself, and every certificate on it is judged as OpenSSL would.  A handshake whose client
- * showed a certificate that does not verify must be ended (BR_OPT_TOLERATE_NO_CLIENT_AUTH alone would
- * let it in).
+ * what authorities say of them otherwise.  Here a path is sought from the leaf to a certificate of
+ * our files that signs itself, and every certificate on it is judged as OpenSSL would.  A handshake
+ * whose client showed a certificate that does not verify must be ended
+ * (BR_OPT_TOLERATE_NO_CLIENT_AUTH alone would let it in).
  *
  *      p = tls_peer_client(x);                   a client's certificates, when it shows any
  *      p = tls_peer_node(x, check, host);        a node's

@@ -1,8 +1,8 @@
 /* tls/crl.h - certificate revocation lists, as they lie in their DER.
  *
  * A list is read once to the end, when it is loaded: what cannot be honoured - lists about other
- * issuers' certificates, differences, extensions that must not be ignored - is refused then, so that
- * looking up a number later cannot fail.
+ * issuers' certificates, differences, extensions that must not be ignored - is refused then, so
+ * that looking up a number later cannot fail.
  */
 #ifndef TLS_CRL_H
 #define TLS_CRL_H

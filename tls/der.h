@@ -1,9 +1,9 @@
 /* tls/der.h - reading ASN.1 in its distinguished encoding.
  *
  * Nothing is copied: a struct bytes is a range of the caller's memory, a struct der a cursor over
- * such a range.  Cursors into the parts of a thing share one flag: whoever meets something else than
- * was asked for sets it and gives empty ranges from then on, so that a reader reads everything
- * first and checks once.
+ * such a range.  Cursors into the parts of a thing share one flag: whoever meets something else
+ * than was asked for sets it and gives empty ranges from then on, so that a reader reads
+ * everything first and checks once.
  */
 #ifndef TLS_DER_H
 #define TLS_DER_H

@@ -1,6 +1,7 @@
 #include "tls/engine.h"
 
 #include "tls/chain.h"
+#include "wire.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -9,7 +10,8 @@
 #include <sys/random.h>
 
 struct tls_engine {
-	br_ec_impl shares;                      /* the curves that clients may choose for a key share */
+	br_ec_impl shares;                      /* the curves that clients may
+	                                         * choose for a key share */
 	br_ssl_server_context server;
 	br_ssl_client_context client;
 };
@@ -95,9 +97,7 @@ struct tls_engine *tls_engine_new(const struct tls_context *x)
 
 void tls_engine_free(struct tls_engine *g)
 {
-	if (g)
-		explicit_bzero(g, sizeof *g);
-	free(g);
+	wipe_free(g, sizeof *g);
 }
 
 /* --- one handshake ------------------------------------------------------- */
@@ -143,7 +143,8 @@ struct tls_shake *tls_shake_server(const struct tls_context *x)
 	s->server = x->engine->server;
 	if (x->key_type == BR_KEYTYPE_RSA)
 		br_ssl_server_set_single_rsa(&s->server, x->chain, x->chain_len, &x->key.rsa,
-			BR_KEYTYPE_SIGN, br_rsa_private_get_default(), br_rsa_pkcs1_sign_get_default());
+			BR_KEYTYPE_SIGN, br_rsa_private_get_default(),
+			br_rsa_pkcs1_sign_get_default());
 	else
 		br_ssl_server_set_single_ec(&s->server, x->chain, x->chain_len, &x->key.ec,
 			BR_KEYTYPE_SIGN, (unsigned)x->issuer_key_type, br_ec_get_default(),
@@ -194,8 +195,7 @@ void tls_shake_free(struct tls_shake *s)
 		return;
 	tls_peer_free(s->peer);
 	free(s->answer);
-	explicit_bzero(s, sizeof *s);
-	free(s);
+	wipe_free(s, sizeof *s);
 }
 
 /* --- what went wrong ----------------------------------------------------- */
@@ -228,13 +228,15 @@ const char *tls_shake_error(struct tls_shake *s)
 		{ BR_ERR_BAD_VERSION, "what came is not TLS, or a version before 1.2" },
 		{ BR_ERR_BAD_MAC, "a record was damaged on its way" },
 		{ BR_ERR_NO_RANDOM, "no random numbers" },
-		{ BR_ERR_BAD_SIGNATURE, "the peer could not prove that it has its certificate's key" },
+		{ BR_ERR_BAD_SIGNATURE, "the peer could not prove that it has its certificate's"
+			" key" },
 		{ BR_ERR_BAD_FINISHED, "the handshake was tampered with" },
 		{ BR_ERR_SEND_FATAL_ALERT + 40, "no cipher suite in common: TLS 1.2 with ECDHE and"
 			" AES-GCM or ChaCha20-Poly1305 is needed" },
-		{ BR_ERR_SEND_FATAL_ALERT + 70, "TLS 1.2 is needed, and the peer does not allow it" },
-		{ BR_ERR_SEND_FATAL_ALERT + 120, "the peer asked for another application protocol than"
-			" \"postgresql\"" },
+		{ BR_ERR_SEND_FATAL_ALERT + 70, "TLS 1.2 is needed, and the peer does not allow"
+			" it" },
+		{ BR_ERR_SEND_FATAL_ALERT + 120, "the peer asked for another application protocol"
+			" than \"postgresql\"" },
 	};
 	int error = br_ssl_engine_last_error(&s->engine);
 
@@ -246,6 +248,7 @@ const char *tls_shake_error(struct tls_shake *s)
 		snprintf(s->why, sizeof s->why, "the peer sent an alert: %s%s", name,
 			error - BR_ERR_RECV_FATAL_ALERT == 70 ? " (TLS 1.2 is needed)" : "");
 	else
-		snprintf(s->why, sizeof s->why, "the handshake was not understood (BearSSL error %d)", error);
+		snprintf(s->why, sizeof s->why,
+			"the handshake was not understood (BearSSL error %d)", error);
 	return s->why;
 }

@@ -1,8 +1,8 @@
 /* tls/engine.h - BearSSL's engine, set up by hand for one handshake.
  *
- * A full initialisation takes 67 us, most of them for asking the processor what it can; so a context
- * has one template of each role, which is copied, given random numbers of its own and started.
- * Only what is named here is linked: no CBC, no DES, no RSA key exchange, no SHA-1.
+ * A full initialisation takes 67 us, most of them for asking the processor what it can; so a
+ * context has one template of each role, which is copied, given random numbers of its own and
+ * started.  Only what is named here is linked: no CBC, no DES, no RSA key exchange, no SHA-1.
  *
  * The buffers are small: clear records are read by pieces, and of encrypted ones a
  * handshake has only Finished.

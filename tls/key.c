@@ -3,6 +3,7 @@
 #include "tls/pbes2.h"
 #include "tls/pass.h"
 #include "tls/pem.h"
+#include "wire.h"
 
 #include <bearssl_ec.h>
 #include <bearssl_rsa.h>
@@ -140,9 +141,7 @@ enum tls_key_result tls_key_read(struct tls_key *k, struct bytes der, const char
 
 void tls_key_free(struct tls_key *k)
 {
-	if (k->bytes)
-		explicit_bzero(k->bytes, k->n);
-	free(k->bytes);
+	wipe_free(k->bytes, k->n);
 	explicit_bzero(k, sizeof *k);
 }
 

@@ -1,11 +1,11 @@
 #include "tls/pem.h"
 
 #include "base64.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,26 +17,6 @@ static bool fail(struct pem_file *f, const char *why)
 }
 
 /* --- files --------------------------------------------------------------- */
-
-/* All of it, with room for a NUL. */
-static bool read_all(struct pem_file *f, int fd, size_t expected)
-{
-	size_t size = expected + 1;
-
-	if (!(f->text = malloc(size)))
-		return fail(f, strerror(ENOMEM));
-	for (;;) {
-		ssize_t n = read(fd, f->text + f->n, size - f->n);
-
-		if (n < 0)
-			return fail(f, strerror(errno));
-		if (n == 0)
-			return true;
-		f->n += (size_t)n;
-		if (f->n == size)               /* it has grown meanwhile, or tells no size */
-			return fail(f, "its size changes while it is read");
-	}
-}
 
 /* As PostgreSQL sees it: a file of root's may be read by a group that we are in. */
 static bool is_exposed(const struct stat *st)
@@ -61,8 +41,10 @@ bool pem_open(struct pem_file *f, const char *path)
 		good = fail(f, "it is not a regular file");
 	else if (st.st_size > PEM_FILE_MAX)
 		good = fail(f, "it is too large");
-	else
-		good = read_all(f, fd, (size_t)st.st_size);
+	else if (!(f->text = read_all(fd, (size_t)st.st_size + 1, &f->n)))
+		good = fail(f, strerror(errno));
+	else if (f->n > (size_t)st.st_size)     /* it has grown meanwhile, or tells no size */
+		good = fail(f, "its size changes while it is read");
 	close(fd);
 	f->exposed = good && is_exposed(&st);
 	return good && pem_take(f, f->text, f->n);
@@ -86,9 +68,7 @@ bool pem_take(struct pem_file *f, char *text, size_t n)
 
 void pem_close(struct pem_file *f)
 {
-	if (f->text)
-		explicit_bzero(f->text, f->n);
-	free(f->text);
+	wipe_free(f->text, f->n);
 	f->text = NULL;
 }
 

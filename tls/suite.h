@@ -18,7 +18,8 @@ enum { TLS_SUITES = 6 };
 typedef void (*tls_suite_warn)(void *ctx, const char *text);
 
 /* Returns how many there are, the first one preferred; 0: none is left. */
-size_t tls_suites(const char *text, uint16_t out[static TLS_SUITES], tls_suite_warn warn, void *ctx);
+size_t tls_suites(const char *text, uint16_t out[static TLS_SUITES], tls_suite_warn warn,
+	void *ctx);
 
 /* Bits 1 << BR_EC_..., or 0. */
 uint32_t tls_curves(const char *text, tls_suite_warn warn, void *ctx);

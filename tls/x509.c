@@ -380,7 +380,8 @@ static const struct extension {
 	{ OID("\x55\x1d\x36"), true, NULL },            /* inhibitAnyPolicy */
 };
 
-/* What is wrong in an extension counts only for who verifies the certificate: the flag is its own. */
+/* What is wrong in an extension counts only for who verifies the
+ * certificate: the flag is its own. */
 static void read_extension(struct x509 *c, struct der *d, struct authority *a, unsigned *seen)
 {
 	struct der in = der_get(d, DER_SEQUENCE), name = der_get(&in, DER_OID);

@@ -1,7 +1,8 @@
 /* tls/x509.h - a certificate, as it lies in its DER.
  *
- * What it says is read once, by x509_read(); what is made of a chain of them is in chain.c.  Nothing
- * is verified here but what x509_is_signed() is asked for.  All ranges point into the caller's bytes.
+ * What it says is read once, by x509_read(); what is made of a chain of them is in
+ * chain.c.  Nothing is verified here but what x509_is_signed() is asked for.  All ranges
+ * point into the caller's bytes.
  */
 #ifndef TLS_X509_H
 #define TLS_X509_H

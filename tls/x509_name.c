@@ -184,8 +184,9 @@ bool x509_same_name(struct bytes a, struct bytes b)
 /* --- one name against one constraint ------------------------------------- */
 
 enum {
-	OTHER_NAME = DER_CONTEXT + DER_CONSTRUCTED + 0, EMAIL = DER_CONTEXT + 1, DNS = DER_CONTEXT + 2,
-	DIRECTORY = DER_CONTEXT + DER_CONSTRUCTED + 4, URI = DER_CONTEXT + 6, ADDRESS = DER_CONTEXT + 7
+	OTHER_NAME = DER_CONTEXT + DER_CONSTRUCTED + 0, EMAIL = DER_CONTEXT + 1,
+	DNS = DER_CONTEXT + 2, DIRECTORY = DER_CONTEXT + DER_CONSTRUCTED + 4,
+	URI = DER_CONTEXT + 6, ADDRESS = DER_CONTEXT + 7
 };
 
 /* A GeneralName. */
@@ -333,7 +334,8 @@ static enum match match_list(struct bytes list, const struct name *n, bool *any)
 			return UNJUDGED;
 		if (tag != n->tag)
 			continue;
-		if (der_maybe(&tree, DER_CONTEXT + 0, &least) && !bytes_are(der_rest(&least), BYTES("\0")))
+		if (der_maybe(&tree, DER_CONTEXT + 0, &least)
+		    && !bytes_are(der_rest(&least), BYTES("\0")))
 			return UNJUDGED;
 		enum match m = der_tag(&tree) >= 0 ? UNJUDGED : match(n, der_rest(&base));
 		if (m == UNJUDGED)
@@ -347,7 +349,8 @@ static enum match match_list(struct bytes list, const struct name *n, bool *any)
 /* One authority and the names of one certificate. */
 struct check {
 	const struct x509 *authority;
-	size_t trees, left;             /* constraints, and the comparisons that are still allowed */
+	size_t trees, left;             /* constraints, and the comparisons that
+	                                 * are still allowed */
 };
 
 static enum x509_limit check_name(struct check *k, int tag, struct bytes value)
@@ -377,8 +380,8 @@ static bool is_host_name(const char *s, size_t n)
 		char c = s[i];
 		bool inside = i && i + 1 < n;
 
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'
-		    || (c == '-' && inside))
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')
+		    || c == '_' || (c == '-' && inside))
 			continue;
 		if (c != '.' || !inside || s[i + 1] == '.' || s[i + 1] == '-' || s[i - 1] == '-')
 			return false;
