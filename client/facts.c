@@ -64,6 +64,7 @@ void facts_find(struct client *c, const char *text, size_t len, struct sql_facts
 	facts_look_up(c, f, slot ? &slot->finding : NULL, text, len);
 }
 
+__attribute__((cold))
 void facts_learn_writer(struct client *c, const char *text, size_t len)
 {
 	struct clients *all = c->all;

@@ -567,6 +567,7 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 /* --- no server ----------------------------------------------------------- */
 
 /* The waiting request is answered with an error.  A session outside a transaction can go on. */
+__attribute__((cold))
 static void answer_error(struct client *c, const struct report *r)
 {
 	struct report error = *r;

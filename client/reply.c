@@ -57,6 +57,7 @@ static void on_bytes(struct request *r, const uint8_t *p, size_t n)
 		pause_servers(c);
 }
 
+__attribute__((cold))
 static void take_back(struct client *c, struct query *q)
 {
 	effect_undo_names(c, q, 0);
@@ -89,6 +90,7 @@ static void learn_from(struct client *c, const struct query *q)
 
 /* An error on a replica that the client has seen nothing of yet: its requests go back into the
  * input, marked for the primary.  In a transaction the replica leaves it. */
+__attribute__((cold))
 static void run_on_primary(struct client *c, struct request *r, const char *code)
 {
 	struct server *s = r->server;

@@ -23,6 +23,7 @@ static void keep_text(struct request *r, const char *text, size_t len)
 	snprintf(more + have, 2 + len + 1, "%s%.*s", have ? "; " : "", (int)len, text);
 }
 
+__attribute__((cold))
 void trace_sent(struct client *c, struct query *q, const char *what, const char *text, size_t len)
 {
 	const struct conf *conf = c->all->base->conf;
@@ -58,6 +59,7 @@ void trace_query(struct client *c, const char *text)
 		log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL, "statement: %s", text);
 }
 
+__attribute__((cold))
 void trace_local(struct client *c, const struct plan *pl)
 {
 	size_t len = strlen(pl->text);
@@ -67,6 +69,7 @@ void trace_local(struct client *c, const struct plan *pl)
 	trace_query(c, pl->text);
 }
 
+__attribute__((cold))
 void trace_unparsed(struct client *c, const struct sql_facts *f, const char *text)
 {
 	char host[INET6_ADDRSTRLEN], port[8];

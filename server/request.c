@@ -366,6 +366,7 @@ static void pass(struct request *r, const struct scan_event *e)
 
 /* NotificationResponse names the process that notified.  If that is one of ours, its client knows
  * itself by another number. */
+__attribute__((cold))
 static void translate_pid(const struct server *s, uint8_t *p)
 {
 	uint32_t pid = wire_u32(p);
