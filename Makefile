@@ -84,7 +84,7 @@ build/%_fuzz: test/%_fuzz.c $(SOURCES) $(HEADERS) $(wildcard test/*.h) | build d
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $< $(filter %.o,$^) -lbearssl
 
 # What stands below the engine is linked: its statics have each other's names.
-TLS     = base64.c wire.c $(filter-out tls/engine.c,$(wildcard tls/*.c))
+TLS     = base64.c wire.c wire/memory.c $(filter-out tls/engine.c,$(wildcard tls/*.c))
 
 build/tls_test build/tls_fuzz build/tls_cert_test build/tls_chain_test: $(TLS:%.c=build/debug/%.o)
 build/x509_name_test: $(patsubst %,build/debug/tls/%.o,der x509 x509_name)
@@ -97,9 +97,9 @@ build/hello_fuzz: test/hello_fuzz.c $(SOURCES) $(HEADERS) | build debug-packages
 
 build/net_test build/pcp_fuzz: $(patsubst %.c,build/debug/%.o,$(TLS) tls.c tls/engine.c)
 
-# These wipe secrets, and do not include wire.c.
+# These wipe secrets, and do not include wire/memory.c.
 build/admin_test build/check_test build/route_test build/verifier_test build/conf_fuzz \
-build/hba_fuzz build/passwd_fuzz build/pcp_conf_fuzz: build/debug/wire.o
+build/hba_fuzz build/passwd_fuzz build/pcp_conf_fuzz: build/debug/wire/memory.o
 
 # What ARCHITECTURE.md says of the rooms, against the includes and the calls.
 rooms: pgpool

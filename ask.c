@@ -13,7 +13,7 @@ static void borrow(struct ask *a);
 /* A value moves into the last byte of its own length, which makes room for a zero behind it. */
 static const char *take_field(struct msg *m)
 {
-	uint32_t len = get_u32(m);
+	uint32_t len = msg_u32(m);
 	char *text = (char *)(uintptr_t)m->at - 1;
 
 	if (m->broken || len == UINT32_MAX)
@@ -36,7 +36,7 @@ int answer_row(struct answer *r, const char *field[], int max)
 		r->at += n;
 		if (m.type != 'D')
 			continue;
-		int count = get_u16(&m);
+		int count = msg_u16(&m);
 		for (int i = 0; i < max; i++)
 			field[i] = i < count ? take_field(&m) : NULL;
 		return m.broken ? 0 : count;
@@ -46,7 +46,7 @@ int answer_row(struct answer *r, const char *field[], int max)
 
 static void forget_reply(struct ask *a)
 {
-	wipe_free(a->reply, a->reply_len);
+	memory_wipe(a->reply, a->reply_len);
 	a->reply = NULL;
 	a->reply_len = 0;
 }
@@ -82,7 +82,7 @@ static void end(struct ask *a)
 	a->reply_len = 0;
 	a->waits = false;
 	a->answered(a, &r);
-	wipe_free(reply, len);
+	memory_wipe(reply, len);
 	if (!a->waits)
 		give_back(a);
 }
@@ -309,7 +309,7 @@ struct profile *ask_profile(struct servers *all, const struct identity *as)
 	if (text) {
 		enum passwd_kind kind = passwd_decode(text, NULL, why);
 		a = account_get_own(all->accounts, as->user, as->database, kind, text);
-		wipe_free(text, len);
+		memory_wipe(text, len);
 	} else if (!len) {
 		a = account_get(all->accounts, as->user, as->database);
 	}

@@ -39,7 +39,7 @@ char *auth_read(const char *path, size_t *len)
 		err = EINVAL;
 	else if (st.st_size > LARGEST_FILE)
 		err = EFBIG;
-	else if (!(text = read_all(fd, (size_t)st.st_size, len)))
+	else if (!(text = memory_read(fd, (size_t)st.st_size, len)))
 		err = errno;
 	close(fd);
 	if (!text)

@@ -102,7 +102,7 @@ struct passwd *passwd_load(const char *path, const struct passwd_key *key,
 	char *const *environment, struct auth_report *r);
 
 /* The same for pcp.conf: a table of PASSWD_PCP entries. */
-struct passwd *pcp_load(const char *path, char *const *environment, struct auth_report *r);
+struct passwd *passwd_load_pcp(const char *path, char *const *environment, struct auth_report *r);
 
 enum { PASSWD_WHY = 256 };
 

@@ -349,7 +349,7 @@ static void set_scanned(struct loader *l, const char *name, const struct scan *s
 		include(l, value);
 	else
 		set(l, name, value);
-	wipe_free(value, s->n);
+	memory_wipe(value, s->n);
 }
 
 static int column(const struct scan *s, const char *line)
@@ -421,7 +421,7 @@ static void parse_file(struct loader *l, const char *text, size_t n)
 static void read_open_file(struct loader *l, int fd)
 {
 	size_t n;
-	char *text = read_all(fd, FILE_MAX, &n);
+	char *text = memory_read(fd, FILE_MAX, &n);
 
 	if (!text && errno == ENOMEM)
 		conf_nomem(&l->report);
@@ -431,7 +431,7 @@ static void read_open_file(struct loader *l, int fd)
 		tell(l, LEVEL_FATAL, "the file has %d bytes or more", FILE_MAX);
 	else
 		parse_file(l, text, n);
-	wipe_free(text, n);
+	memory_wipe(text, n);
 }
 
 /* A FIFO would hold a reload up until somebody writes into it. */

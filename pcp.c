@@ -251,7 +251,7 @@ static bool proves(const struct caller *c, const char *user, const char *answer)
 
 static void log_in(struct caller *c, struct msg *m)
 {
-	const char *user = get_text(m), *answer = get_text(m);
+	const char *user = msg_text(m), *answer = msg_text(m);
 	char message[PCP_REQUEST_MAX + 64];
 
 	if (!m->broken && c->salted && proves(c, user, answer)) {
@@ -270,7 +270,7 @@ static void log_in(struct caller *c, struct msg *m)
 /* The number in front of a request, or `missing`.  What is none is no node and no process. */
 static int number(struct msg *m, int missing)
 {
-	const char *text = m->at < m->end ? get_text(m) : NULL;
+	const char *text = m->at < m->end ? msg_text(m) : NULL;
 	char *end;
 
 	if (!text)
@@ -482,7 +482,7 @@ static void set_parameter(struct caller *c, struct msg *m)
 		LEVEL_WORDS(WORD, WORD) };
 #undef WORD
 	static const char failed[] = "PCP: set configuration parameter failed";
-	const char *name = get_text(m), *value = get_text(m);
+	const char *name = msg_text(m), *value = msg_text(m);
 
 	if (strcasecmp(name, "client_min_messages")) {
 		refuse_with(c, failed, "invalid parameter \"%s\"", name);

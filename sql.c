@@ -352,7 +352,7 @@ static void head_create(struct scan *s)
 		temporary |= (w == W_temp || w == W_temporary) && !object;
 		routine |= w == W_function || w == W_procedure;
 		if (s->tok.type == T_DOT && lex_is_name(&s->prev)
-		    && query_is_temp(s, lex_span(&s->prev))) {
+		    && body_is_temp(s, lex_span(&s->prev))) {
 			temporary = true;
 			scan_advance(s);
 			scan_name(s, lex_span(&s->tok));
@@ -373,18 +373,18 @@ static const struct verb {
 	bool query;             /* the head begins at the verb itself */
 	void (*head)(struct scan *s);
 } verbs[WORD_COUNT] = {
-	[W_select]     = { SQL_SELECT, true, query_read },
-	[W_with]       = { SQL_SELECT, true, query_read },
-	[W_table]      = { SQL_SELECT, true, query_read },
-	[W_values]     = { SQL_VALUES, true, query_read },
-	[W_insert]     = { SQL_INSERT, true, query_read },
-	[W_update]     = { SQL_UPDATE, true, query_read },
-	[W_delete]     = { SQL_DELETE, true, query_read },
-	[W_merge]      = { SQL_MERGE, true, query_read },
+	[W_select]     = { SQL_SELECT, true, body_read },
+	[W_with]       = { SQL_SELECT, true, body_read },
+	[W_table]      = { SQL_SELECT, true, body_read },
+	[W_values]     = { SQL_VALUES, true, body_read },
+	[W_insert]     = { SQL_INSERT, true, body_read },
+	[W_update]     = { SQL_UPDATE, true, body_read },
+	[W_delete]     = { SQL_DELETE, true, body_read },
+	[W_merge]      = { SQL_MERGE, true, body_read },
 	[W_show]       = { SQL_SHOW, false, head_show },
 	[W_explain]    = { SQL_EXPLAIN, false, head_explain },
-	[W_copy]       = { SQL_COPY_TO, false, query_copy },
-	[W_truncate]   = { SQL_TRUNCATE, false, query_truncate },
+	[W_copy]       = { SQL_COPY_TO, false, body_copy },
+	[W_truncate]   = { SQL_TRUNCATE, false, body_truncate },
 	[W_begin]      = { SQL_BEGIN, false, head_modes },
 	[W_start]      = { SQL_BEGIN, false, head_start },
 	[W_commit]     = { SQL_COMMIT, false, head_commit },
@@ -524,7 +524,7 @@ static bool is_pattern(const struct sql_rules *rules, const char *text, size_t l
 		if (text[i] != '"')
 			copy[n++] = text[i];
 	copy[n] = 0;
-	return query_matches(rules->primary_patterns, rules->npatterns, copy);
+	return body_matches(rules->primary_patterns, rules->npatterns, copy);
 }
 
 void sql_classify(struct sql_facts *f, const char *text, size_t len, const struct sql_rules *rules)

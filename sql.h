@@ -47,9 +47,9 @@ enum {
 /* Every kind once, with its word for logs and counters, and what it does.
  *
  * EMPTY has comments at most.  SELECT is also TABLE t, (SELECT ...), WITH ... SELECT; BEGIN is also
- * START TRANSACTION, COMMIT also END, ROLLBACK also ABORT, SET also SESSION CHARACTERISTICS.  DDL is
- * CREATE, ALTER, DROP, GRANT, COMMENT, REINDEX and the like.  SHOW_POOL is SHOW POOL_anything; of
- * PGPOOL inner says whether SHOW, SET or RESET follows.  OTHER was not understood. */
+ * START TRANSACTION, COMMIT also END, ROLLBACK also ABORT, SET also SESSION CHARACTERISTICS.  DDL
+ * is CREATE, ALTER, DROP, GRANT, COMMENT, REINDEX and the like.  SHOW_POOL is SHOW POOL_anything;
+ * of PGPOOL inner says whether SHOW, SET or RESET follows.  OTHER was not understood. */
 #define SQL_KINDS(X) \
 	X(EMPTY,               "empty",               KIND_READS | KIND_NO_WRITE) \
 	X(SELECT,              "select",              KIND_READS) \

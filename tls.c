@@ -87,7 +87,7 @@ void tls_free(struct tls *t)
 	free(t->shown);
 	if (t->have >= HEADER)
 		free(t->part);
-	wipe_free(t, sizeof *t);
+	memory_wipe(t, sizeof *t);
 }
 
 static void fail(struct tls *t, const char *why)
@@ -345,7 +345,7 @@ static size_t hold(struct tls *t, const uint8_t *in, size_t n)
 static uint8_t *take_part(struct tls *t, uint8_t *out)
 {
 	out = take_record(t, t->part, t->want, out);
-	wipe_free(t->part, t->want);            /* a password, perhaps */
+	memory_wipe(t->part, t->want);            /* a password, perhaps */
 	t->have = 0;
 	return out;
 }

@@ -1,9 +1,6 @@
 #include "wire.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 long wire_next(struct msg *m, const uint8_t *p, size_t n, size_t max)
 {
@@ -29,21 +26,21 @@ static const uint8_t *take(struct msg *m, size_t n)
 	return m->at - n;
 }
 
-uint32_t get_u32(struct msg *m)
+uint32_t msg_u32(struct msg *m)
 {
 	const uint8_t *p = take(m, 4);
 
 	return p ? wire_u32(p) : 0;
 }
 
-uint16_t get_u16(struct msg *m)
+uint16_t msg_u16(struct msg *m)
 {
 	const uint8_t *p = take(m, 2);
 
 	return p ? (uint16_t)(p[0] << 8 | p[1]) : 0;
 }
 
-const char *get_text(struct msg *m)
+const char *msg_text(struct msg *m)
 {
 	const uint8_t *zero = m->broken ? NULL : memchr(m->at, 0, (size_t)(m->end - m->at));
 
@@ -63,7 +60,7 @@ const char *wire_field(const uint8_t *body, size_t len, char code)
 
 	while (m.at < m.end && *m.at) {
 		char c = (char)*m.at++;
-		const char *s = get_text(&m);
+		const char *s = msg_text(&m);
 		if (m.broken)
 			return NULL;
 		if (c == code)
@@ -164,37 +161,4 @@ void put_report(struct put *o, char type, const struct report *r)
 	put_field(o, 'H', r->hint);
 	put_byte(o, 0);
 	put_end(o);
-}
-
-char *read_all(int fd, size_t max, size_t *len)
-{
-	char *text = malloc(max + 1);
-	ssize_t got = 1;
-
-	*len = 0;
-	if (!text)
-		return NULL;
-	while (got && *len < max) {
-		if ((got = read(fd, text + *len, max - *len)) < 0 && errno != EINTR) {
-			int why = errno;
-			wipe_free(text, *len);
-			errno = why;
-			return NULL;
-		}
-		*len += got > 0 ? (size_t)got : 0;
-	}
-	text[*len] = '\0';
-	return text;
-}
-
-void wipe_free(void *p, size_t n)
-{
-	if (p)
-		explicit_bzero(p, n);
-	free(p);
-}
-
-void wipe_text(char *s)
-{
-	wipe_free(s, s ? strlen(s) : 0);
 }

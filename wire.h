@@ -3,16 +3,16 @@
  * Nothing here copies more than it is asked to, allocates or blocks.  A struct
  * msg points into the caller's bytes and is good until those bytes move.
  *
- * Reading: wire_next() finds one message, the get_ functions read its fields.
+ * Reading: wire_next() finds one message, the msg_ functions read its fields.
  * Writing: a struct put fills a block of the caller's; it never runs past its
  * end but marks itself full, so a builder writes everything and checks once.
  *
  * Numbers on the wire are big-endian (protocol chapter, "Message Data Types").
- *
- * Reading and wiping what may be secret is here as well: every room can reach this one.
  */
 #ifndef WIRE_H
 #define WIRE_H
+
+#include "wire/memory.h"
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -44,7 +44,7 @@ enum {
 struct msg {
 	char type;
 	const uint8_t *at, *end;                /* what is left of the body */
-	bool broken;                            /* a get_ ran past the end */
+	bool broken;                            /* a msg_ ran past the end */
 };
 
 static inline uint32_t wire_u32(const uint8_t *p)
@@ -64,9 +64,9 @@ static inline bool wire_same_name(const char *a, const char *b)
 long wire_next(struct msg *m, const uint8_t *p, size_t n, size_t max);
 
 /* Readers.  On a short body they return 0 or "" and set m->broken. */
-uint32_t get_u32(struct msg *m);
-uint16_t get_u16(struct msg *m);
-const char *get_text(struct msg *m);
+uint32_t msg_u32(struct msg *m);
+uint16_t msg_u16(struct msg *m);
+const char *msg_text(struct msg *m);
 
 /* The field of an ErrorResponse or NoticeResponse body with this code ('C' is
  * the SQLSTATE, 'M' the message), or NULL. */
@@ -100,13 +100,5 @@ struct report {
 	const char *severity, *sqlstate, *message, *detail, *hint;
 };
 void put_report(struct put *o, char type, const struct report *r);
-
-/* What is left of an open file, max bytes of it at most, and a NUL behind them; to be wiped and
- * freed.  NULL with errno. */
-char *read_all(int fd, size_t max, size_t *len);
-
-/* Secrets that were allocated: wiped, then freed.  NULL is allowed. */
-void wipe_free(void *p, size_t n);
-void wipe_text(char *s);                        /* up to its NUL */
 
 #endif

@@ -56,7 +56,7 @@ static struct fetched *find(const struct entries *e, const char *user)
 
 static void forget_password(struct fetched *f)
 {
-	wipe_text(f->password);
+	memory_wipe_text(f->password);
 	f->password = NULL;
 	f->entry = (struct passwd_entry){ .kind = PASSWD_NONE };
 }

@@ -676,7 +676,7 @@ struct hba *hba_load(const char *path, struct auth_report *r)
 		return NULL;
 	}
 	struct hba *h = hba_text(text, len, path, r);
-	wipe_free(text, len);           /* it may hold an ldapbindpasswd */
+	memory_wipe(text, len);           /* it may hold an ldapbindpasswd */
 	return h;
 }
 

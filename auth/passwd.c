@@ -68,7 +68,7 @@ void passwd_each(const struct passwd *p, void (*fn)(void *ctx, const struct pass
 
 static void free_held(struct held *h)
 {
-	wipe_free(h, sizeof *h + h->size);
+	memory_wipe(h, sizeof *h + h->size);
 }
 
 void passwd_free(struct passwd *p)
@@ -313,7 +313,7 @@ static bool read_file(struct passwd *p, const char *path, const struct reader *r
 	}
 	o.file = path;
 	bool ok = read_text(p, text, len, reader, o);
-	wipe_free(text, len);
+	memory_wipe(text, len);
 	return ok;
 }
 
@@ -424,7 +424,7 @@ struct passwd *passwd_load(const char *path, const struct passwd_key *key,
 	return load(path, environment, &pool_passwd, (struct origin){ .key = key, .r = r });
 }
 
-struct passwd *pcp_load(const char *path, char *const *environment, struct auth_report *r)
+struct passwd *passwd_load_pcp(const char *path, char *const *environment, struct auth_report *r)
 {
 	return load(path, environment, &pcp_conf, (struct origin){ .r = r });
 }

@@ -43,13 +43,13 @@ static void make_next(struct verifiers *v);
 static void wipe(struct verifiers *v)
 {
 	for (size_t i = 0; i < v->n; i++)
-		wipe_free(v->of[i].verifier, sizeof *v->of[i].verifier);
+		memory_wipe(v->of[i].verifier, sizeof *v->of[i].verifier);
 	free(v->of);
 }
 
 static void end_making(struct making *m)
 {
-	wipe_free(m, sizeof *m + m->len);
+	memory_wipe(m, sizeof *m + m->len);
 }
 
 /* Tells those who wait for this entry; all of them if there is no verifier. */

@@ -197,15 +197,15 @@ int agree_on_names(struct client *c, struct server *s, struct query *q, const ui
 		const char *name = NULL;
 		char sql[64];
 		if (m.type == 'P') {
-			name = get_text(&m);
+			name = msg_text(&m);
 			parsed |= !*name;
-			if (sql_names_statement(c, get_text(&m), sql))
+			if (sql_names_statement(c, msg_text(&m), sql))
 				bad = agree_on(c, s, q, sql);
 		} else if (m.type == 'B') {
-			get_text(&m);
-			name = get_text(&m);
+			msg_text(&m);
+			name = msg_text(&m);
 		} else if ((m.type == 'D' || m.type == 'C') && m.at < m.end && *m.at++ == 'S') {
-			name = get_text(&m);
+			name = msg_text(&m);
 		} else if (m.type == 'Q' && pl->text && sql_names_statement(c, pl->text, sql)) {
 			name = sql;
 		}

@@ -131,7 +131,7 @@ static int note_query(struct client *c, struct query *q, const char *text)
 
 static int note_parse(struct client *c, struct query *q, struct msg *m)
 {
-	const char *name = get_text(m), *body = (const char *)m->at, *text = get_text(m);
+	const char *name = msg_text(m), *body = (const char *)m->at, *text = msg_text(m);
 	size_t len = strlen(text), body_len = m->broken ? 0 : (size_t)(m->end - (const uint8_t *)body);
 	struct stmts *stmts = c->all->servers->stmts;
 	bool fresh = *name && !names_find(&c->prepared, name);
@@ -156,7 +156,7 @@ static int note_parse(struct client *c, struct query *q, struct msg *m)
 
 static int note_bind(struct client *c, struct query *q, struct msg *m)
 {
-	const char *portal = get_text(m), *name = get_text(m);
+	const char *portal = msg_text(m), *name = msg_text(m);
 	struct stmt *st = *name ? names_find(&c->prepared, name) : c->unnamed;
 
 	trace_sent(c, q, "Bind: ", st ? st->text : "", st ? st->query_len : 0);
@@ -167,7 +167,7 @@ static int note_bind(struct client *c, struct query *q, struct msg *m)
  * known is a cursor's or was not worth noting: it has no effect. */
 static int note_execute(struct client *c, struct query *q, struct msg *m)
 {
-	const char *name = get_text(m);
+	const char *name = msg_text(m);
 	const struct portal *p = *name ? portal_find(c, name) : NULL;
 	struct stmt *st = *name ? p ? p->stmt : NULL : c->bound;
 
@@ -186,7 +186,7 @@ static int note_execute(struct client *c, struct query *q, struct msg *m)
 static int note_close(struct client *c, struct query *q, struct msg *m)
 {
 	char what = m->at < m->end ? (char)*m->at++ : 0;
-	const char *name = get_text(m);
+	const char *name = msg_text(m);
 	bool statement = what == 'S' && *name && !m->broken;
 	struct stmt *st = statement ? names_find(&c->prepared, name) : NULL;
 

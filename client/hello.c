@@ -21,8 +21,8 @@ struct startup {
 
 static bool read_startup(struct startup *s, struct msg *m)
 {
-	for (const char *name; *(name = get_text(m)); ) {
-		const char *value = get_text(m);
+	for (const char *name; *(name = msg_text(m)); ) {
+		const char *value = msg_text(m);
 		size_t n = strlen(name) + 1, v = strlen(value) + 1;
 		if (m->broken)
 			return false;
@@ -104,7 +104,7 @@ static int start_session(struct client *c, struct msg *m, uint32_t version)
 
 static void cancel_request(struct client *c, struct msg *m)
 {
-	uint32_t pid = get_u32(m);
+	uint32_t pid = msg_u32(m);
 
 	if (c->all->base->conf->log_client_messages) {
 		char detail[40];
@@ -197,7 +197,7 @@ static void ssl_request(struct client *c, bool alone)
 
 static void hello(struct client *c, struct msg *m, bool alone)
 {
-	uint32_t code = get_u32(m);
+	uint32_t code = msg_u32(m);
 	char text[96];
 
 	if (code == WIRE_SSL && m->at == m->end && may_ask(c)) {

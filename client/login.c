@@ -379,8 +379,8 @@ static int bad_scram(struct client *c, int result, const char *why)
 static int sasl_first(struct client *c, struct msg *m)
 {
 	struct login *l = c->login;
-	const char *mechanism = get_text(m), *why = "";
-	uint32_t len = get_u32(m);
+	const char *mechanism = msg_text(m), *why = "";
+	uint32_t len = msg_u32(m);
 	char out[SCRAM_OUT_MAX];
 	uint8_t nonce[SCRAM_NONCE], bound[SCRAM_BINDING_MAX];
 	size_t bound_len = channel(c, bound);
@@ -486,7 +486,7 @@ static void checked_keys(struct job *j)
 		}
 		net_flush(net);
 	}
-	wipe_free(k, sizeof *k + k->len);
+	memory_wipe(k, sizeof *k + k->len);
 }
 
 /* Without a verifier: takes as long, and fails. */
@@ -532,7 +532,7 @@ static int compare(struct client *c)
 
 static int answered(struct client *c, struct msg *m)
 {
-	const char *answer = get_text(m);
+	const char *answer = msg_text(m);
 
 	if (m->broken)
 		return bad_packet(c, "malformed PasswordMessage");
@@ -822,9 +822,9 @@ void login_free(struct client *c)
 	free(l->scram);
 	if (l->server)
 		server_return(l->server);
-	wipe_text(l->answer);
+	memory_wipe_text(l->answer);
 	c->borrower.secret = NULL;
 	c->borrower.look = false;
-	wipe_free(l, sizeof *l);
+	memory_wipe(l, sizeof *l);
 	c->login = NULL;
 }

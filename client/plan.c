@@ -104,7 +104,7 @@ static void plan_query(struct client *c, struct plan *pl, const char *text, size
 
 static void plan_parse(struct client *c, struct plan *pl, struct msg *m, struct bound *b)
 {
-	const char *name = get_text(m), *text = get_text(m);
+	const char *name = msg_text(m), *text = msg_text(m);
 	size_t len = strlen(text);
 	struct sql_facts f;
 
@@ -154,7 +154,7 @@ static void plan_use(struct client *c, struct plan *pl, const char *name, const 
 
 static void plan_bind(struct client *c, struct plan *pl, struct msg *m, struct bound *b)
 {
-	const char *portal = get_text(m), *name = get_text(m);
+	const char *portal = msg_text(m), *name = msg_text(m);
 
 	pl->notes |= *portal != 0;
 	b->portal = true;
@@ -178,7 +178,7 @@ static void plan_portal(struct client *c, struct plan *pl, const char *name, con
 static void plan_target(struct client *c, struct plan *pl, struct msg *m, const struct bound *b)
 {
 	char what = m->at < m->end ? (char)*m->at++ : 0;
-	const char *name = get_text(m);
+	const char *name = msg_text(m);
 
 	pl->notes |= m->type == 'C';
 	if (what != 'S')
@@ -219,7 +219,7 @@ static int plan_message(struct client *c, struct plan *pl, struct msg *m, struct
 		plan_target(c, pl, m, b);
 		return MORE;
 	case 'E':
-		plan_portal(c, pl, get_text(m), b);
+		plan_portal(c, pl, msg_text(m), b);
 		pl->executes = true;
 		return MORE;
 	case 'H': case 'd': case 'c': case 'f':

@@ -80,9 +80,9 @@ static void learn_from(struct client *c, const struct query *q)
 			break;
 		at += (size_t)len;
 		if (m.type == 'P')
-			get_text(&m);
+			msg_text(&m);
 		if (m.type == 'P' || m.type == 'Q') {
-			const char *text = get_text(&m);
+			const char *text = msg_text(&m);
 			facts_learn_writer(c, text, strlen(text));
 		}
 	}

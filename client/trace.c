@@ -147,7 +147,7 @@ void trace_client_message(struct client *c, struct msg m)
 	if (w->second)
 		put_field(detail, sizeof detail, &at, w->second, &m);
 	if (m.type == 'F')
-		at = (size_t)snprintf(detail, sizeof detail, "oid: \"%u\"", get_u32(&m));
+		at = (size_t)snprintf(detail, sizeof detail, "oid: \"%u\"", msg_u32(&m));
 	log_write(c->all->base->log, &c->who, LEVEL_LOG, at ? detail : NULL, NULL,
 		"%s message from frontend.", w->name);
 }

@@ -473,7 +473,7 @@ static void release_text(void *field)
 
 static void release_secret(void *field)
 {
-	wipe_text(*(char **)field);
+	memory_wipe_text(*(char **)field);
 }
 
 static int show_text(const struct conf_row *row, const void *field, char *out, size_t size)

@@ -101,7 +101,7 @@ static void open_password(char *text, const char *name, const struct passwd_key 
 		explicit_bzero(text, size);
 		snprintf(text, size, "%s%s", form, copy);
 	}
-	wipe_free(copy, size);
+	memory_wipe(copy, size);
 }
 
 static void open_passwords(struct conf *c, const struct passwd_key *key, struct telling *t)
@@ -142,7 +142,8 @@ static struct passwd *load_pcp(const struct setup *s, const struct sources *from
 {
 	struct auth_report report = { .warn = warn, .ctx = t, .strict = t->reload };
 	char path[PATH_MAX];
-	struct passwd *p = pcp_load(find(s, from, from->pcp, "pcp.conf", path), environ, &report);
+	const char *file = find(s, from, from->pcp, "pcp.conf", path);
+	struct passwd *p = passwd_load_pcp(file, environ, &report);
 
 	if (!p)
 		setup_tell(t, LEVEL_FATAL, NULL, 0, 0, report.error);

@@ -162,7 +162,7 @@ static void write_lines(FILE *to, FILE *from, const char *user, const char *fiel
 		putc('\n', to);
 	if (!written)
 		write_entry(to, user, field);
-	wipe_free(line, size);
+	memory_wipe(line, size);
 }
 
 /* The new file beside the old one, complete and on disk. */
@@ -232,7 +232,7 @@ static int take(const struct tool *t, const char *user, const char *password)
 		return fail("a user's name in pool_passwd is on one line");
 	char *field = t->encode(t, user, password);
 	int status = field ? update(t, user, field) : fail("out of memory");
-	wipe_text(field);
+	memory_wipe_text(field);
 	return status;
 }
 
@@ -275,7 +275,7 @@ static int take_file(const struct tool *t)
 		status = 1;
 	}
 	fclose(from);
-	wipe_free(line, size);
+	memory_wipe(line, size);
 	return status;
 }
 
@@ -417,7 +417,7 @@ int tool_pg_md5(int argc, char **argv)
 		return md5_usage(stdout, t.name, 1);
 	char *password = t.input ? NULL : t.prompt ? ask("password: ") : argument(argv[optind]);
 	int status = t.input || password ? run(&t, password) : 1;
-	wipe_text(password);
+	memory_wipe_text(password);
 	return status;
 }
 
@@ -443,7 +443,7 @@ static int enc_print(const struct tool *t, const char *password)
 	if (!field)
 		return fail("out of memory");
 	printf("\n%s\npool_passwd string: %s\n", field + 3, field);
-	wipe_text(field);
+	memory_wipe_text(field);
 	return 0;
 }
 
@@ -496,7 +496,7 @@ static int get_key(struct tool *t)
 		typed = t->key_text ? argument(t->key_text) : ask("encryption key: ");
 		if (typed && *typed)
 			passwd_key_derive(&t->key, typed, strlen(typed));
-		wipe_text(typed);
+		memory_wipe_text(typed);
 	}
 	return t->key.usable ? 0 : fail("encryption key not provided");
 }
@@ -523,7 +523,7 @@ int tool_pg_enc(int argc, char **argv)
 		too_long(strlen(password));
 	else if ((password || t.input) && get_key(&t) == 0)
 		status = run(&t, password);
-	wipe_text(password);
+	memory_wipe_text(password);
 	explicit_bzero(&t.key, sizeof t.key);
 	return status;
 }

@@ -22,7 +22,7 @@ void account_set_password(struct account *a, const char *password, int64_t prove
 {
 	char *copy = password ? strdup(password) : NULL;
 
-	wipe_text(a->password);
+	memory_wipe_text(a->password);
 	a->password = copy;
 	a->proved = copy ? proved : 0;
 }
@@ -94,7 +94,7 @@ static void free_account(struct account *a)
 {
 	forget_proofs(a);
 	if (a->given)
-		wipe_free(a->given, sizeof *a->given + a->given->len);
+		memory_wipe(a->given, sizeof *a->given + a->given->len);
 	free(a);
 }
 
@@ -368,7 +368,7 @@ static const char *status_find(const uint8_t *at, size_t len, const char *name,
 		long n = wire_next(&m, at + pos, len - pos, len);
 		if (n <= 0)
 			break;
-		const char *key = get_text(&m), *value = get_text(&m);
+		const char *key = msg_text(&m), *value = msg_text(&m);
 		if (!strcasecmp(key, name)) {
 			*from = pos;
 			*to = pos + (size_t)n;

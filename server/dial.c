@@ -70,8 +70,8 @@ void dial_free(struct server *s)
 	if (d->waits)
 		unlink_waiting(&d->waits->waiting, s);
 	timer_stop(s->all->base->loop, &d->again);
-	wipe_text(d->secret);
-	wipe_free(d, sizeof *d);
+	memory_wipe_text(d->secret);
+	memory_wipe(d, sizeof *d);
 	s->dial = NULL;
 }
 
@@ -200,7 +200,7 @@ static void scram_begin(struct server *s, struct msg *m)
 	size_t bound_len = s->conn.tls ? tls_end_point(s->conn.tls, bound) : 0;
 	bool offered = false, plus = false;
 
-	for (const char *name; *(name = get_text(m)); ) {
+	for (const char *name; *(name = msg_text(m)); ) {
 		offered |= !strcmp(name, "SCRAM-SHA-256");
 		plus |= !strcmp(name, "SCRAM-SHA-256-PLUS");
 	}
@@ -280,8 +280,8 @@ static void derived(struct job *j)
 	if (net)
 		net_flush(net);
 	account_drop(d->account);
-	wipe_text(d->password);
-	wipe_free(d, sizeof *d);
+	memory_wipe_text(d->password);
+	memory_wipe(d, sizeof *d);
 }
 
 static void wait_for(struct server *s, struct derivation *d)
@@ -299,7 +299,7 @@ static void start_derivation(struct server *s)
 
 	if (!d || !password) {
 		free(d);
-		wipe_text(password);
+		memory_wipe_text(password);
 		node_trouble(s, "out of memory");
 		return;
 	}
@@ -422,7 +422,7 @@ static void authentication(struct server *s, struct msg *m)
 		server_tried(s, TRIAL_WORKS, "it was a trial");
 		return;
 	}
-	uint32_t code = get_u32(m);
+	uint32_t code = msg_u32(m);
 	if (m->broken) {
 		login_trouble(s, "its authentication request is malformed");
 		return;
@@ -457,7 +457,7 @@ static void authentication(struct server *s, struct msg *m)
 /* Welcomes come from the primary: a standby reports in_hot_standby and the like. */
 static void parameter(struct server *s, struct msg *m)
 {
-	const char *name = get_text(m), *value = get_text(m);
+	const char *name = msg_text(m), *value = msg_text(m);
 
 	if (m->broken)
 		return;
@@ -469,7 +469,7 @@ static void parameter(struct server *s, struct msg *m)
 
 static void key_data(struct server *s, struct msg *m)
 {
-	s->pid = get_u32(m);
+	s->pid = msg_u32(m);
 	size_t n = (size_t)(m->end - m->at);
 	if (m->broken || n > sizeof s->key)
 		return;

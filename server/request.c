@@ -148,7 +148,7 @@ static bool note_status(struct request *r, char type, const uint8_t *body, size_
 	struct msg m = { .type = type, .at = body, .end = body + len };
 
 	if (type == 'S') {
-		const char *name = get_text(&m), *value = get_text(&m);
+		const char *name = msg_text(&m), *value = msg_text(&m);
 		if (!m.broken)
 			profile_report(r->server->profile, name, value);
 	} else if (type == 'E') {
@@ -268,7 +268,7 @@ static void farewell(struct server *s, const uint8_t *body, size_t len)
 static void note_role(struct server *s, const uint8_t *body, size_t len)
 {
 	struct msg m = { .at = body, .end = body + len };
-	const char *name = get_text(&m), *value = get_text(&m);
+	const char *name = msg_text(&m), *value = msg_text(&m);
 
 	if (!strcmp(name, "in_hot_standby") && !m.broken && !s->stale)
 		node_is(s->node, !strcmp(value, "on") ? ROLE_STANDBY : ROLE_PRIMARY);

@@ -54,7 +54,7 @@ static void check_relation(struct scan *s, const struct name *n)
 	tell_name(s, SQL_READ, n);
 }
 
-bool query_is_temp(const struct scan *s, struct sql_span schema)
+bool body_is_temp(const struct scan *s, struct sql_span schema)
 {
 	char name[64];
 
@@ -62,7 +62,7 @@ bool query_is_temp(const struct scan *s, struct sql_span schema)
 	return strcmp(name, "pg_temp") == 0;
 }
 
-bool query_matches(const regex_t *list, size_t n, const char *text)
+bool body_matches(const regex_t *list, size_t n, const char *text)
 {
 	for (size_t i = 0; i < n; i++)
 		if (regexec(&list[i], text, 0, NULL, 0) == 0)
@@ -118,10 +118,10 @@ static void check_function(struct scan *s, const struct name *n)
 		tell_name(s, SQL_CALLED, n);
 	}
 	if (r && r->nread_only > 0)
-		reads = query_matches(r->read_only_functions, r->nread_only, own ? last : name);
+		reads = body_matches(r->read_only_functions, r->nread_only, own ? last : name);
 	else if (r && r->nwrite > 0)
-		reads = !query_matches(r->write_functions, r->nwrite, name)
-			&& !query_matches(r->write_functions, r->nwrite, last);
+		reads = !body_matches(r->write_functions, r->nwrite, name)
+			&& !body_matches(r->write_functions, r->nwrite, last);
 	if (!reads)
 		scan_flag(s, SQL_FUNCTION);
 }
@@ -140,7 +140,7 @@ static void finish_name(struct scan *s)
 		s->copied = n;
 		return;
 	case INTO:
-		if (s->temporary || (n.parts > 1 && query_is_temp(s, n.schema))) {
+		if (s->temporary || (n.parts > 1 && body_is_temp(s, n.schema))) {
 			scan_flag(s, SQL_TEMP);
 			scan_name(s, n.last);
 		}
@@ -454,20 +454,20 @@ static void walk(struct scan *s)
 	}
 }
 
-void query_read(struct scan *s)
+void body_read(struct scan *s)
 {
 	s->frames[0] = (struct frame){ .query = true };
 	s->prev = (struct token){ .type = T_START };
 	walk(s);
 }
 
-void query_truncate(struct scan *s)
+void body_truncate(struct scan *s)
 {
 	s->frames[0] = (struct frame){ .verb = SQL_TRUNCATE, .expect = TARGET };
 	walk(s);
 }
 
-void query_copy(struct scan *s)
+void body_copy(struct scan *s)
 {
 	s->copy = true;
 	s->frames[0] = (struct frame){ .expect = s->tok.type == T_OPEN ? COLUMN : COPIED };

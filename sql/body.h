@@ -64,15 +64,15 @@ struct scan {
 /* SELECT, VALUES, INSERT ... at tok; TRUNCATE and COPY from the token after.  They end at
  * the statement's end, at a T_BAD, or where the rest has nothing to tell; s->depth parentheses
  * are open then. */
-void query_read(struct scan *s);
-void query_truncate(struct scan *s);
-void query_copy(struct scan *s);
+void body_read(struct scan *s);
+void body_truncate(struct scan *s);
+void body_copy(struct scan *s);
 
 /* Is this schema pg_temp? */
-bool query_is_temp(const struct scan *s, struct sql_span schema);
+bool body_is_temp(const struct scan *s, struct sql_span schema);
 
 /* Does one of these match? */
-bool query_matches(const regex_t *list, size_t n, const char *text);
+bool body_matches(const regex_t *list, size_t n, const char *text);
 
 static inline void scan_advance(struct scan *s)
 {

@@ -3,6 +3,7 @@
 #include "base64.c"
 #include "scram.c"
 #include "wire.c"
+#include "wire/memory.c"
 
 #include <stdio.h>
 

@@ -17,6 +17,7 @@ static void *melt(void *memory)
 #define realloc(p, n) (fuse == 1 ? (fuse = 0, errno = ENOMEM, NULL) : (fuse -= fuse > 0, realloc(p, n)))
 
 #include "wire.c"
+#include "wire/memory.c"
 #include "md5.c"
 #include "base64.c"
 #include "scram.c"
@@ -484,11 +485,11 @@ static void test_pcp(const char *folder)
 
 	snprintf(path, sizeof path, "%s/pcp.conf", folder);
 	*warned = '\0';
-	struct passwd *p = pcp_load(path, NULL, &report);
+	struct passwd *p = passwd_load_pcp(path, NULL, &report);
 	say(p && !passwd_count(p) && !*warned, "no pcp.conf");
 	passwd_free(p);
 	put(path, text);
-	p = pcp_load(path, NULL, &report);
+	p = passwd_load_pcp(path, NULL, &report);
 	for (const char *const *u = (const char *const[]){ "a", "b", "e\\", "f", NULL }; *u; u++) {
 		const struct passwd_entry *e = passwd_find(p, *u);
 		say(e && e->kind == PASSWD_PCP && !strcmp(e->text, HASH), "pcp user %s", *u);
@@ -508,7 +509,7 @@ static void test_pcp(const char *folder)
 		memset(names, 'n', 128 + (size_t)extra);
 		strcpy(names + 128 + extra, ":" HASH "\n");
 		put(path, names);
-		p = pcp_load(path, NULL, &report);
+		p = passwd_load_pcp(path, NULL, &report);
 		say(passwd_count(p) == !extra, "a name of %d bytes", 128 + extra);
 		passwd_free(p);
 	}
@@ -534,7 +535,7 @@ static void test_pcp(const char *folder)
 
 		for (int j = 0; j < 3 && table[i].set[j]; j++)
 			set[j] = strdup(table[i].set[j]);
-		p = pcp_load(path, set, &report);
+		p = passwd_load_pcp(path, set, &report);
 		const struct passwd_entry *e = passwd_find(p, "u");
 		say(table[i].hash ? e && !strcmp(e->text, table[i].hash) : !e, "PGPOOL_PCP_ %zu: %s", i,
 			e ? e->text : "none");

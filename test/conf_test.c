@@ -32,7 +32,7 @@ static int test_regcomp(regex_t *re, const char *s, int flags)
 #define calloc test_calloc
 #define strndup test_strndup
 #define regcomp test_regcomp
-#include "wire.c"
+#include "wire/memory.c"
 #include "conf/scan.c"
 #include "conf/value.c"
 #include "conf.c"

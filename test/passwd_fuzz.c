@@ -19,7 +19,7 @@ static void fuzz_environment(char *text, size_t len, struct auth_report *r)
 	}
 	environment[n] = NULL;
 	passwd_free(passwd_load(NULL, NULL, environment, r));
-	passwd_free(pcp_load(NULL, environment, r));
+	passwd_free(passwd_load_pcp(NULL, environment, r));
 }
 
 static void check_user(const struct passwd *p)

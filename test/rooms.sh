@@ -4,7 +4,8 @@
 #     sh test/rooms.sh [SOURCES [OBJECTS]]
 #
 # Each row of the table "Rooms" names a face; a room calls and includes those of rows below its own,
-# never one above.  OBJECTS (without it calls are not looked at) has what was compiled.
+# never one above.  Public functions have a name of their room in front.  OBJECTS has what was
+# compiled; without it functions are not looked at.
 # Lines end at column 100.
 cd "${1:-.}" || exit 1
 found=$(mktemp) || exit 1
@@ -58,10 +59,26 @@ BEGIN { n = split(rooms, r, /[ \n]+/); for (i = 1; i <= n; i++) rank[r[i]] = n -
 			print FILENAME ":" FNR ": includes " to ", which is above it"
 	}' $sources
 
+	nouns=$(grep -E '^(struct|enum) [a-z0-9_]+' $(echo "$sources" | grep 'h$') |
+		sed -E 's|^([^:]*):[a-z]+ ([a-z0-9_]+).*|\1 \2|; s|^([a-z0-9]+)[./][^ ]* |\1 |' | sort -u)
 	[ -z "$2" ] || find "$2" -path "$2/debug" -prune -o -name '*.o' -print | xargs gcc-nm -A |
-	awk -v rooms="$rooms" -v objects="$2/" "$awk_rooms"'
+	awk -v rooms="$rooms" -v nouns="$nouns" -v objects="$2/" "$awk_rooms"'
+	# A public function is named after its file, its room, or a struct of its room; libc has a few.
+	function is_named(name, noun) { sub(/s$/, "", noun); sub(/y$/, "(y|ie)", noun); return name ~ "^" noun "s?(_|$)" }
+	function is_known(name, file,   base, i, n, noun) {
+		base = file; sub(/.*\//, "", base); sub(/\.o$/, "", base)
+		if (name == "main" || file == "conf/wide.o" || is_named(name, base) || is_named(name, room(file)))
+			return 1
+		n = split(nouns, noun, "\n")
+		for (i = 1; i <= n; i++) {
+			split(noun[i], part, " ")
+			if (part[1] == room(file) && is_named(name, part[2])) return 1
+		}
+		return 0
+	}
 	{ file = $1; sub(/:.*/, "", file); sub(objects, "", file); name = $NF; kind = $(NF - 1) }
 	kind ~ /^[TDBRC]$/ { home[name] = room(file) }
+	kind == "T" && !is_known(name, file) { print file ": " name "() is named after nothing of its room" }
 	kind == "U" { calls[file " " name] = 1 }
 	END {
 		for (c in calls) {

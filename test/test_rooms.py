@@ -78,15 +78,31 @@ def test_its_own_header_comes_first(copy):
     assert run(copy) == (1, ["route.c:1: its own header does not come first"])
 
 
-def test_a_call_upwards(copy):
-    """Without an include: a declaration of its own does not hide it."""
+def compile_in(copy, *files):
     objects = copy / "build"
-    for name, text in [("client.c", "void client_end(void) { }"),
-                       ("wire/up.c", "void client_end(void); void wire_up(void) { client_end(); }"),
-                       ("pgpool.c", "void client_end(void); void down(void) { client_end(); }")]:
+    for name, text in files:
         source, made = copy / "planted.c", objects / name.replace(".c", ".o")
         made.parent.mkdir(parents=True, exist_ok=True)
         source.write_text(text)
         subprocess.run(["gcc", "-c", "-o", made, source], check=True)
         source.unlink()
+
+
+def test_a_call_upwards(copy):
+    """Without an include: a declaration of its own does not hide it."""
+    compile_in(copy, ("client.c", "void client_end(void) { }"),
+               ("wire/up.c", "void client_end(void); void wire_up(void) { client_end(); }"),
+               ("pgpool.c", "void client_end(void); void pgpool_x(void) { client_end(); }"))
     assert run(copy, "build") == (1, ["wire/up.o: calls client_end(), which is above it in client"])
+
+
+def test_the_name_of_a_public_function(copy):
+    compile_in(copy, ("server/request.c", "void request_x(void) { } void servers_x(void) { }"
+                                          " void account_x(void) { } void accounts_x(void) { }"
+                                          " void tell(void) { } void requested(void) { }"),
+               ("auth/entry.c", "void entry(void) { } void entries_x(void) { } static void own(void) { }"
+                                " void *use(void) { return own; }"))
+    assert run(copy, "build") == (1, [
+        "auth/entry.o: use() is named after nothing of its room",
+        "server/request.o: requested() is named after nothing of its room",
+        "server/request.o: tell() is named after nothing of its room"])

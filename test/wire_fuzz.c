@@ -16,11 +16,11 @@ static void read_fields(struct msg m, const uint8_t *kinds, size_t n)
 	for (size_t i = 0; i < n && !m.broken; i++) {
 		const uint8_t *before = m.at;
 		if (kinds[i] % 3 == 0)
-			get_u32(&m);
+			msg_u32(&m);
 		else if (kinds[i] % 3 == 1)
-			get_u16(&m);
+			msg_u16(&m);
 		else
-			must(memchr(get_text(&m), 0, LONGEST));
+			must(memchr(msg_text(&m), 0, LONGEST));
 		must(m.at <= m.end && (m.broken ? m.at == m.end : m.at > before));
 	}
 }

@@ -80,12 +80,12 @@ static void test_get(void)
 	for (size_t cut = 0; cut <= n; cut++) {
 		uint8_t *p = exact(body, cut);
 		struct msg m = { .at = p, .end = p + cut };
-		bool ok = get_u32(&m) == (cut >= 4 ? 0x01020304 : 0);
-		ok &= get_u16(&m) == (cut >= 6 ? 0xfeff : 0);
-		ok &= !strcmp(get_text(&m), cut >= 11 ? "name" : "");
-		ok &= !strcmp(get_text(&m), "");
+		bool ok = msg_u32(&m) == (cut >= 4 ? 0x01020304 : 0);
+		ok &= msg_u16(&m) == (cut >= 6 ? 0xfeff : 0);
+		ok &= !strcmp(msg_text(&m), cut >= 11 ? "name" : "");
+		ok &= !strcmp(msg_text(&m), "");
 		ok &= m.broken == (cut < 12);
-		ok &= get_u32(&m) == (cut >= 16 ? 0x80000001 : 0);
+		ok &= msg_u32(&m) == (cut >= 16 ? 0x80000001 : 0);
 		ok &= m.broken == (cut < 16) && m.at == m.end;
 		say(ok, "fields of %zu bytes", cut);
 		free(p);
@@ -98,13 +98,13 @@ static void test_broken(void)
 	const uint8_t *p = (const uint8_t *)"\0\1\0";
 	struct msg m = { .at = p, .end = p + 3 };
 
-	say(get_u32(&m) == 0 && m.broken, "a number that is not there");
-	say(get_u16(&m) == 0 && m.broken && m.at == m.end, "then no smaller one either");
-	say(*get_text(&m) == 0 && m.broken, "and no text");
+	say(msg_u32(&m) == 0 && m.broken, "a number that is not there");
+	say(msg_u16(&m) == 0 && m.broken && m.at == m.end, "then no smaller one either");
+	say(*msg_text(&m) == 0 && m.broken, "and no text");
 	m = (struct msg){ .at = p, .end = p + 3, .broken = true };
-	say(get_u16(&m) == 0 && *get_text(&m) == 0 && m.broken, "broken stays broken");
+	say(msg_u16(&m) == 0 && *msg_text(&m) == 0 && m.broken, "broken stays broken");
 	m = (struct msg){ .at = p + 3, .end = p + 3 };
-	say(*get_text(&m) == 0 && m.broken, "no text in nothing");
+	say(*msg_text(&m) == 0 && m.broken, "no text in nothing");
 }
 
 static void test_field(void)

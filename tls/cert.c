@@ -528,10 +528,10 @@ void tls_context_drop(struct tls_context *x)
 		free((uint8_t *)x->anchor_certificate[i].whole.at);
 	for (size_t i = 0; i < x->crls; i++)
 		free((uint8_t *)x->crl[i].whole.at);
-	wipe_free(x->key_bytes, x->key_len);
+	memory_wipe(x->key_bytes, x->key_len);
 	free(x->chain);
 	free(x->anchor);
 	free(x->anchor_certificate);
 	free(x->crl);
-	wipe_free(x, sizeof *x);
+	memory_wipe(x, sizeof *x);
 }

@@ -97,7 +97,7 @@ struct tls_engine *tls_engine_new(const struct tls_context *x)
 
 void tls_engine_free(struct tls_engine *g)
 {
-	wipe_free(g, sizeof *g);
+	memory_wipe(g, sizeof *g);
 }
 
 /* --- one handshake ------------------------------------------------------- */
@@ -195,7 +195,7 @@ void tls_shake_free(struct tls_shake *s)
 		return;
 	tls_peer_free(s->peer);
 	free(s->answer);
-	wipe_free(s, sizeof *s);
+	memory_wipe(s, sizeof *s);
 }
 
 /* --- what went wrong ----------------------------------------------------- */

@@ -141,7 +141,7 @@ enum tls_key_result tls_key_read(struct tls_key *k, struct bytes der, const char
 
 void tls_key_free(struct tls_key *k)
 {
-	wipe_free(k->bytes, k->n);
+	memory_wipe(k->bytes, k->n);
 	explicit_bzero(k, sizeof *k);
 }
 

@@ -41,7 +41,7 @@ bool pem_open(struct pem_file *f, const char *path)
 		good = fail(f, "it is not a regular file");
 	else if (st.st_size > PEM_FILE_MAX)
 		good = fail(f, "it is too large");
-	else if (!(f->text = read_all(fd, (size_t)st.st_size + 1, &f->n)))
+	else if (!(f->text = memory_read(fd, (size_t)st.st_size + 1, &f->n)))
 		good = fail(f, strerror(errno));
 	else if (f->n > (size_t)st.st_size)     /* it has grown meanwhile, or tells no size */
 		good = fail(f, "its size changes while it is read");
@@ -68,7 +68,7 @@ bool pem_take(struct pem_file *f, char *text, size_t n)
 
 void pem_close(struct pem_file *f)
 {
-	wipe_free(f->text, f->n);
+	memory_wipe(f->text, f->n);
 	f->text = NULL;
 }
 
