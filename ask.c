@@ -76,7 +76,7 @@ static void end(struct ask *a)
 	memcpy(sqlstate, a->sqlstate, sizeof sqlstate);
 	if (*why)
 		r = (struct answer){ .why = why, .sqlstate = sqlstate, .no_server = a->no_server };
-	timer_stop(a->all->base->loop, &a->deadline);
+	timer_stop(a->servers->base->loop, &a->deadline);
 	free(a->question);
 	a->question = a->reply = NULL;
 	a->reply_len = 0;
@@ -141,12 +141,12 @@ static void send_question(struct ask *a)
 
 	if (!r) {
 		snprintf(a->why, sizeof a->why, "out of memory");
-		timer_set(a->all->base->loop, &a->deadline, 0);
+		timer_set(a->servers->base->loop, &a->deadline, 0);
 		return;
 	}
 	r->ops = &question_ops;
-	conn_put(a->all->base->net, &a->server->conn, a->question, a->question_len);
-	net_flush(a->all->base->net);
+	conn_put(a->servers->base->net, &a->server->conn, a->question, a->question_len);
+	net_flush(a->servers->base->net);
 }
 
 /* The owner of a database, or who may ALTER a role, chooses its search_path; operators and
@@ -224,7 +224,7 @@ static void borrow(struct ask *a)
 {
 	struct node *n = a->node;
 
-	a->server = server_borrow(a->all, &a->borrower, n, n == nodes_primary(n->all));
+	a->server = server_borrow(a->servers, &a->borrower, n, n == nodes_primary(n->all));
 	if (a->server)
 		send_question(a);
 }
@@ -283,7 +283,7 @@ static const struct borrower_ops borrower_ops = { lent, refused, lost, async, pi
 static void too_late(struct timer *t)
 {
 	struct ask *a = OWNER(t, struct ask, deadline);
-	struct net *net = a->all->base->net;
+	struct net *net = a->servers->base->net;
 
 	if (!*a->why)
 		snprintf(a->why, sizeof a->why, "%s", a->server ? "no answer in time"
@@ -325,7 +325,7 @@ struct profile *ask_profile(struct servers *all, const struct identity *as)
 void ask_node(struct ask *a, struct node *n, const struct identity *as, const char *sql,
 	const char *parameter, int64_t ms)
 {
-	struct profile *p = ask_profile(a->all, as);
+	struct profile *p = ask_profile(a->servers, as);
 
 	a->borrower.ops = &borrower_ops;
 	a->borrower.own = true;
@@ -340,10 +340,10 @@ void ask_node(struct ask *a, struct node *n, const struct identity *as, const ch
 		profile_drop(p);
 	a->borrower.profile = p;
 	a->node = n;
-	timer_set(a->all->base->loop, &a->deadline, ms);
+	timer_set(a->servers->base->loop, &a->deadline, ms);
 	if (!p || !take_question(a, sql, parameter)) {
 		snprintf(a->why, sizeof a->why, "out of memory");
-		timer_set(a->all->base->loop, &a->deadline, 0);
+		timer_set(a->servers->base->loop, &a->deadline, 0);
 	} else if (same) {
 		send_question(a);
 	} else {
@@ -353,10 +353,10 @@ void ask_node(struct ask *a, struct node *n, const struct identity *as, const ch
 
 void ask_stop(struct ask *a)
 {
-	if (!a->all)
+	if (!a->servers)
 		return;
-	timer_stop(a->all->base->loop, &a->deadline);
-	net_flush(a->all->base->net);
+	timer_stop(a->servers->base->loop, &a->deadline);
+	net_flush(a->servers->base->net);
 	free(a->question);
 	a->question = NULL;
 	a->waits = false;

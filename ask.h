@@ -34,7 +34,7 @@ struct answer {
 struct ask {
 	/* The caller's, set before the first question.  answered() is called from the loop, not
 	 * from within ask_node(); it may ask again, and must not free the struct. */
-	struct servers *all;
+	struct servers *servers;
 	void (*answered)(struct ask *a, struct answer *r);
 
 	/* ask.c's own. */

@@ -22,12 +22,12 @@ struct check {
 	unsigned answered;                      /* the last round that it answered */
 	unsigned dialect;                       /* of questions[] */
 	bool turned;                            /* the other dialect was tried in vain */
-	bool moved;                             /* told: flagged ALWAYS_PRIMARY, and in recovery */
+	bool misplaced;                         /* told: flagged ALWAYS_PRIMARY, and in recovery */
 	char told[128];                         /* the trouble that was told last */
 };
 
 struct checks {
-	struct servers *all;
+	struct servers *servers;
 	struct timer timer;
 	unsigned round;
 	struct shell shell;
@@ -117,10 +117,10 @@ static void log_delay(const struct conf *conf, struct log *log, const struct nod
 
 static void judge(struct checks *c, struct node *n)
 {
-	const struct conf *conf = c->all->base->conf;
+	const struct conf *conf = c->servers->base->conf;
 
 	n->late = over(conf, n);
-	log_delay(conf, c->all->base->log, n);
+	log_delay(conf, c->servers->base->log, n);
 }
 
 /* A standby that the primary does not know does not stream: it is behind since then. */
@@ -140,8 +140,8 @@ static void note_missing(struct node *n, int64_t now)
 /* Both have answered in this round: positions of different rounds say nothing. */
 static void measure(struct checks *c, struct node *n)
 {
-	const struct conf *conf = c->all->base->conf;
-	struct node *primary = nodes_primary(c->all->nodes);
+	const struct conf *conf = c->servers->base->conf;
+	struct node *primary = nodes_primary(c->servers->nodes);
 	struct replication *r = &n->replication;
 
 	if (n == primary || c->node[n->id].answered != c->round
@@ -150,7 +150,7 @@ static void measure(struct checks *c, struct node *n)
 	uint64_t there = primary->replication.lsn;
 	r->behind = there > r->lsn ? there - r->lsn : 0;
 	if (!by_command(conf))
-		note_missing(n, loop_now(c->all->base->loop));
+		note_missing(n, loop_now(c->servers->base->loop));
 	if (!by_command(conf) || !by_time(conf))
 		judge(c, n);
 }
@@ -175,7 +175,7 @@ static void tell_trouble(struct check *c, const struct answer *r)
 	snprintf(detail, sizeof detail, r->no_server
 		? "No persistent db connection for the node %d: %s"
 		: "The node %d answers: %s", c->node->id, r->why);
-	log_write(c->of->all->base->log, NULL, LEVEL_ERROR, detail,
+	log_write(c->of->servers->base->log, NULL, LEVEL_ERROR, detail,
 		"check sr_check_user and sr_check_password",
 		"Failed to check replication time lag");
 }
@@ -183,7 +183,7 @@ static void tell_trouble(struct check *c, const struct answer *r)
 static void forget_trouble(struct check *c)
 {
 	if (*c->told)
-		log_write(c->of->all->base->log, NULL, LEVEL_LOG, NULL, NULL,
+		log_write(c->of->servers->base->log, NULL, LEVEL_LOG, NULL, NULL,
 			"replication time lag of node %d can be checked again", c->node->id);
 	c->told[0] = '\0';
 }
@@ -191,24 +191,24 @@ static void forget_trouble(struct check *c)
 /* The name of a flagged node led to the primary once. */
 static void note_flagged(struct check *c, bool recovers)
 {
-	struct servers *all = c->of->all;
+	struct servers *all = c->of->servers;
 	const struct conf_node *conf = node_conf(c->node);
 	char detail[400];
 
 	if (!(conf->flag & NODE_ALWAYS_PRIMARY))
 		recovers = false;
-	if (recovers && !c->moved) {
+	if (recovers && !c->misplaced) {
 		snprintf(detail, sizeof detail, "\"%.200s\" leads to a standby: its connections are"
 			" renewed until it is a primary.", conf->hostname);
 		log_write(all->base->log, NULL, LEVEL_WARNING, detail,
 			"If this lasts, correct backend_flag or where the name leads.",
 			"node %d is flagged ALWAYS_PRIMARY but is in recovery", c->node->id);
-	} else if (!recovers && c->moved) {
+	} else if (!recovers && c->misplaced) {
 		log_write(all->base->log, NULL, LEVEL_LOG, NULL, NULL,
 			"node %d, flagged ALWAYS_PRIMARY, is not in recovery any more",
 			c->node->id);
 	}
-	c->moved = recovers;
+	c->misplaced = recovers;
 	if (recovers) {
 		node_renew(c->node);
 		servers_renew(all, c->node, "its node should be a primary and is none");
@@ -231,16 +231,16 @@ static struct node *find_standby(struct nodes *all, const char *application_name
 static void note_blind(struct checks *c, bool blind)
 {
 	if (blind && !c->blind)
-		log_write(c->all->base->log, NULL, LEVEL_WARNING, NULL, "GRANT pg_monitor TO it",
-			"sr_check_user is not allowed to see the state of standbys");
+		log_write(c->servers->base->log, NULL, LEVEL_WARNING, NULL,
+			"GRANT pg_monitor TO it", "sr_check_user is not allowed to see the state of standbys");
 	c->blind = blind;
 }
 
 /* The rows of pg_stat_replication: name, state, sync_state, replay_lag in us. */
 static void take_standbys(struct checks *c, struct answer *r)
 {
-	struct nodes *all = c->all->nodes;
-	bool command = by_command(c->all->base->conf), blind = false;
+	struct nodes *all = c->servers->nodes;
+	bool command = by_command(c->servers->base->conf), blind = false;
 	const char *field[4];
 
 	for (int i = 0; i < all->count; i++) {
@@ -266,7 +266,7 @@ static void take_standbys(struct checks *c, struct answer *r)
 static void take_rows(struct check *c, struct answer *r)
 {
 	struct checks *all = c->of;
-	struct nodes *nodes = all->all->nodes;
+	struct nodes *nodes = all->servers->nodes;
 	const char *field[2];
 	int n = answer_row(r, field, 2);
 
@@ -300,7 +300,7 @@ static struct identity who(const struct conf *conf)
 
 static void ask(struct check *c)
 {
-	struct identity as = who(c->of->all->base->conf);
+	struct identity as = who(c->of->servers->base->conf);
 
 	ask_node(&c->ask, c->node, &as, questions[c->dialect], NULL, PATIENCE);
 }
@@ -328,7 +328,7 @@ static void answered(struct ask *a, struct answer *r)
 static void command_failed(struct checks *c, const char *why)
 {
 	if (is_news(c->told, why))
-		log_write(c->all->base->log, NULL, LEVEL_ERROR, why,
+		log_write(c->servers->base->log, NULL, LEVEL_ERROR, why,
 			"check replication_delay_source_cmd and replication_delay_source_timeout",
 			"replication delay command failed");
 }
@@ -346,7 +346,7 @@ static bool next_delay(char **at, double *ms)
 
 static void take_delays(struct checks *c, char *output)
 {
-	struct nodes *nodes = c->all->nodes;
+	struct nodes *nodes = c->servers->nodes;
 	double ms[CONF_NODES];
 	char *at = output;
 
@@ -365,10 +365,10 @@ static void take_delays(struct checks *c, char *output)
 		if (!node_conf(n)->used || n == nodes_primary(nodes))
 			continue;
 		n->replication.lag = ms[i] < 0 ? NODE_GONE : (int64_t)(ms[i] * 1000);
-		if (by_time(c->all->base->conf))
+		if (by_time(c->servers->base->conf))
 			judge(c, n);
 		else
-			n->late = over(c->all->base->conf, n);
+			n->late = over(c->servers->base->conf, n);
 	}
 }
 
@@ -384,8 +384,8 @@ static void command_ended(struct shell *sh, char *output, const char *why)
 
 static void run_command(struct checks *c)
 {
-	const struct conf *conf = c->all->base->conf;
-	struct nodes *nodes = c->all->nodes;
+	const struct conf *conf = c->servers->base->conf;
+	struct nodes *nodes = c->servers->nodes;
 	char names[NAMES], *arguments[CONF_NODES + 1];
 	size_t at = 0;
 	int n = 0;
@@ -406,7 +406,7 @@ static void run_command(struct checks *c)
 	c->nasked = n;
 	if (!n)
 		return;
-	log_write(c->all->base->log, NULL, LEVEL_DEBUG1, NULL, NULL,
+	log_write(c->servers->base->log, NULL, LEVEL_DEBUG1, NULL, NULL,
 		"executing replication delay command: %s", conf->replication_delay_source_cmd);
 	int error = shell_run(&c->shell, conf->replication_delay_source_cmd, arguments,
 		conf->replication_delay_source_timeout * 1000);
@@ -424,15 +424,15 @@ void checks_reaped(struct checks *c, pid_t pid, int status)
 static void start_round(struct timer *t)
 {
 	struct checks *c = OWNER(t, struct checks, timer);
-	const struct conf *conf = c->all->base->conf;
-	struct nodes *nodes = c->all->nodes;
+	const struct conf *conf = c->servers->base->conf;
+	struct nodes *nodes = c->servers->nodes;
 	bool searching = nodes_searching(nodes);
 	int64_t period = conf->sr_check_period * 1000;
 
 	if (searching && (!period || period > SEARCH_PERIOD))
 		period = SEARCH_PERIOD;
 	if (period)
-		timer_set(c->all->base->loop, &c->timer, period);
+		timer_set(c->servers->base->loop, &c->timer, period);
 	if (!searching && !conf->sr_check_period)
 		return;
 	c->round++;
@@ -443,25 +443,25 @@ static void start_round(struct timer *t)
 	}
 	if (by_command(conf) && !shell_runs(&c->shell))
 		run_command(c);
-	net_flush(c->all->base->net);
+	net_flush(c->servers->base->net);
 }
 
 /* What is set without any effect. */
 static void warn(const struct checks *c)
 {
-	const struct conf *conf = c->all->base->conf;
+	const struct conf *conf = c->servers->base->conf;
 	bool delayed = conf->delay_threshold || by_time(conf);
 
 	if (delayed && !by_command(conf) && !(nodes_checked(conf) && conf->sr_check_period))
-		log_write(c->all->base->log, NULL, LEVEL_WARNING, NULL,
+		log_write(c->servers->base->log, NULL, LEVEL_WARNING, NULL,
 			"set sr_check_user and sr_check_period",
 			"the delay of standbys is not measured");
 	if (!by_time(conf) || by_command(conf))
 		return;
-	for (int i = 0; i < c->all->nodes->count; i++) {
-		const struct conf_node *n = node_conf(&c->all->nodes->node[i]);
-		if (n->used && !*n->application_name && i != c->all->nodes->primary)
-			log_write(c->all->base->log, NULL, LEVEL_WARNING, NULL, NULL,
+	for (int i = 0; i < c->servers->nodes->count; i++) {
+		const struct conf_node *n = node_conf(&c->servers->nodes->node[i]);
+		if (n->used && !*n->application_name && i != c->servers->nodes->primary)
+			log_write(c->servers->base->log, NULL, LEVEL_WARNING, NULL, NULL,
 				"delay_threshold_by_time has no effect on node %d: it needs"
 				" backend_application_name%d", i, i);
 	}
@@ -479,29 +479,29 @@ static void judge_again(const struct conf *conf, struct node *n)
 
 void checks_stop(struct checks *c)
 {
-	timer_stop(c->all->base->loop, &c->timer);
+	timer_stop(c->servers->base->loop, &c->timer);
 	shell_stop(&c->shell);
-	for (int i = 0; i < c->all->nodes->count; i++)
+	for (int i = 0; i < c->servers->nodes->count; i++)
 		ask_stop(&c->node[i].ask);
 }
 
 void checks_start(struct checks *c)
 {
-	struct nodes *nodes = c->all->nodes;
+	struct nodes *nodes = c->servers->nodes;
 
 	checks_stop(c);
 	c->told[0] = '\0';
 	for (int i = 0; i < nodes->count; i++) {
 		struct check *k = &c->node[i];
-		bool moved = k->moved;
-		*k = (struct check){ .of = c, .node = &nodes->node[i], .moved = moved,
-			.ask = { .all = c->all, .answered = answered } };
-		judge_again(c->all->base->conf, k->node);
+		bool misplaced = k->misplaced;
+		*k = (struct check){ .of = c, .node = &nodes->node[i], .misplaced = misplaced,
+			.ask = { .servers = c->servers, .answered = answered } };
+		judge_again(c->servers->base->conf, k->node);
 	}
 	warn(c);
 	/* Nobody may be searching any more. */
 	nodes->changed(nodes->ctx, nodes_primary(nodes));
-	timer_set(c->all->base->loop, &c->timer, 0);
+	timer_set(c->servers->base->loop, &c->timer, 0);
 }
 
 struct checks *checks_new(struct servers *all)
@@ -510,7 +510,7 @@ struct checks *checks_new(struct servers *all)
 
 	if (!c)
 		return NULL;
-	c->all = all;
+	c->servers = all;
 	c->timer.fire = start_round;
 	c->shell.loop = all->base->loop;
 	c->shell.ended = command_ended;

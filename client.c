@@ -28,7 +28,7 @@ static const struct borrower_ops borrower_ops;
 
 /* A client whose connect line waits for the name of its host. */
 struct arrival {
-	struct clients *all;
+	struct clients *clients;
 	struct client *client;                  /* NULL: it has left */
 	char address[INET6_ADDRSTRLEN], port[8];
 };
@@ -501,7 +501,7 @@ static void eased(struct borrower *b)
 	struct client *c = OWNER(b, struct client, borrower);
 
 	if (c->phase == AT_LOGIN)
-		login_settled(c);
+		login_eased(c);
 	else if (conn_kept(&c->conn) || c->ended)
 		client_resume(c);
 }
@@ -635,8 +635,8 @@ static void named(void *ctx, const char *name, bool confirmed)
 	struct log_who who = { "child", NULL, NULL, 0 };
 
 	(void)confirmed;
-	a->all->naming--;
-	log_hello(a->all, &who, *name ? name : a->address, a->port);
+	a->clients->naming--;
+	log_hello(a->clients, &who, *name ? name : a->address, a->port);
 	if (a->client) {
 		a->client->arrival = NULL;
 		a->client->host = *name ? strdup(name) : NULL;
@@ -659,7 +659,7 @@ static bool find_name(struct client *c, const struct sockaddr_storage *peer)
 		free(a);
 		return false;
 	}
-	a->all = all;
+	a->clients = all;
 	a->client = c;
 	client_peer(c, a->address, sizeof a->address, a->port, sizeof a->port);
 	c->arrival = a;

@@ -243,7 +243,7 @@ int login_start(struct client *c);
 void login_input(struct client *c, uint8_t *p, size_t n);
 void login_lent(struct client *c, struct server *s);
 void login_refused(struct client *c, const struct refusal *r);
-void login_settled(struct client *c);
+void login_eased(struct client *c);
 void login_free(struct client *c);
 
 /* --- query.c ------------------------------------------------------------- */

@@ -434,8 +434,8 @@ void nodes_reload(struct nodes *all, const struct conf *old)
 		bool stays = same_place(&old->node[i], &conf->node[i]);
 		if (!stays)
 			move(n);
-		n->moved = !stays || (node_conf(n)->used && !same_tls(old, conf, i));
-		if ((n->moved || n->unsafe) && node_conf(n)->used && n->state == NODE_DOWN)
+		n->outdated = !stays || (node_conf(n)->used && !same_tls(old, conf, i));
+		if ((n->outdated || n->unsafe) && node_conf(n)->used && n->state == NODE_DOWN)
 			timer_set(all->base->loop, &n->probe, 0);
 		n->unsafe = false;              /* there may be other certificates, too */
 	}

@@ -57,7 +57,7 @@ struct node {
 	                                         * waits for it fails */
 
 	struct timer probe;
-	bool moved;                             /* by a reload: its servers are not
+	bool outdated;                          /* by a reload: its servers are not
 	                                         * as asked any more */
 
 	/* Kept by check.c. */

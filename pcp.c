@@ -196,7 +196,7 @@ static void go_on_with_table(struct caller *c)
 	say(c, &o);
 }
 
-/* The reply is so many rows of a table.  How many comes first, and the rows with settle(). */
+/* The reply is so many rows of a table.  How many comes first, and the rows with send_on(). */
 static void begin_table(struct caller *c, char type, const char *word, const struct admin_table *t,
 	size_t row, size_t rows)
 {
@@ -568,7 +568,7 @@ static void request(struct caller *c, struct msg *m)
 
 /* After a request, or when the caller has taken more: sends on, and takes the next request only
  * when this one's reply is gone. */
-static void settle(struct caller *c)
+static void send_on(struct caller *c)
 {
 	struct pcp *p = c->pcp;
 
@@ -610,7 +610,7 @@ static void use_input(struct caller *c, const uint8_t *p, size_t n)
 		return;
 	wire_next(&m, copy, (size_t)len, sizeof copy);
 	request(c, &m);
-	settle(c);
+	send_on(c);
 	if (conn_kept(&c->conn))
 		loop_defer(c->pcp->base->loop, &c->task);
 }
@@ -639,7 +639,7 @@ static void ready(struct watch *w, short revents)
 		if (c->phase == CALLER_GONE)
 			loop_defer(c->pcp->base->loop, &c->task);
 		else
-			settle(c);
+			send_on(c);
 	}
 	if (!(revents & ~POLLOUT))
 		return;

@@ -1,5 +1,7 @@
 #include "server.h"
 
+#include "server/inside.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,8 +76,8 @@ static void bury(struct task *t)
 	profile_drop(s->profile);
 	profile_drop(s->start);
 	account_drop(s->account);
-	tls_context_drop(s->tls);
-	free(s->host);
+	tls_context_drop(s->secured.tls);
+	free(s->secured.host);
 	free(s->farewell);
 	free(s);
 }
@@ -148,7 +150,7 @@ static unsigned spare(const struct borrower *b)
 {
 	unsigned asking = 0;
 
-	for (const struct server *s = asks(b) ? NULL : b->all->first; s; s = s->next_all)
+	for (const struct server *s = asks(b) ? NULL : b->servers->first; s; s = s->next_all)
 		asking += s->node == b->node && s->borrower && asks(s->borrower);
 	return asks(b) || asking > OWN_SPARE ? OWN_SPARE : asking;
 }
@@ -158,9 +160,9 @@ static bool room(const struct borrower *b)
 {
 	struct node *n = b->node;
 
-	while (!b->look && n->servers >= limit(b->all) && n->idle_last)
+	while (!b->look && n->servers >= limit(b->servers) && n->idle_last)
 		server_close(n->idle_last, "makes room for another user or database");
-	return n->servers < limit(b->all) || n->servers < limit(b->all) + spare(b);
+	return n->servers < limit(b->servers) || n->servers < limit(b->servers) + spare(b);
 }
 
 static struct server *open_server(struct servers *all, struct node *n, struct profile *p)
@@ -196,7 +198,7 @@ static bool fits(const struct server *s, const struct profile *p, char *sql, siz
 }
 
 /* PostgreSQL refuses a value of the startup packet: its error ends the session. */
-static void moved(struct request *r, bool ok)
+static void settings_taken(struct request *r, bool ok)
 {
 	if (!ok)
 		server_close(r->server, "the settings of its session were refused");
@@ -211,7 +213,7 @@ static bool lend(struct server *s, struct borrower *b, const char *sql)
 		profile_drop(s->profile);
 		s->profile = profile_hold(b->profile);
 		if (*sql) {
-			if (server_move(s, sql, moved) < 0)
+			if (server_take_profile(s, sql, settings_taken) < 0)
 				return false;
 		}
 	}
@@ -243,7 +245,7 @@ static struct server *find_idle(struct borrower *b, struct node *n, char *sql, s
 
 static void wait_in_queue(struct servers *all, struct borrower *b, struct node *n)
 {
-	b->all = all;
+	b->servers = all;
 	b->node = n;
 	struct borrower **at = b->own ? &n->queue : n->queue_tail;
 	b->next = *at;
@@ -263,7 +265,7 @@ static void leave_queue(struct borrower *b)
 	if (n->queue_tail == &b->next)
 		n->queue_tail = at;
 	b->node = NULL;
-	timer_stop(b->all->base->loop, &b->deadline);
+	timer_stop(b->servers->base->loop, &b->deadline);
 }
 
 void server_unborrow(struct borrower *b)
@@ -285,9 +287,9 @@ static void refuse(struct borrower *b, const struct refusal *r)
 	b->ops->refused(b, r);
 }
 
-static void refuse_moved(struct borrower *b)
+static void refuse_other_primary(struct borrower *b)
 {
-	refuse(b, &(struct refusal){ REFUSED_MOVED, { "FATAL", "08006",
+	refuse(b, &(struct refusal){ REFUSED_OTHER_PRIMARY, { "FATAL", "08006",
 		"another node is the primary now", NULL, NULL }, NULL, 0 });
 }
 
@@ -330,16 +332,16 @@ static void out_of_patience(struct timer *t)
 {
 	struct borrower *b = OWNER(t, struct borrower, deadline);
 	struct node *n = b->node;
-	struct net *net = b->all->base->net;
+	struct net *net = b->servers->base->net;
 
 	if (waits_for_another(b)) {
-		refuse_moved(b);
+		refuse_other_primary(b);
 	} else if (away(b, n) || !b->patient) {
 		refuse_node(b, n);
 	} else {
 		char detail[160];
 		snprintf(detail, sizeof detail, "All %u connections to node %d are in use and none became"
-			" free within query_wait_timeout.", limit(b->all), n->id);
+			" free within query_wait_timeout.", limit(b->servers), n->id);
 		refuse(b, &(struct refusal){ REFUSED_FULL, { "FATAL", "53300",
 			"Sorry, too many clients already", detail,
 			"Raise num_init_children or max_pool, or use fewer sessions at a time." }, NULL, 0 });
@@ -350,7 +352,7 @@ static void out_of_patience(struct timer *t)
 /* How long it may still wait, as things are: ms, or FOR_EVER. */
 static int64_t patience(const struct borrower *b)
 {
-	const struct conf *conf = b->all->base->conf;
+	const struct conf *conf = b->servers->base->conf;
 	const struct node *n = b->node;
 
 	if (waits_for_another(b))
@@ -375,9 +377,9 @@ static void set_patience(struct borrower *b)
 
 	b->deadline.fire = out_of_patience;
 	if (ms == FOR_EVER)
-		timer_stop(b->all->base->loop, &b->deadline);
+		timer_stop(b->servers->base->loop, &b->deadline);
 	else
-		timer_set(b->all->base->loop, &b->deadline, ms);
+		timer_set(b->servers->base->loop, &b->deadline, ms);
 }
 
 /* Opened for the sake of its login: is it of use in the pool afterwards? */
@@ -670,7 +672,7 @@ static void clean(struct server *s)
 		server_close(s, "reset_query_list is empty");
 }
 
-void server_settled(struct server *s)
+void server_emptied(struct server *s)
 {
 	if (s->phase == RESET && !s->reset_left)
 		clean(s);
@@ -762,17 +764,17 @@ void servers_reload(struct servers *all)
 {
 	for (int i = 0; i < all->nodes->count; i++) {
 		struct node *n = &all->nodes->node[i];
-		while (n->moved && n->idle)
+		while (n->outdated && n->idle)
 			server_close(n->idle, "the parameters of its node have changed");
 	}
 	for (struct server *s = all->first, *next; s; s = next) {
 		next = s->next_all;
-		if (s->node->moved && s->dial)
+		if (s->node->outdated && s->dial)
 			server_close(s, "the parameters of its node have changed");
-		s->stale |= s->node->moved;
+		s->stale |= s->node->outdated;
 	}
 	for (int i = 0; i < all->nodes->count; i++)
-		all->nodes->node[i].moved = false;
+		all->nodes->node[i].outdated = false;
 	accounts_forget_secrets(all->accounts, still_true, all);
 	entries_forget(all->entries);
 }

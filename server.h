@@ -60,7 +60,7 @@ struct servers {
 
 void servers_init(struct servers *all);         /* after the pointers are set */
 void servers_free(struct servers *all);         /* closes all, too */
-void servers_reload(struct servers *all);       /* base was */
+void servers_reload(struct servers *all);       /* base was exchanged */
 void servers_close_idle(struct servers *all);
 
 /* Roles have been altered: what is known of passwords has to be asked again. */
@@ -75,7 +75,7 @@ enum refusal_kind {
 	REFUSED_FULL,           /* no connection became free in time */
 	REFUSED_BACKEND,        /* PostgreSQL refused the login: raw is its ErrorResponse body */
 	REFUSED_SECRET,         /* PostgreSQL wants a password and none is known */
-	REFUSED_MOVED,          /* the primary, which was waited for, is another node now */
+	REFUSED_OTHER_PRIMARY,          /* the primary, which was waited for, is another node now */
 	REFUSED_ASKED,          /* it was to be asked what it asks, and the account has that now */
 	REFUSED_TRUSTED,        /* it lets in without asking, so the secret is not proved */
 };
@@ -116,7 +116,7 @@ struct borrower {
 	struct node *node;                      /* NULL: does not wait */
 	struct server *opening;                 /* a connection that was started for it */
 	struct timer deadline;
-	struct servers *all;
+	struct servers *servers;
 	bool patient;
 	bool own;                               /* of the proxy itself (ask.h): goes before clients, and
 	                                         * may exceed their number */
@@ -224,6 +224,19 @@ void request_orphan(struct request *r);
 
 /* --- a server ------------------------------------------------------------ */
 
+/* One connection.  What is always true:
+ *
+ *   - phase is written by server_enter() alone.  LENT is the phase in which there is a borrower,
+ *     which has it in its list; before that, borrower is who waits for this very connection.  IDLE is
+ *     the phase in which it is in the lists of its account and its node.
+ *   - Every byte it sends belongs to the request at head, to none (news), or to the login.  When
+ *     the FIFO is empty and status is I it is at rest: nothing of it is open but what `used` says.
+ *   - profile is what RESET would not bring back unless it is start: see agree_after_reset().
+ *   - script and names say what of a session it knows.  Both are its own: they are true whatever the
+ *     client believes, and are brought up to date before the client's next request.
+ *   - It is not lent while a cancel request for it is under way (cancels).
+ *   - dial exists until it is logged in; after GONE nothing is left but what its burial frees.
+ */
 struct server {
 	struct conn conn;
 	struct servers *all;
@@ -237,19 +250,26 @@ struct server {
 
 	struct borrower *borrower;
 	struct server *next_borrowed;           /* the borrower's list */
-	uint32_t script;                        /* how much of its session's script it has run */
+	uint32_t script;                        /* serial of the session's last line that it has run */
 	struct names names;                     /* statements that it holds */
 
-	struct request *head, *tail;
-	struct scanner scanner;
+	struct request *head, *tail;            /* the FIFO */
+	struct scanner scanner;                 /* of the reply to head */
 	bool used;                              /* something ran since the last reset */
 	bool proven;                            /* it has answered a request */
 	bool dying;                             /* it said that it goes down, in a reply */
 	bool stale;                             /* to be closed instead of pooled */
-	enum sslmode sslmode;                   /* how its certificate was verified; AUTO: plain text */
-	struct tls_context *tls;                /* by what, and for which name, for its cancels; or NULL */
-	char *host;
-	bool direct;                            /* and without asking for TLS first? */
+
+	struct {                                /* how it was reached: its cancels go the same way */
+		enum sslmode mode;              /* how its certificate was verified; AUTO: plain text */
+		struct tls_context *tls;        /* by what, and for which name; or NULL */
+		char *host;
+		bool direct;                    /* without asking for TLS first */
+	} secured;
+	uint32_t pid;                           /* what BackendKeyData said */
+	uint8_t key[256];
+	uint16_t key_len;
+
 	struct trial *trial;                    /* it asks whether the node works, nothing else; or NULL */
 	unsigned reset_left, sessions, cancels;
 	int64_t since;                          /* loop_now() when it was opened */
@@ -260,21 +280,14 @@ struct server {
 	struct server *next_idle, *prev_idle;           /* of the account */
 	struct server *next_rest, *prev_rest;           /* of the node */
 	struct server *next_all, *prev_all;
+	struct server *next_waiting;            /* for an address, or for keys */
 	struct timer timer;
 	struct task bury;
-	struct server *next_waiting;            /* for an address, or for keys */
 
-	uint32_t pid;
-	uint8_t key[256];
-	uint16_t key_len;
-
-	struct dial *dial;                      /* only until it is logged in */
-	uint8_t *farewell;
+	struct dial *dial;                      /* until it is logged in */
+	uint8_t *farewell;                      /* the ErrorResponse body of its last words; or NULL */
 	uint32_t farewell_len;
 };
-
-/* The one writer of the phase.  Idle servers are in the lists of their account and their node. */
-void server_enter(struct server *s, enum server_phase to);
 
 /* Closes it at once. */
 __attribute__((cold))
@@ -282,7 +295,7 @@ void server_close(struct server *s, const char *why);
 
 /* Asks PostgreSQL to cancel what runs on it.  The server is not lent again before that
  * has been delivered, so that it cannot hit somebody else. */
-void server_cancel(struct server *s);           /* cancel.c */
+void server_cancel(struct server *s);
 void cancels_end(struct servers *all);          /* forgets those that are on their way */
 
 static inline bool server_is_primary(const struct server *s)
@@ -292,29 +305,5 @@ static inline bool server_is_primary(const struct server *s)
 
 /* Whether more may be sent to it now. */
 static inline bool server_takes(const struct server *s) { return !conn_pending(&s->conn); }
-
-/* --- between server.c, request.c, dial.c and cancel.c -------------------- */
-
-/* Settings that make the session another profile's: what they report becomes its welcome. */
-int server_move(struct server *s, const char *sql, void (*then)(struct request *, bool));
-bool request_is_own(const struct request *r);
-void server_readable(struct watch *w, short revents);
-
-/* log_backend_messages: a message came.  To be asked for only if that is on. */
-__attribute__((cold))
-void server_log_message(struct server *s, char type);
-void server_settled(struct server *s);          /* its FIFO ran empty */
-
-/* Connects and logs in; ends in server_ready() or dial_failed -> server_refused(). */
-void dial_start(struct server *s, const struct borrower *b);    /* NULL: a trial */
-void dial_free(struct server *s);
-struct secure;
-void dial_prepare(const struct server *s, struct secure *x, enum sslmode mode);
-void dial_resume(struct node *n);               /* the node has addresses now, or will have none */
-void server_ready(struct server *s);
-void server_refused(struct server *s, const struct refusal *r);
-void server_tried(struct server *s, enum verdict v, const char *why);
-void server_canceled(struct server *s);
-void server_replies(struct server *s, uint8_t *p, size_t n);
 
 #endif

@@ -20,7 +20,7 @@ struct checkup {
 };
 
 struct healths {
-	struct servers *all;
+	struct servers *servers;
 	struct checkup node[CONF_NODES];
 };
 
@@ -47,13 +47,13 @@ static struct identity who(const struct node *n)
 
 static void plan_next(struct checkup *c, int64_t seconds)
 {
-	timer_set(c->of->all->base->loop, &c->next, seconds * 1000);
+	timer_set(c->of->servers->base->loop, &c->next, seconds * 1000);
 }
 
 static void try(struct checkup *c)
 {
 	const struct conf_node *conf = node_conf(c->node);
-	struct servers *all = c->of->all;
+	struct servers *all = c->of->servers;
 	struct identity as = who(c->node);
 	struct profile *p = ask_profile(all, &as);
 	int64_t ms = conf->connect_timeout;
@@ -74,7 +74,7 @@ static void try(struct checkup *c)
 static void count(struct checkup *c, bool works)
 {
 	struct health *h = &c->node->health;
-	int64_t ms = loop_now(c->of->all->base->loop) - c->began;
+	int64_t ms = loop_now(c->of->servers->base->loop) - c->began;
 	uint32_t took = ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
 
 	h->duration += took;
@@ -91,7 +91,7 @@ static void count(struct checkup *c, bool works)
 
 static void tell_failure(struct checkup *c, enum verdict v, const char *why)
 {
-	struct log *log = c->of->all->base->log;
+	struct log *log = c->of->servers->base->log;
 	const struct conf_node *conf = node_conf(c->node);
 
 	if (c->told)
@@ -119,7 +119,7 @@ static bool retries(struct checkup *c)
 		return false;
 	c->round++;
 	c->node->health.retry++;
-	log_write(c->of->all->base->log, NULL, LEVEL_LOG, NULL, NULL,
+	log_write(c->of->servers->base->log, NULL, LEVEL_LOG, NULL, NULL,
 		"health check retrying on DB node: %d (round:%u)", c->node->id, c->round);
 	plan_next(c, conf->health_check_retry_delay);
 	return true;
@@ -141,7 +141,7 @@ static void checked(struct checkup *c, enum verdict v, const char *why)
 		return;
 	count(c, v == TRIAL_WORKS);
 	if (v == TRIAL_WORKS && c->round)
-		log_write(c->of->all->base->log, NULL, LEVEL_LOG, NULL, NULL,
+		log_write(c->of->servers->base->log, NULL, LEVEL_LOG, NULL, NULL,
 			"health check retrying on DB node: %d succeeded", c->node->id);
 	c->checking = false;
 	plan_next(c, node_conf(c->node)->health_check_period);
@@ -151,14 +151,14 @@ static void checked(struct checkup *c, enum verdict v, const char *why)
 		tell_failure(c, v, why);
 	tell_node(c->node, v, why);
 	if (v == TRIAL_FAILED)
-		servers_renew(c->of->all, c->node, "its node failed its health check");
+		servers_renew(c->of->servers, c->node, "its node failed its health check");
 }
 
 static void ended(struct trial *t, enum verdict v, const char *why)
 {
 	struct checkup *c = OWNER(t, struct checkup, trial);
 
-	timer_stop(c->of->all->base->loop, &c->deadline);
+	timer_stop(c->of->servers->base->loop, &c->deadline);
 	if (!c->probing) {
 		checked(c, v, why);
 	} else {
@@ -177,7 +177,7 @@ static void too_late(struct timer *t)
 		trial_stop(&c->trial, why);
 		ended(&c->trial, TRIAL_FAILED, why);
 	}
-	net_flush(c->of->all->base->net);
+	net_flush(c->of->servers->base->net);
 }
 
 /* Time for a check, or for its next try. */
@@ -196,7 +196,7 @@ static void due(struct timer *t)
 		}
 		c->checking = true;
 		c->round = 0;
-		c->began = loop_now(c->of->all->base->loop);
+		c->began = loop_now(c->of->servers->base->loop);
 	}
 	trial_stop(&c->trial, "it is checked now");
 	c->probing = false;
@@ -219,10 +219,10 @@ static void probe(void *ctx, struct node *n)
 
 void healths_stop(struct healths *h)
 {
-	for (int i = 0; i < h->all->nodes->count; i++) {
+	for (int i = 0; i < h->servers->nodes->count; i++) {
 		struct checkup *c = &h->node[i];
-		timer_stop(h->all->base->loop, &c->next);
-		timer_stop(h->all->base->loop, &c->deadline);
+		timer_stop(h->servers->base->loop, &c->next);
+		timer_stop(h->servers->base->loop, &c->deadline);
 		trial_stop(&c->trial, "it is not wanted any more");
 	}
 }
@@ -230,9 +230,9 @@ void healths_stop(struct healths *h)
 void healths_start(struct healths *h)
 {
 	healths_stop(h);
-	for (int i = 0; i < h->all->nodes->count; i++) {
+	for (int i = 0; i < h->servers->nodes->count; i++) {
 		struct checkup *c = &h->node[i];
-		*c = (struct checkup){ .of = h, .node = &h->all->nodes->node[i],
+		*c = (struct checkup){ .of = h, .node = &h->servers->nodes->node[i],
 			.trial.ended = ended, .next.fire = due, .deadline.fire = too_late };
 		if (is_checked(c->node))
 			plan_next(c, 0);
@@ -244,7 +244,7 @@ struct healths *healths_new(struct servers *all)
 	struct healths *h = calloc(1, sizeof *h);
 
 	if (h)
-		h->all = all;
+		h->servers = all;
 	all->nodes->probe = probe;
 	return h;
 }

@@ -134,7 +134,7 @@ static int send_prepare(struct server *s, struct query *q, const char *name, str
 	return names_set(s->all->stmts, &s->names, name, st);
 }
 
-/* Will a request that is on its way settle what the name is? */
+/* Will a request that is on its way decide what the name is? */
 static bool under_way(const struct server *s, const char *name)
 {
 	for (const struct request *r = s->head; r; r = r->next)

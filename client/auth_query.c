@@ -15,7 +15,7 @@ struct auth_query {
 /* The user's name is a parameter, so that nothing has to be quoted. */
 static void ask_next(struct auth_query *q)
 {
-	struct servers *all = q->ask.all;
+	struct servers *all = q->ask.servers;
 	const struct conf *conf = all->base->conf;
 	struct identity as = { conf->auth_user, conf->auth_database, NULL, "pgpool auth_query" };
 	const char *user = entries_next(q->entries);
@@ -44,7 +44,7 @@ static void answered(struct ask *a, struct answer *r)
 
 	if (!r->why)
 		take_row(q, r);
-	else if (r->no_server && a->node != nodes_primary(a->all->nodes))
+	else if (r->no_server && a->node != nodes_primary(a->servers->nodes))
 		entries_ask_again(q->entries);
 	else
 		entries_fail(q->entries, r->why, r->no_server);
@@ -63,7 +63,7 @@ static void changed(void *ctx, const char *user)
 {
 	struct auth_query *q = ctx;
 
-	accounts_forget_user(q->ask.all->accounts, user);
+	accounts_forget_user(q->ask.servers->accounts, user);
 }
 
 static const struct entry_ops entry_ops = { wanted, changed };
@@ -75,7 +75,7 @@ struct auth_query *auth_query_new(struct servers *all)
 	if (!q)
 		return NULL;
 	q->entries = all->entries;
-	q->ask = (struct ask){ .all = all, .answered = answered };
+	q->ask = (struct ask){ .servers = all, .answered = answered };
 	entries_set_asker(q->entries, &entry_ops, q);
 	return q;
 }

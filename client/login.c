@@ -262,7 +262,7 @@ static void give_back(struct client *c)
 		server_return(s);
 }
 
-void login_settled(struct client *c)
+void login_eased(struct client *c)
 {
 	struct server *s = c->login->server;
 
@@ -291,7 +291,7 @@ void login_lent(struct client *c, struct server *s)
 		return;
 	}
 	c->login->server = s;
-	login_settled(c);
+	login_eased(c);
 }
 
 /* It could not be asked: that has nothing to do with who the client is. */
@@ -309,7 +309,7 @@ void login_refused(struct client *c, const struct refusal *r)
 		by_demand(c);
 	} else if (r->kind == REFUSED_TRUSTED) {
 		trusted(c);
-	} else if (r->kind == REFUSED_MOVED || r->kind == REFUSED_ASKED) {
+	} else if (r->kind == REFUSED_OTHER_PRIMARY || r->kind == REFUSED_ASKED) {
 		borrow(c, c->login->step);
 	} else if (looked && demand_is_known(c) && demanded(c)->demand != DEMAND_NOTHING && no_answer(r)) {
 		demanded(c)->at = loop_now(c->all->base->loop);

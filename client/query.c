@@ -598,7 +598,7 @@ void query_refused(struct client *c, const struct refusal *r)
 	struct node *primary = nodes_primary(c->all->servers->nodes);
 
 	c->waiting = false;
-	if (r->kind == REFUSED_MOVED) {
+	if (r->kind == REFUSED_OTHER_PRIMARY) {
 		client_resume(c);
 	} else if (c->wanted != primary) {
 		if (r->kind != REFUSED_NODE && r->kind != REFUSED_FULL)

@@ -26,10 +26,10 @@ enum {
 };
 
 /* A name, and what is known of it. */
-struct entry {
-	struct entry *chain;                    /* in its bucket */
-	struct entry *newer, *older;            /* by use */
-	struct entry *next;                     /* in a list of its database */
+struct known {
+	struct known *chain;                    /* in its bucket */
+	struct known *newer, *older;            /* by use */
+	struct known *next;                     /* in a list of its database */
 	struct database *db;
 	uint64_t hash;
 	int64_t asked, expires;                 /* when; 0: never */
@@ -46,7 +46,7 @@ struct database {
 	struct database *next;
 	struct catalog *cat;
 	struct account *by;                     /* who asked last; counted */
-	struct entry *wanted, *asked;           /* to be asked for; in the question under way */
+	struct known *wanted, *asked;           /* to be asked for; in the question under way */
 	unsigned nwanted;
 	struct timer soon;                      /* sends it at the end of the turn */
 	struct ask ask;
@@ -61,19 +61,19 @@ struct database {
 };
 
 struct catalog {
-	struct servers *all;
+	struct servers *servers;
 	struct database *databases;
-	struct entry *bucket[BUCKETS];
-	struct entry *newest, *oldest;
+	struct known *bucket[BUCKETS];
+	struct known *newest, *oldest;
 	int64_t n;
 	uint32_t generation, serial;
 	struct timer expiry;                    /* of the first that expires */
 	int64_t expires;                        /* then; 0: none does */
 };
 
-/* --- entries ------------------------------------------------------------- */
+/* --- known names --------------------------------------------------------- */
 
-static void unlink_entry(struct entry *e)
+static void unlink_known(struct known *e)
 {
 	struct catalog *cat = e->db->cat;
 
@@ -81,7 +81,7 @@ static void unlink_entry(struct entry *e)
 	*(e->older ? &e->older->newer : &cat->oldest) = e->newer;
 }
 
-static void link_newest(struct entry *e)
+static void link_newest(struct known *e)
 {
 	struct catalog *cat = e->db->cat;
 
@@ -91,15 +91,15 @@ static void link_newest(struct entry *e)
 	cat->newest = e;
 }
 
-static void drop_entry(struct entry *e)
+static void drop_known(struct known *e)
 {
 	struct catalog *cat = e->db->cat;
-	struct entry **at = &cat->bucket[e->hash % BUCKETS];
+	struct known **at = &cat->bucket[e->hash % BUCKETS];
 
 	while (*at != e)
 		at = &(*at)->chain;
 	*at = e->chain;
-	unlink_entry(e);
+	unlink_known(e);
 	cat->n--;
 	free(e);
 }
@@ -108,23 +108,23 @@ static void drop_entry(struct entry *e)
  * have expired. */
 static void make_room(struct catalog *cat)
 {
-	for (struct entry *e = cat->oldest, *next;
-	     e && cat->n >= cat->all->base->conf->relcache_size; e = next) {
+	for (struct known *e = cat->oldest, *next;
+	     e && cat->n >= cat->servers->base->conf->relcache_size; e = next) {
 		next = e->newer;
 		if (e->pending)
 			continue;
 		if (e->expires && (!e->db->expires || e->expires < e->db->expires))
 			e->db->expires = e->expires;
-		drop_entry(e);
+		drop_known(e);
 	}
 }
 
-static struct entry *add_entry(struct database *db, uint64_t hash, bool function,
+static struct known *add_known(struct database *db, uint64_t hash, bool function,
                                const char *schema, const char *name)
 {
 	struct catalog *cat = db->cat;
 	size_t n = strlen(name) + 1, m = strlen(schema) + 1;
-	struct entry *e = calloc(1, sizeof *e + n + m);
+	struct known *e = calloc(1, sizeof *e + n + m);
 
 	if (!e)
 		return NULL;
@@ -142,7 +142,7 @@ static struct entry *add_entry(struct database *db, uint64_t hash, bool function
 	return e;
 }
 
-static struct entry *find_entry(struct database *db, bool function, const char *schema,
+static struct known *find_known(struct database *db, bool function, const char *schema,
                                 const char *name)
 {
 	struct { const struct database *db; char function, text[128]; } key;
@@ -152,15 +152,15 @@ static struct entry *find_entry(struct database *db, bool function, const char *
 	key.db = db;
 	key.function = function;
 	snprintf(key.text, sizeof key.text, "%s.%s", schema, name);
-	uint64_t hash = stmt_hash(cat->all->stmts, &key, sizeof key);
-	for (struct entry *e = cat->bucket[hash % BUCKETS]; e; e = e->chain)
+	uint64_t hash = stmt_hash(cat->servers->stmts, &key, sizeof key);
+	for (struct known *e = cat->bucket[hash % BUCKETS]; e; e = e->chain)
 		if (e->hash == hash && e->db == db && e->function == function
 		    && !strcmp(e->name, name) && !strcmp(e->schema, schema)) {
-			unlink_entry(e);
+			unlink_known(e);
 			link_newest(e);
 			return e;
 		}
-	return add_entry(db, hash, function, schema, name);
+	return add_known(db, hash, function, schema, name);
 }
 
 /* --- what is over -------------------------------------------------------- */
@@ -173,12 +173,12 @@ static void begin_generation(struct database *db)
 
 static void forget(struct database *db)
 {
-	for (struct entry *e = db->cat->oldest, *next; e; e = next) {
+	for (struct known *e = db->cat->oldest, *next; e; e = next) {
 		next = e->newer;
 		if (e->db == db && e->pending)
 			e->known = false;
 		else if (e->db == db)
-			drop_entry(e);
+			drop_known(e);
 	}
 	db->outdated = db->asked != NULL;
 	begin_generation(db);
@@ -186,18 +186,18 @@ static void forget(struct database *db)
 
 static void set_expiry(struct catalog *cat, int64_t at)
 {
-	int64_t now = loop_now(cat->all->base->loop);
+	int64_t now = loop_now(cat->servers->base->loop);
 
 	if (!at || (cat->expires && cat->expires <= at))
 		return;
 	cat->expires = at;
-	timer_set(cat->all->base->loop, &cat->expiry, at > now ? at - now : 0);
+	timer_set(cat->servers->base->loop, &cat->expiry, at > now ? at - now : 0);
 }
 
 static void expire(struct timer *t)
 {
 	struct catalog *cat = OWNER(t, struct catalog, expiry);
-	int64_t now = loop_now(cat->all->base->loop), first = 0;
+	int64_t now = loop_now(cat->servers->base->loop), first = 0;
 
 	cat->expires = 0;
 	for (struct database *db = cat->databases; db; db = db->next) {
@@ -208,13 +208,13 @@ static void expire(struct timer *t)
 		if (db->expires && (!first || db->expires < first))
 			first = db->expires;
 	}
-	for (struct entry *e = cat->oldest, *next; e; e = next) {
+	for (struct known *e = cat->oldest, *next; e; e = next) {
 		next = e->newer;
 		if (!e->expires || e->pending)
 			continue;
 		if (e->expires <= now) {
 			begin_generation(e->db);
-			drop_entry(e);
+			drop_known(e);
 		} else if (!first || e->expires < first) {
 			first = e->expires;
 		}
@@ -290,7 +290,7 @@ static char *make_question(const struct database *db)
 	if (!sql)
 		return NULL;
 	at = stpcpy(at, question_begins);
-	for (const struct entry *e = db->asked; e; e = e->next) {
+	for (const struct known *e = db->asked; e; e = e->next) {
 		at = stpcpy(at, e == db->asked ? "{" : ",{");
 		*at++ = e->function ? 'f' : 'r';
 		*at++ = ',';
@@ -305,8 +305,8 @@ static char *make_question(const struct database *db)
 
 static struct node *node_to_ask(struct database *db)
 {
-	struct nodes *nodes = db->cat->all->nodes;
-	bool standby = db->cat->all->base->conf->relcache_query_target == RELCACHE_BALANCED;
+	struct nodes *nodes = db->cat->servers->nodes;
+	bool standby = db->cat->servers->base->conf->relcache_query_target == RELCACHE_BALANCED;
 	struct node *n = standby ? nodes_draw(nodes, true) : NULL;
 
 	db->on_standby = n && n != nodes_primary(nodes);
@@ -316,25 +316,25 @@ static struct node *node_to_ask(struct database *db)
 static void ask_again(struct database *db)
 {
 	if (db->wanted && !ask_waits(&db->ask))
-		timer_set(db->cat->all->base->loop, &db->soon, 0);
+		timer_set(db->cat->servers->base->loop, &db->soon, 0);
 }
 
 static void take_batch(struct database *db)
 {
 	for (int n = 0; db->wanted && n < BATCH; n++) {
-		struct entry *e = db->wanted;
+		struct known *e = db->wanted;
 		db->wanted = e->next;
 		db->nwanted--;
 		e->next = db->asked;
 		db->asked = e;
-		e->asked = loop_now(db->cat->all->base->loop);
+		e->asked = loop_now(db->cat->servers->base->loop);
 	}
 }
 
 /* Those that were asked are to be asked again. */
 static void take_back(struct database *db)
 {
-	for (struct entry *e = db->asked, *next; e; e = next) {
+	for (struct known *e = db->asked, *next; e; e = next) {
 		next = e->next;
 		e->next = db->wanted;
 		db->wanted = e;
@@ -347,7 +347,7 @@ static void send_question(struct timer *t)
 {
 	struct database *db = OWNER(t, struct database, soon);
 	struct catalog *cat = db->cat;
-	const struct conf *conf = cat->all->base->conf;
+	const struct conf *conf = cat->servers->base->conf;
 	bool own = db->own || !*conf->sr_check_user;
 	struct identity as = { own ? db->by->user : conf->sr_check_user, db->name,
 		own ? NULL : conf->sr_check_password, own ? NULL : "pgpool catalog" };
@@ -369,10 +369,10 @@ static void send_question(struct timer *t)
 /* --- the answer ---------------------------------------------------------- */
 
 /* Whether it may be different in a moment without anybody's telling. */
-static int64_t keep_until(const struct database *db, const struct entry *e)
+static int64_t keep_until(const struct database *db, const struct known *e)
 {
-	int64_t now = loop_now(db->cat->all->base->loop);
-	int64_t seconds = db->cat->all->base->conf->relcache_expire;
+	int64_t now = loop_now(db->cat->servers->base->loop);
+	int64_t seconds = db->cat->servers->base->conf->relcache_expire;
 
 	if (!(e->answer & FOUND) || (e->answer & TEMPORARY) || db->on_standby)
 		return now + SHORT;
@@ -384,12 +384,12 @@ static void take_rows(struct database *db, struct answer *r)
 	const char *field[2];
 
 	db->complained = false;
-	for (struct entry *e = db->asked; e; e = e->next) {
+	for (struct known *e = db->asked; e; e = e->next) {
 		e->before = e->answer;
 		e->answer = 0;
 	}
 	while (answer_row(r, field, 2) == 2) {
-		struct entry *e = db->asked;
+		struct known *e = db->asked;
 		for (int i = field[0] ? atoi(field[0]) : 0; i > 1 && e; i--)
 			e = e->next;
 		if (e && field[1])
@@ -397,7 +397,7 @@ static void take_rows(struct database *db, struct answer *r)
 	}
 }
 
-static void settle_entry(const struct database *db, struct entry *e, bool failed)
+static void take_answer(const struct database *db, struct known *e, bool failed)
 {
 	e->pending = false;
 	if (failed && e->known)
@@ -411,19 +411,19 @@ static void settle_entry(const struct database *db, struct entry *e, bool failed
 	e->expires = keep_until(db, e);
 }
 
-static void settle(struct database *db, bool failed)
+static void take_answers(struct database *db, bool failed)
 {
 	while (db->asked) {
-		struct entry *e = db->asked;
+		struct known *e = db->asked;
 		db->asked = e->next;
-		settle_entry(db, e, failed);
+		take_answer(db, e, failed);
 		set_expiry(db->cat, e->expires);
 	}
 }
 
 static void complain(struct database *db, const char *why)
 {
-	struct log *log = db->cat->all->base->log;
+	struct log *log = db->cat->servers->base->log;
 
 	if (!db->complained)
 		log_write(log, NULL, LEVEL_LOG, why,
@@ -436,7 +436,7 @@ static void complain(struct database *db, const char *why)
 static void answered(struct ask *a, struct answer *r)
 {
 	struct database *db = OWNER(a, struct database, ask);
-	const struct conf *conf = db->cat->all->base->conf;
+	const struct conf *conf = db->cat->servers->base->conf;
 
 	if (db->outdated || (r->why && r->no_server && !db->own && *conf->sr_check_user)) {
 		/* sr_check_user cannot log in here: the session's user can. */
@@ -449,7 +449,7 @@ static void answered(struct ask *a, struct answer *r)
 		complain(db, r->why);
 	else
 		take_rows(db, r);
-	settle(db, r->why != NULL);
+	take_answers(db, r->why != NULL);
 	send_question(&db->soon);
 }
 
@@ -465,7 +465,7 @@ struct look {
 	uint32_t serial;
 };
 
-static void want(struct look *l, struct entry *e)
+static void want(struct look *l, struct known *e)
 {
 	struct database *db = l->db;
 
@@ -486,18 +486,19 @@ static void see_unknown(struct look *l)
 }
 
 /* A temporary table that nobody else sees may stand before what the answer is about. */
-static void see_hidden(struct look *l, struct entry *e)
+static void see_hidden(struct look *l, struct known *e)
 {
 	if (l->serial > e->serial)
 		l->serial = e->serial;
 	if (!l->doubt || e->serial > l->doubt)
 		return;
 	l->flags |= SQL_TEMPORARY;
-	if (l->doubt != DOUBT_ALL && loop_now(l->db->cat->all->base->loop) - e->asked >= REFRESH)
+	int64_t now = loop_now(l->db->cat->servers->base->loop);
+	if (l->doubt != DOUBT_ALL && now - e->asked >= REFRESH)
 		want(l, e);
 }
 
-static void see_table(struct look *l, struct entry *e)
+static void see_table(struct look *l, struct known *e)
 {
 	bool temporary = l->conf->check_temp_table == CHECK_TEMP_CATALOG && !*e->schema;
 	bool told = e->known && !(e->answer & FAILED);
@@ -512,7 +513,7 @@ static void see_table(struct look *l, struct entry *e)
 		l->flags |= SQL_UNLOGGED;
 }
 
-static uint32_t code_flags(const struct entry *e)
+static uint32_t code_flags(const struct known *e)
 {
 	bool writes = e->answer & WRITES, foreign = e->answer & FOREIGN;
 
@@ -521,7 +522,7 @@ static uint32_t code_flags(const struct entry *e)
 }
 
 /* Whatever the statement is, a view runs what is in it. */
-static void see_relation(struct look *l, struct entry *e)
+static void see_relation(struct look *l, struct known *e)
 {
 	if (l->reads)
 		see_table(l, e);
@@ -529,7 +530,7 @@ static void see_relation(struct look *l, struct entry *e)
 		l->flags |= code_flags(e);
 }
 
-static void see_function(struct look *l, struct entry *e)
+static void see_function(struct look *l, struct known *e)
 {
 	bool found = e->known && (e->answer & FOUND);
 
@@ -557,7 +558,7 @@ static void see_name(void *ctx, enum sql_use use, const char *schema, const char
 	if (use == SQL_WRITTEN || (use == SQL_READ && !matters(l)))
 		return;
 	bool asks = is_ascii(schema) && is_ascii(name);
-	struct entry *e = asks ? find_entry(l->db, use == SQL_CALLED, schema, name) : NULL;
+	struct known *e = asks ? find_known(l->db, use == SQL_CALLED, schema, name) : NULL;
 	if (!e) {
 		l->complete &= !asks;           /* no memory: not for ever */
 		if (use == SQL_CALLED)
@@ -598,7 +599,7 @@ static struct database *database_of(struct catalog *cat, struct account *a)
 		memcpy(db->name, a->database, n);
 		db->cat = cat;
 		db->soon.fire = send_question;
-		db->ask.all = cat->all;
+		db->ask.servers = cat->servers;
 		db->ask.answered = answered;
 		db->next = cat->databases;
 		cat->databases = db;
@@ -629,11 +630,11 @@ static bool reads_otherwise(const struct sql_facts *f)
 uint32_t catalog_look(struct catalog *cat, struct account *a, const struct sql_facts *f,
                       const char *text, size_t len, uint32_t doubt, struct finding *v)
 {
-	const struct conf *conf = cat->all->base->conf;
+	const struct conf *conf = cat->servers->base->conf;
 	bool lists = conf->read_only_function_list.n || conf->write_function_list.n;
 	struct look l = { .conf = conf, .doubt = doubt, .complete = true, .serial = UINT32_MAX };
 
-	if (!nodes_balance(cat->all->nodes) || !(l.db = database_of(cat, a)))
+	if (!nodes_balance(cat->servers->nodes) || !(l.db = database_of(cat, a)))
 		return f->flags;
 	l.reads = reads_otherwise(f);
 	if (f->flags & SQL_NAMES)
@@ -673,7 +674,7 @@ struct catalog *catalog_new(struct servers *all)
 
 	if (!cat)
 		return NULL;
-	cat->all = all;
+	cat->servers = all;
 	cat->serial = 1;                /* 0 is no doubt */
 	cat->expiry.fire = expire;
 	return cat;
@@ -683,12 +684,12 @@ void catalog_free(struct catalog *cat)
 {
 	if (!cat)
 		return;
-	timer_stop(cat->all->base->loop, &cat->expiry);
+	timer_stop(cat->servers->base->loop, &cat->expiry);
 	while (cat->newest)
-		drop_entry(cat->newest);
+		drop_known(cat->newest);
 	for (struct database *db = cat->databases, *next; db; db = next) {
 		next = db->next;
-		timer_stop(cat->all->base->loop, &db->soon);
+		timer_stop(cat->servers->base->loop, &db->soon);
 		ask_stop(&db->ask);
 		if (db->by)
 			account_drop(db->by);

@@ -2,7 +2,7 @@
  *
  * Each on a connection of its own to where its server is connected, and with TLS where that has
  * it: the key in it must not be read by others, and must reach nobody else. */
-#include "server.h"
+#include "server/inside.h"
 
 #include "server/secure.h"
 
@@ -122,13 +122,13 @@ void server_cancel(struct server *s)
 	c->server = s;
 	c->timer.fire = cancel_late;
 	c->bury.run = bury_cancel;
-	dial_prepare(s, &c->secure, s->sslmode ? s->sslmode : SSLMODE_DISABLE);
-	if (s->tls) {
-		c->secure.context = &s->tls;
-		c->secure.direct = s->direct;
+	dial_prepare(s, &c->secure, s->secured.mode ? s->secured.mode : SSLMODE_DISABLE);
+	if (s->secured.tls) {
+		c->secure.context = &s->secured.tls;
+		c->secure.direct = s->secured.direct;
 	}
-	if (s->host)
-		snprintf(c->secure.host, sizeof c->secure.host, "%s", s->host);
+	if (s->secured.host)
+		snprintf(c->secure.host, sizeof c->secure.host, "%s", s->secured.host);
 	int fd = getpeername(s->conn.watch.fd, (struct sockaddr *)&peer, &len) == 0
 	         ? secure_connect(&peer, len) : -1;
 	if (fd < 0 || conn_open(s->all->base->net, &c->conn, fd, POLLOUT, cancel_connected) < 0) {

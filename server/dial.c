@@ -2,7 +2,7 @@
  *
  * One struct dial per attempt, freed when the server is ready or refused.  Nothing here blocks:
  * names and keys are made by helper threads, and the server waits in a list meanwhile. */
-#include "server.h"
+#include "server/inside.h"
 
 #include "md5.h"
 #include "server/secure.h"
@@ -660,10 +660,10 @@ static void secured(struct server *s, enum secured how)
 		break;
 	case SECURE_DONE:
 		if (s->conn.tls) {      /* its cancels are not to be had for less */
-			s->sslmode = mode == SSLMODE_PREFER ? SSLMODE_REQUIRE : mode;
-			s->tls = tls_context_hold(s->all->base->tls);
-			s->host = strdup(s->dial->secure.host);
-			s->direct = s->dial->secure.direct;
+			s->secured.mode = mode == SSLMODE_PREFER ? SSLMODE_REQUIRE : mode;
+			s->secured.tls = tls_context_hold(s->all->base->tls);
+			s->secured.host = strdup(s->dial->secure.host);
+			s->secured.direct = s->dial->secure.direct;
 		}
 		send_startup(s);
 		break;

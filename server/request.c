@@ -1,5 +1,5 @@
 /* server/request.c - the FIFO of requests on a server, and the scanning of their replies. */
-#include "server.h"
+#include "server/inside.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@ enum {
 };
 
 static void farewell(struct server *s, const uint8_t *body, size_t len);
-static const struct request_ops own_ops, move_ops, orphan_ops;
+static const struct request_ops own_ops, profile_ops, orphan_ops;
 
 /* --- requests ------------------------------------------------------------ */
 
@@ -93,7 +93,7 @@ struct request *server_own_request(struct server *s, void (*then)(struct request
 
 bool request_is_own(const struct request *r)
 {
-	return r->ops == &own_ops || r->ops == &move_ops;
+	return r->ops == &own_ops || r->ops == &profile_ops;
 }
 
 int server_own(struct server *s, const char *sql, void (*then)(struct request *, bool), void *owner)
@@ -105,11 +105,11 @@ int server_own(struct server *s, const char *sql, void (*then)(struct request *,
 	return s->conn.broken ? -1 : 0;
 }
 
-int server_move(struct server *s, const char *sql, void (*then)(struct request *, bool))
+int server_take_profile(struct server *s, const char *sql, void (*then)(struct request *, bool))
 {
 	if (server_own(s, sql, then, NULL) < 0)
 		return -1;
-	s->tail->ops = &move_ops;
+	s->tail->ops = &profile_ops;
 	return 0;
 }
 
@@ -189,7 +189,7 @@ static bool drop_message(struct request *r, char type, const uint8_t *body, size
 }
 
 static const struct request_ops own_ops = { NULL, note_failure, own_done, own_lost };
-static const struct request_ops move_ops = { NULL, note_status, own_done, own_lost };
+static const struct request_ops profile_ops = { NULL, note_status, own_done, own_lost };
 static const struct request_ops orphan_ops = { drop_bytes, drop_message, own_done, own_lost };
 
 /* --- log_backend_messages ------------------------------------------------ */
@@ -316,7 +316,7 @@ static void finished(struct server *s, struct request *r, char status)
 		server_cancel(s);
 	if (s->head)
 		return;
-	server_settled(s);
+	server_emptied(s);
 }
 
 /* log_per_node_statement: the server has something to say about a statement. */

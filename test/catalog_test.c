@@ -417,7 +417,7 @@ static void test_failures(void)
 	tick(0);
 	rows[0] = "1 1";
 	answer(NULL, false);
-	struct entry *e = cat->newest;
+	struct known *e = cat->newest;
 	want(&(struct look){ .db = e->db }, e);
 	tick(0);
 	catalog_changed(cat, &account);

@@ -294,11 +294,11 @@ static void test_roles(void)
 	conf.delay_threshold = 1;
 	ANSWERS(1, "t 0/1");
 	ANSWERS(2, "t 1/1");
-	say(nodes->primary == 2 && renewed == 1 && checks->node[2].moved, "and stands");
+	say(nodes->primary == 2 && renewed == 1 && checks->node[2].misplaced, "and stands");
 	say(!nodes->node[1].late, "what is in recovery is no measure");
 	ANSWERS(2, "t 0/1");
 	ANSWERS(2, "f 0/1");
-	say(renewed == 2 && !checks->node[2].moved, "until it is right");
+	say(renewed == 2 && !checks->node[2].misplaced, "until it is right");
 	end();
 }
 

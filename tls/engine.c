@@ -48,7 +48,7 @@ static void set_up(br_ssl_engine_context *e, const struct tls_context *x, const 
 }
 
 /* From now on copies of it need not ask the processor for random numbers, but are given them. */
-static void settle(br_ssl_engine_context *e, uint8_t in[TLS_IN], uint8_t out[TLS_OUT])
+static void seed_engine(br_ssl_engine_context *e, uint8_t in[TLS_IN], uint8_t out[TLS_OUT])
 {
 	br_ssl_engine_set_buffers_bidi(e, in, TLS_IN, out, TLS_OUT);
 }
@@ -71,8 +71,8 @@ static bool warm_up(struct tls_engine *g)
 {
 	uint8_t in[TLS_IN], out[TLS_OUT];
 
-	settle(&g->server.eng, in, out);
-	settle(&g->client.eng, in, out);
+	seed_engine(&g->server.eng, in, out);
+	seed_engine(&g->client.eng, in, out);
 	return br_ssl_server_reset(&g->server) && br_ssl_client_reset(&g->client, NULL, 0);
 }
 
@@ -116,7 +116,7 @@ static bool seed(br_ssl_engine_context *e)
 
 static bool begin(struct tls_shake *s)
 {
-	settle(&s->engine, s->in, s->out);
+	seed_engine(&s->engine, s->in, s->out);
 	/* Small buffers are our affair: no maximum fragment length is asked for. */
 	s->engine.log_max_frag_len = 14;
 	if (s->peer)
