@@ -232,7 +232,8 @@ static void note_blind(struct checks *c, bool blind)
 {
 	if (blind && !c->blind)
 		log_write(c->servers->base->log, NULL, LEVEL_WARNING, NULL,
-			"GRANT pg_monitor TO it", "sr_check_user is not allowed to see the state of standbys");
+			"GRANT pg_monitor TO it",
+			"sr_check_user is not allowed to see the state of standbys");
 	c->blind = blind;
 }
 

@@ -2,16 +2,12 @@
  *
  *     AT_HELLO --startup--> AT_LOGIN --ok--> AT_READY --X, EOF, client_fail()--> AT_GONE
  *
- * client.c has its life: accepting, phases and deadlines, the one way out.  hello.c reads its
- * first bytes, login.c takes it from its startup packet to ReadyForQuery.  query.c cuts what it
- * sends into requests, finds each a server and forwards the reply.
+ * client.c has its life: accepting, phases and deadlines, the one way out.  client/hello.c reads its
+ * first bytes, client/login.c takes it from its startup packet to ReadyForQuery.  From then on its
+ * bytes are requests: client/query.h says how they reach servers and what comes back.
  *
  * A client at rest owns this struct and no buffer.  It holds no server before its first
  * request; then it keeps those that it used until it leaves.
- *
- * Requests of a client are answered in order.  While some are in flight (all on one server), the
- * next one may follow on the same server at once, or else waits until they are answered; what
- * waits stays in conn, and nothing more is received.
  */
 #ifndef CLIENT_H
 #define CLIENT_H
@@ -79,18 +75,41 @@ struct recent {
 /* Bytes of BackendKeyData's secret in protocol 3.0 and 3.2. */
 enum { KEY_3_0 = 4, KEY_3_2 = 32 };
 
-/* What the next message of a client is. */
+/* What the next message of a client is.  All but REQUEST and SKIPPED are about the last request, which
+ * is in flight then.
+ *
+ *     REQUEST --Parse, Bind ... Flush--> OPEN --Sync, Query--> REQUEST
+ *     REQUEST, OPEN --CopyInResponse--> COPY --CopyDone, CopyFail--> REQUEST, OPEN
+ *     OPEN, COPY --an error, or what is no data--> IGNORED --Sync--> REQUEST
+ *     REQUEST --our own error--> SKIPPED --Sync--> REQUEST
+ */
 enum input {
 	INPUT_REQUEST,                          /* it begins a request, or comes too late for COPY */
-	INPUT_OPEN,                             /* it goes on with the last request, which has no end yet */
-	INPUT_IGNORED,                          /* likewise, but PostgreSQL ignores it up to its Sync */
-	INPUT_COPY,                             /* data for COPY FROM STDIN; then goes on as before */
-	INPUT_SKIPPED,                          /* we answered with an error: nothing counts up to Sync */
+	INPUT_OPEN,                             /* it is part of the last request, which has no end yet */
+	INPUT_IGNORED,                          /* so it is, but PostgreSQL ignores it up to the Sync */
+	INPUT_COPY,                             /* data for COPY FROM STDIN */
+	INPUT_SKIPPED,                          /* nothing: it is dropped up to the Sync */
 };
 
 struct login;
 struct query;
 
+/* One client.  What is always true:
+ *
+ *   - phase is written by client_enter() alone.
+ *   - Its requests are answered in their order.  Those in flight are all on one server, that of `last`;
+ *     inflight counts them.  The next one may follow there at once, or waits until all are answered.
+ *   - What waits is kept in conn; nothing is received then.  Its first for_primary bytes were on a
+ *     replica already, and go to the primary.
+ *   - It has at most one server of a node (`borrowed`), and waits for at most one (`waiting`: that
+ *     of node `wanted`), with nothing in flight.
+ *   - session, prepared, script and pins are the session as PostgreSQL would have it, had it run
+ *     everything on one server.  What a server lacks of it is sent before the next request (agree.h).
+ *   - status is what the last ReadyForQuery told the client.  A BEGIN may have been answered here: then it
+ *     is T while all servers are at I.
+ *   - The unnamed statement is known (unnamed), or a server has it (unnamed_on), or both.  So it is
+ *     with what the unnamed portal runs (bound), and where it is (portal_on).
+ */
 struct client {
 	struct conn conn;
 	struct clients *all;
@@ -102,35 +121,33 @@ struct client {
 	uint32_t pid;                           /* what BackendKeyData says */
 	uint8_t key[KEY_3_2];
 	uint8_t key_len;
-	bool ended;                             /* it will send no more, but wants its answers */
+	uint8_t hellos;                         /* SSLRequest and GSSENCRequest packets so far */
+	uint8_t pins;
 	bool stranger;
+	bool ended;                             /* it will send no more, but wants its answers */
+	bool paused;                            /* its servers are not read: it is slow */
 	bool waiting;                           /* for a server */
 	bool canceled;                          /* while it waited */
-	uint8_t hellos;                         /* SSLRequest and GSSENCRequest packets so far */
 	bool primary_once;                      /* the next request goes to the primary */
-	uint32_t copied;                        /* CopyData messages, for log_client_messages */
-	bool paused;                            /* its servers are not read: it is slow */
-	uint8_t pins;
 	bool lost_request;                      /* a server broke under a request that cannot run again */
 	bool told_fatal;                        /* PostgreSQL's own FATAL was forwarded */
-	uint32_t for_primary;                   /* so many bytes of input are to run on the primary */
-	enum input input;
-	uint32_t left;                          /* bytes of a message whose beginning was sent to the last
-	                                         * request's server, or dropped when nothing is in flight */
 
-	struct node *wanted;                    /* of which it waits for a server */
-	struct server *borrowed;                /* its servers */
+	enum input input;
+	uint32_t left;                          /* bytes of a message whose beginning was sent to the
+	                                         * last request's server, or dropped if there is none */
+	uint32_t for_primary;
+	uint32_t copied;                        /* CopyData messages, for log_client_messages */
 	unsigned inflight;
-	struct query *last;                     /* the newest in flight */
+	struct query *last;                     /* the newest in flight; NULL: there is none */
+	struct node *wanted;
+	struct server *borrowed;
 
 	struct session session;
-	struct names prepared;
-	struct stmt *unnamed;                   /* the unnamed statement, when kept */
-	struct server *unnamed_on;              /* or the server that has it */
-	struct server *portal_on;               /* that has the unnamed portal */
-	struct stmt *bound;                     /* what it runs, when that is worth noting */
-	struct portal *portals;                 /* named ones, and where they are */
 	struct script script;
+	struct names prepared;
+	struct stmt *unnamed, *bound;
+	struct server *unnamed_on, *portal_on;
+	struct portal *portals;                 /* named ones, and where they are */
 
 	struct timer timer;
 	struct task task;                       /* goes on with what was kept, or buries */
@@ -140,8 +157,7 @@ struct client {
 	struct arrival *arrival;                /* log_hostname: its name is looked up, */
 	char *host;                             /* or known; or NULL */
 	uint8_t address[16];                    /* of the peer */
-	uint16_t port;
-	uint16_t family;
+	uint16_t port, family;
 };
 
 /* --- client.c ------------------------------------------------------------ */
@@ -191,7 +207,7 @@ int client_refuse(struct client *c, const char *sqlstate, const char *message, c
 __attribute__((cold))
 int client_out_of_memory(struct client *c);
 
-/* Likewise; why is for the log, and not for somebody who may be guessing names and passwords. */
+/* The same; why is for the log, and not for somebody who may be guessing names and passwords. */
 __attribute__((cold))
 int client_deny(struct client *c, const char *sqlstate, const char *message, const char *why);
 

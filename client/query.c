@@ -237,7 +237,7 @@ static struct server *server_on(const struct client *c, const struct node *n)
 	return NULL;
 }
 
-static bool still_lent(const struct client *c, const struct server *which)
+static bool still_has(const struct client *c, const struct server *which)
 {
 	for (const struct server *s = c->borrowed; s; s = s->next_borrowed)
 		if (s == which)
@@ -288,6 +288,15 @@ static struct node *less_delayed(struct client *c, const struct plan *pl)
 	return nodes_primary(nodes);
 }
 
+/* The first that applies:
+ *
+ *   1. the node where the transaction has failed: the others do not know that it has;
+ *   2. the server that has the portal or the unnamed statement which the request uses;
+ *   3. for an end of the transaction, where that is;
+ *   4. the primary for what writes, for what is not there to its end, for what a replica has already
+ *      failed to answer, and for sessions that replicas cannot follow;
+ *   5. the node that was drawn for reads, unless it is down or too far behind.
+ */
 static struct node *choose_node(struct client *c, const struct plan *pl)
 {
 	struct node *primary = nodes_primary(c->all->servers->nodes);
@@ -295,7 +304,7 @@ static struct node *choose_node(struct client *c, const struct plan *pl)
 
 	if (failed_node(c) && !pl->rolls_back_to)
 		return failed_node(c);
-	if (pl->must && still_lent(c, pl->must) && !pl->other && !c->for_primary)
+	if (pl->must && still_has(c, pl->must) && !pl->other && !c->for_primary)
 		return pl->must->node;
 	if (pl->ends && !pl->other)
 		return ending_node(c, primary);
