@@ -1,6 +1,8 @@
 #include "client.h"
 
 #include "client/auth_query.h"
+#include "client/hello.h"
+#include "client/login.h"
 #include "client/peer.h"
 #include "client/portal.h"
 #include "client/query.h"
@@ -290,12 +292,38 @@ void clients_end(struct clients *all, const char *sqlstate, const char *message)
 
 /* --- events -------------------------------------------------------------- */
 
+/* Before it is logged in, is it the client's turn? */
+static bool its_turn(const struct client *c)
+{
+	return c->phase == AT_HELLO || (c->phase == AT_LOGIN && login_awaits(c));
+}
+
+static void early_input(struct client *c, uint8_t *p, size_t n)
+{
+	while (n && its_turn(c)) {
+		long used = c->phase == AT_HELLO ? hello_packet(c, p, n) : login_message(c, p, n);
+		if (used <= 0)
+			break;
+		explicit_bzero(p, (size_t)used);        /* maybe a password */
+		p += used;
+		n -= (size_t)used;
+	}
+	if (c->phase == AT_GONE)
+		return;
+	if (c->ended && its_turn(c)) {
+		client_leave(c);
+		return;
+	}
+	if ((n > WIRE_PASSWORD_MAX && c->phase != AT_READY) || conn_keep(&c->conn, p, n) < 0)
+		client_refuse(c, "08P01", "too much data before authentication", NULL, NULL);
+}
+
 static void use_input(struct client *c, uint8_t *p, size_t n)
 {
 	if (c->phase == AT_READY)
 		query_input(c, p, n);
 	else if (c->phase != AT_GONE)
-		login_input(c, p, n);
+		early_input(c, p, n);
 }
 
 static void go_on(struct task *t)

@@ -160,8 +160,6 @@ struct client {
 	uint16_t port, family;
 };
 
-/* --- client.c ------------------------------------------------------------ */
-
 int clients_init(struct clients *all);          /* -1 without memory */
 void clients_reload(struct clients *all);       /* base was exchanged */
 void clients_free(struct clients *all);         /* whoever is still there is cut off */
@@ -235,37 +233,5 @@ static inline const char *client_database(const struct client *c)
 {
 	return c->borrower.profile->account->database;
 }
-
-/* --- hello.c ------------------------------------------------------------- */
-
-/* Before the first bytes are received: a client may begin with TLS. */
-void hello_begin(struct client *c);
-
-/* After each input until the startup packet: has it left for want of an application protocol? */
-bool hello_declined(struct client *c);
-
-/* Why an encrypted connection came to nothing, for the log. */
-void hello_tell_tls(struct client *c);
-
-/* One packet, before the login: returns its length, 0 for more, -1. */
-long hello_packet(struct client *c, uint8_t *p, size_t n);
-
-/* --- login.c ------------------------------------------------------------- */
-
-/* Its profile is known now.  -1: it has been refused. */
-int login_start(struct client *c);
-
-/* Uses what it can of the bytes; the rest is kept. */
-void login_input(struct client *c, uint8_t *p, size_t n);
-void login_lent(struct client *c, struct server *s);
-void login_refused(struct client *c, const struct refusal *r);
-void login_eased(struct client *c);
-void login_free(struct client *c);
-
-/* --- query.c ------------------------------------------------------------- */
-
-void query_input(struct client *c, uint8_t *p, size_t n);
-void query_refused(struct client *c, const struct refusal *r);
-void query_free(struct client *c);
 
 #endif

@@ -1,7 +1,6 @@
 #include "client/agree.h"
 
 #include "client/facts.h"
-#include "client/reply.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,9 +27,7 @@ static int run_line(struct server *s, const struct script_line *l)
 	return server_own(s, l->text, agree_or_close, NULL);
 }
 
-/* A RESET brings back what the server started with.  If that is not what its session started with, sql
- * is what makes it so. */
-static bool lacks_values(const struct server *s, char *sql, size_t size)
+bool agree_lacks_values(const struct server *s, char *sql, size_t size)
 {
 	return s->start != s->profile && profile_difference(s->start, s->profile, sql, size) && *sql;
 }
@@ -52,7 +49,7 @@ int agree_on_script(struct client *c, struct server *s)
 			s->tail->deallocates = true;
 	}
 	s->script = c->script.serial;
-	return reset && lacks_values(s, sql, sizeof sql) ? server_own(s, sql, agree_or_close, NULL) : 0;
+	return reset && agree_lacks_values(s, sql, sizeof sql) ? server_own(s, sql, agree_or_close, NULL) : 0;
 }
 
 static void quote(char *out, size_t size, const char *prefix, const char *name)
@@ -222,19 +219,4 @@ int agree_on_name(struct client *c, struct server *s, const struct plan *pl)
 	if (!pl->name || names_find(&s->names, pl->name) == pl->named)
 		return 0;
 	return agree_on(c, s, NULL, pl->name);
-}
-
-/* --- after RESET --------------------------------------------------------- */
-
-int agree_after_reset(struct client *c, struct server *s)
-{
-	char sql[WIRE_STARTUP_MAX];
-
-	if (!lacks_values(s, sql, sizeof sql))
-		return 0;
-	struct query *reset = c->last;
-	if (!query_new(c, s, &reply_after_reset_ops))
-		return -1;
-	reset->hidden_end = true;
-	return conn_put_message(s->all->base->net, &s->conn, 'Q', sql, strlen(sql) + 1);
 }

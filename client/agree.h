@@ -23,9 +23,9 @@ int agree_on_names(struct client *c, struct server *s, struct query *q, const ui
 /* The one name that a plan without notes has, if it has one: most often the server knows it. */
 int agree_on_name(struct client *c, struct server *s, const struct plan *pl);
 
-/* RESET goes back to what the server started with.  A session that started otherwise gets its own
- * values again, in the same write; the client sees the reports of both and one ReadyForQuery. */
-int agree_after_reset(struct client *c, struct server *s);
+/* A RESET brings back what the server started with.  If that is not what its session started with, sql
+ * is what makes it so. */
+bool agree_lacks_values(const struct server *s, char *sql, size_t size);
 
 /* The end of such a request, on a server that must not differ from the session: if it failed, the
  * server goes. */

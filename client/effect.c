@@ -16,13 +16,6 @@ struct effect {
 	char text[];                            /* the statement, zero-terminated */
 };
 
-bool effect_of(const struct sql_facts *f)
-{
-	return (sql_kind_does[f->kind] & KIND_EFFECTS)
-	       || (f->flags & (SQL_HOLD | SQL_TEMP | SQL_FUNCTION | SQL_FOREIGN | SQL_SET_CONFIG
-	                       | SQL_ADVISORY));
-}
-
 /* --- noted --------------------------------------------------------------- */
 
 static int note_effect(struct query *q, const struct sql_facts *f, const char *text, size_t len)
@@ -109,7 +102,7 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 		note_write(c, f, text, len);
 	if (c->status != 'E')
 		forget_names(c, f, text);
-	return effect_of(f) ? note_effect(q, f, text, len) : 0;
+	return facts_effect(f) ? note_effect(q, f, text, len) : 0;
 }
 
 static int note_query(struct client *c, struct query *q, const char *text)

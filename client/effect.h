@@ -11,9 +11,6 @@
 #include "client/plan.h"
 #include "client/query.h"
 
-/* Has such a statement effects? */
-bool effect_of(const struct sql_facts *f);
-
 /* One message of a request that is being sent; of a long one maybe only the beginning.  -1 without
  * memory. */
 int effect_note(struct client *c, struct query *q, struct msg *m, bool whole);

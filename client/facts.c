@@ -81,6 +81,13 @@ void facts_learn_writer(struct client *c, const char *text, size_t len)
 	all->recent[key % RECENT_STATEMENTS].key = 0;
 }
 
+bool facts_effect(const struct sql_facts *f)
+{
+	return (sql_kind_does[f->kind] & KIND_EFFECTS)
+	       || (f->flags & (SQL_HOLD | SQL_TEMP | SQL_FUNCTION | SQL_FOREIGN | SQL_SET_CONFIG
+	                       | SQL_ADVISORY));
+}
+
 bool facts_name_stmt(const struct sql_facts *f)
 {
 	return (sql_kind_does[f->kind] & (KIND_NAMES | KIND_USES_NAME))

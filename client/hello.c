@@ -1,5 +1,6 @@
-/* client/hello.c - a client's first bytes: TLS or not, and its startup packet; or a cancel request. */
-#include "client.h"
+#include "client/hello.h"
+
+#include "client/login.h"
 
 #include <stdio.h>
 #include <string.h>

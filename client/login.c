@@ -1,15 +1,4 @@
-/* client/login.c - from a client's startup packet to its first ReadyForQuery.
- *
- *     pool_hba.conf's method, or without it what PostgreSQL asks of this account (the first login
- *       |           of an account looks: PostgreSQL's first word is enough; then it is remembered)
- *     the exchange with the client: nothing, clear text, md5, SCRAM-SHA-256
- *       |
- *     the welcome: the profile's ParameterStatus messages (likewise, from a server's login)
- *
- * A clear text password of a user without an entry is proved by a new login to PostgreSQL with
- * it, for which PostgreSQL has to ask.  Nothing is told to, and no login is made for, a client that
- * has not proved who it is, unless its own password is that proof. */
-#include "client.h"
+#include "client/login.h"
 
 #include "client/peer.h"
 #include "md5.h"
@@ -762,7 +751,7 @@ static int too_long(struct client *c, size_t max)
 }
 
 /* One message; returns its length, 0 for more, -1. */
-static long message(struct client *c, uint8_t *p, size_t n)
+long login_message(struct client *c, uint8_t *p, size_t n)
 {
 	size_t max = c->login->step == ASK_CLEAR ? WIRE_PASSWORD_MAX : WIRE_SASL_MAX;
 	struct msg m;
@@ -779,32 +768,9 @@ static long message(struct client *c, uint8_t *p, size_t n)
 	return len;
 }
 
-/* The client has no turn while PostgreSQL or a helper thread is asked: then its bytes wait. */
-static bool its_turn(const struct client *c)
+bool login_awaits(const struct client *c)
 {
-	if (c->phase == AT_HELLO)
-		return true;
-	return c->phase == AT_LOGIN && c->login->step >= ASK_CLEAR && c->login->step <= ASK_SASL_FINAL;
-}
-
-void login_input(struct client *c, uint8_t *p, size_t n)
-{
-	while (n && its_turn(c)) {
-		long used = c->phase == AT_HELLO ? hello_packet(c, p, n) : message(c, p, n);
-		if (used <= 0)
-			break;
-		explicit_bzero(p, (size_t)used);        /* maybe a password */
-		p += used;
-		n -= (size_t)used;
-	}
-	if (c->phase == AT_GONE)
-		return;
-	if (c->ended && its_turn(c)) {
-		client_leave(c);
-		return;
-	}
-	if ((n > WIRE_PASSWORD_MAX && c->phase != AT_READY) || conn_keep(&c->conn, p, n) < 0)
-		client_refuse(c, "08P01", "too much data before authentication", NULL, NULL);
+	return c->login->step >= ASK_CLEAR && c->login->step <= ASK_SASL_FINAL;
 }
 
 void login_free(struct client *c)

@@ -1,6 +1,5 @@
 #include "client/plan.h"
 
-#include "client/effect.h"
 #include "client/facts.h"
 #include "client/portal.h"
 
@@ -67,7 +66,7 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	struct stmt *executed = facts_executed(c, f, text);
 	bool reads = executed ? may_execute(c, executed) : may_read(c, f, text, len);
 
-	pl->notes |= effect_of(f) || facts_name_stmt(f) || (f->flags & SQL_UNPARSED);
+	pl->notes |= facts_effect(f) || facts_name_stmt(f) || (f->flags & SQL_UNPARSED);
 	pl->barrier |= f->kind == SQL_COPY_FROM;
 	pl->rolls_back_to |= f->kind == SQL_ROLLBACK_TO;
 	if (f->kind == SQL_BEGIN && !(f->flags & (SQL_READ_WRITE | SQL_SERIALIZABLE)))

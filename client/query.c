@@ -15,63 +15,7 @@
 enum {
 	RETRY_BYTES = 64 * 1024,                /* of requests in flight that may run again */
 	EXPECTS_MAX = 16384,                    /* PostgreSQL flushes long before it owes so many */
-	SPARE_QUERIES = 256,
 };
-
-/* --- requests in flight -------------------------------------------------- */
-
-static void release(struct request *r)
-{
-	struct query *q = query_of(r);
-	struct clients *all = q->all;
-
-	request_clear(r);
-	free(q->copy);
-	free(q->held);
-	effects_free(q);
-	if (all->nspare >= SPARE_QUERIES) {
-		free(q);
-		return;
-	}
-	r->next = all->spare_queries;
-	all->spare_queries = r;
-	all->nspare++;
-}
-
-struct query *query_new(struct client *c, struct server *s, const struct request_ops *ops)
-{
-	struct clients *all = c->all;
-	struct query *q = all->spare_queries ? query_of(all->spare_queries) : malloc(sizeof *q);
-
-	if (!q)
-		return NULL;
-	if (all->spare_queries) {
-		all->spare_queries = all->spare_queries->next;
-		all->nspare--;
-	}
-	*q = (struct query){ .all = all, .request = { .ops = ops, .release = release, .owner = c } };
-	server_send(s, &q->request);
-	c->inflight++;
-	c->last = q;
-	return q;
-}
-
-void query_left(struct client *c)
-{
-	if (--c->inflight)
-		return;
-	c->last = NULL;
-	c->input = INPUT_REQUEST;
-}
-
-void queries_free_spare(struct clients *all)
-{
-	while (all->spare_queries) {
-		struct query *q = query_of(all->spare_queries);
-		all->spare_queries = q->request.next;
-		free(q);
-	}
-}
 
 /* --- what the client is told without a server ---------------------------- */
 
@@ -185,6 +129,21 @@ static void keep_copy(struct query *q, const uint8_t *p, size_t len)
 		memcpy(q->copy, p, len);
 }
 
+/* RESET goes back to what the server started with.  A session that started otherwise gets its own
+ * values again, in the same write; the client sees the reports of both and one ReadyForQuery. */
+static int follow_reset(struct client *c, struct server *s)
+{
+	struct query *reset = c->last;
+	char sql[WIRE_STARTUP_MAX];
+
+	if (!agree_lacks_values(s, sql, sizeof sql))
+		return 0;
+	if (!query_new(c, s, &reply_after_reset_ops))
+		return -1;
+	reset->hidden_end = true;
+	return conn_put_message(s->all->base->net, &s->conn, 'Q', sql, strlen(sql) + 1);
+}
+
 static int send_request(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl)
 {
 	if (agree_on_script(c, s) < 0 || (pl->notes ? agree_on_names(c, s, NULL, p, pl)
@@ -208,7 +167,7 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 		keep_copy(q, p, pl->len);
 	q->retry &= !pl->must;
 	conn_put(c->all->base->net, &s->conn, p, pl->len);
-	return q->resets && pl->whole && agree_after_reset(c, s) < 0 ? client_out_of_memory(c) : 1;
+	return q->resets && pl->whole && follow_reset(c, s) < 0 ? client_out_of_memory(c) : 1;
 }
 
 /* With something in flight: all of it is there. */

@@ -53,6 +53,17 @@ static inline struct query *query_of(struct request *r)
 	return OWNER(r, struct query, request);
 }
 
+/* Uses what it can of a client's bytes; the rest is kept. */
+void query_input(struct client *c, uint8_t *p, size_t n);
+
+/* The server that it waited for cannot be had. */
+void query_refused(struct client *c, const struct refusal *r);
+
+/* The client has left: its servers go back, and its session is forgotten. */
+void query_free(struct client *c);
+
+/* --- inflight.c ---------------------------------------------------------- */
+
 /* One for the FIFO of this server, with nothing in it but what the FIFO needs; it is the client's
  * last now.  NULL without memory. */
 struct query *query_new(struct client *c, struct server *s, const struct request_ops *ops);

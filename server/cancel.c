@@ -122,7 +122,8 @@ void server_cancel(struct server *s)
 	c->server = s;
 	c->timer.fire = cancel_late;
 	c->bury.run = bury_cancel;
-	dial_prepare(s, &c->secure, s->secured.mode ? s->secured.mode : SSLMODE_DISABLE);
+	secure_prepare(&c->secure, s->all->base, node_conf(s->node),
+		s->secured.mode ? s->secured.mode : SSLMODE_DISABLE);
 	if (s->secured.tls) {
 		c->secure.context = &s->secured.tls;
 		c->secure.direct = s->secured.direct;

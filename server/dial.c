@@ -752,18 +752,6 @@ void dial_resume(struct node *n)
 	}
 }
 
-void dial_prepare(const struct server *s, struct secure *x, enum sslmode mode)
-{
-	const struct conf_node *n = node_conf(s->node);
-
-	*x = (struct secure){ .mode = mode, .direct = n->sslnegotiation == SSL_DIRECT,
-		.context = &s->all->base->tls, .log = s->all->base->log };
-	size_t len = strlen(n->hostname);
-	if (len && n->hostname[len - 1] == '.')
-		len--;                  /* "db.example." is looked up as it stands; its name has no dot */
-	snprintf(x->host, sizeof x->host, "%.*s", (int)len, n->hostname);
-}
-
 void dial_start(struct server *s, const struct borrower *b)
 {
 	int64_t patience = node_conf(s->node)->connect_timeout;
@@ -776,7 +764,8 @@ void dial_start(struct server *s, const struct borrower *b)
 		s->dial->again.fire = once_more;
 		s->dial->secret = secret ? strdup(secret) : NULL;
 		s->dial->look = b && b->look;
-		dial_prepare(s, &s->dial->secure, conf_sslmode(s->all->base->conf, node_conf(s->node)));
+		secure_prepare(&s->dial->secure, s->all->base, node_conf(s->node),
+			conf_sslmode(s->all->base->conf, node_conf(s->node)));
 	}
 	if (!s->dial || (secret && !s->dial->secret)) {
 		node_trouble(s, "out of memory");

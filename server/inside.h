@@ -29,9 +29,19 @@ void server_replies(struct server *s, uint8_t *p, size_t n);
 int server_take_profile(struct server *s, const char *sql, void (*then)(struct request *, bool));
 bool request_is_own(const struct request *r);
 
-/* log_backend_messages: a message came.  To be asked for only if that is on. */
+/* --- backend_log.c ------------------------------------------------------- */
+
+/* log_backend_messages, to be called only if that is on: a message came; or those of which
+ * server_replies() will take at least the beginning from p[0..n). */
 __attribute__((cold))
 void server_log_message(struct server *s, char type);
+__attribute__((cold))
+void server_log_messages(struct server *s, const uint8_t *p, size_t n);
+
+/* log_per_node_statement: the server has something to say about a statement. */
+__attribute__((cold))
+void server_log_complaint(const struct server *s, const struct request *r, const uint8_t *body,
+                          size_t len);
 
 /* --- dial.c: from an address to a login ---------------------------------- */
 
@@ -40,8 +50,5 @@ void server_log_message(struct server *s, char type);
 void dial_start(struct server *s, const struct borrower *b);
 void dial_free(struct server *s);
 void dial_resume(struct node *n);               /* the node has addresses now, or will have none */
-
-struct secure;
-void dial_prepare(const struct server *s, struct secure *x, enum sslmode mode);
 
 #endif

@@ -192,67 +192,6 @@ static const struct request_ops own_ops = { NULL, note_failure, own_done, own_lo
 static const struct request_ops profile_ops = { NULL, note_status, own_done, own_lost };
 static const struct request_ops orphan_ops = { drop_bytes, drop_message, own_done, own_lost };
 
-/* --- log_backend_messages ------------------------------------------------ */
-
-static struct log_who *who_of(const struct server *s)
-{
-	return s->borrower ? s->borrower->who : NULL;
-}
-
-static const char *label_of(char type)
-{
-	static const char *const labels[128] = { ['1'] = "ParseComplete", ['2'] = "BindComplete",
-		['3'] = "CloseComplete", ['A'] = "NotificationResponse", ['C'] = "CommandComplete",
-		['D'] = "DataRow", ['E'] = "ErrorResponse", ['G'] = "CopyInResponse",
-		['H'] = "CopyOutResponse", ['I'] = "EmptyQueryResponse", ['K'] = "BackendKeyData",
-		['N'] = "NoticeResponse", ['R'] = "AuthenticationRequest",
-		['S'] = "ParameterStatus", ['T'] = "RowDescription",
-		['V'] = "FunctionCallResponse", ['W'] = "CopyBothResponse",
-		['Z'] = "ReadyForQuery", ['c'] = "CopyDone", ['d'] = "CopyData", ['n'] = "NoData",
-		['s'] = "PortalSuspended", ['t'] = "ParameterDescription",
-		['v'] = "NegotiateProtocolVersion" };
-	const char *label = labels[type & 127];
-
-	return label ? label : "Unknown";
-}
-
-/* ReadyForQuery is never counted, so that nothing is left to tell when a reply is over. */
-void server_log_message(struct server *s, char type)
-{
-	struct log *log = s->all->base->log;
-	bool terse = s->all->base->conf->log_backend_messages == BACKEND_MESSAGES_TERSE;
-
-	if (terse && type == s->logged && type != 'Z') {
-		s->repeated++;
-		return;
-	}
-	if (s->repeated)
-		log_write(log, who_of(s), LEVEL_LOG, NULL, NULL,
-			"last %s message from backend %d repeated %u times", label_of(s->logged),
-			s->node->id, s->repeated);
-	s->repeated = 0;
-	s->logged = type;
-	log_write(log, who_of(s), LEVEL_LOG, NULL, NULL, "%s message from backend %d",
-		label_of(type), s->node->id);
-}
-
-/* The messages of which server_replies() will take at least the beginning from p[0..n). */
-__attribute__((cold))
-static void log_messages(struct server *s, const uint8_t *p, size_t n)
-{
-	const uint8_t *end = p + n;
-
-	p += s->scanner.left < n ? s->scanner.left : n;
-	while (end - p >= WIRE_HEADER) {
-		size_t size = (size_t)wire_u32(p + 1) + 1, there = (size_t)(end - p);
-		bool streams = scanner_streams((char)*p);
-		if (size < WIRE_HEADER || (!streams && there < size && there < SCANNER_WHOLE))
-			return;
-		server_log_message(s, (char)*p);
-		p += there < size ? there : size;
-	}
-}
-
 /* --- whole messages ------------------------------------------------------ */
 
 static void farewell(struct server *s, const uint8_t *body, size_t len)
@@ -319,21 +258,6 @@ static void finished(struct server *s, struct request *r, char status)
 	server_emptied(s);
 }
 
-/* log_per_node_statement: the server has something to say about a statement. */
-__attribute__((cold))
-static void log_complaint(const struct server *s, const struct request *r, const uint8_t *body,
-                          size_t len)
-{
-	const char *text = r->text ? wire_field(body, len, 'M') : NULL;
-
-	if (!text)
-		return;
-	log_write(s->all->base->log, who_of(s), LEVEL_LOG, NULL, NULL,
-		"pool_send_and_wait: Error or notice message from backend: DB node id: %d"
-		" backend pid: %u statement: \"%s\" message: \"%s\"", s->node->id, s->pid,
-		r->text, text);
-}
-
 /* A whole message of the head request's reply; true: it is part of what is passed on. */
 static bool whole(struct server *s, struct request *r, char type, const uint8_t *body, size_t len)
 {
@@ -345,7 +269,7 @@ static bool whole(struct server *s, struct request *r, char type, const uint8_t 
 		note_role(s, body, len);
 	if (type == 'E') {
 		r->failed = true;
-		log_complaint(s, r, body, len);
+		server_log_complaint(s, r, body, len);
 	}
 	if (type == 'C' || type == 'I' || type == 's')
 		r->commands++;
@@ -412,7 +336,7 @@ static void take_news(struct server *s, struct request *r, const struct scan_eve
 	if (asked(r) != ASKED)
 		unasked(s, e->p, e->n);
 	else if (e->type == 'N')
-		log_complaint(s, r, e->p + WIRE_HEADER, e->n - WIRE_HEADER);
+		server_log_complaint(s, r, e->p + WIRE_HEADER, e->n - WIRE_HEADER);
 }
 
 /* PostgreSQL sends a short reply, or its first 8 KB, at once: an error or the warning of a crash
@@ -440,7 +364,7 @@ void server_replies(struct server *s, uint8_t *p, size_t n)
 	enum scanned what;
 
 	if (s->all->base->conf->log_backend_messages)
-		log_messages(s, p, n);
+		server_log_messages(s, p, n);
 	scanner_feed(&s->scanner, p, n);
 	do {
 		struct request *r = s->head;

@@ -7,6 +7,18 @@
 #include <string.h>
 #include <unistd.h>
 
+void secure_prepare(struct secure *x, const struct base *base, const struct conf_node *n,
+                    enum sslmode mode)
+{
+	size_t len = strlen(n->hostname);
+
+	*x = (struct secure){ .mode = mode, .direct = n->sslnegotiation == SSL_DIRECT,
+		.context = &base->tls, .log = base->log };
+	if (len && n->hostname[len - 1] == '.')
+		len--;                  /* "db.example." is looked up as it stands; its name has no dot */
+	snprintf(x->host, sizeof x->host, "%.*s", (int)len, n->hostname);
+}
+
 int secure_connect(const struct sockaddr_storage *at, socklen_t len)
 {
 	int fd = socket(at->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;

@@ -35,6 +35,10 @@ struct secure {
 	char why[160];                          /* behind SECURE_NOT, _BROKEN, _UNSAFE: a clause */
 };
 
+/* For a connection to this node. */
+void secure_prepare(struct secure *x, const struct base *base, const struct conf_node *n,
+                    enum sslmode mode);
+
 int secure_connect(const struct sockaddr_storage *at, socklen_t len);  /* -1 and errno */
 enum secured secure_begin(struct secure *x, struct net *net, struct conn *c);
 enum secured secure_go_on(struct secure *x, struct net *net, struct conn *c);

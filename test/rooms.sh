@@ -87,6 +87,19 @@ BEGIN { n = split(rooms, r, /[ \n]+/); for (i = 1; i <= n; i++) rank[r[i]] = n -
 				print part[1] ": calls " part[2] "(), which is above it in " of
 		}
 	}'
+
+	# A face and its parts call each other; among the parts there are no circles.
+	[ -z "$2" ] || find "$2"/*/ -path "$2/debug" -prune -o -name '*.o' -print | xargs gcc-nm -A |
+	awk -v objects="$2/" '
+	{ file = $1; sub(/:.*/, "", file); sub(objects, "", file); name = $NF; kind = $(NF - 1) }
+	kind ~ /^[TDBRC]$/ { home[name] = file }
+	kind == "U" { calls[file " " name] = 1 }
+	END {
+		for (c in calls) {
+			split(c, part, " ")
+			if (home[part[2]]) print part[1], home[part[2]]
+		}
+	}' | LC_ALL=C tsort 2>&1 >/dev/null | sed -n 's/^tsort: \(.*\.o\)$/\1: calls in a circle/p'
 } >"$found"
 
 [ ! -s "$found" ] || { sort "$found" >&2; exit 1; }

@@ -96,6 +96,17 @@ def test_a_call_upwards(copy):
     assert run(copy, "build") == (1, ["wire/up.o: calls client_end(), which is above it in client"])
 
 
+def test_a_circle_of_calls(copy):
+    """A face and its parts may call each other, parts only in one direction."""
+    compile_in(copy, ("server.c", "void request_x(void); void server_x(void) { request_x(); }"),
+               ("server/request.c", "void server_x(void); void stmt_x(void);"
+                                    " void request_x(void) { server_x(); stmt_x(); }"))
+    assert run(copy, "build") == (0, [])
+    compile_in(copy, ("server/stmt.c", "void request_x(void); void stmt_x(void) { request_x(); }"))
+    assert run(copy, "build") == (1, ["server/request.o: calls in a circle",
+                                      "server/stmt.o: calls in a circle"])
+
+
 def test_the_name_of_a_public_function(copy):
     compile_in(copy, ("server/request.c", "void request_x(void) { } void servers_x(void) { }"
                                           " void account_x(void) { } void accounts_x(void) { }"

@@ -1,0 +1,34 @@
+/* client/login.h - from a client's startup packet to its first ReadyForQuery.
+ *
+ *     pool_hba.conf's method, or without it what PostgreSQL asks of this account (the first login
+ *       |           of an account looks: PostgreSQL's first word is enough; then it is remembered)
+ *     the exchange with the client: nothing, clear text, md5, SCRAM-SHA-256
+ *       |
+ *     the welcome: the profile's ParameterStatus messages (likewise, from a server's login)
+ *
+ * A clear text password of a user without an entry is proved by a new login to PostgreSQL with
+ * it, for which PostgreSQL has to ask.  Nothing is told to, and no login is made for, a client that
+ * has not proved who it is, unless its own password is that proof.
+ */
+#ifndef CLIENT_LOGIN_H
+#define CLIENT_LOGIN_H
+
+#include "client.h"
+
+/* Its profile is known now.  -1: it has been refused. */
+int login_start(struct client *c);
+
+/* Is a message of the client awaited?  While PostgreSQL or a helper thread is asked, its bytes wait. */
+bool login_awaits(const struct client *c);
+
+/* One message, while it is awaited: returns its length, 0 for more, -1. */
+long login_message(struct client *c, uint8_t *p, size_t n);
+
+/* What its borrower hears. */
+void login_lent(struct client *c, struct server *s);
+void login_refused(struct client *c, const struct refusal *r);
+void login_eased(struct client *c);
+
+void login_free(struct client *c);
+
+#endif
