@@ -20,12 +20,17 @@
 
 struct effect;
 
-/* A client's request in flight.
+/* A client's request in flight.  Its flags, and those that another may go with:
  *
- * Of its flags, barrier goes with each of the others.  A request that may be retried has a copy, is
- * whole, runs on a replica, and has shown the client nothing yet (request.progress, which is for
- * good: the copy is of no use from then on).  A request that resets may have a hidden end: then the
- * SETs that follow it in the FIFO show theirs.
+ *                 simple  barrier  retry  progress
+ *     barrier        x               x       x       on a replica only behind extended messages
+ *     retry          x       x               x       progress ends it for good, though it stays set
+ *     resets         x       x       -       x       RESET runs on the primary
+ *     hidden_end     x       -       -       x       only beside resets: the SETs behind it in the
+ *                                                    FIFO show theirs
+ *
+ * retry: it has a copy, is whole, and runs on a replica.  (progress is the struct request's: the
+ * client may have seen something.)
  */
 struct query {
 	struct request request;                 /* owner is the client; NULL once it has gone */
