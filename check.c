@@ -195,18 +195,18 @@ static void note_flagged(struct check *c, bool recovers)
 		recovers = false;
 	if (recovers && !c->moved) {
 		snprintf(detail, sizeof detail, "\"%.200s\" leads to a standby: its connections are"
-			" renewed until it is a primary.", conf->hostname);
+			" renewed until it leads to a primary.", conf->hostname);
 		log_write(all->base->log, NULL, LEVEL_WARNING, detail, "If this lasts, correct backend_flag"
-			" or where the name leads.", "node %d is flagged ALWAYS_PRIMARY but is in"
-			" recovery", c->node->id);
+			" or the address of that name.", "node %d is flagged ALWAYS_PRIMARY but is"
+			" in recovery", c->node->id);
 	} else if (!recovers && c->moved) {
 		log_write(all->base->log, NULL, LEVEL_LOG, NULL, NULL,
-			"node %d, flagged ALWAYS_PRIMARY, is not in recovery any more", c->node->id);
+			"node %d, flagged ALWAYS_PRIMARY, is no longer in recovery", c->node->id);
 	}
 	c->moved = recovers;
 	if (recovers) {
 		node_renew(c->node);
-		servers_renew(all, c->node, "its node should be a primary and is none");
+		servers_renew(all, c->node, "its node should be a primary but is not");
 	}
 }
 

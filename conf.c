@@ -292,7 +292,7 @@ static void set(struct loader *l, const char *name, const char *value)
 		return;
 	}
 	if (index == BAD_INDEX) {
-		tell(l, LEVEL_FATAL, "parameter \"%.*s\": behind \"%s\" belongs an index "
+		tell(l, LEVEL_FATAL, "parameter \"%.*s\": \"%s\" needs an index after it "
 			"(allowed: 0 .. %d)", CONF_QUOTED, name, row->name, CONF_NODES - 1);
 		return;
 	}
@@ -381,7 +381,7 @@ static bool scan_value(struct loader *l, struct scan *s, const char *line, const
 	case EQUALS: case OTHER:
 		break;
 	}
-	tell(l, LEVEL_FATAL, "syntax error behind parameter \"%.*s\": such a value needs "
+	tell(l, LEVEL_FATAL, "syntax error after parameter \"%.*s\": such a value needs "
 		"quotes", CONF_QUOTED, name);
 	return false;
 }
@@ -661,7 +661,7 @@ static void check_tls(struct loader *l)
 
 		if (mode >= SSLMODE_VERIFY_CA && !has_ca(c))
 			tell(l, LEVEL_FATAL, "\"backend_sslmode\" of node %d is verify-%s, but neither "
-				"\"ssl_ca_cert\" nor \"ssl_ca_cert_dir\" says whom to trust", i,
+				"\"ssl_ca_cert\" nor \"ssl_ca_cert_dir\" is set", i,
 				mode == SSLMODE_VERIFY_CA ? "ca" : "full");
 		if (tcp && mode <= SSLMODE_PREFER && n->sslnegotiation == SSL_DIRECT)
 			tell(l, LEVEL_FATAL, "\"backend_sslnegotiation\" of node %d is direct, which "
@@ -683,7 +683,7 @@ static void check_whole(struct loader *l)
 		&& (c->min_spare_children >= c->max_spare_children
 		|| c->max_spare_children > c->num_init_children))
 		tell(l, LEVEL_FATAL, "process_management_mode is dynamic: \"min_spare_children\" "
-			"must be below \"max_spare_children\", and that not above "
+			"must be below \"max_spare_children\", which must not exceed "
 			"\"num_init_children\"");
 }
 

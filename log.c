@@ -401,8 +401,8 @@ static bool put_syslog(struct log *l, enum level v, const struct record *r)
 
 static void file_failed(struct log *l)
 {
-	complain(l, l->file.fd ? "go on to a new log file in" : "open a log file in",
-		l->file.directory, l->file.fd ? "the log goes on in the old one"
+	complain(l, l->file.fd ? "switch to a new log file in" : "open a log file in",
+		l->file.directory, l->file.fd ? "the log stays in the old one"
 		: "the log goes to stderr");
 }
 

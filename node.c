@@ -245,7 +245,8 @@ void node_is(struct node *n, enum node_role role)
 		|| primary->role != ROLE_PRIMARY || primary->state == NODE_DOWN);
 	if (role == ROLE_PRIMARY && !leads)
 		log_write(all->base->log, NULL, LEVEL_WARNING, NULL, "only one of them should be running",
-			"node %d says that it is a primary, but node %d is the one", n->id, before);
+			"node %d says that it is a primary, but the primary is node %d", n->id,
+			before);
 	n->role = role;
 	n->led = leads ? ++all->promotions : 0;
 	choose_primary(all);

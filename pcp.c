@@ -225,7 +225,7 @@ static void ask_salt(struct caller *c, struct msg *m)
 
 	(void)m;
 	if (c->salted) {
-		fail(c, "authentication failed", "the salt was told already");
+		fail(c, "authentication failed", "the salt was sent already");
 		return;
 	}
 	c->salted = true;
@@ -426,8 +426,8 @@ static void detach_node(struct caller *c, struct msg *m)
 	}
 	drain(c, &c->pcp->nodes->node[id], true);
 	if (id == c->pcp->nodes->primary) {
-		snprintf(text, sizeof text, "node %d is the primary: it goes on serving what no "
-			"other node can", id);
+		snprintf(text, sizeof text, "node %d is the primary: it still serves what no other "
+			"node can", id);
 		report(c, 'N', LEVEL_NOTICE, text, NULL);
 	}
 	complete(c, 'd');
@@ -703,8 +703,8 @@ static bool drop_stranger(struct pcp *p)
 		"Too many PCP connections have not logged in.", NULL });
 	say(c, &o);
 	if (crowd_dropped(&p->strangers, loop_now(p->base->loop)))
-		log_write(p->base->log, NULL, LEVEL_WARNING, NULL, NULL, "too many PCP connections that"
-			" have not logged in: the oldest go for new ones");
+		log_write(p->base->log, NULL, LEVEL_WARNING, NULL, NULL, "too many PCP connections"
+			" have not logged in: the oldest are dropped for new ones");
 	enter(c, CALLER_GONE);
 	return true;
 }

@@ -268,25 +268,25 @@ static void usage(FILE *to)
 	      "  pgpool [-f FILE] [-a FILE] [-F FILE] [-k FILE] --check | show-conf | show-passwd\n"
 	      "  pgpool pg_md5 ... | pg_enc ...\n"
 	      "  pgpool --settings | -h | -v\n\n"
-	      "  -f, --config-file=FILE   pgpool.conf (default: that of the container image's\n"
-	      "                           folders or PGPOOL_PARAMS_*; in the foreground)\n"
+	      "  -f, --config-file=FILE   pgpool.conf (default: as in the container image, from\n"
+	      "                           its folders or PGPOOL_PARAMS_*; in the foreground)\n"
 	      "  -a, --hba-file=FILE      pool_hba.conf (default: beside pgpool.conf)\n"
 	      "  -F, --pcp-file=FILE      pcp.conf (default: beside pgpool.conf)\n"
 	      "  -k, --key-file=FILE      the key of AES passwords (default: $PGPOOLKEYFILE, else\n"
 	      "                           $HOME/.pgpoolkey)\n"
-	      "  -n, --dont-detach        stay in the foreground; so it is as process 1\n"
+	      "  -n, --dont-detach        stay in the foreground (always so as process 1)\n"
 	      "  -d, --debug              log debug messages\n"
-	      "  -D, -C, -x               accepted: there is no saved status, no query cache, no\n"
-	      "                           assertion to switch\n"
+	      "  -D, -C, -x               accepted and ignored: there is no saved status, no\n"
+	      "                           query cache, no assertion\n"
 	      "      --core-files         allow core dumps and debuggers, which see passwords and keys\n"
-	      "  -m, --mode=MODE          of stop: smart (default) waits for clients to leave,\n"
+	      "  -m, --mode=MODE          how to stop: smart (default) waits for clients to leave,\n"
 	      "                           fast ends their sessions, immediate waits for nothing\n"
 	      "  -t, --check              say what a start would say; exit status 0 if it works\n"
 	      "      --settings           the documentation of all parameters\n"
 	      "  -h, --help               this text\n"
 	      "  -v, --version            the version\n\n"
-	      "  stop, reload             the server that has written pid_file_name\n"
-	      "  show-conf, show-passwd   what is in force, secrets left out or as hashes\n"
+	      "  stop, reload             the server that wrote pid_file_name\n"
+	      "  show-conf, show-passwd   print what is in force, without secrets or as hashes\n"
 	      "  pg_md5, pg_enc           make lines of pcp.conf and pool_passwd\n", to);
 }
 
@@ -301,7 +301,7 @@ static void set_file(char out[static PATH_MAX], const char *name)
 		*here = '\0';
 	if (snprintf(out, PATH_MAX, "%s%s%s", here, relative ? "/" : "", name) < PATH_MAX)
 		return;
-	fprintf(stderr, "the name of a file is longer than %d bytes\n", PATH_MAX - 1);
+	fprintf(stderr, "a file name is longer than %d bytes\n", PATH_MAX - 1);
 	exit(EXIT_USAGE);
 }
 
@@ -468,7 +468,7 @@ static int write_pid_file(struct pgpool *pg)
 	}
 	if (lock == PIDFILE_ERROR) {
 		log_write(&pg->log, NULL, level, strerror(errno),
-			"set pid_file_name, or \"stop\" and \"reload\" do not find the server",
+			"set pid_file_name: \"stop\" and \"reload\" need it to find the server",
 			"could not write the pid file \"%s\"", pg->pid_file);
 		return pg->foreground ? 0 : EXIT_START;
 	}

@@ -252,7 +252,7 @@ static void take_alerts(struct tls *t, const uint8_t *p, size_t n)
 	const char *name;
 
 	if (!n || n % 2)
-		damaged(t, BR_ALERT_DECODE_ERROR, "the peer sent an alert that is none");
+		damaged(t, BR_ALERT_DECODE_ERROR, "the peer sent a malformed alert");
 	for (; n && t->state == TLS_OPEN; p += 2, n -= 2) {
 		if (p[1] == BR_ALERT_CLOSE_NOTIFY)
 			t->state = TLS_CLOSED;
@@ -300,7 +300,7 @@ static size_t record_size(struct tls *t, const uint8_t head[HEADER])
 
 	if (head[0] < RECORD_CCS || head[0] > RECORD_DATA || head[1] << 8 != (VERSION & 0xff00)
 	    || head[2] != (VERSION & 0xff)) {
-		damaged(t, BR_ALERT_UNEXPECTED_MESSAGE, "what came is not TLS");
+		damaged(t, BR_ALERT_UNEXPECTED_MESSAGE, "the data received is not TLS");
 		return 0;
 	}
 	if (!t->in.vtable->check_length(&t->in.vtable, n)) {

@@ -142,9 +142,9 @@ static void take_answer(struct entries *e, struct fetched *f, const char *passwo
 	f->entry = (struct passwd_entry){ .kind = kind_of(f->password), .user = f->user,
 		.text = f->password, .len = strlen(f->password) };
 	if (f->entry.kind == PASSWD_NONE)
-		log_write(e->base->log, NULL, LEVEL_WARNING, NULL, "It gives what pg_authid.rolpassword"
-			" has: a SCRAM-SHA-256 verifier, or md5 and 32 digits.", "what auth_query gave for"
-			" user \"%s\" is not a password as PostgreSQL stores it", f->user);
+		log_write(e->base->log, NULL, LEVEL_WARNING, NULL, "It must return what pg_authid."
+			"rolpassword holds: a SCRAM-SHA-256 verifier, or md5 and 32 digits.",
+			"auth_query did not return a stored password for user \"%s\"", f->user);
 }
 
 /* Tells all logins that wait for this user.  Those that ask again meanwhile wait for the next answer. */

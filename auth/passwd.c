@@ -109,7 +109,7 @@ static enum passwd_kind open_aes(char *text, const struct passwd_key *key,
 	size_t len = strlen(text);
 
 	if (!key || !(key->usable || *key->file)) {
-		snprintf(why, PASSWD_WHY, "AES encrypted, and there is no key file "
+		snprintf(why, PASSWD_WHY, "AES encrypted, but there is no key file "
 			"(-k, PGPOOLKEYFILE)");
 		return PASSWD_AES;
 	}

@@ -220,7 +220,7 @@ void healths_stop(struct healths *h)
 		struct checkup *c = &h->node[i];
 		timer_stop(h->all->base->loop, &c->next);
 		timer_stop(h->all->base->loop, &c->deadline);
-		trial_stop(&c->trial, "it is not wanted any more");
+		trial_stop(&c->trial, "it is no longer wanted");
 	}
 }
 

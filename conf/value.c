@@ -570,7 +570,7 @@ static bool compile(struct conf_report *r, const char *item, regex_t *re)
 	if (e == REG_ESPACE)
 		return conf_nomem(r);
 	regerror(e, re, why, sizeof why);
-	report(r, LEVEL_FATAL, "parameter \"%s\": \"%.*s\" is no regular expression: %s", r->name,
+	report(r, LEVEL_FATAL, "parameter \"%s\": \"%.*s\" is not a regular expression: %s", r->name,
 		CONF_QUOTED, item, why);
 	return false;
 }

@@ -276,7 +276,7 @@ static void print_entry(const struct passwd_entry *e, const char *file)
 {
 	static const char *const kinds[] = {
 		[PASSWD_MD5] = "md5", [PASSWD_CLEAR] = "clear text",
-		[PASSWD_AES] = "AES, not decrypted: of no use", [PASSWD_SCRAM] = "SCRAM verifier",
+		[PASSWD_AES] = "AES, not decrypted: unusable", [PASSWD_SCRAM] = "SCRAM verifier",
 	};
 	char hash[36] = "-";
 

@@ -88,7 +88,7 @@ static void open_password(char *text, const char *name, const struct passwd_key 
 		return;
 	enum passwd_kind kind = passwd_decode(copy, key, why);
 	if (kind == PASSWD_SCRAM)
-		snprintf(why, sizeof why, "a SCRAM verifier opens nothing");
+		snprintf(why, sizeof why, "the proxy cannot log in with a SCRAM verifier");
 	if (*why && name) {
 		snprintf(line, sizeof line, "parameter \"%s\": %s", name, why);
 		setup_tell(t, LEVEL_WARNING, NULL, 0, 0, line);
@@ -199,7 +199,7 @@ void setup_tell_files(const struct setup *s, struct telling *t)
 {
 	char text[2 * PATH_MAX + 64];
 
-	snprintf(text, sizeof text, "configuration: %s; rules of access: %s",
+	snprintf(text, sizeof text, "configuration: %s; access rules: %s",
 		*s->conf_file ? s->conf_file : "PGPOOL_PARAMS_* variables",
 		!s->conf->enable_pool_hba ? "none (enable_pool_hba is off)"
 		: *s->rules ? "generated" : s->hba_file);
@@ -222,7 +222,7 @@ static void tell_unread(struct telling *t)
 
 	for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
 		if (access(usual[i], F_OK) == 0) {
-			snprintf(text, sizeof text, "without -f the configuration is that of a container"
+			snprintf(text, sizeof text, "without -f this is configured like a container"
 				" (PGPOOL_PARAMS_* variables): \"%s\" is not read", usual[i]);
 			setup_tell(t, LEVEL_LOG, NULL, 0, 0, text);
 		}

@@ -237,7 +237,7 @@ static int take(const struct tool *t, const char *user, const char *password)
 	if (!t->update)
 		return t->print(t, password);
 	if (strchr(user, '\n'))
-		return fail("a user's name in pool_passwd is on one line");
+		return fail("a user name in pool_passwd must be on one line");
 	char *field = t->encode(t, user, password);
 	int status = field ? update(t, user, field) : fail("out of memory");
 	wipe(field);
@@ -305,7 +305,7 @@ static int run(struct tool *t, const char *password)
 		return take_file(t);
 	const char *user = t->user ? t->user : t->update ? own_name() : "";
 	if (!user || (t->update && !*user))
-		return fail("whose password is it? Say so with -u");
+		return fail("there is no user name: give it with -u");
 	return take(t, user, password);
 }
 
@@ -399,7 +399,7 @@ static int md5_usage(FILE *to, const char *name, int status)
 		"  --prompt, -p             ask for the password on the terminal\n"
 		"  --md5auth, -m            write md5(password, user) to pool_passwd, for logins;\n"
 		"                           without it, md5(password) is printed, for pcp.conf\n"
-		"  --username, -u USER      whose password it is, with -m (default: who runs it)\n"
+		"  --username, -u USER      user name, with -m (default: that of the current user)\n"
 		"  --config-file, -f FILE   pgpool.conf, which names pool_passwd, with -m\n"
 		"                           (default: " DEFAULT_CONF ")\n"
 		"  --input-file, -i FILE    take user:password lines from this file\n"
@@ -480,7 +480,7 @@ static int enc_usage(FILE *to, const char *name, int status)
 		"  -p, --prompt             ask for the password on the terminal\n"
 		"  -P, --prompt-for-key     ask for the encryption key on the terminal\n"
 		"  -m, --update-pass        write the encrypted password to pool_passwd\n"
-		"  -u, --username=USER      whose password it is, with -m (default: who runs it)\n"
+		"  -u, --username=USER      user name, with -m (default: that of the current user)\n"
 		"  -h, --help               this text\n\n"
 		"A password has at most %d bytes.\n", name, *file ? file : "none",
 		LONGEST_PASSWORD);

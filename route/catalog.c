@@ -420,8 +420,8 @@ static void complain(struct database *db, const char *why)
 	struct log *log = db->cat->all->base->log;
 
 	if (!db->complained)
-		log_write(log, NULL, LEVEL_LOG, why, "Functions that are not PostgreSQL's own go to the"
-			" primary meanwhile. Check sr_check_user and sr_check_password.",
+		log_write(log, NULL, LEVEL_LOG, why, "Until it works, functions that are not"
+			" built in go to the primary. Check sr_check_user and sr_check_password.",
 			"could not look names up in the catalog of database \"%s\"", db->name);
 	db->complained = true;
 }

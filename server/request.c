@@ -484,7 +484,7 @@ void server_replies(struct server *s, uint8_t *p, size_t n)
 
 		bool news = sort == ASYNC || *p == 'S' || *p == 'E';
 		if (len < 4 || sort == ALIEN || (!r && !news) || (*p == 'Z' && len != 5)) {
-			broke(s, "it sent what the protocol does not have here");
+			broke(s, "it sent a message that has no place here");
 			return;
 		}
 		if (r) {

@@ -127,8 +127,8 @@ static bool read_chain(struct load *l, struct pem_file *f)
 			return fail(l, "could not load certificate file \"%s\": it has more than "
 				"%d certificates", file, CHAIN_MAX);
 		if (l->x->chain_len && !bytes_are(before.issuer, c.subject))
-			warn(l, "certificate file \"%s\": certificate %zu is not that of the "
-				"issuer of the one before it", file, l->x->chain_len + 1);
+			warn(l, "certificate file \"%s\": certificate %zu is not that of "
+				"the previous one's issuer", file, l->x->chain_len + 1);
 		warn_of_dates(l, file, &c);
 		if (!append(l, o.der))
 			return false;
@@ -367,7 +367,7 @@ static void warn_of_partial(struct load *l)
 		while (j < x->anchors && !x509_may_have_issued(&c[j], &c[i]))
 			j++;
 		if (j == x->anchors)
-			warn(l, "CA certificate \"%s\" is of no use: it does not sign itself, and its "
+			warn(l, "CA certificate \"%s\" is unusable: it is not self-signed, and its "
 				"issuer's is not in ssl_ca_cert or ssl_ca_cert_dir",
 				name_of(&c[i], name));
 	}
@@ -471,9 +471,9 @@ static bool choose(struct load *l)
 	x->curves = tls_curves(l->f->curve, warn_of_word, l);
 	x->prefer_server_ciphers = l->f->prefer_server_ciphers;
 	if (!x->suites)
-		return fail(l, "ssl_ciphers leaves nothing: there is ECDHE with AESGCM or "
+		return fail(l, "ssl_ciphers leaves nothing: choose ECDHE with AESGCM or "
 			"CHACHA20");
-	return x->curves || fail(l, "ssl_ecdh_curve leaves nothing: there are prime256v1 and "
+	return x->curves || fail(l, "ssl_ecdh_curve leaves nothing: choose prime256v1 or "
 		"X25519");
 }
 
@@ -484,7 +484,7 @@ static bool load(struct load *l)
 	const struct tls_files *f = l->f;
 
 	if (!*f->cert != !*f->key)
-		return fail(l, "%s is set, and %s is not: set both or none",
+		return fail(l, "%s is set, but %s is not: set both or neither",
 			*f->cert ? "ssl_cert" : "ssl_key", *f->cert ? "ssl_key" : "ssl_cert");
 	if (*f->cert ? !load_identity(l) : *f->host && !make_identity(l))
 		return false;

@@ -224,8 +224,8 @@ const char *tls_shake_error(struct tls_shake *s)
 {
 	static const struct { int error; const char *text; } texts[] = {
 		{ BR_ERR_OK, "the peer closed the connection during the handshake" },
-		{ BR_ERR_UNSUPPORTED_VERSION, "what came is not TLS, or a version before 1.2" },
-		{ BR_ERR_BAD_VERSION, "what came is not TLS, or a version before 1.2" },
+		{ BR_ERR_UNSUPPORTED_VERSION, "the data received is not TLS 1.2" },
+		{ BR_ERR_BAD_VERSION, "the data received is not TLS 1.2" },
 		{ BR_ERR_BAD_MAC, "a record was damaged on its way" },
 		{ BR_ERR_NO_RANDOM, "no random numbers" },
 		{ BR_ERR_BAD_SIGNATURE, "the peer could not prove that it has its certificate's key" },

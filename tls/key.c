@@ -45,10 +45,10 @@ static bool read_rsa(struct tls_key *k, struct der *in, long version, char *why)
 		return fail(why, "it is not a well-formed RSA key");
 	k->bits = bytes_bits(n);
 	if (k->bits < RSA_LEAST)
-		return fail(why, "the RSA key is too small: %u bits, where 2048 are the least",
+		return fail(why, "the RSA key is too small: %u bits, but 2048 are the minimum",
 			k->bits);
 	if (k->bits > RSA_MOST)
-		return fail(why, "the RSA key is too large: %u bits, where 4096 are the most",
+		return fail(why, "the RSA key is too large: %u bits, but 4096 are the maximum",
 			k->bits);
 	for (int i = P; i < PARTS; i++)
 		if (part[i].n > (n.n + 1) / 2)

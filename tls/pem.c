@@ -136,7 +136,7 @@ static bool collect(struct pem_file *f, struct pem *o, char *to)
 			int n = base64_decode((uint8_t *)start, (size_t)(to - start), start,
 				(size_t)(to - start));
 			o->der = (struct bytes){ (uint8_t *)start, n < 0 ? 0 : (size_t)n };
-			return n > 0 || fail(f, "an object of it is not base64");
+			return n > 0 || fail(f, "an object in it is not base64");
 		}
 		if (strchr(line, ':')) {
 			o->is_encrypted |= strstr(line, "ENCRYPTED") != NULL;
@@ -145,7 +145,7 @@ static bool collect(struct pem_file *f, struct pem *o, char *to)
 			to += len;
 		}
 	}
-	return fail(f, "an object of it has no end");
+	return fail(f, "an object in it has no end");
 }
 
 static bool whole(struct pem_file *f, struct pem *o)

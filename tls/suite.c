@@ -147,7 +147,7 @@ static void tell_missed(const char *what, const char *text, size_t len, const ch
 {
 	char line[WORD_MAX + 200];
 
-	snprintf(line, sizeof line, "%s: \"%.*s\" selects nothing here: there is %s", what,
+	snprintf(line, sizeof line, "%s: \"%.*s\" selects nothing here: choose from %s", what,
 		(int)(len < WORD_MAX ? len : WORD_MAX), text, instead);
 	warn(ctx, line);
 }
