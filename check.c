@@ -21,9 +21,9 @@ struct check {
 	struct ask ask;
 	unsigned answered;                      /* the last round that it answered */
 	unsigned dialect;                       /* of questions[] */
-	bool turned;                            /* the other dialect was tried in vain */
-	bool moved;                             /* told: flagged ALWAYS_PRIMARY, and in recovery */
-	char told[128];                         /* the trouble that was told last */
+	bool turned;                            /* the other dialect has failed */
+	bool moved;                             /* reported: a flagged node, but in recovery */
+	char told[128];                         /* the trouble reported last */
 };
 
 struct checks {
@@ -33,8 +33,8 @@ struct checks {
 	struct shell shell;
 	int nasked;                             /* standbys whose delay the command was asked for */
 	uint8_t asked[CONF_NODES];
-	char told[128];                         /* why the command failed last */
-	bool blind;                             /* told: it is not shown what it asks for */
+	char told[128];                         /* why the command last failed */
+	bool blind;                             /* reported: it may not see what it asks for */
 	struct check node[CONF_NODES];
 };
 
@@ -54,7 +54,7 @@ static const char *const questions[] = {
 
 /* --- delays -------------------------------------------------------------- */
 
-/* "16/B374D848": two halves of up to 8 hexadecimal digits.  0: it is none. */
+/* "16/B374D848": two halves of up to 8 hexadecimal digits.  0: malformed. */
 static uint64_t parse_lsn(const char *text)
 {
 	static const char digits[] = "0123456789ABCDEFabcdef";
@@ -120,7 +120,7 @@ static void judge(struct checks *c, struct node *n)
 	log_delay(conf, c->all->base->log, n);
 }
 
-/* A standby that the primary does not know does not stream: it is behind since then. */
+/* A standby that the primary does not know does not stream: it has been behind since then. */
 static void note_missing(struct node *n, int64_t now)
 {
 	struct replication *r = &n->replication;
@@ -134,7 +134,7 @@ static void note_missing(struct node *n, int64_t now)
 		r->lag = (now - r->missing) * 1000;
 }
 
-/* Both have answered in this round: positions of different rounds say nothing. */
+/* Both have answered in this round: positions of different rounds cannot be compared. */
 static void measure(struct checks *c, struct node *n)
 {
 	const struct conf *conf = c->all->base->conf;
@@ -154,7 +154,7 @@ static void measure(struct checks *c, struct node *n)
 
 /* --- answers ------------------------------------------------------------- */
 
-/* The same trouble is told once. */
+/* The same trouble is reported once. */
 static bool is_news(char told[static 128], const char *why)
 {
 	if (!strncmp(told, why, 127))
@@ -439,7 +439,7 @@ static void start_round(struct timer *t)
 	net_flush(c->all->base->net);
 }
 
-/* What is set without any effect. */
+/* Reports settings without any effect. */
 static void warn(const struct checks *c)
 {
 	const struct conf *conf = c->all->base->conf;
@@ -459,7 +459,7 @@ static void warn(const struct checks *c)
 	}
 }
 
-/* The old measures serve until there are new ones, if there will be any. */
+/* The old measurements serve until there are new ones, if there will be any. */
 static void judge_again(const struct conf *conf, struct node *n)
 {
 	bool measured = by_command(conf) || nodes_checked(conf);
@@ -491,7 +491,7 @@ void checks_start(struct checks *c)
 		judge_again(c->all->base->conf, k->node);
 	}
 	warn(c);
-	nodes->changed(nodes->ctx, nodes_primary(nodes));       /* nobody may be searching any more */
+	nodes->changed(nodes->ctx, nodes_primary(nodes));       /* the search may be over */
 	timer_set(c->all->base->loop, &c->timer, 0);
 }
 

@@ -18,7 +18,7 @@
 
 enum {
 	INCLUDE_DEPTH = 10,             /* Pgpool-II's */
-	FILE_MAX = 1 << 20              /* a larger file is not a configuration */
+	FILE_MAX = 1 << 20              /* a larger file cannot be a configuration */
 };
 
 const struct conf_old conf_old_names[] = {
@@ -151,8 +151,8 @@ static void tell(struct loader *l, enum level v, const char *fmt, ...)
 
 static const char digits[] = "0123456789";
 
-/* The row of a name, NULL when there is none, and its index: 0 to 127, NO_INDEX, or BAD_INDEX
- * for a name that needs one and has something else. */
+/* The row of a name, NULL if there is none, and its index: 0 to 127, NO_INDEX, or BAD_INDEX if it
+ * needs one but has something else. */
 static const struct conf_row *find_row(const char *name, int *index)
 {
 	*index = NO_INDEX;
@@ -171,7 +171,7 @@ static const struct conf_row *find_row(const char *name, int *index)
 	return NULL;
 }
 
-/* Where a row's value is; what has no index of its own is behind the last one. */
+/* The place of a row's value; a name without an index has it behind the last one. */
 static void *place(const struct conf *c, const struct conf_row *row, int index)
 {
 	return (char *)c + row->offset
@@ -209,7 +209,8 @@ static const char *current_name(const char *name)
 
 /* --- parameters without effect ------------------------------------------- */
 
-/* Is a value what happens anyway?  Numbers and switches that are 0 ask for nothing. */
+/* Does a value ask for no more than the default?  Numbers and switches that are 0 ask for
+ * nothing. */
 static bool asks_nothing(struct loader *l, const struct conf_row *row, const void *field)
 {
 	union conf_value dflt, zero;
@@ -257,7 +258,8 @@ static bool assign(struct loader *l, const struct conf_row *row, void *field, co
 	return true;
 }
 
-/* Sets what a row of today's names says.  Returns the field, or NULL after telling why not. */
+/* Sets the value of a row with a current name.  Returns the field, or NULL after telling why
+ * not. */
 static void *put(struct loader *l, const struct conf_row *row, int index, const char *name,
 	const char *value)
 {
@@ -272,7 +274,7 @@ static void *put(struct loader *l, const struct conf_row *row, int index, const 
 	return field;
 }
 
-/* What a file or a variable says. */
+/* An assignment in a file or a variable. */
 static void set(struct loader *l, const char *name, const char *value)
 {
 	const struct conf_old *old = find_old(name);
@@ -312,7 +314,7 @@ static void set_defaults(struct loader *l)
 
 static bool read_file(struct loader *l, const char *path);
 
-/* include 'file', relative to the directory of the file that says so. */
+/* include 'file', relative to the directory of the including file. */
 static void include(struct loader *l, const char *name)
 {
 	const char *slash = l->report.file ? strrchr(l->report.file, '/') : NULL;
@@ -357,7 +359,7 @@ static int column(const struct scan *s, const char *line)
 	return (int)(s->from - line) + 1;
 }
 
-/* Scans behind a key.  No message quotes what stands there: it may be a piece of a password. */
+/* Scans the text after a key.  No message quotes that: it may be a piece of a password. */
 static bool scan_value(struct loader *l, struct scan *s, const char *line, const char *name)
 {
 	scan_next(s);
@@ -386,7 +388,7 @@ static bool scan_value(struct loader *l, struct scan *s, const char *line, const
 	return false;
 }
 
-/* A whole file in memory.  A syntax error ends it; a bad value does not, so that one start tells
+/* A whole file in memory.  A syntax error ends it; a bad value does not, so that one start reports
  * all of them. */
 static void parse_file(struct loader *l, const char *text, size_t n)
 {
@@ -550,7 +552,7 @@ static void read_environment(struct loader *l, char *const *environ_)
 
 /* --- the whole ----------------------------------------------------------- */
 
-/* Gives a node what it does not say itself. */
+/* Gives a node the values that it does not set itself. */
 static void complete_node(struct loader *l, int index)
 {
 	for (const struct conf_row *row = rows + NODE_ROWS; row < rows + PEER_ROWS; row++) {
@@ -568,8 +570,8 @@ static void complete_node(struct loader *l, int index)
 	}
 }
 
-/* The node that counts as the primary until the nodes themselves say which one it is.  Of
- * several that are flagged as it, the others lose the flag. */
+/* The node that counts as the primary until the nodes themselves say which one it is.  If several
+ * are flagged, the others lose the flag. */
 static int find_primary(struct loader *l)
 {
 	int first = -1, flagged = -1;
@@ -649,7 +651,7 @@ bool conf_needs_tls(const struct conf *c)
 	return needs;
 }
 
-/* What was asked for and cannot be had must not become something weaker. */
+/* A demand that cannot be met must not become something weaker. */
 static void check_tls(struct loader *l)
 {
 	const struct conf *c = l->c;
@@ -669,7 +671,7 @@ static void check_tls(struct loader *l)
 	}
 }
 
-/* What no single value tells. */
+/* Checks across several values. */
 static void check_whole(struct loader *l)
 {
 	const struct conf *c = l->c;
@@ -781,7 +783,7 @@ static int number_of(const struct conf_row *row, unsigned word)
 	if (row->words == conf_level_words)
 		return (int)word + 10 + (word > LEVEL_LOG);
 	if (row->words == conf_clustering_mode_words && word == CLUSTERING_RAW)
-		return 5;       /* behind modes that are not here */
+		return 5;       /* after modes that do not exist here */
 	return (int)word + 1;
 }
 

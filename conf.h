@@ -17,15 +17,15 @@
  *      FLAGS    unsigned      -   NODE_ bits
  *      METHODS  unsigned      -   AUTH_ bits
  *      TEXT     char *        -   never NULL
- *      SECRET   char *        -   likewise, shown as *****, wiped when freed
+ *      SECRET   char *        -   the same, shown as *****, wiped when freed
  *      LIST, PATTERNS, REDIRECTS, RELATIONS: struct conf_list; unit is the separator
  *
  *      when     START: needs a restart.  RELOAD: SIGHUP is enough.
- *               SESSION: likewise; Pgpool-II has it in PGPOOL SET, too.
+ *               SESSION: the same; Pgpool-II has it in PGPOOL SET, too.
  *
  *      effect   WORKS    doc says what it does
- *               MISSED   nothing here listens to it, doc says why: a warning where it is set
- *               USELESS  likewise, but nobody will miss it: only a remark
+ *               MISSED   it has no effect here, doc says why: a warning where it is set
+ *               USELESS  the same, but nobody will miss it: only a remark
  *               LATER    this version does not do it yet: a warning
  *               DETAIL   a detail of such a thing: a remark
  *               Default, off, 0 and empty ask for nothing, so nothing is said about them.
@@ -37,9 +37,9 @@
  * Names, defaults, ranges and contexts are Pgpool-II's (4.8); names from old versions are
  * understood; any other name is a warning.  None of that stops a start; a bad value does.
  *
- * File grammar: Pgpool-II's scanner.  `key = value` or `key value`; a value is 'quoted' (nothing
- * is unescaped), a word, a number with a unit, or *; # starts a comment; the last assignment
- * wins; include 'file' is relative to the including file, at most 10 deep.
+ * File grammar: Pgpool-II's scanner.  `key = value` or `key value`; a value is 'quoted' (nothing is
+ * unescaped), a word, a number with a unit, or *. # starts a comment; the last assignment wins;
+ * include 'file' is relative to the including file, at most 10 deep.
  *
  * A struct conf is built whole and never changed afterwards (but see conf_keep_start); its
  * owner frees it, and every pointer read from it dies then.
@@ -148,7 +148,7 @@ CONF_ENUMS(CONF_ENUM)
 #undef CONF_REFUSED
 #undef CONF_ENUM
 
-/* backend_require_authN: those that are listed; with AUTH_NOT all but those. */
+/* backend_require_authN: the listed ones; with AUTH_NOT all but those. */
 enum {
 	AUTH_NONE = 1, AUTH_PASSWORD = 2, AUTH_MD5 = 4, AUTH_SCRAM = 8,
 	AUTH_NOT = 16,
@@ -671,7 +671,7 @@ struct conf {
 #define X(f, group, type, dflt, min, max, unit, when, effect, doc) FIELD_##type(f, unit)
 	CONF_TABLE(X)
 #undef X
-	/* Behind the last one: what the names without an index say, or the defaults. */
+	/* After the last one: the values of names without an index, or the defaults. */
 	struct conf_node node[CONF_NODES + 1];
 	struct conf_peer peer[CONF_NODES + 1];
 	uint32_t given[CONF_NODES];     /* which of their rows were set for this very index */
@@ -679,10 +679,10 @@ struct conf {
 	bool from_environment;          /* made from PGPOOL_PARAMS_ variables */
 };
 
-/* Where warnings (LEVEL_WARNING), errors (LEVEL_FATAL) and remarks (LEVEL_LOG) go.  file is the
- * name of the file, with the line and column (in bytes, from 1) of the name or value that is
- * meant; or of the environment variable, or NULL for what has no place: line and column are 0.
- * text names the parameter and, for a bad value, what is allowed. */
+/* Receives warnings (LEVEL_WARNING), errors (LEVEL_FATAL) and remarks (LEVEL_LOG).  file is the
+ * name of the file, with the line and column (in bytes, from 1) of the name or value in question.
+ * Or it is the name of the environment variable, or NULL if there is no place; then line and column
+ * are 0.  text names the parameter and, for a bad value, what is allowed. */
 struct conf_messages {
 	void (*tell)(void *ctx, enum level severity, const char *file, int line, int column,
 		const char *text);
@@ -715,7 +715,7 @@ struct conf_row {
 	const struct conf_word *words;
 };
 
-/* Builds a whole new configuration, or returns NULL after telling why; there is nothing between.
+/* Builds a whole new configuration, or returns NULL after telling why; nothing in between.
  *
  * From the file at path when there is one; variables are then ignored (a remark says so).
  * Otherwise from environ's PGPOOL_PARAMS_<NAME>=value variables, if there is any, on top of the
@@ -739,8 +739,8 @@ int conf_show(const struct conf *c, const char *name, char *out, size_t size);
 /* The i-th row, or NULL behind the last one. */
 const struct conf_row *conf_row(size_t i);
 
-/* The value of a row that stands without an index, as SHOW POOL_STATUS has it: without units, and
- * Pgpool-II's numbers for words and switches.  Returns its length like snprintf. */
+/* The value of a row without an index, as in SHOW POOL_STATUS: without units, and with Pgpool-II's
+ * numbers for words and switches.  Returns its length like snprintf. */
 int conf_show_plain(const struct conf *c, const struct conf_row *row, char *out, size_t size);
 
 /* Prints the documentation of all parameters, as Markdown. */
@@ -749,10 +749,10 @@ void conf_document(FILE *to);
 /* Walks all rows. */
 void conf_each(void (*fn)(void *ctx, const struct conf_row *row), void *ctx);
 
-/* What backend_sslmode comes to for the node: never SSLMODE_AUTO, and on a Unix socket disable. */
+/* The effective backend_sslmode of the node: never SSLMODE_AUTO, and disable on a Unix socket. */
 enum sslmode conf_sslmode(const struct conf *c, const struct conf_node *n);
 
-/* May the node ask for this method, one of the AUTH_ bits?  safe: nobody listens. */
+/* May the node ask for this method, one of the AUTH_ bits?  safe: nobody can listen. */
 bool conf_allows(const struct conf_node *n, unsigned method, bool safe);
 
 /* Is there TLS on either side? */

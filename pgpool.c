@@ -31,19 +31,19 @@ enum {
 	BACKLOG_MAX = 65535,
 };
 
-/* The program: everything that there is one of. */
+/* The program: everything of which there is one. */
 struct pgpool {
 	struct sources sources;
-	const char *command;                    /* instead of a start, or NULL */
+	const char *command;                    /* to run instead of a start, or NULL */
 	int stop_signal;                        /* of the command */
 	bool foreground, debug;
 	char pid_file[PATH_MAX], log_directory[PATH_MAX];
 	bool has_pid_file;                      /* ours, locked, to be removed */
-	int word;                               /* where the parent waits for our exit status */
+	int word;                               /* on which the parent waits for our exit status */
 
 	struct log log;
 	struct base base;
-	struct conf *conf;                      /* these five are what files said */
+	struct conf *conf;                      /* these five come from files */
 	struct passwd *passwd;
 	struct passwd *pcp_users;
 	struct hba *hba;
@@ -98,7 +98,7 @@ static void set_log(struct pgpool *pg)
 	log_apply(l);
 }
 
-/* From now on this is in force.  Rules that cannot be used leave those there are. */
+/* From now on this is in force.  Unusable rules leave the old ones in place. */
 static void use(struct pgpool *pg, const struct setup *s)
 {
 	pg->base.conf = pg->conf = s->conf;
@@ -111,7 +111,8 @@ static void use(struct pgpool *pg, const struct setup *s)
 	set_log(pg);
 }
 
-/* All or nothing: a file in error changes nothing (-1), but for the rules, which stay as they were. */
+/* All or nothing: an error in a file changes nothing (-1).  Exception: bad rules only leave the old
+ * rules in force. */
 static int reload(struct pgpool *pg, struct telling *t)
 {
 	struct conf_messages m = { setup_tell, t };
@@ -122,7 +123,8 @@ static int reload(struct pgpool *pg, struct telling *t)
 	pg->sources.now = pg->conf;
 	bool loaded = setup_load(&fresh, &pg->sources, t) == 0;
 
-	/* Bad rules leave those in force: without enable_pool_hba so far there are none. */
+	/* Bad rules leave the old ones in force, but without enable_pool_hba so far there are
+	 * none. */
 	bool ready = loaded && (pg->conf->enable_pool_hba || !fresh.hba_unusable)
 		&& route_init(&route, fresh.conf, pg->nodes, &pg->written) == 0;
 	if (ready && verifiers_of(pg->clients.verifiers, fresh.passwd) < 0) {
@@ -185,7 +187,7 @@ static void stop(struct pgpool *pg, int signal_number)
 		pg->over = true;
 }
 
-/* Our own children, and as process 1 those that other processes left behind. */
+/* Reaps our own children and, as process 1, orphans of other processes. */
 static void reap(struct pgpool *pg)
 {
 	int status;
@@ -233,7 +235,7 @@ static const struct pcp_ops pcp_ops = { pcp_stop, pcp_reload };
 
 /* --- start --------------------------------------------------------------- */
 
-/* Before anybody can know us: what comes early waits. */
+/* Before anybody can know us: early signals wait. */
 static sigset_t block_signals(void)
 {
 	sigset_t set;
@@ -305,7 +307,7 @@ static void set_file(char out[static PATH_MAX], const char *name)
 	exit(EXIT_USAGE);
 }
 
-/* Of a mode its first letter counts; 0 for a word that is none. */
+/* The first letter of a mode counts; 0 for a word that is not a mode. */
 static int stop_signal(const char *mode)
 {
 	return *mode == 's' ? SIGTERM : *mode == 'f' ? SIGINT : *mode == 'i' ? SIGQUIT : 0;
@@ -394,8 +396,8 @@ static void raise_limits(void)
 	}
 }
 
-/* The parent of a daemon leaves with the status that its child tells, so that whoever starts it
- * learns how that went.  A signal that it gets until then is meant for the daemon. */
+/* The parent of a daemon exits with the status that its child reports, so its starter learns how
+ * that went.  A signal that it gets before is meant for the daemon. */
 static void wait_for_word(int from, pid_t child)
 {
 	unsigned char status = EXIT_START;
@@ -424,7 +426,7 @@ static void say_word(struct pgpool *pg, int status)
 	pg->word = 0;
 }
 
-/* stderr stays what it is: that is where the log goes. */
+/* stderr stays as it is: the log goes there. */
 static int detach(struct pgpool *pg)
 {
 	int word[2], fd;
@@ -452,8 +454,8 @@ static int detach(struct pgpool *pg)
 	return 0;
 }
 
-/* A daemon without a pid file could not be stopped.  In the foreground it is a convenience; in a
- * container there is often no place for it, and nobody misses it. */
+/* A daemon without a pid file could not be stopped.  In the foreground it is a convenience; a
+ * container often has no place for it, and nobody misses it. */
 static int write_pid_file(struct pgpool *pg)
 {
 	enum level level = !pg->foreground ? LEVEL_FATAL
@@ -546,7 +548,7 @@ static int listen_for_clients(struct pgpool *pg)
 	return -1;
 }
 
-/* The part that a daemon's child does. */
+/* The part that runs in a daemon's child. */
 static int open_all(struct pgpool *pg)
 {
 	int status = write_pid_file(pg);
@@ -557,7 +559,7 @@ static int open_all(struct pgpool *pg)
 		log_write(&pg->log, NULL, LEVEL_FATAL, strerror(errno), NULL, "could not start");
 		return EXIT_START;
 	}
-	/* Clients come last: whoever can connect to us finds everything in place. */
+	/* Clients come last, so that they find everything in place. */
 	if (pcp_open(&pg->pcp) < 0 || listen_for_clients(pg) < 0) {
 		pcp_close(&pg->pcp);
 		listeners_close(&pg->listeners);
@@ -593,7 +595,7 @@ static int start(struct pgpool *pg)
 	return 0;
 }
 
-/* The listeners are closed by the system; what holds secrets is wiped here. */
+/* The system closes the listeners; whatever holds secrets is wiped here. */
 static void clean_up(struct pgpool *pg)
 {
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "Pgpool-II system is shutdown");
@@ -623,8 +625,8 @@ static void clean_up(struct pgpool *pg)
 
 static int serve(struct pgpool *pg)
 {
-	/* Without -f it is the entry point of a container, where the process that was started is
-	 * the one that is watched, be it number 1 or not. */
+	/* Without -f we are the entry point of a container.  There the started process is the one
+	 * that is watched, whether it is number 1 or not. */
 	pg->foreground |= getpid() == 1 || !*pg->sources.conf;
 	pg->log.verbosity = VERBOSITY_DEFAULT;
 	block_signals();
@@ -650,7 +652,7 @@ static int (*tool(const char *name))(int, char **)
 	return !strcmp(name, "pg_md5") ? tool_pg_md5 : !strcmp(name, "pg_enc") ? tool_pg_enc : NULL;
 }
 
-/* 0, 1 and 2 are never anything else than what they should be. */
+/* Descriptors 0, 1 and 2 are never anything but the standard ones. */
 static void open_standard(void)
 {
 	int fd;

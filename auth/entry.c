@@ -12,7 +12,7 @@
 
 enum {
 	FRESH = 1000,                           /* ms between questions about a user */
-	KEPT = 30000,                           /* ms that an answer does while there is no new one */
+	KEPT = 30000,                           /* ms that an answer is good without a newer one */
 	FETCHED_MAX = 4096,                     /* answers; the oldest goes first */
 };
 
@@ -23,7 +23,7 @@ struct fetched {
 	int64_t at;                             /* loop_now() of the answer; 0: there is none */
 	int64_t tried;                          /* of the last question's end; 0: ask anew */
 	int64_t doubted;                        /* of the last doubt */
-	uint64_t turn;                          /* since when somebody waits */
+	uint64_t turn;                          /* since when there are waiters */
 	double until;                           /* seconds since 1970 */
 	struct passwd_entry entry;              /* kind PASSWD_NONE: there is no such user */
 	char *password;
@@ -39,7 +39,7 @@ struct entries {
 	unsigned n;
 	uint64_t turns;
 	struct fetched *asked;
-	bool altered;                           /* roles were, since it was asked */
+	bool altered;                           /* roles were changed since the question */
 };
 
 /* --- the list ------------------------------------------------------------ */
@@ -71,7 +71,7 @@ static void drop(struct entries *e, struct fetched **at)
 	free(f);
 }
 
-/* Drops the oldest answers above a number; invented names go before those of users. */
+/* Drops the oldest answers above a number; unknown names go before users. */
 static void prune(struct entries *e, unsigned keep)
 {
 	while (e->n > keep) {
@@ -116,7 +116,7 @@ const struct passwd_entry *entry_find(const struct entries *e, const char *user)
 
 /* --- the answer ---------------------------------------------------------- */
 
-/* What PostgreSQL stores, or nothing. */
+/* A password as PostgreSQL stores it, or nothing. */
 static enum passwd_kind kind_of(const char *password)
 {
 	static const char hex[] = "0123456789abcdef";

@@ -78,7 +78,7 @@ static void type(FILE *to, const struct conf_row *row)
 		fprintf(to, ", `%c`", row->separator);
 }
 
-/* Of booleans one spelling is enough, and which units there are is told once for all. */
+/* One spelling is enough for booleans, and the units are described once for all. */
 static void allowed(FILE *to, const struct conf_row *row)
 {
 	char text[256];

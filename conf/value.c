@@ -116,7 +116,7 @@ int conf_index(const char *s)
 }
 
 /* Cuts the next item that is not empty out of *rest, which it moves; NULL when there is none.
- * A backslash takes the separator's power away and turns \' into a quote. */
+ * After a backslash a separator is an ordinary character, and \' is a quote. */
 static char *next_item(char **rest, char separator, bool trim)
 {
 	while (**rest) {
@@ -292,8 +292,8 @@ long double conf_decimal(const char *s, char **end)
 	return negative ? -v : v;
 }
 
-/* C's integers (0x and octal included), decimals rounded, then a unit.  The default is allowed
- * even outside the range: it is how "not set" is written. */
+/* C's integers (0x and octal included), decimals rounded, then a unit.  The default is allowed even
+ * outside the range: it means "not set". */
 static bool parse_int(struct conf_report *r, const struct conf_row *row, const char *value,
 	void *field)
 {
@@ -406,7 +406,8 @@ static int show_flags(const struct conf_row *row, const void *field, char *out, 
 		v & NODE_ALWAYS_PRIMARY ? "|ALWAYS_PRIMARY" : "");
 }
 
-/* libpq's grammar: either all behind a ! or none, each once.  Nothing listed forbids nothing. */
+/* libpq's grammar: all or none of them have a !, each occurs once.  Nothing listed forbids
+ * nothing. */
 static bool parse_methods(struct conf_report *r, const struct conf_row *row, const char *value,
 	void *field)
 {

@@ -9,7 +9,7 @@ extern char **environ;
 
 /* --- messages ------------------------------------------------------------ */
 
-/* Keeps what is wrong, for who asked for the reload. */
+/* Keeps the errors, for the one that asked for the reload. */
 static void note_error(struct telling *t, const char *place, const char *text)
 {
 	size_t have = strlen(t->errors);
@@ -60,8 +60,8 @@ void setup_path(const struct setup *s, const char *name, char out[static PATH_MA
 		snprintf(out, PATH_MAX, "%.*s/%s", (int)(slash - s->conf_file), s->conf_file, name);
 }
 
-/* A file that the command line may name, else the one of this name that belongs to the
- * configuration; NULL when the image has none. */
+/* A file that the command line may name, else the configuration's file of this name; NULL if the
+ * image has none. */
 static const char *find(const struct setup *s, const struct sources *from, const char *given,
 	const char *name, char out[static PATH_MAX])
 {
@@ -75,8 +75,8 @@ static const char *find(const struct setup *s, const struct sources *from, const
 
 /* --- loading ------------------------------------------------------------- */
 
-/* A password of the proxy's own, as a parameter gives it: AES becomes TEXT, which is never longer,
- * so that the key is not needed any more. */
+/* A password from a parameter, for the proxy itself: AES becomes TEXT, which is never longer, so
+ * that the key is no longer needed. */
 static void open_password(char *text, const char *name, const struct passwd_key *key,
 	struct telling *t)
 {
@@ -213,7 +213,7 @@ static int refuse(struct setup *s, struct telling *t, const char *why, int statu
 	return status;
 }
 
-/* Whoever knows Pgpool-II from a host expects these to be read. */
+/* Users of Pgpool-II on a host expect these to be read. */
 static void tell_unread(struct telling *t)
 {
 	static const char *const usual[] = { "/etc/pgpool2/pgpool.conf", "/etc/pgpool-II/pgpool.conf",

@@ -35,7 +35,7 @@ struct tool {
 	char *(*encode)(const struct tool *t, const char *user, const char *password);
 	/* Prints the password's form, without -m. */
 	int (*print)(const struct tool *t, const char *password);
-	/* Tells about a line of the input file, which has no user if it is wrong. */
+	/* Reports on a line of the input file; a wrong line has no user. */
 	void (*tell)(int line, const char *user, bool blank);
 };
 
@@ -54,8 +54,8 @@ static void wipe(char *text)
 
 /* ---- asking ---- */
 
-/* A line typed without echo, to be wiped; NULL when there is none.  An interrupt waits until the
- * terminal is as it was. */
+/* A line typed without echo, to be wiped; NULL if there is none.  An interrupt waits until the
+ * terminal is restored. */
 static char *ask(const char *prompt)
 {
 	struct termios was, quiet;
@@ -99,7 +99,7 @@ static void tell_error(void *ctx, enum level severity, const char *file, int lin
 		fprintf(stderr, "%s:%d:%d: %s\n", file ? file : "", line, column, text);
 }
 
-/* Which file it is: relative to the configuration's. */
+/* Finds the file, relative to the configuration's. */
 static int find_passwd(struct tool *t)
 {
 	struct conf_messages m = { tell_error, NULL };
@@ -147,7 +147,7 @@ static void write_entry(FILE *to, const char *user, const char *field)
 	fprintf(to, ":%s\n", field);
 }
 
-/* Copies the lines, with the user's exchanged; a missing newline at the end is added. */
+/* Copies the lines and replaces the user's; adds a missing newline at the end. */
 static void write_lines(FILE *to, FILE *from, const char *user, const char *field)
 {
 	bool written = false, open = false;
@@ -296,7 +296,7 @@ static const char *own_name(void)
 	return p ? p->pw_name : NULL;
 }
 
-/* All of it, once the key is there: password is what was typed or given, NULL with -i. */
+/* The whole run, once the key is there.  password was typed or given; NULL with -i. */
 static int run(struct tool *t, const char *password)
 {
 	if (t->update && find_passwd(t))
@@ -311,7 +311,7 @@ static int run(struct tool *t, const char *password)
 
 /* ---- the command line ---- */
 
-/* Options into t, arguments from optind on.  Returns whether they are right. */
+/* Puts options into t; arguments begin at optind.  Returns whether they are valid. */
 static bool options(struct tool *t, int argc, char **argv, const char *shorts,
 	const struct option *longs)
 {

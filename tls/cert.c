@@ -18,7 +18,7 @@ enum { CHAIN_MAX = 10, RSA_USUAL = 2048, NAME_MAX_LEN = 256 };
 
 /* --- telling ------------------------------------------------------------- */
 
-/* A context on its way, and who hears what is wrong with it. */
+/* A context being made, and the receiver of its errors. */
 struct load {
 	struct tls_context *x;
 	const struct tls_files *f;
@@ -161,7 +161,7 @@ static void take_key(struct tls_context *x, const struct tls_key *k)
 	x->key_len = k->n;
 }
 
-/* What the certificate says about itself. */
+/* The certificate's own data. */
 static void take_leaf(struct tls_context *x, const struct x509 *leaf)
 {
 	x->issuer_key_type = leaf->signing.key_type;
@@ -213,7 +213,7 @@ static void tell_made(struct load *l)
 		"for \"%s\", SHA-256 fingerprint %s", l->f->host, text);
 }
 
-/* The one in force goes on until there is one of files. */
+/* The one in force is kept until there is one from files. */
 static bool make_identity(struct load *l)
 {
 	const struct tls_context *old = l->f->old && l->f->old->self_made ? l->f->old : NULL;
@@ -268,7 +268,7 @@ static bool grow_anchors(struct tls_context *x)
 	return anchor && certificate;
 }
 
-/* All that is said about it points into a copy of its own. */
+/* Everything about it points into its own copy. */
 static bool add_anchor(struct load *l, struct bytes der)
 {
 	struct tls_context *x = l->x;
@@ -284,7 +284,7 @@ static bool add_anchor(struct load *l, struct bytes der)
 	return true;
 }
 
-/* Of a bundle some may be of no use here; that is told, and the others count. */
+/* Some certificates of a bundle may be unusable here; that is reported, and the others count. */
 static bool read_anchors(struct load *l, struct pem_file *f, const char *file)
 {
 	char name[NAME_MAX_LEN];
@@ -324,7 +324,7 @@ static bool load_ca(struct load *l)
 	return good;
 }
 
-/* What is not a file of certificates is passed over: there are links, lists and notes, too. */
+/* Other files than those of certificates are passed over: there are links, lists and notes, too. */
 static bool load_ca_dir(struct load *l)
 {
 	DIR *dir = opendir(l->f->ca_dir);
@@ -354,7 +354,7 @@ static bool load_ca_dir(struct load *l)
 	return good;
 }
 
-/* Chains end where a certificate signs itself: without the issuer's nothing below it is trusted. */
+/* Chains end at a self-signed certificate: below an intermediate alone nothing is trusted. */
 static void warn_of_partial(struct load *l)
 {
 	const struct tls_context *x = l->x;
@@ -375,7 +375,7 @@ static void warn_of_partial(struct load *l)
 
 /* --- whom we do not trust any more --------------------------------------- */
 
-/* Every list is of an issuer that we know and that may sign it, and has done so. */
+/* Every list must be signed by an issuer that we know and that may sign it. */
 static bool is_signed(const struct tls_context *x, const struct tls_crl *c)
 {
 	for (size_t i = 0; i < x->anchors; i++)

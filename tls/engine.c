@@ -74,8 +74,8 @@ static bool warm_up(struct tls_engine *g)
 	return br_ssl_server_reset(&g->server) && br_ssl_client_reset(&g->client, NULL, 0);
 }
 
-/* Key shares cost the server time, and whoever connects chooses the curve: only cheap ones.  A
- * node chooses what it likes. */
+/* Key shares cost the server time, and the client chooses the curve: only cheap ones.  A node may
+ * choose any. */
 struct tls_engine *tls_engine_new(const struct tls_context *x)
 {
 	struct tls_engine *g = malloc(sizeof *g);
@@ -117,7 +117,7 @@ static bool seed(br_ssl_engine_context *e)
 static bool begin(struct tls_shake *s)
 {
 	settle(&s->engine, s->in, s->out);
-	/* Small buffers are our affair: no maximum fragment length is asked for. */
+	/* Small buffers are our own affair: we do not ask for a maximum fragment length. */
 	s->engine.log_max_frag_len = 14;
 	if (s->peer)
 		br_ssl_engine_set_x509(&s->engine, tls_peer_class(s->peer));

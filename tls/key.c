@@ -94,7 +94,7 @@ static bool read_pkcs8(struct tls_key *k, struct der *in, char *why)
 		: read_ec(k, &key, a, why);
 }
 
-/* All three begin with a version; what is next tells them apart. */
+/* All three begin with a version; the next element tells them apart. */
 static bool read_any(struct tls_key *k, struct bytes der, char *why)
 {
 	static const struct x509_algorithm unnamed = { .name = "an elliptic curve without a name" };

@@ -33,7 +33,7 @@ static bool read_all(struct pem_file *f, int fd, size_t expected)
 		if (n == 0)
 			return true;
 		f->n += (size_t)n;
-		if (f->n == size)               /* it has grown meanwhile, or tells no size */
+		if (f->n == size)               /* it has grown meanwhile, or has no known size */
 			return fail(f, "its size changes while it is read");
 	}
 }
@@ -110,7 +110,7 @@ static char *next_line(struct pem_file *f, size_t *len)
 	return line;
 }
 
-/* "-----BEGIN X-----" to X, which stays where it is; NULL for other lines. */
+/* From "-----BEGIN X-----" to X, in place; NULL for other lines. */
 static char *label_of(char *line, size_t len, const char *word)
 {
 	size_t head = strlen(word);
