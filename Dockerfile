@@ -3,9 +3,9 @@
 #	docker build -t pgpool .
 #	docker run -p 9999:9999 -e PGPOOL_PARAMS_BACKEND_HOSTNAME0=db -e APP_USERNAME=app -e APP_PASSWORD=secret pgpool
 #
-# It takes the place of Pgpool-II's image: PGPOOL_PARAMS_* and *_USERNAME/*_PASSWORD variables, or files
-# mounted below /config, and no writable file system.  Without arguments it stays in the foreground and
-# logs to stderr; `docker exec NAME /pgpool reload` and `show-conf` talk to the one that runs.
+# It replaces Pgpool-II's image: it takes PGPOOL_PARAMS_* and *_USERNAME/*_PASSWORD variables, or files
+# mounted below /config, and needs no writable file system.  Without arguments it stays in the foreground
+# and logs to stderr; `docker exec NAME /pgpool reload` reloads its files, `show-conf` prints them.
 
 FROM debian:bookworm-slim AS build
 RUN apt-get update \

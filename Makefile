@@ -1,12 +1,12 @@
 # make            pgpool, one static file (musl, BearSSL)
 # make run        a throw-away primary and replica behind it: see reads balanced
 # make test       everything: unit tests, end-to-end tests against real PostgreSQL
-# make bench      beside pgbouncer, Pgpool-II and haproxy, as ratios
+# make bench      a comparison with pgbouncer, Pgpool-II and haproxy, as ratios
 # make rooms      does the code keep to the rooms of ARCHITECTURE.md?
-# make debug      pgpool-debug: glibc, AddressSanitizer, UBSan (of clang, which knows more kinds)
+# make debug      pgpool-debug: glibc, AddressSanitizer, UBSan (clang's, which has more checks)
 # make fuzz       some time on each parser (FUZZ_SECONDS=60)
 # make external   PostgreSQL's own regression, pipeline and isolation suites through it
-# make fresh      all that on a bare Debian in a folder, as a newcomer would (FRESH='run test')
+# make fresh      all this on a bare Debian in a folder, as a newcomer would (FRESH='run test')
 # make clean
 #
 # arm64: make CC='aarch64-linux-gnu-gcc -specs /usr/lib/aarch64-linux-musl/musl-gcc.specs'
@@ -19,7 +19,7 @@ STD     = -std=c11 -D_GNU_SOURCE
 WARN    = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 SAN     = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-# The rooms: a face at the top, and what is private to it in a folder of its name.
+# The rooms: a face at the top, and its private files in a folder of the same name.
 SOURCES = $(filter-out test/% build/%,$(wildcard *.c */*.c))
 HEADERS = $(filter-out test/% build/%,$(wildcard *.h */*.h))
 OBJECTS = $(SOURCES:%.c=build/%.o)
@@ -52,7 +52,7 @@ build/%.o: %.c | build
 	@mkdir -p $(@D)
 	$(CC) $(STD) $(INCLUDE) $(WARN) -MMD -MP $(CFLAGS) -c -o $@ $<
 
-# Whoever names a compiler has what it needs.
+# If you name a compiler, we assume that you have what it needs.
 build/debug: | debug-packages
 	mkdir -p $@
 
@@ -83,7 +83,7 @@ build/%_test: test/%_test.c test/t.h $(SOURCES) $(HEADERS) | build debug-package
 build/%_fuzz: test/%_fuzz.c $(SOURCES) $(HEADERS) $(wildcard test/*.h) | build debug-packages
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $< $(filter %.o,$^) -lbearssl
 
-# What stands below the engine is linked: its statics have each other's names.
+# Files below the engine are linked, not included: some of their statics share a name.
 TLS     = base64.c wire.c wire/memory.c $(filter-out tls/engine.c,$(wildcard tls/*.c))
 
 build/tls_test build/tls_fuzz build/tls_cert_test build/tls_chain_test: $(TLS:%.c=build/debug/%.o)
@@ -101,7 +101,7 @@ build/net_test build/pcp_fuzz: $(patsubst %.c,build/debug/%.o,$(TLS) tls.c tls/e
 build/admin_test build/check_test build/route_test build/verifier_test build/conf_fuzz \
 build/hba_fuzz build/passwd_fuzz build/pcp_conf_fuzz: build/debug/wire/memory.o
 
-# What ARCHITECTURE.md says of the rooms, against the includes and the calls.
+# Compares the rooms of ARCHITECTURE.md with the includes and the calls.
 rooms: pgpool
 	sh test/rooms.sh . build
 
@@ -119,7 +119,7 @@ fuzz: $(FUZZERS)
 debug-packages:
 	@$(INSTALL) $(DEBUG_PACKAGES)
 
-# What a shell user types works on a machine with nothing but git and make.
+# These work on a machine that has only git and make.
 packages:
 	@$(INSTALL) $(TEST_PACKAGES)
 

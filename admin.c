@@ -5,8 +5,8 @@
 #include <string.h>
 #include <time.h>
 
-/* A configuration may ask for millions of processes where only the number matters: nobody reads
- * such tables. */
+/* A configuration may ask for millions of processes just for the number.  Nobody reads such
+ * tables. */
 enum { PROCESSES_MAX = 65536, POOLS_MAX = 64 };
 
 #define COUNT(array) (sizeof (array) / sizeof *(array))
@@ -190,7 +190,7 @@ static bool find_pool(const struct admin *a, size_t at, struct admin_row *row)
 	return true;
 }
 
-/* Who is in the first pool; NULL for other pools, and before the session's parameters are known. */
+/* The client in the first pool; NULL for other pools, and before its parameters are known. */
 static const struct account *account(const struct admin_row *r)
 {
 	const struct profile *p = r->client && r->pool == 0 ? r->client->borrower.profile : NULL;
@@ -258,7 +258,7 @@ static void print_port(const struct admin_row *r, char out[static ADMIN_TEXT])
 	print_peer(r, host, out);
 }
 
-/* Texts are only there when something is logged with them. */
+/* Texts exist only while something is logged with them. */
 static const char *statement(const struct admin_row *r)
 {
 	const struct client *c = r->client;
@@ -274,7 +274,7 @@ static const char *const of_nodes[] = {
 	"backend_status", "standby_delay", "backend_flag", "backend_application_name",
 };
 
-/* The n-th of those that stand without an index; or NULL, and *n is less by all of them. */
+/* The n-th of those without an index; or NULL, and *n is reduced by their number. */
 static const struct conf_row *common_row(size_t *n)
 {
 	const struct conf_row *row;

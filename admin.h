@@ -1,18 +1,18 @@
-/* admin.h - what can be asked about the proxy, as tables of text.
+/* admin.h - the state of the proxy, as tables of text.
  *
- * A table is its columns, each with a function that prints it, the number of its rows, and a way to
- * find the n-th row as things are right now.  Rows are looked at one by one, so that a long table
- * can be sent over many turns of the loop, while sessions come and go.  Columns are named and
- * values written as Pgpool-II's SHOW POOL_* commands do it; PCP sends the same strings.
+ * A table consists of its columns, each with a function that prints it, the number of its rows, and
+ * a way to find the n-th row at this moment.  Rows are looked at one by one, so that a long table
+ * can be sent over many turns of the loop, while sessions come and go.  Columns and values are
+ * written as in Pgpool-II's SHOW POOL_* commands; PCP sends the same strings.
  *
  * Processes.  Pgpool-II has one process per session, and its dashboards divide those in use by all
- * of them.  Here a process is a place for a session: its number is the process id that the client
- * was told, and there are as many as num_init_children says, or as have been needed.  A session is
- * the first pool (pool_id 0) of its place, on all nodes; the columns of the connection are filled
- * where it holds one.  Other pools are empty: idle connections belong to nobody.
+ * of them.  Here a process is a place for a session.  Its number is the process id that the client
+ * was told.  There are num_init_children, or as many as have been needed.  A session is the first
+ * pool (pool_id 0) of its place, on all nodes; the columns of the connection are filled if it holds
+ * one.  Other pools are empty: idle connections belong to nobody.
  *
- * A node that fails is `up` all the same where its flag says DISALLOW_TO_FAILOVER, as with
- * Pgpool-II; pg_status tells how it is.  A drained node is `down`.
+ * A node that fails is still `up` if its flag says DISALLOW_TO_FAILOVER, as with Pgpool-II;
+ * pg_status has its true state.  A drained node is `down`.
  */
 #ifndef ADMIN_H
 #define ADMIN_H
@@ -25,7 +25,7 @@ enum {
 	ADMIN_COLUMNS = 21,                     /* of the widest table */
 };
 
-/* Who is asked. */
+/* The source of the tables. */
 struct admin {
 	const struct clients *clients;
 	int64_t started;                        /* loop_now() */
@@ -35,7 +35,7 @@ struct admin {
 /* At the start of the program. */
 void admin_start(struct admin *a, const struct clients *clients);
 
-/* What a row is about; found by a table, good until the end of the turn. */
+/* The subject of a row; found by a table, good until the end of the turn. */
 struct admin_row {
 	const struct admin *admin;
 	const struct node *node;

@@ -63,7 +63,7 @@ static void give_back(struct ask *a)
 	a->borrower.profile = NULL;
 }
 
-/* Tells the answer, and gives the connection back unless the next question is there already. */
+/* Delivers the answer, and gives the connection back unless the next question is already there. */
 static void end(struct ask *a)
 {
 	uint8_t *reply = a->reply;
@@ -89,7 +89,7 @@ static void end(struct ask *a)
 
 /* --- the question -------------------------------------------------------- */
 
-/* There is no second try then: see lost(). */
+/* Then there is no second try: see lost(). */
 static void give_up(struct ask *a)
 {
 	a->again = true;
@@ -149,17 +149,17 @@ static void send_question(struct ask *a)
 	net_flush(a->servers->base->net);
 }
 
-/* The owner of a database, or who may ALTER a role, chooses its search_path; operators and
- * functions of theirs are not to run as the user that asks.  For the time of the question: the
- * connection may go to a client without a reset. */
+/* A database's owner, or anyone who may ALTER a role, can set its search_path.  Their operators and
+ * functions must not run as the user that asks.  It is set only for the question: the connection
+ * may go to a client without a reset. */
 #define SAFE_PATH "pg_catalog, pg_temp"
 
 static const char safe_path[] = "SET LOCAL search_path = " SAFE_PATH ";";
 
-/* Likewise in a row of extended messages, which is no transaction block that SET LOCAL would not
- * complain of.  It has no row. */
-static const char safe_path_alone[] = "SELECT WHERE pg_catalog.set_config('search_path', '"
-	SAFE_PATH "', true) IS NULL";
+/* The same in a series of extended messages: that is not a transaction block, so SET LOCAL would
+ * complain.  It returns no row. */
+static const char safe_path_alone[] =
+	"SELECT WHERE pg_catalog.set_config('search_path', '" SAFE_PATH "', true) IS NULL";
 
 /* parameter NULL: none. */
 static void put_statement(struct put *o, const char *sql, const char *parameter)
@@ -200,7 +200,7 @@ static void put_statements(struct put *o, const char *sql)
 	put_end(o);
 }
 
-/* Builds the messages.  false: no memory, which too_late() will tell. */
+/* Builds the messages.  false: no memory, which too_late() will report. */
 static bool take_question(struct ask *a, const char *sql, const char *parameter)
 {
 	size_t size = sizeof safe_path_alone + strlen(sql)
@@ -249,7 +249,7 @@ static void refused(struct borrower *b, const struct refusal *r)
 	end(a);
 }
 
-/* A pooled connection may have been at its end: once more, on another. */
+/* A pooled connection may have been dying: tries once more, on another. */
 static void lost(struct borrower *b, struct server *s, const uint8_t *farewell, size_t len)
 {
 	struct ask *a = OWNER(b, struct ask, borrower);

@@ -1,26 +1,26 @@
-/* auth.h - who may log in and how: pool_passwd entries, pool_hba.conf rules, pcp.conf users.
+/* auth.h - login rules and secrets: pool_passwd entries, pool_hba.conf rules, pcp.conf users.
  *
- * Both are immutable tables, built at start and at each reload, and freed by whoever built them
- * when nobody looks into them any more.  Entries and rules point into their table and live as long
- * as it.  The two readers are passwd.c and hba.c; auth.c is what they share.  Nothing is connected
- * to, no name is resolved.  Warnings and errors name the file and the line, and where it helps the
- * column.  (struct passwd is not that of <pwd.h>: never include both.)
+ * Both are immutable tables, built at start and at each reload.  Their builder frees them when
+ * nobody looks into them any more.  Entries and rules point into their table and live as long as
+ * it.  The two readers are passwd.c and hba.c; they share auth.c.  Nothing here connects or
+ * resolves a name.  Warnings and errors name the file and the line, and where it helps the column.
+ * (struct passwd is not that of <pwd.h>: never include both.)
  *
  * pool_passwd.  One "user:password" per line; a backslash takes the next character as it is, so
- * that names and passwords can hold ':' and '\'.  Further fields are ignored, a carriage return
- * before the end of a line too, there are no comments, the first line of a user wins (others are
- * a warning if they differ).  A line that cannot be used is a warning and is skipped.  A SCRAM
- * verifier, as PostgreSQL prints it, is taken as the rest of its line.  A file that is not there
- * is an empty one.  What the password field says by its first characters, as passwd_decode:
+ * that names and passwords can hold ':' and '\'.  Further fields are ignored, and so is a carriage
+ * return before the end of a line.  There are no comments.  The first line of a user wins (others
+ * are a warning if they differ).  An unusable line is a warning and is skipped.  A SCRAM verifier,
+ * as PostgreSQL prints it, takes the rest of its line.  A missing file counts as empty.  The first
+ * characters of the password field give its kind, as in passwd_decode:
  *
  *   md5 and 32 digits      md5(password, user), as PostgreSQL stores it
  *   AES and base64         the password, encrypted (passwd_key.h)
  *   SCRAM-SHA-256$         a verifier, as PostgreSQL stores it
- *   TEXT                   what follows is the password
+ *   TEXT                   the rest is the password
  *   anything else          is the password
  *
- * The environment gives entries as well: <PREFIX>_USERNAME with <PREFIX>_PASSWORD, any PREFIX.
- * File first: a user who is in both has the file's password.
+ * The environment gives entries as well: <PREFIX>_USERNAME with <PREFIX>_PASSWORD, any PREFIX.  A
+ * user in both has the file's password.
  *
  *   PGPOOL_ENABLE_POOL_PASSWD        yes, true, on, 1 or unset: look for such pairs
  *   PGPOOL_SKIP_PASSWORD_ENCRYPTION  true: a value is read as the file's password field, without
@@ -30,11 +30,11 @@
  * begin with # are comments; there are no escapes.  PGPOOL_PCP_USER with PGPOOL_PCP_PASSWORD is one
  * more; the latter is the hash with PGPOOL_SKIP_PASSWORD_ENCRYPTION, the clear text without.
  *
- * pool_hba.conf.  PostgreSQL's format as far as Pgpool-II takes it; the first record of which all
- * columns match decides.  One line in error makes the whole file unusable.  Records that can
- * never match (+group, samegroup, samerole) and methods that this program cannot carry
- * out (pam, ldap) are warnings.  A list's @file is read with the same rules, relative to the file
- * that names it, at most ten deep; one that cannot be read is an error.
+ * pool_hba.conf.  PostgreSQL's format as far as Pgpool-II takes it; the first record whose columns
+ * all match decides.  One bad line makes the whole file unusable.  Records that can never match
+ * (+group, samegroup, samerole) and methods that this program lacks (pam, ldap) are warnings.  A
+ * list's @file is read by the same rules, relative to the file that names it, at most ten deep; an
+ * unreadable one is an error.
  */
 #ifndef AUTH_H
 #define AUTH_H
@@ -48,12 +48,12 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-/* Where the readers below tell what they met.  warn may be NULL; line is 0 where there is none.
- * Neither text ever holds a password. */
+/* Where the readers below report.  warn may be NULL; line is 0 if there is none.  Neither text ever
+ * holds a password. */
 struct auth_report {
 	void (*warn)(void *ctx, const char *file, int line, const char *text);
 	void *ctx;
-	bool strict;                    /* a file that is there and cannot be read is an error */
+	bool strict;                    /* an existing but unreadable file is an error */
 	char error[640];                /* why NULL was returned, with file and line */
 };
 
@@ -67,8 +67,8 @@ void auth_warn(struct auth_report *r, const char *file, int line, const char *fo
  * it.  NULL with errno. */
 char *auth_read(const char *path, size_t *len);
 
-/* The next line of a text that ends at end: from *line to what is returned, where the caller may
- * put a NUL (over the newline, or over auth_read's).  *at moves behind it. */
+/* The next line of a text that ends at end: from *line to the returned pointer, where the caller
+ * may put a NUL (over the newline, or over auth_read's).  *at moves behind it. */
 char *auth_line(char **at, char *end, char **line);
 
 /* ---- pool_passwd and pcp.conf (passwd.c) ---- */
@@ -96,8 +96,8 @@ struct passwd_entry {
 
 struct passwd;
 
-/* path NULL: no file; key NULL: none, environment NULL: none.  A key is only looked at for AES
- * entries, each of which is a warning without it.  Returns NULL only when out of memory. */
+/* path NULL: no file; key NULL: none, environment NULL: none.  The key is only needed for AES
+ * entries; without it each of them is a warning.  Returns NULL only when out of memory. */
 struct passwd *passwd_load(const char *path, const struct passwd_key *key,
 	char *const *environment, struct auth_report *r);
 
@@ -106,9 +106,9 @@ struct passwd *passwd_load_pcp(const char *path, char *const *environment, struc
 
 enum { PASSWD_WHY = 256 };
 
-/* A password as pool_passwd has it (sr_check_password may, too), in place: text becomes what
- * struct passwd_entry has, which is never longer.  why gets "" or what is wrong with it, to be
- * put behind "password of user ...: ": then the answer is PASSWD_AES or PASSWD_NONE. */
+/* Decodes a password as in pool_passwd (or sr_check_password), in place: text becomes the text of a
+ * struct passwd_entry, which is never longer.  why gets "" or what is wrong with it, to be put
+ * behind "password of user ...: ": then the answer is PASSWD_AES or PASSWD_NONE. */
 enum passwd_kind passwd_decode(char *text, const struct passwd_key *key,
 	char why[static PASSWD_WHY]);
 
@@ -125,7 +125,7 @@ void passwd_each(const struct passwd *p, void (*fn)(void *ctx, const struct pass
 void passwd_free(struct passwd *p);
 
 /* Is this the entry's password?  Needs PASSWD_CLEAR or PASSWD_MD5; false for others.  The time
- * taken tells nothing about the entry's text. */
+ * taken reveals nothing about the entry's text. */
 bool passwd_check_clear(const struct passwd_entry *e, const char *password, size_t len);
 
 /* Is answer (its NUL included in the caller's check of the message's end) what the entry's
@@ -138,7 +138,7 @@ bool passwd_check_md5(const struct passwd_entry *e, const uint8_t salt[static 4]
 
 enum hba_method {
 	HBA_TRUST, HBA_REJECT, HBA_CERT, HBA_PASSWORD, HBA_MD5, HBA_SCRAM,
-	HBA_PAM, HBA_LDAP               /* known, not supported: such a login fails */
+	HBA_PAM, HBA_LDAP               /* known but not supported: such a login fails */
 };
 
 struct hba_rule {
@@ -148,17 +148,16 @@ struct hba_rule {
 
 struct hba;
 
-/* NULL when the file is unusable: r->error has file, line and reason.  Interface addresses
- * for samehost and samenet are asked from the system now, not at each login. */
+/* NULL when the file is unusable: r->error has file, line and reason.  The interface addresses for
+ * samehost and samenet are looked up now, not at each login. */
 struct hba *hba_load(const char *path, struct auth_report *r);
 
-/* The same from a text in memory; name is what messages call it and what @files are relative to. */
+/* The same from a text in memory; messages use name, and @files are relative to it. */
 struct hba *hba_parse(const char *text, const char *name, struct auth_report *r);
 
-/* Who wants to log in.  peer: AF_UNIX is local; an IPv4 address inside IPv6 (::ffff:a.b.c.d) is
- * IPv4.  host is the client's name in the domain name system, which the caller has verified: the
- * address's name, of which the address is one of the addresses (in any case of letters, without a
- * dot at the end). */
+/* A client at its login.  peer: AF_UNIX is local; an IPv4 address inside IPv6 (::ffff:a.b.c.d) is
+ * IPv4.  host is the client's name in DNS, which the caller has verified: the name of the address,
+ * which also leads back to it (in any case of letters, without a dot at the end). */
 struct hba_query {
 	const struct sockaddr *peer;
 	bool tls;                       /* the connection is encrypted */

@@ -1,4 +1,4 @@
-/* base64.h - RFC 4648's base64, with padding and nothing else in between.
+/* base64.h - RFC 4648's base64, with padding and no other characters.
  *
  * Nothing is allocated or kept.
  */
@@ -14,8 +14,8 @@ size_t base64_len(size_t len);
 /* out has base64_len(len) + 1 bytes: it ends with a NUL. */
 void base64_encode(char *out, const uint8_t *in, size_t len);
 
-/* Returns the number of bytes, or -1 for bad text or more than size bytes.  out may be where the
- * text is: it is never ahead of it. */
+/* Returns the number of bytes, or -1 for bad text or more than size bytes.  out may be the text
+ * itself: it is never ahead of it. */
 int base64_decode(uint8_t *out, size_t size, const char *in, size_t len);
 
 #endif

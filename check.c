@@ -21,9 +21,9 @@ struct check {
 	struct ask ask;
 	unsigned answered;                      /* the last round that it answered */
 	unsigned dialect;                       /* of questions[] */
-	bool turned;                            /* the other dialect was tried in vain */
-	bool misplaced;                         /* told: flagged ALWAYS_PRIMARY, and in recovery */
-	char told[128];                         /* the trouble that was told last */
+	bool turned;                            /* the other dialect has failed */
+	bool misplaced;                         /* reported: a flagged node, but in recovery */
+	char told[128];                         /* the trouble reported last */
 };
 
 struct checks {
@@ -33,8 +33,8 @@ struct checks {
 	struct shell shell;
 	int nasked;                             /* standbys whose delay the command was asked for */
 	uint8_t asked[CONF_NODES];
-	char told[128];                         /* why the command failed last */
-	bool blind;                             /* told: it is not shown what it asks for */
+	char told[128];                         /* why the command last failed */
+	bool blind;                             /* reported: it may not see what it asks for */
 	struct check node[CONF_NODES];
 };
 
@@ -54,7 +54,7 @@ static const char *const questions[] = {
 
 /* --- delays -------------------------------------------------------------- */
 
-/* "16/B374D848": two halves of up to 8 hexadecimal digits.  0: it is none. */
+/* "16/B374D848": two halves of up to 8 hexadecimal digits.  0: malformed. */
 static uint64_t parse_lsn(const char *text)
 {
 	static const char digits[] = "0123456789ABCDEFabcdef";
@@ -123,7 +123,7 @@ static void judge(struct checks *c, struct node *n)
 	log_delay(conf, c->servers->base->log, n);
 }
 
-/* A standby that the primary does not know does not stream: it is behind since then. */
+/* A standby that the primary does not know does not stream: it has been behind since then. */
 static void note_missing(struct node *n, int64_t now)
 {
 	struct replication *r = &n->replication;
@@ -137,7 +137,7 @@ static void note_missing(struct node *n, int64_t now)
 		r->lag = (now - r->missing) * 1000;
 }
 
-/* Both have answered in this round: positions of different rounds say nothing. */
+/* Both have answered in this round: positions of different rounds cannot be compared. */
 static void measure(struct checks *c, struct node *n)
 {
 	const struct conf *conf = c->servers->base->conf;
@@ -157,7 +157,7 @@ static void measure(struct checks *c, struct node *n)
 
 /* --- answers ------------------------------------------------------------- */
 
-/* The same trouble is told once. */
+/* The same trouble is reported once. */
 static bool is_news(char told[static 128], const char *why)
 {
 	if (!strncmp(told, why, 127))
@@ -199,19 +199,19 @@ static void note_flagged(struct check *c, bool recovers)
 		recovers = false;
 	if (recovers && !c->misplaced) {
 		snprintf(detail, sizeof detail, "\"%.200s\" leads to a standby: its connections are"
-			" renewed until it is a primary.", conf->hostname);
+			" renewed until it leads to a primary.", conf->hostname);
 		log_write(all->base->log, NULL, LEVEL_WARNING, detail,
-			"If this lasts, correct backend_flag or where the name leads.",
-			"node %d is flagged ALWAYS_PRIMARY but is in recovery", c->node->id);
+			"If this lasts, correct backend_flag or the address of that name.",
+			"node %d is flagged ALWAYS_PRIMARY but is"
+			" in recovery", c->node->id);
 	} else if (!recovers && c->misplaced) {
 		log_write(all->base->log, NULL, LEVEL_LOG, NULL, NULL,
-			"node %d, flagged ALWAYS_PRIMARY, is not in recovery any more",
-			c->node->id);
+			"node %d, flagged ALWAYS_PRIMARY, is no longer in recovery", c->node->id);
 	}
 	c->misplaced = recovers;
 	if (recovers) {
 		node_renew(c->node);
-		servers_renew(all, c->node, "its node should be a primary and is none");
+		servers_renew(all, c->node, "its node should be a primary but is not");
 	}
 }
 
@@ -447,7 +447,7 @@ static void start_round(struct timer *t)
 	net_flush(c->servers->base->net);
 }
 
-/* What is set without any effect. */
+/* Reports settings without any effect. */
 static void warn(const struct checks *c)
 {
 	const struct conf *conf = c->servers->base->conf;
@@ -468,7 +468,7 @@ static void warn(const struct checks *c)
 	}
 }
 
-/* The old measures serve until there are new ones, if there will be any. */
+/* The old measurements serve until there are new ones, if there will be any. */
 static void judge_again(const struct conf *conf, struct node *n)
 {
 	bool measured = by_command(conf) || nodes_checked(conf);
@@ -500,8 +500,7 @@ void checks_start(struct checks *c)
 		judge_again(c->servers->base->conf, k->node);
 	}
 	warn(c);
-	/* Nobody may be searching any more. */
-	nodes->changed(nodes->ctx, nodes_primary(nodes));
+	nodes->changed(nodes->ctx, nodes_primary(nodes));       /* the search may be over */
 	timer_set(c->servers->base->loop, &c->timer, 0);
 }
 

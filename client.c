@@ -581,7 +581,7 @@ static void tell_dropped(struct client *c)
 	client_peer(c, host, sizeof host, port, sizeof port);
 	snprintf(detail, sizeof detail, "The last was from %s; %" PRIu64 " so far were dropped for newer"
 		" ones.", host, all->strangers.dropped);
-	log_write(all->base->log, NULL, LEVEL_WARNING, detail, "If this is no attack, raise"
+	log_write(all->base->log, NULL, LEVEL_WARNING, detail, "If this is not an attack, raise"
 		" max_unauthenticated_clients, and the limit of open files to more than twice as many.",
 		"too many clients that have not logged in");
 }

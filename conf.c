@@ -19,7 +19,7 @@
 
 enum {
 	INCLUDE_DEPTH = 10,             /* Pgpool-II's */
-	FILE_MAX = 1 << 20              /* a larger file is not a configuration */
+	FILE_MAX = 1 << 20              /* a larger file cannot be a configuration */
 };
 
 const struct conf_old conf_old_names[] = {
@@ -152,8 +152,8 @@ static void tell(struct loader *l, enum level v, const char *fmt, ...)
 
 static const char digits[] = "0123456789";
 
-/* The row of a name, NULL when there is none, and its index: 0 to 127, NO_INDEX, or BAD_INDEX
- * for a name that needs one and has something else. */
+/* The row of a name, NULL if there is none, and its index: 0 to 127, NO_INDEX, or BAD_INDEX if it
+ * needs one but has something else. */
 static const struct conf_row *find_row(const char *name, int *index)
 {
 	*index = NO_INDEX;
@@ -172,7 +172,7 @@ static const struct conf_row *find_row(const char *name, int *index)
 	return NULL;
 }
 
-/* Where a row's value is; what has no index of its own is behind the last one. */
+/* The place of a row's value; a name without an index has it behind the last one. */
 static void *place(const struct conf *c, const struct conf_row *row, int index)
 {
 	return (char *)c + row->offset
@@ -210,7 +210,8 @@ static const char *current_name(const char *name)
 
 /* --- parameters without effect ------------------------------------------- */
 
-/* Is a value what happens anyway?  Numbers and switches that are 0 ask for nothing. */
+/* Does a value ask for no more than the default?  Numbers and switches that are 0 ask for
+ * nothing. */
 static bool asks_nothing(struct loader *l, const struct conf_row *row, const void *field)
 {
 	union conf_value dflt, zero;
@@ -258,7 +259,8 @@ static bool assign(struct loader *l, const struct conf_row *row, void *field, co
 	return true;
 }
 
-/* Sets what a row of today's names says.  Returns the field, or NULL after telling why not. */
+/* Sets the value of a row with a current name.  Returns the field, or NULL after telling why
+ * not. */
 static void *put(struct loader *l, const struct conf_row *row, int index, const char *name,
 	const char *value)
 {
@@ -273,7 +275,7 @@ static void *put(struct loader *l, const struct conf_row *row, int index, const 
 	return field;
 }
 
-/* What a file or a variable says. */
+/* An assignment in a file or a variable. */
 static void set(struct loader *l, const char *name, const char *value)
 {
 	const struct conf_old *old = find_old(name);
@@ -293,7 +295,7 @@ static void set(struct loader *l, const char *name, const char *value)
 		return;
 	}
 	if (index == BAD_INDEX) {
-		tell(l, LEVEL_FATAL, "parameter \"%.*s\": behind \"%s\" belongs an index "
+		tell(l, LEVEL_FATAL, "parameter \"%.*s\": \"%s\" needs an index after it "
 			"(allowed: 0 .. %d)", CONF_QUOTED, name, row->name, CONF_NODES - 1);
 		return;
 	}
@@ -313,7 +315,7 @@ static void set_defaults(struct loader *l)
 
 static bool read_file(struct loader *l, const char *path);
 
-/* include 'file', relative to the directory of the file that says so. */
+/* include 'file', relative to the directory of the including file. */
 static void include(struct loader *l, const char *name)
 {
 	const char *slash = l->report.file ? strrchr(l->report.file, '/') : NULL;
@@ -357,7 +359,7 @@ static int column(const struct scan *s, const char *line)
 	return (int)(s->from - line) + 1;
 }
 
-/* Scans behind a key.  No message quotes what stands there: it may be a piece of a password. */
+/* Scans the text after a key.  No message quotes that: it may be a piece of a password. */
 static bool scan_value(struct loader *l, struct scan *s, const char *line, const char *name)
 {
 	scan_next(s);
@@ -381,12 +383,12 @@ static bool scan_value(struct loader *l, struct scan *s, const char *line, const
 	case EQUALS: case OTHER:
 		break;
 	}
-	tell(l, LEVEL_FATAL, "syntax error behind parameter \"%.*s\": such a value needs "
+	tell(l, LEVEL_FATAL, "syntax error after parameter \"%.*s\": such a value needs "
 		"quotes", CONF_QUOTED, name);
 	return false;
 }
 
-/* A whole file in memory.  A syntax error ends it; a bad value does not, so that one start tells
+/* A whole file in memory.  A syntax error ends it; a bad value does not, so that one start reports
  * all of them. */
 static void parse_file(struct loader *l, const char *text, size_t n)
 {
@@ -542,7 +544,7 @@ static void read_environment(struct loader *l, char *const *environ_)
 
 /* --- the whole ----------------------------------------------------------- */
 
-/* Gives a node what it does not say itself. */
+/* Gives a node the values that it does not set itself. */
 static void complete_node(struct loader *l, int index)
 {
 	for (const struct conf_row *row = rows + NODE_ROWS; row < rows + PEER_ROWS; row++) {
@@ -560,8 +562,8 @@ static void complete_node(struct loader *l, int index)
 	}
 }
 
-/* The node that counts as the primary until the nodes themselves say which one it is.  Of
- * several that are flagged as it, the others lose the flag. */
+/* The node that counts as the primary until the nodes themselves say which one it is.  If several
+ * are flagged, the others lose the flag. */
 static int find_primary(struct loader *l)
 {
 	int first = -1, flagged = -1;
@@ -641,7 +643,7 @@ bool conf_needs_tls(const struct conf *c)
 	return needs;
 }
 
-/* What was asked for and cannot be had must not become something weaker. */
+/* A demand that cannot be met must not become something weaker. */
 static void check_tls(struct loader *l)
 {
 	const struct conf *c = l->c;
@@ -652,9 +654,9 @@ static void check_tls(struct loader *l)
 		bool tcp = n->used && *n->hostname && *n->hostname != '/';
 
 		if (mode >= SSLMODE_VERIFY_CA && !has_ca(c))
-			tell(l, LEVEL_FATAL, "\"backend_sslmode\" of node %d is verify-%s, but "
-				"neither \"ssl_ca_cert\" nor \"ssl_ca_cert_dir\" says whom to "
-				"trust", i, mode == SSLMODE_VERIFY_CA ? "ca" : "full");
+			tell(l, LEVEL_FATAL, "\"backend_sslmode\" of node %d is verify-%s, but"
+				" neither \"ssl_ca_cert\" nor \"ssl_ca_cert_dir\" is set", i,
+				mode == SSLMODE_VERIFY_CA ? "ca" : "full");
 		if (tcp && mode <= SSLMODE_PREFER && n->sslnegotiation == SSL_DIRECT)
 			tell(l, LEVEL_FATAL, "\"backend_sslnegotiation\" of node %d is direct, "
 				"which needs a \"backend_sslmode\" of require, verify-ca or "
@@ -662,7 +664,7 @@ static void check_tls(struct loader *l)
 	}
 }
 
-/* What no single value tells. */
+/* Checks across several values. */
 static void check_whole(struct loader *l)
 {
 	const struct conf *c = l->c;
@@ -676,7 +678,7 @@ static void check_whole(struct loader *l)
 		&& (c->min_spare_children >= c->max_spare_children
 		|| c->max_spare_children > c->num_init_children))
 		tell(l, LEVEL_FATAL, "process_management_mode is dynamic: \"min_spare_children\" "
-			"must be below \"max_spare_children\", and that not above "
+			"must be below \"max_spare_children\", which must not exceed "
 			"\"num_init_children\"");
 }
 
@@ -774,7 +776,7 @@ static int number_of(const struct conf_row *row, unsigned word)
 	if (row->words == conf_level_words)
 		return (int)word + 10 + (word > LEVEL_LOG);
 	if (row->words == conf_clustering_mode_words && word == CLUSTERING_RAW)
-		return 5;       /* behind modes that are not here */
+		return 5;       /* after modes that do not exist here */
 	return (int)word + 1;
 }
 

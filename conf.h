@@ -17,15 +17,15 @@
  *      FLAGS    unsigned      -   NODE_ bits
  *      METHODS  unsigned      -   AUTH_ bits
  *      TEXT     char *        -   never NULL
- *      SECRET   char *        -   likewise, shown as *****, wiped when freed
+ *      SECRET   char *        -   the same, shown as *****, wiped when freed
  *      LIST, PATTERNS, REDIRECTS, RELATIONS: struct conf_list; unit is the separator
  *
  *      when     START: needs a restart.  RELOAD: SIGHUP is enough.
- *               SESSION: likewise; Pgpool-II has it in PGPOOL SET, too.
+ *               SESSION: the same; Pgpool-II has it in PGPOOL SET, too.
  *
  *      effect   WORKS    doc says what it does
- *               MISSED   nothing here listens to it, doc says why: a warning where it is set
- *               USELESS  likewise, but nobody will miss it: only a remark
+ *               MISSED   it has no effect here, doc says why: a warning where it is set
+ *               USELESS  the same, but nobody will miss it: only a remark
  *               LATER    this version does not do it yet: a warning
  *               DETAIL   a detail of such a thing: a remark
  *               Default, off, 0 and empty ask for nothing, so nothing is said about them.
@@ -37,9 +37,9 @@
  * Names, defaults, ranges and contexts are Pgpool-II's (4.8); names from old versions are
  * understood; any other name is a warning.  None of that stops a start; a bad value does.
  *
- * File grammar: Pgpool-II's scanner.  `key = value` or `key value`; a value is 'quoted' (nothing
- * is unescaped), a word, a number with a unit, or *; # starts a comment; the last assignment
- * wins; include 'file' is relative to the including file, at most 10 deep.
+ * File grammar: Pgpool-II's scanner.  `key = value` or `key value`; a value is 'quoted' (nothing is
+ * unescaped), a word, a number with a unit, or *. # starts a comment; the last assignment wins;
+ * include 'file' is relative to the including file, at most 10 deep.
  *
  * A struct conf is built whole and never changed afterwards (but see conf_keep_start); its
  * owner frees it, and every pointer read from it dies then.
@@ -148,7 +148,7 @@ CONF_ENUMS(CONF_ENUM)
 #undef CONF_REFUSED
 #undef CONF_ENUM
 
-/* backend_require_authN: those that are listed; with AUTH_NOT all but those. */
+/* backend_require_authN: the listed ones; with AUTH_NOT all but those. */
 enum {
 	AUTH_NONE = 1, AUTH_PASSWORD = 2, AUTH_MD5 = 4, AUTH_SCRAM = 8,
 	AUTH_NOT = 16,
@@ -228,17 +228,17 @@ struct conf_list {
 		"streaming_replication: a primary with standbys.  raw: one node.") \
 	\
 	X(listen_addresses, SESSIONS, LIST, "localhost", 0, 0, ',', START, WORKS, \
-		"Addresses to listen on; * is every one, empty leaves Unix sockets only.") \
+		"Addresses to listen on; * means all, empty means Unix sockets only.") \
 	X(port, SESSIONS, INT, "9999", 1024, 65535, NONE, START, WORKS, \
 		"Port for clients; also the number in the name of the Unix sockets.") \
 	X(unix_socket_directories, SESSIONS, LIST, "/tmp", 0, 0, ',', START, WORKS, \
 		"Directories in which a Unix socket is made; empty means none.") \
 	X(unix_socket_group, SESSIONS, TEXT, "", 0, 0, NONE, START, WORKS, \
-		"Group, by name or number, of the Unix sockets; empty means the process's.") \
+		"Group of the Unix sockets, by name or number; empty means the process's.") \
 	X(unix_socket_permissions, SESSIONS, INT, "0777", 0, 0777, OCTAL, START, WORKS, \
 		"File mode of the Unix sockets, octal when it starts with 0.") \
 	X(pcp_listen_addresses, SESSIONS, LIST, "localhost", 0, 0, ',', START, WORKS, \
-		"Addresses to listen on for the pcp_ commands; * is every one, empty none.") \
+		"Addresses to listen on for the pcp_ commands; * means all, empty none.") \
 	X(pcp_port, SESSIONS, INT, "9898", 1024, 65535, NONE, START, WORKS, \
 		"Port for the pcp_ commands; also the number in the name of their Unix sockets.") \
 	X(pcp_socket_dir, SESSIONS, LIST, "/tmp", 0, 0, ',', START, WORKS, \
@@ -247,9 +247,10 @@ struct conf_list {
 		"Clients the kernel may queue before they are accepted, times num_init_children.") \
 	X(serialize_accept, SESSIONS, BOOL, "off", 0, 0, NONE, START, USELESS, NO_PROCESSES) \
 	X(reserved_connections, SESSIONS, INT, "0", 0, INT32_MAX, NONE, START, WORKS, \
-		"If above 0, clients beyond num_init_children less this are refused, not queued.") \
+		"If above 0, clients beyond num_init_children minus this are refused, not " \
+		"queued.") \
 	X(num_init_children, SESSIONS, INT, "32", 1, INT32_MAX, NONE, START, WORKS, \
-		"Times max_pool: the connections to each node at most.") \
+		"Times max_pool: the maximum of connections to each node.") \
 	X(process_management_mode, SESSIONS, ENUM, "static", \
 		0, 0, process_management, RELOAD, USELESS, NO_PROCESSES) \
 	X(process_management_strategy, SESSIONS, ENUM, "gentle", \
@@ -259,11 +260,11 @@ struct conf_list {
 	X(max_spare_children, SESSIONS, INT, "10", 1, INT32_MAX, NONE, RELOAD, USELESS, \
 		NO_PROCESSES) \
 	X(max_pool, SESSIONS, INT, "4", 0, INT32_MAX, NONE, START, WORKS, \
-		"Times num_init_children: the connections to each node at most.") \
+		"Times num_init_children: the maximum of connections to each node.") \
 	X(child_life_time, SESSIONS, INT, "300", 0, INT32_MAX, S, START, WORKS, \
-		"A pooled connection that nobody used for this long is closed; 0 keeps it.") \
+		"A pooled connection unused for this long is closed; 0 keeps it.") \
 	X(child_max_connections, SESSIONS, INT, "0", 0, INT32_MAX, NONE, START, WORKS, \
-		"A pooled connection is closed after so many sessions; 0 means no limit.") \
+		"A pooled connection is closed after this many sessions; 0 means no limit.") \
 	X(connection_life_time, SESSIONS, INT, "0", 0, INT32_MAX, S, START, WORKS, \
 		"A pooled connection is closed this long after it went idle; 0 keeps it.") \
 	X(client_idle_limit, SESSIONS, INT, "0", 0, INT32_MAX, S, SESSION, WORKS, \
@@ -271,9 +272,8 @@ struct conf_list {
 	X(authentication_timeout, SESSIONS, INT, "60", 0, INT32_MAX, S, START, WORKS, \
 		"A client must have logged in within this time; 0 means no limit.") \
 	X(max_unauthenticated_clients, SESSIONS, INT, "1000", 1, INT32_MAX, NONE, RELOAD, WORKS, \
-		"Clients that may be in the middle of their login; beyond them the oldest, of " \
-		"the address that has the most, is dropped.  Half of the open files allowed at " \
-		"most.") \
+		"Clients that may be in the middle of their login.  Beyond that, the oldest of " \
+		"the address with the most is dropped.  At most half of the open files allowed.") \
 	X(connection_cache, SESSIONS, BOOL, "on", 0, 0, NONE, START, WORKS, \
 		"Keep connections to the nodes when their client leaves, for the next one.") \
 	X(reset_query_list, SESSIONS, LIST, "ABORT;DISCARD ALL", 0, 0, ';', RELOAD, WORKS, \
@@ -300,8 +300,8 @@ struct conf_list {
 		"FROM pg_catalog.pg_authid " \
 		"WHERE rolname OPERATOR(pg_catalog.=) $1 AND rolcanlogin", \
 		0, 0, NONE, RELOAD, WORKS, \
-		"What auth_user asks about user $1: name, password as PostgreSQL stores it and, " \
-		"if there is a third column, until when it is good, in seconds since 1970.  " \
+		"Query of auth_user about user $1: name, password as PostgreSQL stores it and, " \
+		"in an optional third column, its expiry in seconds since 1970.  " \
 		"search_path is pg_catalog: other names need their schema.") \
 	X(auth_database, AUTHENTICATION, TEXT, "postgres", 0, 0, NONE, RELOAD, WORKS, \
 		"Database in which auth_user asks.") \
@@ -316,14 +316,14 @@ struct conf_list {
 		"File of its private key, PEM: ECDSA (P-256 is fastest) or RSA of 2048 to " \
 		"4096 bits.") \
 	X(ssl_ca_cert, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
-		"File of certificates, PEM, that those of nodes must come from, and those of " \
-		"clients, who are asked for one then.") \
+		"File of CA certificates, PEM, from which those of nodes and clients must come.  " \
+		"Clients are then asked for one.") \
 	X(ssl_ca_cert_dir, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
 		"Directory of such files.") \
 	X(ssl_crl_file, TLS, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
 		"File of lists of revoked certificates, PEM: one for each issuer.") \
 	X(ssl_ciphers, TLS, TEXT, "HIGH:MEDIUM:+3DES:!aNULL", 0, 0, NONE, RELOAD, WORKS, \
-		"OpenSSL's cipher string; there are ECDHE with AES-GCM or ChaCha20-Poly1305.") \
+		"OpenSSL cipher string, out of ECDHE with AES-GCM or ChaCha20-Poly1305.") \
 	X(ssl_prefer_server_ciphers, TLS, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Take the first cipher of ssl_ciphers that the client has, not the client's " \
 		"first.") \
@@ -340,7 +340,7 @@ struct conf_list {
 	X(ignore_leading_white_space, BALANCING, BOOL, "on", 0, 0, NONE, RELOAD, WORKS, \
 		"Balance a SELECT that has blanks before its first letter.") \
 	X(read_only_function_list, BALANCING, PATTERNS, "", 0, 0, ',', RELOAD, WORKS, \
-		"When not empty, exactly these functions do not write.") \
+		"If not empty, these functions and no others are read-only.") \
 	X(write_function_list, BALANCING, PATTERNS, "", 0, 0, ',', RELOAD, WORKS, \
 		"Functions that write: a statement that calls one goes to the primary.") \
 	X(primary_routing_query_pattern_list, BALANCING, PATTERNS, "", 0, 0, ';', RELOAD, WORKS, \
@@ -356,15 +356,15 @@ struct conf_list {
 	X(disable_load_balance_on_write, BALANCING, ENUM, "transaction", \
 		0, 0, dlbow, RELOAD, WORKS, \
 		"Which reads go to the primary after a write.  dml_adaptive: those of tables " \
-		"that were written in the same transaction; dml_adaptive_global: and those that " \
-		"any session wrote lately.") \
+		"that were written in the same transaction; dml_adaptive_global: also those " \
+		"that any session wrote lately.") \
 	X(dml_adaptive_object_relationship_list, BALANCING, RELATIONS, "", \
 		0, 0, ',', RELOAD, WORKS, \
 		"object:other pairs for dml_adaptive: writing one counts as writing the other.") \
 	X(statement_level_load_balance, BALANCING, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Choose the node for each statement instead of each session.") \
 	X(check_temp_table, BALANCING, ENUM, "catalog", 0, 0, check_temp, RELOAD, WORKS, \
-		"How temporary tables that functions make are found out: catalog asks for them; " \
+		"How to find temporary tables that functions make: catalog asks for them; " \
 		"trace and none know only those of statements, which costs nothing.") \
 	X(check_unlogged_table, BALANCING, BOOL, "on", 0, 0, NONE, SESSION, WORKS, \
 		"Ask the catalog for unlogged tables, so that none is tried on a standby first.") \
@@ -375,29 +375,28 @@ struct conf_list {
 	X(enable_shared_relcache, BALANCING, BOOL, "on", 0, 0, NONE, START, USELESS, NO_PROCESSES) \
 	X(relcache_query_target, BALANCING, ENUM, "primary", \
 		0, 0, relcache_target, RELOAD, WORKS, \
-		"Whose catalog is asked: primary, or load_balance_node: a standby's.") \
+		"Whose catalog is asked: the primary's, or with load_balance_node a standby's.") \
 	X(track_table_mutation_ttl_factor, BALANCING, REAL, "5.0", 1, 100, NONE, RELOAD, WORKS, \
-		"dml_adaptive_global: times the delay of the latest standby, a write is recent.  " \
-		"Where the delay is not measured a write is recent for a second.") \
+		"dml_adaptive_global: a write is recent for so many times the longest delay of a " \
+		"standby, or for a second where the delay is not measured.") \
 	X(track_table_mutation_max_staleness, BALANCING, INT, "60000", \
 		0, 3600000, MS, RELOAD, WORKS, \
-		"dml_adaptive_global: a run of writes is recent for at most this long; 0: any " \
-		"time.") \
+		"dml_adaptive_global: a run of writes is recent for this long at most; 0: no " \
+		"limit.") \
 	X(track_table_mutation_cold_start_duration, BALANCING, INT, "2000", \
 		0, 60000, MS, RELOAD, WORKS, \
-		"dml_adaptive_global: at first all reads go to the primary, for this long.") \
+		"dml_adaptive_global: for this long at first, all reads go to the primary.") \
 	X(track_table_mutation_table_buckets, BALANCING, INT, "1024", \
 		64, 65536, NONE, START, USELESS, "the table grows as it needs to") \
 	X(track_table_mutation_table_size, BALANCING, INT, "2048", \
 		128, 131072, NONE, START, WORKS, \
-		"dml_adaptive_global: tables that are remembered; when there are more, all count " \
-		"as written.") \
+		"dml_adaptive_global: tables remembered; if there are more, all count as " \
+		"written.") \
 	\
 	X(sr_check_period, DELAY, INT, "10", 0, INT32_MAX, S, RELOAD, WORKS, \
-		"How often the nodes are asked who is the primary and how far they are; 0: " \
-		"never.") \
+		"How often the nodes are asked for their role and their position; 0: never.") \
 	X(sr_check_user, DELAY, TEXT, "", 0, 0, NONE, RELOAD, WORKS, \
-		"Role that asks them; best a member of pg_monitor.  Empty: nobody asks.") \
+		"Role that asks them, preferably in pg_monitor.  Empty: nobody asks.") \
 	X(sr_check_password, DELAY, SECRET, "", 0, 0, NONE, RELOAD, WORKS, \
 		"Its password, in any form of pool_passwd; empty: its entry there.") \
 	X(sr_check_database, DELAY, TEXT, "postgres", 0, 0, NONE, RELOAD, WORKS, \
@@ -408,11 +407,11 @@ struct conf_list {
 	X(replication_delay_source_timeout, DELAY, INT, "10", 1, 3600, NONE, RELOAD, WORKS, \
 		"Seconds after which it is killed.") \
 	X(delay_threshold, DELAY, INT, "0", 0, INT64_MAX, B, RELOAD, WORKS, \
-		"A standby that is further behind than these bytes gets no reads; 0: no limit.") \
+		"A standby that is more bytes behind than this gets no reads; 0: no limit.") \
 	X(delay_threshold_by_time, DELAY, INT, "0", 0, INT32_MAX, MS, RELOAD, WORKS, \
-		"Likewise by time, which goes before bytes.") \
+		"The same by time; it has precedence over bytes.") \
 	X(prefer_lower_delay_standby, DELAY, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
-		"The reads of such a standby go to the one least behind, not to the primary.") \
+		"Its reads then go to the least delayed standby, not to the primary.") \
 	X(log_standby_delay, DELAY, ENUM, "if_over_threshold", \
 		0, 0, standby_delay, RELOAD, WORKS, \
 		"When the delay of a standby is logged.") \
@@ -427,7 +426,7 @@ struct conf_list {
 	X(log_error_verbosity, LOGGING, ENUM, "default", 0, 0, verbosity, SESSION, WORKS, \
 		"terse leaves DETAIL and HINT lines out of the log.") \
 	X(client_min_messages, LOGGING, ENUM, "notice", 0, 0, level, SESSION, WORKS, \
-		"The least important level that clients are told.") \
+		"The least important level that is sent to clients.") \
 	X(log_min_messages, LOGGING, ENUM, "warning", 0, 0, level, SESSION, WORKS, \
 		"The least important level that is logged; log counts as above error.") \
 	X(log_statement, LOGGING, BOOL, "off", 0, 0, NONE, SESSION, WORKS, \
@@ -448,15 +447,15 @@ struct conf_list {
 	X(log_hostname, LOGGING, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Log the names of clients' hosts, looked up in the background.") \
 	X(syslog_facility, LOGGING, ENUM, "LOCAL0", 0, 0, facility, RELOAD, WORKS, \
-		"Facility of what goes to syslog.") \
+		"Facility of syslog messages.") \
 	X(syslog_ident, LOGGING, TEXT, "pgpool", 0, 0, NONE, RELOAD, WORKS, \
-		"Name of the program in what goes to syslog.") \
+		"Program name in syslog messages.") \
 	X(logging_collector, LOGGING, BOOL, "off", 0, 0, NONE, START, WORKS, \
 		"Write what would go to stderr to files in log_directory.") \
 	X(log_directory, LOGGING, TEXT, "/tmp/pgpool_logs", 0, 0, NONE, RELOAD, WORKS, \
 		"Directory of the log files, relative to the configuration file.") \
 	X(log_filename, LOGGING, TEXT, "pgpool-%Y-%m-%d_%H%M%S.log", 0, 0, NONE, RELOAD, WORKS, \
-		"Name of a log file: strftime's pattern for when it was begun.") \
+		"Name of a log file: a strftime pattern for its start.") \
 	X(log_file_mode, LOGGING, INT, "0600", 0, 0777, OCTAL, RELOAD, WORKS, \
 		"File mode of a log file, octal when it starts with 0.") \
 	X(log_rotation_age, LOGGING, INT, "1440", 0, INT32_MAX, MIN, RELOAD, WORKS, \
@@ -464,11 +463,11 @@ struct conf_list {
 	X(log_rotation_size, LOGGING, INT, "10240", 0, 2097152, KB, RELOAD, WORKS, \
 		"A log file larger than this is followed by a new one; 0: never.") \
 	X(log_truncate_on_rotation, LOGGING, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
-		"Empty a file that rotation by age comes back to, instead of going on in it.") \
+		"Empty a file that rotation by age comes back to, instead of appending to it.") \
 	X(pid_file_name, LOGGING, TEXT, "/var/run/pgpool/pgpool.pid", 0, 0, NONE, START, WORKS, \
 		"File with the process id, relative to the configuration file.") \
 	X(work_dir, LOGGING, TEXT, "/tmp", 0, 0, NONE, START, USELESS, \
-		"nothing is written there: a start finds out how the nodes are") \
+		"nothing is written there: a start finds out the state of the nodes") \
 	\
 	X(failover_on_backend_error, FAILOVER, BOOL, "on", 0, 0, NONE, RELOAD, USELESS, \
 		"a node that fails gets nothing until it answers again") \
@@ -483,8 +482,8 @@ struct conf_list {
 	X(auto_failback_interval, FAILOVER, INT, "60", 0, INT32_MAX, S, RELOAD, USELESS, \
 		"a node that answers again is used again") \
 	X(search_primary_node_timeout, FAILOVER, INT, "300", 0, INT32_MAX, S, RELOAD, WORKS, \
-		"How long sr_check_user looks for a first primary, for which requests wait, if " \
-		"none is flagged; 0: for ever.") \
+		"How long sr_check_user looks for a first primary if none is flagged, while " \
+		"requests wait for it; 0: forever.") \
 	X(failover_when_quorum_exists, FAILOVER, BOOL, "on", 0, 0, NONE, START, USELESS, \
 		NO_WATCHDOG) \
 	X(failover_require_consensus, FAILOVER, BOOL, "on", 0, 0, NONE, START, USELESS, \
@@ -609,8 +608,8 @@ struct conf_list {
 		"direct: TLS begins at once, without asking the node first (PostgreSQL 17).") \
 	X(backend_require_auth, require_auth, TLS, METHODS, "", 0, 0, NONE, RELOAD, BARE, WORKS, \
 		"How the node may authenticate the proxy, as libpq's require_auth: methods, or, " \
-		"each behind a !, those that it may not.  Unless password is listed, a password " \
-		"goes to the node in clear text only over TLS or a Unix socket.") \
+		"each after a !, forbidden ones.  Unless password is listed, a password goes to " \
+		"the node in clear text only over TLS or a Unix socket.") \
 	X(connect_timeout, connect_timeout, SESSIONS, INT, "10000", \
 		0, INT32_MAX, MS, RELOAD, BARE, WORKS, \
 		"Connecting to the node is given up after this time; 0 means no limit.") \
@@ -619,7 +618,7 @@ struct conf_list {
 		"How often the node is tried by a login; 0: failures are noticed in use.") \
 	X(health_check_timeout, health_check_timeout, HEALTH, INT, "20", \
 		0, INT32_MAX, S, RELOAD, BARE, WORKS, \
-		"The time of one such login; 0 means no limit.") \
+		"Time limit of one such login; 0 means none.") \
 	X(health_check_user, health_check_user, HEALTH, TEXT, "", 0, 0, NONE, RELOAD, BARE, WORKS, \
 		"Role that logs in; empty: sr_check_user.") \
 	X(health_check_password, health_check_password, HEALTH, SECRET, "", \
@@ -679,7 +678,7 @@ struct conf {
 #define X(f, group, type, dflt, min, max, unit, when, effect, doc) FIELD_##type(f, unit)
 	CONF_TABLE(X)
 #undef X
-	/* Behind the last one: what the names without an index say, or the defaults. */
+	/* After the last one: the values of names without an index, or the defaults. */
 	struct conf_node node[CONF_NODES + 1];
 	struct conf_peer peer[CONF_NODES + 1];
 	uint32_t given[CONF_NODES];     /* which of their rows were set for this very index */
@@ -687,10 +686,10 @@ struct conf {
 	bool from_environment;          /* made from PGPOOL_PARAMS_ variables */
 };
 
-/* Where warnings (LEVEL_WARNING), errors (LEVEL_FATAL) and remarks (LEVEL_LOG) go.  file is the
- * name of the file, with the line and column (in bytes, from 1) of the name or value that is
- * meant; or of the environment variable, or NULL for what has no place: line and column are 0.
- * text names the parameter and, for a bad value, what is allowed. */
+/* Receives warnings (LEVEL_WARNING), errors (LEVEL_FATAL) and remarks (LEVEL_LOG).  file is the
+ * name of the file, with the line and column (in bytes, from 1) of the name or value in question.
+ * Or it is the name of the environment variable, or NULL if there is no place; then line and column
+ * are 0.  text names the parameter and, for a bad value, what is allowed. */
 struct conf_messages {
 	void (*tell)(void *ctx, enum level severity, const char *file, int line, int column,
 		const char *text);
@@ -723,7 +722,7 @@ struct conf_row {
 	const struct conf_word *words;
 };
 
-/* Builds a whole new configuration, or returns NULL after telling why; there is nothing between.
+/* Builds a whole new configuration, or returns NULL after telling why; nothing in between.
  *
  * From the file at path when there is one; variables are then ignored (a remark says so).
  * Otherwise from environ's PGPOOL_PARAMS_<NAME>=value variables, if there is any, on top of the
@@ -747,8 +746,8 @@ int conf_show(const struct conf *c, const char *name, char *out, size_t size);
 /* The i-th row, or NULL behind the last one. */
 const struct conf_row *conf_row(size_t i);
 
-/* The value of a row that stands without an index, as SHOW POOL_STATUS has it: without units, and
- * Pgpool-II's numbers for words and switches.  Returns its length like snprintf. */
+/* The value of a row without an index, as in SHOW POOL_STATUS: without units, and with Pgpool-II's
+ * numbers for words and switches.  Returns its length like snprintf. */
 int conf_show_plain(const struct conf *c, const struct conf_row *row, char *out, size_t size);
 
 /* Prints the documentation of all parameters, as Markdown. */
@@ -757,10 +756,10 @@ void conf_document(FILE *to);
 /* Walks all rows. */
 void conf_each(void (*fn)(void *ctx, const struct conf_row *row), void *ctx);
 
-/* What backend_sslmode comes to for the node: never SSLMODE_AUTO, and on a Unix socket disable. */
+/* The effective backend_sslmode of the node: never SSLMODE_AUTO, and disable on a Unix socket. */
 enum sslmode conf_sslmode(const struct conf *c, const struct conf_node *n);
 
-/* May the node ask for this method, one of the AUTH_ bits?  safe: nobody listens. */
+/* May the node ask for this method, one of the AUTH_ bits?  safe: nobody can listen. */
 bool conf_allows(const struct conf_node *n, unsigned method, bool safe);
 
 /* Is there TLS on either side? */

@@ -71,7 +71,7 @@ static const char *known(const char *name)
 	return name ? name : "[unknown]";
 }
 
-/* What an escape stands for; buf is room for it.  NULL for one that does not exist. */
+/* The text for an escape; buf is room for it.  NULL for an unknown one. */
 static const char *expand(struct log *l, const struct log_who *who, char escape,
 	char buf[static 40])
 {
@@ -100,7 +100,7 @@ static const char *expand(struct log *l, const struct log_who *who, char escape,
 	}
 }
 
-/* Names come from clients: what is in them must not look like more than a name. */
+/* Names come from clients: they must not look like more than a name. */
 static void put_name(struct record *r, const char *text, int width, bool left)
 {
 	size_t n = strlen(text), room = PREFIX_MAX - 1, pad;
@@ -271,7 +271,7 @@ static void begin_record(struct record *r)
 	put(r, "\n", 1);
 }
 
-/* Something about the log itself, for which stderr is left. */
+/* A message about the log itself, for which only stderr is left. */
 static void complain(struct log *l, const char *what, const char *path, const char *instead)
 {
 	const char *why = strerror(errno);
@@ -336,7 +336,7 @@ static int syslog_severity(enum level v)
 	return v < LEVEL_LOG ? 7 : severities[v];
 }
 
-/* A syslog that was started anew has another socket. */
+/* A restarted syslog has another socket. */
 static bool syslog_send(struct log *l, const char *p, size_t n)
 {
 	for (int i = 0; i < 2 && syslog_open(l); i++) {
@@ -401,12 +401,12 @@ static bool put_syslog(struct log *l, enum level v, const struct record *r)
 
 static void file_failed(struct log *l)
 {
-	complain(l, l->file.fd ? "go on to a new log file in" : "open a log file in",
-		l->file.directory, l->file.fd ? "the log goes on in the old one"
+	complain(l, l->file.fd ? "switch to a new log file in" : "open a log file in",
+		l->file.directory, l->file.fd ? "the log stays in the old one"
 		: "the log goes to stderr");
 }
 
-/* False: stderr has to do. */
+/* False: use stderr. */
 static bool put_file(struct log *l, const struct record *r)
 {
 	if (!l->file.fd)
@@ -472,7 +472,7 @@ static void write_record(struct log *l, enum level v, const struct record *r)
 void log_record(struct log *l, struct log_who *who, enum level v, const char *place,
 	const char *detail, const char *hint, const char *fmt, ...)
 {
-	char text[LOG_TEXT_MAX + 8];    /* longer than what is kept, so that cutting shows */
+	char text[LOG_TEXT_MAX + 8];    /* longer than the kept text, so that cutting shows */
 	struct record r;
 	int saved = errno;
 	va_list args;

@@ -4,7 +4,7 @@
  *
  *      <prefix>SEVERITY:  message
  *      <prefix>DETAIL:  what exactly          only when given and not terse
- *      <prefix>HINT:  what to do              likewise
+ *      <prefix>HINT:  what to do              the same
  *      <prefix>LOCATION:  file:line           only when verbose
  *
  * The prefix is the parameter log_line_prefix, default "%m: %a pid %p: ":
@@ -17,20 +17,20 @@
  * and a number between the two characters pads to that width, on the left side with a
  * minus sign ("%-10a").  Other escapes print nothing, as in PostgreSQL.
  *
- * A line feed inside a text is followed by a tab, so that a reader can tell a continued
- * record from the next one; other control characters become '?', so that a client's name
- * cannot forge a line or reach a terminal.  A text longer than LOG_TEXT_MAX bytes is cut
- * between two characters and ends in "...".
+ * A line feed inside a text is followed by a tab, so that a reader can tell a continued record from
+ * the next one.  Other control characters become '?', so that a client's name cannot forge a line
+ * or reach a terminal.  A text longer than LOG_TEXT_MAX bytes is cut between two characters and
+ * ends in "...".
  *
- * It goes to stderr, to syslog, or to both.  With `collect` files take the place of stderr.  What
- * cannot be reached - no syslog, a directory that is not writable, a full disk - is told of once,
- * on stderr, which then gets the records instead.
+ * It goes to stderr, to syslog, or to both.  With `collect` files take the place of stderr.  If a
+ * destination fails - no syslog, a directory that is not writable, a full disk - stderr says so
+ * once, and then gets the records instead.
  *
  * syslog gets each line as a datagram of its own, and lines longer than 900 bytes in pieces:
  * "[record] text", or "[record-piece] text" when there are several.
  *
- * Writing never waits: what a descriptor without room does not take is dropped and counted
- * (see log_open).  errno is left as it was.
+ * Writing never waits: if a descriptor has no room, the rest is dropped and counted (see log_open).
+ * errno is left unchanged.
  *
  * One struct log per program, passed explicitly; it belongs to one thread.  The zero value
  * is valid: every level, tersely, with the default prefix, to stderr.
@@ -101,7 +101,7 @@ struct log {
 	unsigned long syslog_records;
 };
 
-/* Whose record it is.  The strings are the caller's; NULL prints [unknown]. */
+/* The owner of a record.  The strings are the caller's; NULL prints [unknown]. */
 struct log_who {
 	const char *app, *user, *database;
 	unsigned long lines;            /* records so far; log_write counts */
@@ -119,12 +119,12 @@ const char *log_level_name(enum level v);
  * important than ERROR and less than FATAL.  Cheap: ask before building costly arguments. */
 bool log_wants(const struct log *l, enum level v);
 
-/* After the settings were changed: opens and closes what they ask for.  The strings are the
- * caller's and are read until they are exchanged. */
+/* After a change of the settings: opens and closes accordingly.  The strings are the caller's and
+ * are read until they are exchanged. */
 void log_apply(struct log *l);
 
-/* Goes on to a new file now, if its name is another one; or comes back to a name whose file was
- * moved away.  -1 and errno: it cannot be opened, or no file is wanted (EINVAL). */
+/* Switches to a new file now, if its name has changed, or reopens a name whose file was moved away.
+ * -1 and errno: it cannot be opened, or no file is wanted (EINVAL). */
 int log_rotate(struct log *l);
 
 /* Writes one record if log_wants() it.  who = NULL is the program itself ("main"); detail and

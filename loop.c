@@ -97,8 +97,8 @@ static int in_set(struct loop *l, const struct watch *w, int operation)
 	return epoll_ctl(l->epoll, operation, w->fd, &e);
 }
 
-/* Waiting in the epoll set costs nothing, but going there a system call: who comes and goes at
- * once never gets there. */
+/* Waiting in the epoll set costs nothing, but entering it costs a system call: short-lived
+ * descriptors never get there. */
 static void sweep(struct loop *l)
 {
 	int left = PARK_MAX;
@@ -150,7 +150,8 @@ void watch_stop(struct loop *l, struct watch *w)
 	w->on = w->parked = false;
 }
 
-/* What of the set fired; what finds no room in l->fired is told again in the next turn. */
+/* The members of the set that fired; those without room in l->fired are reported again next
+ * turn. */
 static void serve_fired(struct loop *l)
 {
 	for (int i = 0; i < l->nfired; i++) {
@@ -443,7 +444,7 @@ void loop_free(struct loop *l)
 	free(l);
 }
 
-/* With nothing in the array but the set, to wait for the set itself saves a system call. */
+/* If the array has nothing but the set, waiting for the set itself saves a system call. */
 static int await(struct loop *l, int timeout)
 {
 	if (l->n > 1)

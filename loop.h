@@ -1,14 +1,13 @@
 /* loop.h - one thread's wait for descriptors, deadlines and helpers.
  *
- * poll() is called on few descriptors: the youngest, and the one of an epoll set to which all that
- * live longer than some milliseconds move for good.  So a connection that comes and goes costs no
- * registration, and ten thousand that are idle cost nothing.  Nobody outside sees the difference.
+ * poll() is called on few descriptors: the youngest, and that of an epoll set.  All that live
+ * longer than some milliseconds move into the set for good.  So a short connection costs no
+ * registration, and ten thousand idle ones cost nothing.  Nobody outside sees the difference.
  *
- * A struct watch, timer or task is embedded in the object it belongs to, which
- * owns it and must take it off the loop before it is freed.  The zero value is
- * one that is not on the loop.  Within a turn the order is: descriptors, then
- * timers, then deferred tasks; an object is freed in a deferred task and
- * nowhere else, so no pointer dies under a caller.
+ * A struct watch, timer or task is embedded in the object that owns it, which must take it off the
+ * loop before it is freed.  The zero value is not on the loop.  Within a turn the order is:
+ * descriptors, then timers, then deferred tasks; an object is freed in a deferred task and nowhere
+ * else, so no pointer dies under a caller.
  *
  * Time is loop_now(): milliseconds of a monotonic clock, read once per turn.
  */
@@ -20,8 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The object that something embedded belongs to: what a callback that is given a watch, a timer, a
- * task or a job begins with. */
+/* The object around an embedded member.  Callbacks that get a watch, a timer, a task or a job begin
+ * with this. */
 #define OWNER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
 
 struct loop;
@@ -33,9 +32,8 @@ void loop_free(struct loop *l);
 void loop_turn(struct loop *l);
 int64_t loop_now(const struct loop *l);
 
-/* What the rooms of one loop share: all of them point to it.  A reload puts other things in the
- * place of those that files say, tells each room (nodes_reload() and its like), and then frees the
- * old ones. */
+/* Shared by the rooms of one loop: all of them point to it.  A reload replaces the members that
+ * come from files, tells each room (nodes_reload() and the like), and then frees the old ones. */
 struct base {
 	struct loop *loop;
 	struct net *net;
@@ -56,8 +54,8 @@ struct watch {
 	void (*ready)(struct watch *w, short revents);
 };
 
-/* Starts, changes and ends watching w->fd.  Starting fails only without memory
- * (-1).  With events 0 only POLLHUP and POLLERR are told. */
+/* Starts, changes and ends watching w->fd.  Starting fails only without memory (-1).  With events 0
+ * only POLLHUP and POLLERR are reported. */
 int watch_start(struct loop *l, struct watch *w, int fd, short events);
 void watch_want(struct loop *l, struct watch *w, short events);
 void watch_stop(struct loop *l, struct watch *w);
@@ -81,7 +79,7 @@ struct task {
 /* Runs the task at the end of this turn, once. */
 void loop_defer(struct loop *l, struct task *t);
 
-/* Runs what is deferred, outside a turn: at the end of the program. */
+/* Runs deferred tasks outside a turn: at the end of the program. */
 void loop_finish(struct loop *l);
 
 /* Work that would block, done by a helper thread.  work() runs there and may

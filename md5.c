@@ -18,7 +18,7 @@ static void finish(char out[static 33], br_md5_context *c)
 	explicit_bzero(c, sizeof *c);
 }
 
-/* The MD5 of one piece of bytes after another. */
+/* The MD5 of two pieces of bytes in sequence. */
 static void join(char out[static 33], const void *a, size_t a_len, const void *b, size_t b_len)
 {
 	br_md5_context c;

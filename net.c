@@ -58,7 +58,7 @@ void net_free(struct net *n)
 }
 
 /* Adds bytes to a kept block, making or growing it; -1 without memory.  A new one is no larger than
- * they are: clients that have not logged in may fill thousands. */
+ * the bytes: clients that have not logged in may fill thousands. */
 static int kept_add(struct kept **kp, const uint8_t *p, size_t len)
 {
 	struct kept *k = *kp;
@@ -171,14 +171,15 @@ static long ended(const struct conn *c)
 	return -1;
 }
 
-/* What the handshake says, and alerts. */
+/* The handshake's output, and alerts. */
 static void send_answers(struct net *n, struct conn *c)
 {
 	for (size_t len; (len = tls_output(c->tls, n->sealed, sizeof n->sealed)); )
 		transmit(n, c, &(struct iovec){ n->sealed, len }, 1);
 }
 
-/* Out of the way of plain text.  Behind what is decrypted there is room for what is received. */
+/* Moves input out of the way of plain text.  Behind the decrypted bytes there is room to
+ * receive. */
 __attribute__((noinline))
 static long receive_tls(struct net *n, struct conn *c, uint8_t *to, size_t room)
 {
@@ -195,7 +196,7 @@ static long receive_tls(struct net *n, struct conn *c, uint8_t *to, size_t room)
 	send_answers(n, c);
 	if (got < 0)
 		return ended(c);
-	/* The end came behind this text: the descriptor must tell it once more. */
+	/* The end came behind this text: the descriptor must report it once more. */
 	if (got && tls_state(c->tls) > TLS_OPEN)
 		shutdown(c->watch.fd, SHUT_RD);
 	return got;
@@ -289,7 +290,7 @@ size_t conn_pending(const struct conn *c)
 struct put net_build(struct net *n, size_t want)
 {
 	if (want > NET_BUILD)
-		want = NET_BUILD;       /* what does not fit marks itself full */
+		want = NET_BUILD;       /* an overlong message marks itself full */
 	if (NET_BUILD - n->built < want)
 		net_flush(n);
 	struct put o = { .base = n->build + n->built, .cap = want };

@@ -1,11 +1,10 @@
 /* net.h - a non-blocking socket, and the memory that bytes pass through.
  *
- * All connections of a loop share one struct net: a scratch block that bytes
- * are received into, a block to build short messages in, and the list of what
- * is to be sent.  A handler receives with conn_fill(), names what goes out with
- * conn_put() - ranges of the scratch block, not copied - and calls net_flush()
- * before it returns to the loop, which sends each connection's ranges with one
- * system call.  Only what the kernel does not take is copied and kept.
+ * All connections of a loop share one struct net: a scratch block that bytes are received into, a
+ * block to build short messages in, and the list of what is to be sent.  A handler receives with
+ * conn_fill(), and names outgoing bytes with conn_put() - ranges of the scratch block, not copied.
+ * It calls net_flush() before it returns to the loop, which sends each connection's ranges with one
+ * system call.  Only bytes that the kernel does not take are copied and kept.
  *
  * So a connection at rest owns no memory beyond its struct.  Bytes that cannot
  * be used yet (half a message) are handed back with conn_keep() and stand in
@@ -13,12 +12,11 @@
  * the next conn_fill() of any connection: only functions that the loop calls
  * directly may use it.
  *
- * With conn_start_tls() a connection becomes an encrypted one, and all that is said here stays
- * true: what is received is decrypted into the scratch block, what is put is encrypted by
- * net_flush(). All that was received is always decrypted, so that nothing is hidden from a loop
- * that waits for the descriptor, and what the kernel does not take is kept encrypted.
- * Handshakes are expensive: only a few of their steps are made in a turn of the loop, the
- * others' descriptors stay ready.
+ * With conn_start_tls() a connection becomes encrypted, and all of the above stays true: received
+ * bytes are decrypted into the scratch block, and net_flush() encrypts outgoing ones.  All received
+ * bytes are always decrypted, so that nothing is hidden from a loop that waits for the descriptor.
+ * Bytes that the kernel does not take are kept encrypted.  Handshakes are expensive: only a few of
+ * their steps are made in a turn of the loop; the descriptors of the others stay ready.
  *
  * The zero value is a closed connection.
  */
@@ -46,7 +44,7 @@ struct net;
 struct net *net_new(struct loop *l);
 void net_free(struct net *n);
 
-/* Sends what was put since the last flush. */
+/* Sends all that was put since the last flush. */
 void net_flush(struct net *n);
 
 /* Room to build messages of up to `want` bytes in (at most NET_BUILD); the
@@ -60,7 +58,7 @@ struct conn {
 	struct kept *in;                        /* received, not used yet */
 	struct kept *out;                       /* to be sent, not taken by the kernel yet */
 	struct tls *tls;                        /* or NULL: plain text */
-	bool broken;                            /* a send failed: what is put is dropped */
+	bool broken;                            /* a send failed: later output is dropped */
 };
 
 /* Takes over fd and watches it.  -1 without memory; fd is closed then. */
@@ -73,20 +71,19 @@ void conn_shut(struct net *n, struct conn *c);
 void conn_close(struct net *n, struct conn *c);
 static inline bool conn_is_open(const struct conn *c) { return c->watch.on; }
 
-/* Encrypts from now on, in the role that t has; takes it over.  What was put before goes out in
- * plain text.  tls_state() says when the handshake is over; what is put until then is lost. */
+/* Encrypts from now on, in the role of t; takes it over.  Earlier output goes out in plain text.
+ * tls_state() says when the handshake is over; output before that is lost. */
 void conn_start_tls(struct net *n, struct conn *c, struct tls *t);
 
-/* Receives once, behind what was kept; *p points at all of it.  Returns its
- * length; 0 when nothing is there now, or the handshake goes on; -1 when the peer has closed or the
- * connection failed (errno; 0 for an orderly end).  What was kept is not lost
- * by 0 or -1. */
+/* Receives once, behind what was kept; *p points at all of it.  Returns its length; 0 if nothing is
+ * there now, or the handshake goes on; -1 if the peer has closed or the connection failed (errno; 0
+ * for an orderly end).  Kept bytes are not lost by 0 or -1. */
 long conn_fill(struct net *n, struct conn *c, uint8_t **p);
 
 /* Why conn_fill() has just returned -1, as a sentence without its end; NULL: an orderly end. */
 const char *conn_error(const struct conn *c);
 
-/* What was kept, without receiving. */
+/* The kept bytes, without receiving. */
 long conn_refill(struct net *n, struct conn *c, uint8_t **p);
 
 /* Keeps these bytes for the next fill.  -1: too many, or no memory. */
@@ -103,18 +100,17 @@ void conn_put(struct net *n, struct conn *c, const void *p, size_t len);
 /* Whether the peer's bytes are wanted.  While not, only its end is noticed. */
 void conn_reading(struct net *n, struct conn *c, bool on);
 
-/* Has the peer said something, or ended it, that was not noticed yet? */
+/* Has the peer sent something, or closed, that we have not noticed yet? */
 bool conn_stirs(const struct conn *c);
 
-/* The first byte that was not received yet; -1: there is none. */
+/* The first byte not received yet; -1: there is none. */
 int conn_peek(const struct conn *c);
 
 /* Sends a message of any length: the body is copied.  -1 without memory. */
 int conn_put_message(struct net *n, struct conn *c, char type, const void *body, size_t len);
 
-/* Bytes that the peer has not taken.  Whoever produces them stops while there
- * are any; conn_drain() is called when the socket is writable, and returns
- * what is still left. */
+/* Bytes that the peer has not taken.  The producer stops while there are any; conn_drain() is
+ * called when the socket is writable, and returns the number still left. */
 size_t conn_pending(const struct conn *c);
 size_t conn_drain(struct net *n, struct conn *c);
 

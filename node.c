@@ -248,12 +248,13 @@ void node_is(struct node *n, enum node_role role)
 	if (role == ROLE_PRIMARY && !leads)
 		log_write(all->base->log, NULL, LEVEL_WARNING, NULL,
 			"only one of them should be running",
-			"node %d says that it is a primary, but node %d is the one", n->id, before);
+			"node %d says that it is a primary, but the primary is node %d", n->id,
+			before);
 	n->role = role;
 	n->led = leads ? ++all->promotions : 0;
 	choose_primary(all);
 	if (leads && all->promotions == 1)
-		all->changed(all->ctx, nodes_primary(all));     /* that was waited for */
+		all->changed(all->ctx, nodes_primary(all));     /* clients may wait for it */
 	if (all->primary != before)
 		log_write(all->base->log, NULL, LEVEL_LOG, NULL, NULL,
 			"find_primary_node: primary node is %d", all->primary);
@@ -400,7 +401,7 @@ void nodes_free(struct nodes *all)
 	free(all);
 }
 
-/* It is somewhere else now, or nowhere: what is known of it is not true any more. */
+/* It is elsewhere now, or nowhere: our knowledge of it is void. */
 static void move(struct node *n)
 {
 	n->resolved = 0;
@@ -416,7 +417,7 @@ static bool same_place(const struct conf_node *a, const struct conf_node *b)
 	       && (!a->used || (a->port == b->port && !strcmp(a->hostname, b->hostname)));
 }
 
-/* Whom to trust stands in files that may be others under the same names. */
+/* Trusted certificates are in files that may have changed under the same names. */
 static bool same_tls(const struct conf *a, const struct conf *b, int i)
 {
 	enum sslmode mode = conf_sslmode(b, &b->node[i]);
@@ -437,7 +438,7 @@ void nodes_reload(struct nodes *all, const struct conf *old)
 		n->outdated = !stays || (node_conf(n)->used && !same_tls(old, conf, i));
 		if ((n->outdated || n->unsafe) && node_conf(n)->used && n->state == NODE_DOWN)
 			timer_set(all->base->loop, &n->probe, 0);
-		n->unsafe = false;              /* there may be other certificates, too */
+		n->unsafe = false;              /* there may be new certificates, too */
 	}
 	while (all->count < conf->nnodes)
 		init_node(all, all->count++);

@@ -1,13 +1,13 @@
-/* node.h - the PostgreSQL endpoints: where they are, how they are, who takes reads.
+/* node.h - the PostgreSQL endpoints: their addresses, their state, which of them take reads.
  *
  * A node is up until something says otherwise: a connection that could not be made, or that
  * PostgreSQL refused because it is starting or stopping, puts it down (node_failed).  While it is
- * down nobody is sent there, and a probe tries it in the background until it answers
- * (node_worked).  So a node that cannot be reached costs at most the one client that noticed.
- * An administrator can drain a node: reads go elsewhere then, and nothing else is different.
+ * down nobody is sent there, and a probe tries it in the background until it answers (node_worked).
+ * So an unreachable node costs at most the one client that noticed.  An administrator can drain a
+ * node: then reads go elsewhere, and nothing else changes.
  *
- * Host names are resolved by a helper thread and again after NODE_FRESH; while an answer is
- * awaited or cannot be had, the last good one serves.
+ * A helper thread resolves host names, and does so again after NODE_FRESH; until there is an
+ * answer, the last good one serves.
  */
 #ifndef NODE_H
 #define NODE_H
@@ -23,7 +23,7 @@ enum {
 	NODE_FRESH = 15000,                     /* ms that a look-up is believed */
 };
 
-#define NODE_GONE INT64_MAX             /* the lag of a standby of which is said that it is down */
+#define NODE_GONE INT64_MAX             /* the lag of a standby that is reported down */
 
 enum node_state { NODE_WAITING, NODE_UP, NODE_DOWN };   /* waiting: never connected to yet */
 enum node_role { ROLE_UNKNOWN, ROLE_PRIMARY, ROLE_STANDBY };
@@ -35,16 +35,14 @@ struct node {
 	struct nodes *all;
 	int id;
 	enum node_state state;
-	enum node_role role;                    /* as it says: in_hot_standby,
-	                                         * pg_is_in_recovery() */
-	unsigned led;                           /* the how manieth promotion made it
-	                                         * the primary, from 1 */
+	enum node_role role;                    /* it says: in_hot_standby, pg_is_in_recovery() */
+	unsigned led;                           /* which promotion made it the primary, from 1 */
 	bool drained;                           /* an administrator wants no new reads there */
 	int64_t down_since;                     /* loop_now() */
 	int64_t changed_at;                     /* loop_now() when it went up or down; 0: never */
 	char why[160];                          /* it is down */
 	bool unsafe;                            /* it is down for its TLS or its certificate */
-	bool plain;                             /* TLS was preferred, and could not be had */
+	bool plain;                             /* TLS was preferred, but not available */
 
 	struct address {
 		socklen_t len;
@@ -53,21 +51,18 @@ struct node {
 	int naddresses, next_address;
 	int64_t resolved;                       /* loop_now() of the last good answer, 0 = none */
 	struct look_up *look_up;                /* under way */
-	bool nameless;                          /* its look-up has just failed: who
-	                                         * waits for it fails */
+	bool nameless;                          /* its look-up has just failed: waiters fail */
 
 	struct timer probe;
-	bool outdated;                          /* by a reload: its servers are not
-	                                         * as asked any more */
+	bool outdated;                          /* by a reload: its servers no longer match */
 
 	/* Kept by check.c. */
 	bool late;                              /* too far behind the primary: reads go elsewhere */
 	struct replication {
 		uint64_t lsn;                   /* its position at the last check; 0: not known */
 		uint64_t behind;                /* the primary's, in bytes */
-		int64_t lag;                    /* the same in us; -1: not known; NODE_GONE */
-		int64_t missing;                /* loop_now() since when the
-		                                 * primary does not know it */
+		int64_t lag;                    /* the same in us; -1: unknown; NODE_GONE */
+		int64_t missing;                /* loop_now() since it is unknown there */
 		char state[16], sync_state[12]; /* of pg_stat_replication; "": not known */
 	} replication;
 
@@ -85,7 +80,7 @@ struct node {
 	unsigned cleaning;                      /* of these, given back and soon free */
 	bool serving;                           /* its queue, right now */
 	struct server *unresolved;              /* connections that wait for an address */
-	struct borrower *queue, **queue_tail;   /* who waits for one, oldest first */
+	struct borrower *queue, **queue_tail;   /* waiters for one, oldest first */
 	struct server *idle;                    /* all idle servers of the node, last used first */
 	struct server *idle_last;
 };
@@ -109,7 +104,7 @@ void nodes_free(struct nodes *all);
 void nodes_reload(struct nodes *all, const struct conf *old);   /* the configuration
                                                                  * was exchanged */
 
-/* Its parameters; those of nobody when a reload has removed it. */
+/* Its parameters; empty ones if a reload has removed it. */
 extern const struct conf_node node_nobody;
 
 static inline const struct conf_node *node_conf(const struct node *n)
@@ -125,25 +120,24 @@ static inline bool node_takes_reads(const struct node *n)
 	return n->state != NODE_DOWN && !n->drained;
 }
 
-/* The next address to try.  NULL: none is known yet; `changed` is called when that may be
- * different, unless the name cannot be resolved: then the node goes down. */
+/* The next address to try.  NULL: none is known yet; `changed` is called when that may have
+ * changed.  If the name cannot be resolved, the node goes down instead. */
 const struct address *node_address(struct node *n);
 
-/* What a connection attempt or a server told about its node. */
+/* Reports from a connection attempt or a server about its node. */
 void node_failed(struct node *n, const char *why);
-void node_unsafe(struct node *n, const char *why);      /* its TLS is not what
-                                                         * backend_sslmode asks */
+void node_unsafe(struct node *n, const char *why);      /* its TLS does not match backend_sslmode */
 void node_worked(struct node *n);
 
-/* What it says of itself.  Without an ALWAYS_PRIMARY the primary is the node that was promoted
- * last; one that says so without having been a standby only if there is no other that works. */
+/* The role that it claims.  Without an ALWAYS_PRIMARY the primary is the node that was promoted
+ * last.  One that claims it without having been a standby counts only if no other works. */
 void node_is(struct node *n, enum node_role role);
 
 /* Its name is resolved anew for the next connections. */
 void node_renew(struct node *n);
 
-/* No node has said yet that it is the primary, none is flagged as it, and sr_check asks them:
- * who needs the primary waits for it, for this many more ms (INT64_MAX: for ever); else 0. */
+/* No node has said yet that it is the primary, none is flagged as primary, and sr_check asks them:
+ * requests for the primary wait for this many more ms (INT64_MAX: forever).  Else 0. */
 int64_t nodes_searching(const struct nodes *all);
 bool nodes_checked(const struct conf *conf);    /* sr_check has a user */
 
@@ -160,7 +154,7 @@ static inline struct node *nodes_primary(struct nodes *all) { return &all->node[
  * standbys.  NULL: none has a weight. */
 struct node *nodes_draw(struct nodes *all, bool standbys_only);
 
-/* Like the primary, or any other node that may take reads, exists besides the primary. */
+/* Is there a node besides the primary that may take reads? */
 bool nodes_balance(const struct nodes *all);
 
 /* 0 <= x < 1. */

@@ -14,12 +14,11 @@
 #include <unistd.h>
 
 enum {
-	LOGIN_TIME = 60000,                     /* ms, where authentication_timeout is off */
+	LOGIN_TIME = 60000,                     /* ms, if authentication_timeout is off */
 	STALLED_TIME = 60000,                   /* ms for a caller to take some of a reply */
 	LAST_WORDS = 5000,
 	BACKLOG = 32,
-	ROW_MAX = ADMIN_COLUMNS * ADMIN_TEXT + 64,      /* of the NET_BUILD that a
-	                                                 * message is built in */
+	ROW_MAX = ADMIN_COLUMNS * ADMIN_TEXT + 64,      /* of the NET_BUILD of a message */
 };
 
 enum caller_phase { CALLER_LOGIN, CALLER_READY, CALLER_BUSY, CALLER_GONE };
@@ -30,11 +29,11 @@ struct caller {
 	struct caller *next, **at;
 	struct member place;                    /* among the strangers */
 	enum caller_phase phase;
-	bool salted;                            /* it was told the salt */
+	bool salted;                            /* it has the salt */
 	uint8_t salt[4];
 	enum level min;                         /* client_min_messages */
 	struct timer timer;
-	struct task task;                       /* goes on with what was kept, or buries */
+	struct task task;                       /* continues with kept bytes, or buries */
 	struct log_who who;
 	char user[PCP_REQUEST_MAX];
 
@@ -79,7 +78,7 @@ static void enter(struct caller *c, enum caller_phase to)
 	}
 }
 
-/* After the last words: waits for the caller to take them, but not for long. */
+/* After the last words: waits briefly for the caller to take them. */
 static void finish(struct caller *c)
 {
 	char rest[4096];
@@ -172,7 +171,7 @@ static void put_columns(struct put *o, const struct admin_table *t, const struct
 	}
 }
 
-/* As many rows as fit into a block, and the end of the reply behind the last one. */
+/* As many rows as fit into a block, and after the last one the end of the reply. */
 static void go_on_with_table(struct caller *c)
 {
 	struct put o = net_build(c->pcp->base->net, NET_BUILD);
@@ -196,7 +195,7 @@ static void go_on_with_table(struct caller *c)
 	say(c, &o);
 }
 
-/* The reply is so many rows of a table.  How many comes first, and the rows with send_on(). */
+/* The reply is this many rows of a table.  The number comes first, the rows with settle(). */
 static void begin_table(struct caller *c, char type, const char *word, const struct admin_table *t,
 	size_t row, size_t rows)
 {
@@ -226,7 +225,7 @@ static void ask_salt(struct caller *c, struct msg *m)
 
 	(void)m;
 	if (c->salted) {
-		fail(c, "authentication failed", "the salt was told already");
+		fail(c, "authentication failed", "the salt was sent already");
 		return;
 	}
 	c->salted = true;
@@ -234,7 +233,7 @@ static void ask_salt(struct caller *c, struct msg *m)
 	say(c, &o);
 }
 
-/* The time that this takes says nothing about who is in pcp.conf. */
+/* The time that this takes does not reveal who is in pcp.conf. */
 static bool proves(const struct caller *c, const char *user, const char *answer)
 {
 	static const char nobody[] = "00000000000000000000000000000000";
@@ -267,7 +266,7 @@ static void log_in(struct caller *c, struct msg *m)
 
 /* --- what a request asks ------------------------------------------------- */
 
-/* The number in front of a request, or `missing`.  What is none is no node and no process. */
+/* The number at the start of a request, or `missing`.  Anything else is no node and no process. */
 static int number(struct msg *m, int missing)
 {
 	const char *text = m->at < m->end ? msg_text(m) : NULL;
@@ -428,14 +427,14 @@ static void detach_node(struct caller *c, struct msg *m)
 	}
 	drain(c, &c->pcp->nodes->node[id], true);
 	if (id == c->pcp->nodes->primary) {
-		snprintf(text, sizeof text, "node %d is the primary: it goes on serving what no "
-			"other node can", id);
+		snprintf(text, sizeof text, "node %d is the primary: it still serves what no other "
+			"node can", id);
 		report(c, 'N', LEVEL_NOTICE, text, NULL);
 	}
 	complete(c, 'd');
 }
 
-/* The reply goes first: the program may not live long enough to send it. */
+/* The reply goes first: later, the program may not live long enough to send it. */
 static void stop(struct caller *c, struct msg *m)
 {
 	char mode = m->at < m->end ? (char)*m->at : ' ';
@@ -529,7 +528,7 @@ static const struct {
 	{ 'A', IN(CALLER_READY), set_parameter },
 };
 
-/* What is always refused. */
+/* Requests that are always refused. */
 static const struct {
 	char type;
 	const char *message, *detail;
@@ -566,8 +565,8 @@ static void request(struct caller *c, struct msg *m)
 
 /* --- events -------------------------------------------------------------- */
 
-/* After a request, or when the caller has taken more: sends on, and takes the next request only
- * when this one's reply is gone. */
+/* After a request, or when the caller has taken more: sends on.  Takes the next request only when
+ * this one's reply has gone. */
 static void send_on(struct caller *c)
 {
 	struct pcp *p = c->pcp;
@@ -588,7 +587,7 @@ static void send_on(struct caller *c)
 	}
 }
 
-/* One request.  What it does may use the scratch block, so what stands there is kept before. */
+/* Handles one request.  That may use the scratch block, so its content is kept first. */
 static void use_input(struct caller *c, const uint8_t *p, size_t n)
 {
 	uint8_t copy[PCP_REQUEST_MAX];
@@ -644,7 +643,7 @@ static void ready(struct watch *w, short revents)
 	if (!(revents & ~POLLOUT))
 		return;
 	if (c->phase == CALLER_BUSY || c->phase == CALLER_GONE) {
-		c->conn.broken = true;          /* only an end is told then */
+		c->conn.broken = true;          /* then only an end is reported */
 		enter(c, CALLER_GONE);
 		return;
 	}
@@ -685,7 +684,7 @@ static void refuse_caller(struct pcp *p, int fd)
 		"a PCP connection was refused: there are %d already", CALLERS_MAX);
 }
 
-/* Who vanishes without a word is noticed within some minutes. */
+/* Notices within some minutes a caller that vanished without a word. */
 static void set_options(int fd)
 {
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &(int){ 60 }, sizeof(int));
@@ -705,9 +704,8 @@ static bool drop_stranger(struct pcp *p)
 		"Too many PCP connections have not logged in.", NULL });
 	say(c, &o);
 	if (crowd_dropped(&p->strangers, loop_now(p->base->loop)))
-		log_write(p->base->log, NULL, LEVEL_WARNING, NULL, NULL,
-			"too many PCP connections that have not logged in: the oldest go for new"
-			" ones");
+		log_write(p->base->log, NULL, LEVEL_WARNING, NULL, NULL, "too many PCP connections"
+			" have not logged in: the oldest are dropped for new ones");
 	enter(c, CALLER_GONE);
 	return true;
 }
@@ -717,7 +715,8 @@ static bool yield(void *pcp)
 	return drop_stranger(pcp);
 }
 
-/* When all places belong to callers that have logged in, the new one is accepted to be told so. */
+/* If all places belong to callers that have logged in, the new one is accepted only to be told
+ * so. */
 static unsigned room(void *ctx)
 {
 	struct pcp *p = ctx;

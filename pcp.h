@@ -1,24 +1,22 @@
-/* pcp.h - PCP, Pgpool-II's control protocol: what pcp_node_info,
- * pcp_stop_pgpool and the like speak.
+/* pcp.h - PCP, Pgpool-II's control protocol, spoken by pcp_node_info, pcp_stop_pgpool and the like.
  *
  * It listens on pcp_listen_addresses, pcp_port and pcp_socket_dir.  Messages look like
  * PostgreSQL's: a type, a length that counts itself, zero-terminated strings; requests have
- * capitals, replies small letters.  It is spoken as Pgpool-II 4.7 and 4.8 speak it (13
- * strings of a node, 21 of a pool); their tools of other versions print some columns of
- * these two under other names.
+ * capitals, replies small letters.  The dialect is that of Pgpool-II 4.7 and 4.8 (13 strings for a
+ * node, 21 for a pool); tools of other versions print some columns of these two under other names.
  *
- * Who connects is a caller:
+ * A connection is a caller:
  *
  *     CALLER_LOGIN --R--> CALLER_READY <--> CALLER_BUSY       any --X, error, end--> CALLER_GONE
  *
  * Users are those of pcp.conf; a wrong password and an unknown user cannot be told apart.  A caller
- * gets one reply at a time: the next request is read when the last reply has been taken, so
- * that a slow one costs no more than one reply, and long tables are made as they are taken.  There
- * are at most CALLERS_MAX.  When they are all there, one that has not logged in goes for a new one:
- * the oldest of the address that has the most of those.
+ * gets one reply at a time: the next request is read when the last reply has been taken.  So a slow
+ * caller costs no more than one reply, and long tables are made as they are taken.  There are at
+ * most CALLERS_MAX.  At that limit, a caller that has not logged in is dropped for a new one: the
+ * oldest of the address with the most of those.
  *
- * What PostgreSQL's own operators have to do is refused: promoting, recovery.  Detaching drains a
- * node of reads, until it is attached or the program ends; the primary goes on serving.
+ * Promotion and recovery are refused: they are the job of whatever runs PostgreSQL.  Detaching
+ * drains a node of reads until it is attached or the program ends; the primary keeps serving.
  */
 #ifndef PCP_H
 #define PCP_H
@@ -33,7 +31,7 @@ enum {
 	PCP_WHY = 1024,
 };
 
-/* What the program does when it is asked. */
+/* What the program does on request. */
 struct pcp_ops {
 	void (*stop)(void *ctx, int signal_number);
 	/* Reads all files again.  -1: nothing has changed, and why says what is wrong with them.  0
@@ -44,7 +42,7 @@ struct pcp_ops {
 struct caller;
 
 struct pcp {
-	struct admin admin;                     /* who answers */
+	struct admin admin;                     /* the answers */
 	struct nodes *nodes;
 	struct base *base;
 	const struct passwd *users;             /* of pcp.conf; exchanged by a reload */
@@ -53,14 +51,14 @@ struct pcp {
 
 	struct listeners listeners;
 	struct caller *first;
-	unsigned open;                          /* those that say goodbye left out */
+	unsigned open;                          /* without those in CALLER_GONE */
 	struct crowd strangers;                 /* in CALLER_LOGIN */
 };
 
-/* Listens; what stands above the listeners is set.  -1 after saying why in the log. */
+/* Listens; the members above the listeners are set.  -1 after saying why in the log. */
 int pcp_open(struct pcp *p);
 
-/* Cuts everybody off. */
+/* Disconnects everybody. */
 void pcp_close(struct pcp *p);
 
 #endif

@@ -31,19 +31,19 @@ enum {
 	BACKLOG_MAX = 65535,
 };
 
-/* The program: everything that there is one of. */
+/* The program: everything of which there is one. */
 struct pgpool {
 	struct sources sources;
-	const char *command;                    /* instead of a start, or NULL */
+	const char *command;                    /* to run instead of a start, or NULL */
 	int stop_signal;                        /* of the command */
 	bool foreground, debug;
 	char pid_file[PATH_MAX], log_directory[PATH_MAX];
 	bool has_pid_file;                      /* ours, locked, to be removed */
-	int word;                               /* where the parent waits for our exit status */
+	int word;                               /* on which the parent waits for our exit status */
 
 	struct log log;
 	struct base base;
-	struct conf *conf;                      /* these five are what files said */
+	struct conf *conf;                      /* these five come from files */
 	struct passwd *passwd;
 	struct passwd *pcp_users;
 	struct hba *hba;
@@ -98,7 +98,7 @@ static void set_log(struct pgpool *pg)
 	log_apply(l);
 }
 
-/* From now on this is in force.  Rules that cannot be used leave those there are. */
+/* From now on this is in force.  Unusable rules leave the old ones in place. */
 static void use(struct pgpool *pg, const struct setup *s)
 {
 	pg->base.conf = pg->conf = s->conf;
@@ -111,8 +111,8 @@ static void use(struct pgpool *pg, const struct setup *s)
 	set_log(pg);
 }
 
-/* All or nothing: a file in error changes nothing (-1), but for the rules,
- * which stay as they were. */
+/* All or nothing: an error in a file changes nothing (-1).  Exception: bad rules only leave the old
+ * rules in force. */
 static int reload(struct pgpool *pg, struct telling *t)
 {
 	struct conf_messages m = { setup_tell, t };
@@ -123,7 +123,8 @@ static int reload(struct pgpool *pg, struct telling *t)
 	pg->sources.now = pg->conf;
 	bool loaded = setup_load(&fresh, &pg->sources, t) == 0;
 
-	/* Bad rules leave those in force: without enable_pool_hba so far there are none. */
+	/* Bad rules leave the old ones in force, but without enable_pool_hba so far there are
+	 * none. */
 	bool ready = loaded && (pg->conf->enable_pool_hba || !fresh.hba_unusable)
 		&& route_init(&route, fresh.conf, pg->nodes, &pg->written) == 0;
 	if (ready && verifiers_of(pg->clients.verifiers, fresh.passwd) < 0) {
@@ -186,7 +187,7 @@ static void stop(struct pgpool *pg, int signal_number)
 		pg->over = true;
 }
 
-/* Our own children, and as process 1 those that other processes left behind. */
+/* Reaps our own children and, as process 1, orphans of other processes. */
 static void reap(struct pgpool *pg)
 {
 	int status;
@@ -234,7 +235,7 @@ static const struct pcp_ops pcp_ops = { pcp_stop, pcp_reload };
 
 /* --- start --------------------------------------------------------------- */
 
-/* Before anybody can know us: what comes early waits. */
+/* Before anybody can know us: early signals wait. */
 static sigset_t block_signals(void)
 {
 	sigset_t set;
@@ -269,26 +270,25 @@ static void usage(FILE *to)
 	      "  pgpool [-f FILE] [-a FILE] [-F FILE] [-k FILE] --check | show-conf | show-passwd\n"
 	      "  pgpool pg_md5 ... | pg_enc ...\n"
 	      "  pgpool --settings | -h | -v\n\n"
-	      "  -f, --config-file=FILE   pgpool.conf (default: that of the container image's\n"
-	      "                           folders or PGPOOL_PARAMS_*; in the foreground)\n"
+	      "  -f, --config-file=FILE   pgpool.conf (default: as in the container image, from\n"
+	      "                           its folders or PGPOOL_PARAMS_*; in the foreground)\n"
 	      "  -a, --hba-file=FILE      pool_hba.conf (default: beside pgpool.conf)\n"
 	      "  -F, --pcp-file=FILE      pcp.conf (default: beside pgpool.conf)\n"
 	      "  -k, --key-file=FILE      the key of AES passwords (default: $PGPOOLKEYFILE, else\n"
 	      "                           $HOME/.pgpoolkey)\n"
-	      "  -n, --dont-detach        stay in the foreground; so it is as process 1\n"
+	      "  -n, --dont-detach        stay in the foreground (always so as process 1)\n"
 	      "  -d, --debug              log debug messages\n"
-	      "  -D, -C, -x               accepted: there is no saved status, no query cache, no\n"
-	      "                           assertion to switch\n"
-	      "      --core-files         allow core dumps and debuggers, which see passwords and"
-	      " keys\n"
+	      "  -D, -C, -x               accepted and ignored: there is no saved status, no\n"
+	      "                           query cache, no assertion\n"
+	      "      --core-files         allow core dumps and debuggers: they see passwords\n"
 	      "  -m, --mode=MODE          of stop: smart (default) waits for clients to leave,\n"
 	      "                           fast ends their sessions, immediate waits for nothing\n"
 	      "  -t, --check              say what a start would say; exit status 0 if it works\n"
 	      "      --settings           the documentation of all parameters\n"
 	      "  -h, --help               this text\n"
 	      "  -v, --version            the version\n\n"
-	      "  stop, reload             the server that has written pid_file_name\n"
-	      "  show-conf, show-passwd   what is in force, secrets left out or as hashes\n"
+	      "  stop, reload             the server that wrote pid_file_name\n"
+	      "  show-conf, show-passwd   print what is in force, without secrets or as hashes\n"
 	      "  pg_md5, pg_enc           make lines of pcp.conf and pool_passwd\n", to);
 }
 
@@ -303,11 +303,11 @@ static void set_file(char out[static PATH_MAX], const char *name)
 		*here = '\0';
 	if (snprintf(out, PATH_MAX, "%s%s%s", here, relative ? "/" : "", name) < PATH_MAX)
 		return;
-	fprintf(stderr, "the name of a file is longer than %d bytes\n", PATH_MAX - 1);
+	fprintf(stderr, "a file name is longer than %d bytes\n", PATH_MAX - 1);
 	exit(EXIT_USAGE);
 }
 
-/* Of a mode its first letter counts; 0 for a word that is none. */
+/* The first letter of a mode counts; 0 for a word that is not a mode. */
 static int stop_signal(const char *mode)
 {
 	return *mode == 's' ? SIGTERM : *mode == 'f' ? SIGINT : *mode == 'i' ? SIGQUIT : 0;
@@ -396,8 +396,8 @@ static void raise_limits(void)
 	}
 }
 
-/* The parent of a daemon leaves with the status that its child tells, so that whoever starts it
- * learns how that went.  A signal that it gets until then is meant for the daemon. */
+/* The parent of a daemon exits with the status that its child reports, so its starter learns how
+ * that went.  A signal that it gets before is meant for the daemon. */
 static void wait_for_word(int from, pid_t child)
 {
 	unsigned char status = EXIT_START;
@@ -426,7 +426,7 @@ static void say_word(struct pgpool *pg, int status)
 	pg->word = 0;
 }
 
-/* stderr stays what it is: that is where the log goes. */
+/* stderr stays as it is: the log goes there. */
 static int detach(struct pgpool *pg)
 {
 	int word[2], fd;
@@ -454,8 +454,8 @@ static int detach(struct pgpool *pg)
 	return 0;
 }
 
-/* A daemon without a pid file could not be stopped.  In the foreground it is a convenience; in a
- * container there is often no place for it, and nobody misses it. */
+/* A daemon without a pid file could not be stopped.  In the foreground it is a convenience; a
+ * container often has no place for it, and nobody misses it. */
 static int write_pid_file(struct pgpool *pg)
 {
 	enum level level = !pg->foreground ? LEVEL_FATAL
@@ -470,7 +470,7 @@ static int write_pid_file(struct pgpool *pg)
 	}
 	if (lock == PIDFILE_ERROR) {
 		log_write(&pg->log, NULL, level, strerror(errno),
-			"set pid_file_name, or \"stop\" and \"reload\" do not find the server",
+			"set pid_file_name: \"stop\" and \"reload\" need it to find the server",
 			"could not write the pid file \"%s\"", pg->pid_file);
 		return pg->foreground ? 0 : EXIT_START;
 	}
@@ -549,7 +549,7 @@ static int listen_for_clients(struct pgpool *pg)
 	return -1;
 }
 
-/* The part that a daemon's child does. */
+/* The part that runs in a daemon's child. */
 static int open_all(struct pgpool *pg)
 {
 	int status = write_pid_file(pg);
@@ -560,7 +560,7 @@ static int open_all(struct pgpool *pg)
 		log_write(&pg->log, NULL, LEVEL_FATAL, strerror(errno), NULL, "could not start");
 		return EXIT_START;
 	}
-	/* Clients come last: whoever can connect to us finds everything in place. */
+	/* Clients come last, so that they find everything in place. */
 	if (pcp_open(&pg->pcp) < 0 || listen_for_clients(pg) < 0) {
 		pcp_close(&pg->pcp);
 		listeners_close(&pg->listeners);
@@ -596,7 +596,7 @@ static int start(struct pgpool *pg)
 	return 0;
 }
 
-/* The listeners are closed by the system; what holds secrets is wiped here. */
+/* The system closes the listeners; whatever holds secrets is wiped here. */
 static void clean_up(struct pgpool *pg)
 {
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "Pgpool-II system is shutdown");
@@ -626,8 +626,8 @@ static void clean_up(struct pgpool *pg)
 
 static int serve(struct pgpool *pg)
 {
-	/* Without -f it is the entry point of a container, where the process that was started is
-	 * the one that is watched, be it number 1 or not. */
+	/* Without -f we are the entry point of a container.  There the started process is the one
+	 * that is watched, whether it is number 1 or not. */
 	pg->foreground |= getpid() == 1 || !*pg->sources.conf;
 	pg->log.verbosity = VERBOSITY_DEFAULT;
 	block_signals();
@@ -653,7 +653,7 @@ static int (*tool(const char *name))(int, char **)
 	return !strcmp(name, "pg_md5") ? tool_pg_md5 : !strcmp(name, "pg_enc") ? tool_pg_enc : NULL;
 }
 
-/* 0, 1 and 2 are never anything else than what they should be. */
+/* Descriptors 0, 1 and 2 are never anything but the standard ones. */
 static void open_standard(void)
 {
 	int fd;

@@ -97,7 +97,7 @@ static bool mentions_list(const struct name_list *l, const char *text, size_t le
 	return l && sql_mentions(text, len, is_in_list, (void *)(uintptr_t)l);
 }
 
-/* What other sessions wrote before watching began is not known. */
+/* We do not know what other sessions wrote before watching began. */
 static bool is_cold(const struct route *rt)
 {
 	return rt->written->since && loop_now(rt->nodes->base->loop) - rt->written->since
@@ -123,7 +123,7 @@ static bool is_written(void *ctx, const char *name, bool called)
 	return true;
 }
 
-/* dml_adaptive_global: does it mention what any session has written lately? */
+/* dml_adaptive_global: does it mention a table that any session has written lately? */
 static bool mentions_written(const struct route *rt, const char *database, const char *text,
                              size_t len, struct lately *l)
 {
@@ -237,7 +237,7 @@ static void add_written(struct writing *w, const char *name, bool function)
 		w->session->wrote_all = true;
 }
 
-/* The table, and what dml_adaptive_object_relationship_list says hangs on it. */
+/* The table, and the objects that dml_adaptive_object_relationship_list ties to it. */
 static void note_written(void *ctx, enum sql_use use, const char *schema, const char *name)
 {
 	struct writing *w = ctx;
@@ -271,7 +271,7 @@ static void note_functions(struct writing *w, const char *text, size_t len)
 	}
 }
 
-/* Statements whose tables are not in their text, or that make others of them. */
+/* Statements whose text does not name their tables, or that turn them into others. */
 static bool writes_any(const struct session *s, const struct sql_facts *f, const char *text,
                        size_t len)
 {
@@ -317,7 +317,7 @@ void session_forget_written(struct session *s)
 		list_clear(&s->written);
 }
 
-/* Where nobody measures how late the standbys are, a second is taken to be enough. */
+/* If nobody measures the delay of the standbys, we assume that a second is enough. */
 static int64_t protection(const struct route *rt)
 {
 	int64_t delay = nodes_delay_ms(rt->nodes);
@@ -365,7 +365,7 @@ static struct node *redirected(const struct route *rt, const struct conf_redirec
 	return n && node_takes_reads(n) ? n : NULL;
 }
 
-/* "Otherwise another node is drawn": one that is not the preferred kind. */
+/* "Otherwise another node is drawn": one not of the preferred kind. */
 static struct node *draw_other(const struct route *rt, const struct conf_redirect *r)
 {
 	struct nodes *all = rt->nodes;
@@ -401,6 +401,6 @@ struct node *route_node(const struct route *rt, struct session *s, const char *u
 	if (!n)
 		return nodes_primary(rt->nodes);
 	if (!keep)
-		s->node = n;    /* else another one serves until the session's own is back */
+		s->node = n;    /* else another node serves until the session's own is back */
 	return n;
 }

@@ -1,8 +1,8 @@
 /* route.h - where a statement may run.
  *
- * Two questions, asked apart: may this statement be balanced, as it is and as the session stands
- * (route_reads), and which node takes this session's reads (route_node).  Whatever is not
- * balanced goes to the primary.  Nothing here knows of connections.
+ * There are two separate questions: may this statement be balanced, given its text and the
+ * session's state (route_reads), and which node takes this session's reads (route_node).  Anything
+ * not balanced goes to the primary.  Nothing here knows of connections.
  */
 #ifndef ROUTE_H
 #define ROUTE_H
@@ -21,16 +21,15 @@ struct name_list {
 /* What routing remembers of a session.  The zero value is a new one. */
 struct session {
 	bool in_transaction;                    /* an explicit one is open */
-	bool wrote;                             /* a write was sent in it: the
-	                                         * rest is the primary's */
-	bool wrote_before;                      /* likewise in this or an earlier one */
+	bool wrote;                             /* a write was sent in it: then only the primary */
+	bool wrote_before;                      /* the same in this or an earlier one */
 	bool wrote_ever;                        /* anywhere in the session */
-	bool serializable;                      /* the transaction is: the primary's, all of it */
+	bool serializable;                      /* the transaction is: only the primary serves it */
 	bool serializable_always;               /* default_transaction_isolation says so */
 	bool no_replica;                        /* the replica left this transaction */
-	bool wrote_all;                         /* in it, tables that are not known by name */
+	bool wrote_all;                         /* in it, tables with unknown names */
 	bool changed;                           /* the catalog was changed in it */
-	bool altered;                           /* roles were */
+	bool altered;                           /* roles were changed */
 	uint32_t doubt;                         /* in answers of the catalog, up to this number */
 	struct node *node;                      /* drawn for the session's reads; NULL: not yet */
 	struct name_list *temporary, *written;  /* tables made here; tables written
@@ -52,33 +51,33 @@ void route_free(struct route *rt);
 /* May the statement, by kind, content and the settings, run on a replica? */
 bool route_gate(const struct route *rt, const struct sql_facts *f);
 
-/* May a statement that passed the gate run there now, as the session in this database stands? */
+/* May a statement that passed the gate run there now, given the state of the session in this
+ * database? */
 bool route_reads(const struct route *rt, const struct session *s, const char *database,
                  const char *text, size_t len);
 
-/* Why a SELECT may not, in Pgpool-II's words for the log; false for what it has no words for. */
+/* Why a SELECT may not, in Pgpool-II's words for the log; false if it has no words for that. */
 bool route_why(const struct route *rt, const struct session *s, const char *database,
                const struct sql_facts *f, const char *text, size_t len, char *out, size_t size);
 
-/* Does a statement that did not pass the gate count as a write for what follows? */
+/* Does a statement that did not pass the gate count as a write for later statements? */
 bool route_writes(const struct sql_facts *f);
 
-/* Tells the session that such a statement is being sent.  f is NULL:
- * what it writes is not known. */
+/* Tells the session that such a statement is being sent.  f NULL: we do not know what it writes. */
 void session_wrote(struct session *s, const struct route *rt, const struct sql_facts *f,
                    const char *text, size_t len);
 void session_made_temporary(struct session *s, const char *name);
 bool session_has_temporary(const struct session *s, const char *text, size_t len);
 void session_ended_transaction(struct session *s);
 
-/* What it wrote is there for all to see, or may be. */
+/* Its writes are visible to all, or may be. */
 void session_committed(const struct session *s, const struct route *rt, const char *database);
 void session_forget_written(struct session *s);
 void session_free(struct session *s);
 
 /* The node for the session's reads: a redirect list's, or drawn by weight.  While it is down
- * another one is drawn each time; the primary if there is nothing better.  One that is drained
- * keeps the transactions that are open. */
+ * another one is drawn each time, or the primary if there is nothing better.  A drained node keeps
+ * open transactions. */
 struct node *route_node(const struct route *rt, struct session *s, const char *user,
                         const char *database, const char *application);
 

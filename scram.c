@@ -13,7 +13,7 @@ struct slice {
 	size_t len;
 };
 
-/* Whose channel it is: the client is not to be believed, or somebody is in between. */
+/* Errors of channel binding: do not trust the client, or somebody is in between. */
 static const char downgraded[] = "SCRAM channel binding negotiation error: the client supports"
 	" channel binding but thinks that the server does not";
 static const char unbound[] = "SCRAM channel binding check failed";
@@ -164,8 +164,8 @@ static bool text_add(struct scram_text *t, const char *at, size_t len)
 	return true;
 }
 
-/* What is wrong with a message arriving now, or NULL.  The step is taken away, and given back by
- * whoever gets to his end, so that any failure on the way there is final. */
+/* What is wrong with a message arriving now, or NULL.  Takes the step away.  A function that gets
+ * to its end gives it back, so any failure before that is final. */
 static const char *arrival(enum scram_step *step, enum scram_step due, const char *in, size_t len)
 {
 	enum scram_step was = *step;
@@ -180,7 +180,7 @@ static const char *arrival(enum scram_step *step, enum scram_step due, const cha
 	return NULL;
 }
 
-/* The text of c=: the gs2 header and, when it says so, the channel's own data. */
+/* The text of c=: the gs2 header and, if it says so, the channel's data. */
 static void bind_channel(char *out, char flag, const uint8_t *cb, size_t cb_len)
 {
 	static const char used[] = "p=tls-server-end-point,,";
@@ -215,8 +215,8 @@ static const struct range nothings[] = {
 };
 
 /* Tables C.2 to C.9 in one, and above the basic plane also what Unicode 3.2 had not assigned in
- * large pieces, emoji among it: PostgreSQL takes a password with one of these as it is, and a
- * variation selector behind the emoji must then not be dropped. */
+ * large pieces, such as emoji.  PostgreSQL takes a password with one of these unchanged, so a
+ * variation selector after the emoji must not be dropped. */
 static const struct range prohibited[] = {
 	{ 0x0, 0x1f }, { 0x7f, 0x9f }, { 0x340, 0x341 }, { 0x6dd, 0x6dd }, { 0x70f, 0x70f },
 	{ 0x180e, 0x180e }, { 0x200c, 0x200f }, { 0x2028, 0x202e }, { 0x2060, 0x2063 },

@@ -8,13 +8,13 @@
  *
  * One struct per exchange, embedded by the caller, all zero before its first call; no allocation,
  * no I/O, no randomness of its own (the caller gives 18 random bytes for the nonce).  Calls out of
- * order, or after a failure, fail.  No struct of an exchange holds a key: no wiping is needed but
- * of struct scram_keys and struct scram_verifier.
+ * order, or after a failure, fail.  No struct of an exchange holds a key: only struct scram_keys
+ * and struct scram_verifier need wiping.
  *
  * Messages are text of at most SCRAM_MESSAGE_MAX bytes, without a final NUL in either direction;
  * longer ones are refused.  An out buffer of SCRAM_OUT_MAX bytes is always enough.  Functions that
- * return int return a length (or 0) when it went well, else a negative number, with *why (never
- * NULL, static text, no secret and nothing the peer sent in it) saying what was wrong.
+ * return int return a length (or 0) on success, else a negative number.  Then *why says what was
+ * wrong (never NULL; static text without secrets or anything the peer sent).
  *
  * Secrets are compared in constant time and wiped from the stack.
  *
@@ -41,7 +41,7 @@ enum {
 	SCRAM_PREP_MAX = 1024           /* longest non-ASCII password that SASLprep is applied to */
 };
 
-/* What a server keeps for one password. */
+/* A server's data for one password. */
 struct scram_verifier {
 	uint8_t stored_key[SCRAM_KEY], server_key[SCRAM_KEY];
 	uint8_t salt[SCRAM_SALT_MAX];
@@ -50,8 +50,8 @@ struct scram_verifier {
 	uint32_t iterations;
 };
 
-/* What a client needs for one (password, salt, iterations).  As good as the password for that
- * salt; may be cached for as long as the salt is the same. */
+/* A client's data for one (password, salt, iterations).  As good as the password for that salt; may
+ * be cached for as long as the salt is the same. */
 struct scram_keys {
 	uint8_t client_key[SCRAM_KEY], server_key[SCRAM_KEY];
 };
@@ -98,10 +98,10 @@ struct scram_server {
 };
 
 /* client-first-message in, server-first-message out.  plus: the client chose the mechanism
- * SCRAM-SHA-256-PLUS.  cb: the tls-server-end-point data of this connection; NULL when PLUS was
- * not offered.  A flag of 'y' is refused when PLUS was offered (somebody hid it), 'p' is taken
- * with PLUS only and must name tls-server-end-point.
- * Returns the length written to out, -1 for a malformed message or -3 for that flag of 'y'. */
+ * SCRAM-SHA-256-PLUS.  cb: the tls-server-end-point data of this connection; NULL when PLUS was not
+ * offered.  A flag of 'y' is refused if PLUS was offered (somebody hid it); 'p' is accepted with
+ * PLUS only and must name tls-server-end-point.  Returns the length written to out, -1 for a
+ * malformed message or -3 for that flag of 'y'. */
 int scram_server_first(struct scram_server *s, char *out, size_t size, const char *in, size_t len,
 	const struct scram_verifier *v, const uint8_t nonce[static SCRAM_NONCE],
 	const uint8_t *cb, size_t cb_len, bool plus, const char **why);
@@ -126,10 +126,10 @@ struct scram_client {
 	char binding[(24 + SCRAM_BINDING_MAX + 2) / 3 * 4 + 1];         /* our c= */
 };
 
-/* client-first-message out.  plus: SCRAM-SHA-256-PLUS was chosen, with cb.  Without plus, a cb
- * that is not NULL says that we could have, but the server did not offer it (flag 'y': a server
- * that did offer it refuses that, so never then); NULL that we cannot (flag 'n').
- * Returns the length, or -1 if size or cb_len is out of bounds. */
+/* client-first-message out.  plus: SCRAM-SHA-256-PLUS was chosen, with cb.  Without plus, a cb that
+ * is not NULL says that we could, but the server did not offer it (flag 'y'; a server that did
+ * offer it refuses that).  NULL says that we cannot (flag 'n').  Returns the length, or -1 if size
+ * or cb_len is out of bounds. */
 int scram_client_first(struct scram_client *c, char *out, size_t size,
 	const uint8_t nonce[static SCRAM_NONCE], const uint8_t *cb, size_t cb_len, bool plus);
 
@@ -153,13 +153,13 @@ int scram_client_verify(struct scram_client *c, const char *in, size_t len,
 bool scram_equal(const void *a, const void *b, size_t len);
 
 /* SASLprep (RFC 4013) as far as it goes without Unicode's normalisation tables.  ASCII is left
- * alone.  Otherwise non-ASCII spaces become spaces, what is "mapped to nothing" is dropped, and
- * prohibited characters, those that Unicode 3.2 did not have (beyond the basic plane), invalid
- * UTF-8 or nothing left are a refusal, upon which the password is used as it is, like
- * PostgreSQL does.  Not done: NFKC (a password with ligatures, full-width letters or separate
- * accents gives another key than PostgreSQL's) and the check of mixed writing directions (which
- * matters only to passwords that have also something to map).
- * Returns the length of out (NUL-terminated; never longer than in), or -1 for a refusal. */
+ * alone.  Otherwise non-ASCII spaces become spaces, and characters "mapped to nothing" are dropped.
+ * There is a refusal for prohibited characters, those unknown to Unicode 3.2 (beyond the basic
+ * plane), invalid UTF-8 or an empty result.  Then the password is used unchanged, as PostgreSQL
+ * does.  Not done: NFKC (a password with ligatures, full-width letters or separate accents gives
+ * another key than PostgreSQL's) and the check of mixed writing directions (which matters only for
+ * passwords that also have something to map).  Returns the length of out (NUL-terminated; never
+ * longer than in), or -1 for a refusal. */
 int scram_saslprep(char *out, size_t size, const char *in);
 
 #endif

@@ -278,7 +278,7 @@ void server_unborrow(struct borrower *b)
 	if (s)
 		s->borrower = NULL;
 	if (s && (b->look || b->secret))
-		server_close(s, "nobody waits for what its login tells");
+		server_close(s, "nobody waits for its login any more");
 }
 
 static void refuse(struct borrower *b, const struct refusal *r)
@@ -439,7 +439,7 @@ static bool looked_for(const struct borrower *b, const struct node *n)
 static void tell_lookers(struct node *n, const struct demanded *d)
 {
 	static const struct refusal asked = { REFUSED_ASKED,
-		{ "FATAL", "28000", "PostgreSQL told what it asks", NULL, NULL }, NULL, 0 };
+		{ "FATAL", "28000", "PostgreSQL said what it asks for", NULL, NULL }, NULL, 0 };
 
 	for (struct borrower *b = n->queue, *next; b; b = next) {
 		next = b->next;

@@ -5,7 +5,7 @@
 #include "sql/lex.h"
 #include "sql/body.h"
 
-/* A longer text is not copied to the stack for regexec(), but taken to match. */
+/* A longer text is not copied to the stack for regexec(), but assumed to match. */
 enum { MAX_PATTERN_TEXT = 16384 };
 
 /* To the statement's end, with a function's BEGIN ATOMIC ... END in one piece. */
@@ -495,7 +495,7 @@ static void scan_text(struct scan *s)
 	f->next = s->tok.at;
 }
 
-/* What Pgpool-II looks at: the text's first characters. */
+/* Pgpool-II looks at these, the text's first characters. */
 static uint32_t first_flags(const char *text, size_t len)
 {
 	uint32_t flags = 0;

@@ -1,13 +1,13 @@
-/* sql.h - what a statement is, as far as routing needs to know.
+/* sql.h - the facts about a statement that routing needs.
  *
- * A lexer with PostgreSQL's lexical rules and a classifier on top of it: text
- * in, facts out.  Pure: no allocation, no I/O, no state.  It is not a parser: it
- * follows the tokens once, in linear time, knows the words that decide where a statement may
- * run, and answers "not a read" whenever it is not sure, since the primary can run anything.
+ * A lexer with PostgreSQL's lexical rules and a classifier on top of it: text in, facts out.  Pure:
+ * no allocation, no I/O, no state.  It is not a parser.  It follows the tokens once, in linear
+ * time, and knows the words that decide where a statement may run.  When in doubt it answers "not a
+ * read", since the primary can run anything.
  *
- * The text is any bytes of any length and needs no NUL at its end; nothing is
- * read past it.  standard_conforming_strings is taken to be on (a client that
- * turns it off can make a write look like a read; the replica then refuses it).
+ * The text is any bytes of any length and needs no NUL at its end; nothing is read past it.
+ * standard_conforming_strings is taken to be on (a client that turns it off can make a write look
+ * like a read, but the replica refuses that).
  *
  *      ; SELECT f(x) FROM t   ;   UPDATE ...
  *      | |                |       |
@@ -131,7 +131,7 @@ enum {
 	SQL_READ_WRITE     = 1 << 12, /* BEGIN or SET TRANSACTION ... READ WRITE, SET
 				       *   [default_]transaction_read_only = off, false, 0, no */
 	SQL_READ_ONLY      = 1 << 13, /* the opposite */
-	SQL_SERIALIZABLE   = 1 << 14, /* likewise, isolation level SERIALIZABLE */
+	SQL_SERIALIZABLE   = 1 << 14, /* the same forms, isolation level SERIALIZABLE */
 	SQL_CHAIN          = 1 << 15, /* COMMIT or ROLLBACK AND CHAIN */
 	SQL_ALL            = 1 << 16, /* DEALLOCATE, DISCARD, RESET, CLOSE, SHOW ALL; UNLISTEN *;
 				       *   there is no name then, but DISCARD's */
@@ -143,11 +143,11 @@ enum {
 	SQL_WEAK           = 1 << 21, /* LOCK ... IN ACCESS SHARE or ROW SHARE MODE */
 	SQL_ADVISORY       = 1 << 22, /* takes session-level advisory locks */
 	SQL_SET_CONFIG     = 1 << 23, /* calls set_config() */
-	SQL_SEQUENCE       = 1 << 24, /* calls currval() or lastval(), which hang on the session */
+	SQL_SEQUENCE       = 1 << 24, /* calls currval() or lastval(): state of the session */
 	SQL_TERMINATE      = 1 << 25, /* pg_terminate_backend(<integer>); name = the integer */
-	SQL_NAMES          = 1 << 30, /* sql_names() has more to tell of it than SQL_WRITTEN */
+	SQL_NAMES          = 1 << 30, /* sql_names() has more than SQL_WRITTEN for it */
 
-	/* What the text does not tell, but catalog.c. */
+	/* Facts that come from catalog.c, not from the text. */
 	SQL_UNLOGGED       = 1 << 26, /* * reads an unlogged table */
 	SQL_TEMPORARY      = 1 << 27, /* * reads a temporary table, or maybe */
 	SQL_FOREIGN        = 1 << 28, /* may run somebody's code that may change anything */
@@ -173,12 +173,12 @@ struct sql_facts {
 	size_t next;            /* where the next non-empty statement begins, or len */
 };
 
-/* What the configuration adds; NULL or all empty = the built-in rules.  Each
- * regex_t is compiled REG_EXTENDED | REG_ICASE | REG_NOSUB and anchored by the caller. */
+/* Rules from the configuration; NULL or all empty = the built-in rules.  Each regex_t is compiled
+ * REG_EXTENDED | REG_ICASE | REG_NOSUB and anchored by the caller. */
 struct sql_rules {
 	const regex_t *read_only_functions;     /* any other function is SQL_FUNCTION */
 	size_t nread_only;
-	const regex_t *write_functions;         /* used without the former: only these are */
+	const regex_t *write_functions;         /* only these are; used if the former is empty */
 	size_t nwrite;
 	const regex_t *primary_patterns;        /* of whole statements: SQL_PATTERN */
 	size_t npatterns;
@@ -189,17 +189,17 @@ struct sql_rules {
 void sql_classify(struct sql_facts *f, const char *text, size_t len, const struct sql_rules *rules);
 
 /* Most texts differ only in their literals.  The shape of a text has 0 for each integer and ' for
- * each string; it is not longer than the text.  literals is where they are, from the first to the
- * end of the last one.  0: the text has things in it that hide where a literal ends. */
+ * each string; it is not longer than the text.  literals is their range, from the first to the end
+ * of the last one.  0: something in the text hides where a literal ends. */
 size_t sql_shape(char *shape, const char *text, size_t len, struct sql_span *literals);
 
-/* Are these facts of a text, `end` and `next` apart, those of every text of its shape?  Those two
- * keep their distance from the end then.  The rules' primary_patterns are not looked at. */
+/* Do these facts of a text, except `end` and `next`, hold for every text of its shape?  Those two
+ * then keep their distance from the end.  This ignores the rules' primary_patterns. */
 bool sql_same_facts(const struct sql_facts *f, size_t len, struct sql_span literals);
 
 /* May the statement be balanced, by kind and content alone (Pgpool-II's gate: SELECT, VALUES, SHOW,
- * COPY TO, PREPARE of those, nothing at all; and no flag marked *)?  The caller adds what hangs on
- * settings: without allow_sql_comments a SELECT, VALUES or EMPTY needs SQL_FIRST, and not
+ * COPY TO, PREPARE of those, nothing at all; and no flag marked *)?  The caller adds what depends
+ * on settings: without allow_sql_comments a SELECT, VALUES or EMPTY needs SQL_FIRST, and not
  * SQL_BLANK unless ignore_leading_white_space. */
 bool sql_reads(const struct sql_facts *f);
 
@@ -213,12 +213,12 @@ void sql_name(char dst[static 64], const char *text, struct sql_span s);
  * 127 bytes. */
 void sql_parameter(char dst[static 128], const char *text, const struct sql_facts *f);
 
-/* What a statement does with a name. */
+/* The use of a name in a statement. */
 enum sql_use {
 	SQL_WRITTEN,            /* a table: INSERT, UPDATE, DELETE, MERGE, TRUNCATE, COPY FROM, DML
 				 * in WITH; also of what a PREPAREd one will do, but not of EXPLAIN
 				 * without ANALYZE */
-	SQL_READ,               /* a relation, or what WITH calls so */
+	SQL_READ,               /* a relation, or a name from WITH */
 	SQL_CALLED,             /* a function that is not known to only read */
 };
 
@@ -227,9 +227,9 @@ enum sql_use {
 typedef void sql_see(void *ctx, enum sql_use use, const char *schema, const char *name);
 void sql_names(const char *text, size_t len, sql_see *fn, void *ctx);
 
-/* Does fn say yes to an identifier anywhere in the text, all its statements included?  It gets
- * the name as by sql_name, and whether "(" follows.  A text that cannot be read to its end may
- * mention anything: true. */
+/* Does fn accept an identifier anywhere in the text, all its statements included?  It gets the name
+ * as by sql_name, and whether "(" follows.  A text that cannot be read to its end may mention
+ * anything: true. */
 bool sql_mentions(const char *text, size_t len,
                   bool (*fn)(void *ctx, const char *name, bool called), void *ctx);
 

@@ -10,12 +10,12 @@
 enum {
 	HEADER = 5,                             /* type, version, length */
 	VERSION = 0x0303,
-	SECRET = 1024,                          /* what is longer is no password */
+	SECRET = 1024,                          /* anything longer is not a password */
 };
 
 enum { RECORD_CCS = 20, RECORD_ALERT, RECORD_HANDSHAKE, RECORD_DATA };
 
-/* What the other side has shown, if anything. */
+/* The certificates of the other side, if any. */
 struct shown {
 	uint8_t end_point[64];
 	size_t end_point_len;
@@ -115,7 +115,7 @@ static int answer(struct tls_shake *s, const void *p, size_t n)
 	return 0;
 }
 
-/* The engine makes one record, and goes on when that is taken. */
+/* The engine makes one record, and continues when that is taken. */
 static int collect(struct tls_shake *s)
 {
 	size_t n;
@@ -157,8 +157,8 @@ static struct shown *see(const struct tls_peer *p)
 	return w;
 }
 
-/* Here BearSSL's encapsulation is broken: the keys of both directions are all that is taken over
- * from its context, whose record functions are public.  They point to nothing but constants. */
+/* Here we break BearSSL's encapsulation.  We take only the keys of both directions from its
+ * context, whose record functions are public.  They point to nothing but constants. */
 static void open_up(struct tls *t)
 {
 	struct tls_shake *s = t->shake;
@@ -213,8 +213,8 @@ static void shaken(struct tls *t)
 	t->shake = NULL;
 }
 
-/* The engine gets bytes up to the end of a record at most, so nothing of what comes behind the
- * handshake is in it. */
+/* The engine gets bytes up to the end of a record at most, so it has none that come after the
+ * handshake. */
 static size_t shake(struct tls *t, const uint8_t *in, size_t n)
 {
 	size_t used = 0, room;
@@ -240,7 +240,7 @@ static size_t shake(struct tls *t, const uint8_t *in, size_t n)
 
 /* --- records ------------------------------------------------------------- */
 
-/* The end of an open connection, of which the peer is told. */
+/* Ends an open connection, and tells the peer. */
 static void damaged(struct tls *t, uint8_t alert, const char *why)
 {
 	if (t->state != TLS_FAILED)
@@ -253,7 +253,7 @@ static void take_alerts(struct tls *t, const uint8_t *p, size_t n)
 	const char *name;
 
 	if (!n || n % 2)
-		damaged(t, BR_ALERT_DECODE_ERROR, "the peer sent an alert that is none");
+		damaged(t, BR_ALERT_DECODE_ERROR, "the peer sent a malformed alert");
 	for (; n && t->state == TLS_OPEN; p += 2, n -= 2) {
 		if (p[1] == BR_ALERT_CLOSE_NOTIFY)
 			t->state = TLS_CLOSED;
@@ -263,7 +263,7 @@ static void take_alerts(struct tls *t, const uint8_t *p, size_t n)
 	}
 }
 
-/* Whoever is given a password wipes it; here is a copy of it. */
+/* The receiver of a password wipes it; here is a copy of it. */
 static void wipe(uint8_t *p, uint8_t *end, uint8_t *given)
 {
 	if (p < given)
@@ -302,7 +302,7 @@ static size_t record_size(struct tls *t, const uint8_t head[HEADER])
 
 	if (head[0] < RECORD_CCS || head[0] > RECORD_DATA || head[1] << 8 != (VERSION & 0xff00)
 	    || head[2] != (VERSION & 0xff)) {
-		damaged(t, BR_ALERT_UNEXPECTED_MESSAGE, "what came is not TLS");
+		damaged(t, BR_ALERT_UNEXPECTED_MESSAGE, "the data received is not TLS");
 		return 0;
 	}
 	if (!t->in.vtable->check_length(&t->in.vtable, n)) {
@@ -312,7 +312,7 @@ static size_t record_size(struct tls *t, const uint8_t head[HEADER])
 	return HEADER + n;
 }
 
-/* The header of a record that has come in part: room for the whole. */
+/* The header of a partly arrived record: room for the whole. */
 static void make_part(struct tls *t)
 {
 	size_t size = record_size(t, t->head);
@@ -328,7 +328,7 @@ static void make_part(struct tls *t)
 	t->want = (uint16_t)size;
 }
 
-/* Takes bytes of a record that has come in part; returns how many. */
+/* Takes bytes of a partly arrived record; returns how many. */
 static size_t hold(struct tls *t, const uint8_t *in, size_t n)
 {
 	bool header = t->have < HEADER;
@@ -444,7 +444,7 @@ static size_t gather(const struct iovec *v, int count, size_t *at, uint8_t *to, 
 	return n;
 }
 
-/* A peer that has said that it will send no more is still told what it asked for. */
+/* A peer that has closed its sending side still gets its reply. */
 static bool may_send(const struct tls *t)
 {
 	return (t->state == TLS_OPEN || t->state == TLS_CLOSED) && !t->said_bye;

@@ -52,7 +52,8 @@ static inline uint32_t wire_u32(const uint8_t *p)
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* Whether two names of users, databases, prepared statements or portals are one to PostgreSQL. */
+/* Whether two names of users, databases, prepared statements or portals are the same to
+ * PostgreSQL. */
 static inline bool wire_same_name(const char *a, const char *b)
 {
 	return !strncmp(a, b, WIRE_NAME_MAX);

@@ -13,8 +13,7 @@
 
 enum {
 	FRESH = 1000,                           /* ms between questions about a user */
-	KEPT = 30000,                           /* ms that an answer does while
-	                                         * there is no new one */
+	KEPT = 30000,                           /* ms that an answer is good without a newer one */
 	FETCHED_MAX = 4096,                     /* answers; the oldest goes first */
 };
 
@@ -25,7 +24,7 @@ struct fetched {
 	int64_t at;                             /* loop_now() of the answer; 0: there is none */
 	int64_t tried;                          /* of the last question's end; 0: ask anew */
 	int64_t doubted;                        /* of the last doubt */
-	uint64_t turn;                          /* since when somebody waits */
+	uint64_t turn;                          /* since when there are waiters */
 	double until;                           /* seconds since 1970 */
 	struct passwd_entry entry;              /* kind PASSWD_NONE: there is no such user */
 	char *password;
@@ -41,7 +40,7 @@ struct entries {
 	unsigned n;
 	uint64_t turns;
 	struct fetched *asked;
-	bool altered;                           /* roles were, since it was asked */
+	bool altered;                           /* roles were changed since the question */
 };
 
 /* --- the list ------------------------------------------------------------ */
@@ -71,7 +70,7 @@ static void drop(struct entries *e, struct fetched **at)
 	free(f);
 }
 
-/* Drops the oldest answers above a number; invented names go before those of users. */
+/* Drops the oldest answers above a number; unknown names go before users. */
 static void prune(struct entries *e, unsigned keep)
 {
 	while (e->n > keep) {
@@ -116,7 +115,7 @@ const struct passwd_entry *entry_find(const struct entries *e, const char *user)
 
 /* --- the answer ---------------------------------------------------------- */
 
-/* What PostgreSQL stores, or nothing. */
+/* A password as PostgreSQL stores it, or nothing. */
 static enum passwd_kind kind_of(const char *password)
 {
 	static const char hex[] = "0123456789abcdef";
@@ -143,10 +142,9 @@ static void take_answer(struct entries *e, struct fetched *f, const char *passwo
 	f->entry = (struct passwd_entry){ .kind = kind_of(f->password), .user = f->user,
 		.text = f->password, .len = strlen(f->password) };
 	if (f->entry.kind == PASSWD_NONE)
-		log_write(e->base->log, NULL, LEVEL_WARNING, NULL,
-			"It gives what pg_authid.rolpassword has: a SCRAM-SHA-256 verifier, or"
-			" md5 and 32 digits.", "what auth_query gave for user \"%s\" is not a"
-			" password as PostgreSQL stores it", f->user);
+		log_write(e->base->log, NULL, LEVEL_WARNING, NULL, "It must return what pg_authid."
+			"rolpassword holds: a SCRAM-SHA-256 verifier, or md5 and 32 digits.",
+			"auth_query did not return a stored password for user \"%s\"", f->user);
 }
 
 /* Tells all logins that wait for this user.  Those that ask again meanwhile

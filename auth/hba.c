@@ -105,8 +105,8 @@ static bool mapped(const uint8_t bytes[static 16])
 	return !memcmp(bytes, prefix, sizeof prefix);
 }
 
-/* IPv4 in IPv6 clothes (::ffff:a.b.c.d, RFC 4291) is IPv4 to us: a client that came through an
- * IPv6 socket, and a record written so. */
+/* IPv4 inside IPv6 (::ffff:a.b.c.d, RFC 4291) is IPv4 to us, both in a client that came through an
+ * IPv6 socket and in a record. */
 static void unmap(struct ip *ip)
 {
 	for (int i = 0; i < 12; i++)
@@ -119,7 +119,7 @@ static void unmap(struct ip *ip)
 	memmove(ip->mask, ip->mask + 12, 4);
 }
 
-/* The bytes of a socket address; their number, 0 for what is neither IPv4 nor IPv6. */
+/* The bytes of a socket address; returns their number, 0 if it is neither IPv4 nor IPv6. */
 static unsigned bytes_of(const struct sockaddr *sa, uint8_t bytes[static 16])
 {
 	struct sockaddr_in v4;
@@ -159,7 +159,7 @@ static bool in_range(const struct ip *ip, const struct ip *range, bool exactly)
 	return true;
 }
 
-/* Is this the host, or when it begins with a dot, a host of this domain? */
+/* Is this the host or, if it begins with a dot, a host of this domain? */
 static bool host_matches(const char *pattern, const char *host)
 {
 	size_t n = strlen(pattern), len = strlen(host);
@@ -169,7 +169,7 @@ static bool host_matches(const char *pattern, const char *host)
 	return !strcasecmp(pattern, host + len - n);
 }
 
-/* What the record says about this address; HBA_NEEDS_HOST when it depends on the name. */
+/* The record's verdict on this address; HBA_NEEDS_HOST if it depends on the name. */
 static enum hba_answer peer_matches(const struct hba *h, const struct record *r,
 	const struct ip *peer, const char *host)
 {
@@ -234,8 +234,8 @@ enum hba_answer hba_find(const struct hba *h, const struct hba_query *q,
 
 /* ---- reading ---- */
 
-/* A place in a file, and the token that was just read there.  bad() is the way out for every
- * error: the first one stays. */
+/* A place in a file, and the token just read there.  Every error leaves through bad(): the first
+ * one stays. */
 struct hba_reader {
 	struct hba *h;
 	struct auth_report *r;
@@ -342,7 +342,7 @@ static int read_single(struct hba_reader *in, const char *what)
 	return t == TOKEN_READ ? 0 : -1;
 }
 
-/* Which test the token means as the name of a database or a user. */
+/* The test that the token means as the name of a database or a user. */
 static enum name_test test_of(struct hba_reader *in, bool database)
 {
 	if (keyword(in, "all"))
@@ -357,7 +357,7 @@ static enum name_test test_of(struct hba_reader *in, bool database)
 	return NAME_NEVER;
 }
 
-/* Keeps the token's text; *where is its place. */
+/* Stores the token's text; *where is its place. */
 static int add_text(struct hba_reader *in, size_t *where)
 {
 	struct hba *h = in->h;
@@ -390,7 +390,7 @@ static int add_name(struct hba_reader *in, bool database)
 
 static int include(struct hba_reader *in, bool database);
 
-/* The token as a name, or the names of the file that it refers to. */
+/* The token as a name, or the names in the file that it refers to. */
 static int take_name(struct hba_reader *in, bool database)
 {
 	if (in->token[0] == '@' && in->token[1] && !in->quoted)
@@ -613,7 +613,7 @@ static int read_record(struct hba_reader *in)
 	return 0;
 }
 
-/* Asks for the interfaces if any record is about them. */
+/* Gets the interfaces if any record needs them. */
 static bool read_interfaces(struct hba *h)
 {
 	struct ifaddrs *list;

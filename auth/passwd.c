@@ -109,7 +109,7 @@ static enum passwd_kind open_aes(char *text, const struct passwd_key *key,
 	size_t len = strlen(text);
 
 	if (!key || !(key->usable || *key->file)) {
-		snprintf(why, PASSWD_WHY, "AES encrypted, and there is no key file "
+		snprintf(why, PASSWD_WHY, "AES encrypted, but there is no key file "
 			"(-k, PGPOOLKEYFILE)");
 		return PASSWD_AES;
 	}
@@ -151,7 +151,7 @@ enum passwd_kind passwd_decode(char *text, const struct passwd_key *key,
 	return PASSWD_CLEAR;
 }
 
-/* Puts an entry into the table, or warns why not; h is the table's or gone. */
+/* Puts an entry into the table, or warns why not; h then belongs to the table or is freed. */
 static void keep(struct passwd *p, struct held *h, struct origin o)
 {
 	const struct passwd_entry *e = &h->entry, *old = passwd_find(p, e->user);
@@ -172,8 +172,8 @@ static void keep(struct passwd *p, struct held *h, struct origin o)
 	free_held(h);
 }
 
-/* Keeps a copy.  kind is what the password is, PASSWD_NONE: its prefix tells.  Returns false only
- * when out of memory; what cannot be used is a warning. */
+/* Keeps a copy.  kind is that of the password, PASSWD_NONE: its prefix tells.  Returns false only
+ * when out of memory; an unusable one is a warning. */
 static bool add_user(struct passwd *p, const char *user, const char *password,
 	enum passwd_kind kind, struct origin o)
 {
@@ -203,8 +203,8 @@ static bool add_user(struct passwd *p, const char *user, const char *password,
 
 /* ---- the files ---- */
 
-/* Takes the escapes out of one field, in place, which ends at ':' or the line's end.  Returns
- * what is behind the ':', or NULL. */
+/* Unescapes one field in place; it ends at ':' or the line's end.  Returns the text after the ':',
+ * or NULL. */
 static char *cut_field(char *text, bool whole_line)
 {
 	char *out = text;
@@ -264,14 +264,14 @@ static bool pcp_line(struct passwd *p, char *line, struct origin o)
 	return pcp_user(p, line, line + name + 1, (int)name + 2, o);
 }
 
-/* What a reader does with a line of its file and with the environment; both return false only
- * when out of memory. */
+/* How a reader handles a line of its file, and the environment; both return false only when out of
+ * memory. */
 struct reader {
 	bool (*line)(struct passwd *p, char *line, struct origin o);
 	bool (*environment)(struct passwd *p, char *const *environment, struct origin o);
 };
 
-/* The file's text, which is changed on the way; there is room for one more character. */
+/* The file's text, which is changed in place; there is room for one more character. */
 static bool read_text(struct passwd *p, char *text, size_t len, const struct reader *reader,
 	struct origin o)
 {
@@ -386,7 +386,7 @@ static bool pcp_environment(struct passwd *p, char *const *environment, struct o
 		return true;
 	}
 	if (skips_encryption(environment))
-		snprintf(hash, sizeof hash, "%s", password);    /* cut it is too long still */
+		snprintf(hash, sizeof hash, "%s", password);    /* even cut it is too long */
 	else
 		md5_hex(hash, password, strlen(password));
 	bool ok = pcp_user(p, user, hash, 1, o);

@@ -1,4 +1,4 @@
-/* auth/passwd_key.h - the key of pool_passwd's AES entries, and what it opens.
+/* auth/passwd_key.h - the key of pool_passwd's AES entries, and their decryption.
  *
  * An entry is "AES" and the base64 of the password, in AES-256-CBC with PKCS #7 padding.  Key and
  * initial vector come from a passphrase K by OpenSSL's EVP_BytesToKey with SHA-1 and neither salt
@@ -16,22 +16,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PASSWD_KEY_MAX = 255 };          /* of K; the rest is left out */
+enum { PASSWD_KEY_MAX = 255 };          /* of K; the rest is ignored */
 
-/* All zero is no key.  To be wiped when it is not needed any more. */
+/* All zero is no key.  Wipe it when it is no longer needed. */
 struct passwd_key {
 	char file[PATH_MAX];            /* where it came from, "": nowhere */
-	int error;                      /* why that gave none: errno, or ENODATA when empty */
-	bool exposed;                   /* others than its owner may read the file */
+	int error;                      /* why that gave no key: errno, or ENODATA if empty */
+	bool exposed;                   /* not only its owner may read the file */
 	bool usable;
 	uint8_t key[32], iv[16];
 };
 
-/* Which file: the one of option -k (NULL: not given), else what PGPOOLKEYFILE says, else
- * .pgpoolkey in HOME.  "" when there is neither. */
+/* Finds the file: that of option -k (NULL: not given), else PGPOOLKEYFILE, else .pgpoolkey in HOME.
+ * "" if there is none of these. */
 void passwd_key_file(char out[static PATH_MAX], const char *option, char *const *environment);
 
-/* Fills all of *k.  No file is no error: k says so, and only entries that need it will fail. */
+/* Fills all of *k.  A missing file is not an error: k says so, and only entries that need it will
+ * fail. */
 void passwd_key_load(struct passwd_key *k, const char *file);
 
 /* From K itself. */
@@ -44,7 +45,7 @@ size_t passwd_encrypted_len(size_t len);
 void passwd_encrypt(char *out, const struct passwd_key *k, const char *password, size_t len);
 
 /* Base64 of len characters becomes the password, in place, with a NUL.  Returns its length, or -1
- * if the text is not the work of this key; then it is left undefined. */
+ * if the text was not made with this key; then it is undefined. */
 int passwd_decrypt(char *text, size_t len, const struct passwd_key *k);
 
 #endif

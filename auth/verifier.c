@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { BEFOREHAND = 1000 };                     /* entries that are not asked for first */
+enum { BEFOREHAND = 1000 };                     /* entries made before anybody asks */
 
 /* The one being made.  It works on copies: the table may be exchanged meanwhile. */
 struct making {
@@ -22,7 +22,7 @@ struct making {
 	char password[];
 };
 
-/* What there is of one entry. */
+/* The state of one entry. */
 struct known {
 	const struct passwd_entry *entry;
 	struct scram_verifier *verifier;        /* NULL: not made yet */
@@ -32,10 +32,10 @@ struct verifiers {
 	struct loop *loop;
 	uint64_t generation;                    /* counts tables */
 	struct known *of;                       /* by the entries' ids */
-	size_t n, beforehand;                   /* below it all are made, or need not be */
+	size_t n, beforehand;                   /* all below it are made, or need not be */
 	struct making *making;
 	struct verifier_wait *waiting;
-	struct task changed;                    /* tells those who wait that the table did */
+	struct task changed;                    /* tells waiters that the table changed */
 };
 
 static void make_next(struct verifiers *v);
@@ -52,7 +52,7 @@ static void end_making(struct making *m)
 	memory_wipe(m, sizeof *m + m->len);
 }
 
-/* Tells those who wait for this entry; all of them if there is no verifier. */
+/* Tells waiters for this entry; all waiters if there is no verifier. */
 static void tell(struct verifiers *v, uint32_t id, const struct scram_verifier *made)
 {
 	struct verifier_wait *told = NULL;
@@ -64,8 +64,7 @@ static void tell(struct verifiers *v, uint32_t id, const struct scram_verifier *
 			continue;
 		}
 		verifier_unask(w);
-		/* Being told may end others: they wait in a list of its own. */
-		w->next = told;
+		w->next = told;         /* being told may end others: their list is separate */
 		w->at = &told;
 		if (told)
 			told->at = &w->next;
@@ -118,7 +117,7 @@ static void make(struct verifiers *v, const struct passwd_entry *e)
 	m->job.done = derived;
 	v->making = m;
 	if (loop_job(v->loop, LANE_VERIFIERS, &m->job) < 0) {
-		derive(&m->job);          /* no thread to be had: late is better than never */
+		derive(&m->job);          /* there is no thread: late is better than never */
 		derived(&m->job);
 	}
 }
@@ -170,7 +169,7 @@ static void enter(void *ctx, const struct passwd_entry *e)
 	((struct known *)ctx)[e->id].entry = e;
 }
 
-/* Takes over what is still true. */
+/* Takes over what is still valid. */
 static void keep(struct verifiers *v, struct known *of, const struct passwd *fresh)
 {
 	for (size_t i = 0; i < v->n; i++) {
@@ -221,7 +220,7 @@ struct verifiers *verifiers_new(struct loop *l)
 	return v;
 }
 
-/* What is being made ends with the thread that makes it. */
+/* A verifier in progress ends with the thread that makes it. */
 void verifiers_free(struct verifiers *v)
 {
 	if (!v)

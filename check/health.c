@@ -64,7 +64,7 @@ static void try(struct checkup *c)
 	if (ms)
 		timer_set(all->base->loop, &c->deadline, ms);
 	if ((!p || trial_start(all, c->node, p, &c->trial) < 0) && !c->probing)
-		plan_next(c, 1);                /* no memory: that says nothing about the node */
+		plan_next(c, 1);                /* no memory: the node may be fine */
 	profile_drop(p);
 	net_flush(all->base->net);
 }
@@ -223,7 +223,7 @@ void healths_stop(struct healths *h)
 		struct checkup *c = &h->node[i];
 		timer_stop(h->servers->base->loop, &c->next);
 		timer_stop(h->servers->base->loop, &c->deadline);
-		trial_stop(&c->trial, "it is not wanted any more");
+		trial_stop(&c->trial, "it is no longer wanted");
 	}
 }
 

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ARGUMENTS = 132 };                       /* a node each, and sh's own */
+enum { ARGUMENTS = 132 };                       /* one per node, and sh's own */
 
 extern char **environ;
 
@@ -31,7 +31,7 @@ static void end(struct shell *sh, const char *why)
 	sh->ended(sh, sh->output, why);
 }
 
-/* Both have to be there: the end of the output, and the status. */
+/* Both are needed: the end of the output, and the status. */
 static void end_if_over(struct shell *sh)
 {
 	char why[64];
@@ -78,7 +78,7 @@ static void too_late(struct timer *t)
 	end(sh, "it took too long");
 }
 
-/* A group of its own, with the signals as a program expects them; -1 or errno. */
+/* Starts it in its own group, with the signals as a program expects them; -1 or errno. */
 static int spawn(struct shell *sh, int out, char *const argv[])
 {
 	posix_spawn_file_actions_t files;

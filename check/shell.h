@@ -1,8 +1,8 @@
-/* check/shell.h - a command of the configuration, run by /bin/sh without anybody waiting for it.
+/* check/shell.h - a command of the configuration, run by /bin/sh in the background.
  *
  * Its output is collected through a pipe, up to SHELL_OUTPUT bytes; stderr is ours, its input is
- * empty.  It is over when its output has ended and the program was told of its end by
- * shell_reaped(), or when its time is up: then its whole process group is killed.
+ * empty.  It is over when its output has ended and shell_reaped() has reported its end.  When its
+ * time is up, its whole process group is killed.
  */
 #ifndef CHECK_SHELL_H
 #define CHECK_SHELL_H

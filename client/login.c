@@ -159,8 +159,8 @@ static int wrong_password(struct client *c)
 /* A node that trusts the proxy would let anybody in. */
 static int trusted(struct client *c)
 {
-	return not_proved(c, "the user has no entry, and PostgreSQL did not ask for the password, so that"
-		" nothing proves it: give the user an entry in pool_passwd, or let the node's pg_hba.conf"
+	return not_proved(c, "the user has no entry, and PostgreSQL did not ask for the password,"
+		" so nothing proves it: add an entry to pool_passwd, or make the node's pg_hba.conf"
 		" ask the proxy for passwords");
 }
 
@@ -744,7 +744,7 @@ static int too_long(struct client *c, size_t max)
 {
 	char hint[80];
 
-	snprintf(hint, sizeof hint, "A password or token of up to %zu bytes is taken here.",
+	snprintf(hint, sizeof hint, "A password or token may have up to %zu bytes here.",
 		max - WIRE_HEADER);
 	return client_refuse(c, "08P01", "invalid length of password message", NULL,
 		c->login->step == ASK_CLEAR ? hint : NULL);

@@ -11,38 +11,37 @@ static const char introduction[] =
 	"\n"
 	"**The file.** A line is `name = value`. A value needs single quotes unless it is one\n"
 	"word of letters, digits and `-._:/` that begins with a letter, a number with its\n"
-	"unit, or `*`. Nothing is unescaped between quotes. `#` begins a comment, `include\n"
+	"unit, or `*`. There are no escapes between quotes. `#` begins a comment, `include\n"
 	"'file'` reads another file (relative to this one), and the last of several lines\n"
-	"wins. A name that is not known is a warning; a value that is not allowed is an error\n"
+	"wins. An unknown name is a warning; a value that is not allowed is an error\n"
 	"with file, line and column.\n"
 	"\n"
 	"**Change.** `restart`: only a start reads it. `reload`: SIGHUP (or `pgpool reload`)\n"
-	"is enough; a file in error then changes nothing.\n"
+	"is enough; if a file then has an error, nothing changes.\n"
 	"\n"
-	"**Units.** Where a range has a unit, that is what a bare number means, and a number\n"
-	"may carry another one: `us ms s min h d` for times, `B kB MB GB TB` (each 1024 of\n"
-	"the one before) for sizes, as in `5min` or `'5 min'`. Letters count as they are\n"
-	"written here. A number that begins with `0` is octal, with `0x` hexadecimal. A\n"
-	"boolean is `on`, `off`, `true`, `false`, `yes`, `no`, `1`, `0`, or the beginning of\n"
-	"one of these that can be no other; words are in any case.\n"
+	"**Units.** Where a range has a unit, a bare number has that unit. A number may carry\n"
+	"another one: `us ms s min h d` for times, `B kB MB GB TB` (each 1024 of\n"
+	"the one before) for sizes, as in `5min` or `'5 min'`. Units are case-sensitive.\n"
+	"A number that begins with `0` is octal, with `0x` hexadecimal. A\n"
+	"boolean is `on`, `off`, `true`, `false`, `yes`, `no`, `1`, `0`, or an unambiguous\n"
+	"prefix of one of these. Words are case-insensitive.\n"
 	"\n"
-	"**Lists.** The separator is named with the type, and blanks around an item do not\n"
-	"count. A *pattern* is an extended regular expression in any case that must match the\n"
-	"whole name (`^` and `$` are added).\n"
+	"**Lists.** The separator is shown with the type, and blanks around an item do not\n"
+	"count. A *pattern* is a case-insensitive extended regular expression that must match\n"
+	"the whole name (`^` and `$` are added).\n"
 	"\n"
-	"**Nodes.** Instead of `N` stands the number of a node, 0 to 127. Where the name may\n"
-	"also stand without a number, it is the default of the nodes that do not set their\n"
-	"own.\n"
+	"**Nodes.** `N` stands for the number of a node, 0 to 127. Where the name may also\n"
+	"stand without a number, it is the default of nodes that do not set their own.\n"
 	"\n"
 	"**The environment.** Without a file, each variable `PGPOOL_PARAMS_<NAME>` sets a\n"
-	"parameter: `PGPOOL_PARAMS_BACKEND_HOSTNAME0=db`. The name is in upper or lower case,\n"
-	"the value everything behind the first `=`, byte for byte and without quotes. Some\n"
+	"parameter: `PGPOOL_PARAMS_BACKEND_HOSTNAME0=db`. The name is in upper or lower case;\n"
+	"the value is everything after the first `=`, byte for byte and without quotes. Some\n"
 	"defaults are then those of Pgpool-II's container image: see the end. With a file,\n"
 	"these variables are ignored.\n"
 	"\n"
 	"**No effect.** Such a parameter is understood and its value checked, so that\n"
-	"existing configurations work. Where it is set to something else than its default,\n"
-	"`off`, 0 or nothing, the log says once that it has no effect, and why.\n";
+	"existing configurations work. If it is set to anything but its default, `off`, 0 or\n"
+	"nothing, the log says once that it has no effect, and why.\n";
 
 static const char table_head[] =
 	"| parameter | type | default | allowed | change | meaning |\n"
@@ -80,7 +79,7 @@ static void type(FILE *to, const struct conf_row *row)
 		fprintf(to, ", `%c`", row->separator);
 }
 
-/* Of booleans one spelling is enough, and which units there are is told once for all. */
+/* One spelling is enough for booleans, and the units are described once for all. */
 static void allowed(FILE *to, const struct conf_row *row)
 {
 	char text[256];
@@ -148,8 +147,8 @@ static void document_image(FILE *to)
 		"| parameter | value |\n| --- | --- |\n", to);
 	for (const struct conf_default *d = conf_image_defaults; d->name; d++)
 		fprintf(to, "| `%s` | `%s` |\n", d->name, d->value);
-	fputs("\nWhere there is no directory `" CONF_IMAGE_SOCKETS "`, the directories of sockets "
-		"are empty instead.\n", to);
+	fputs("\nIf there is no directory `" CONF_IMAGE_SOCKETS "`, the socket directories are "
+		"empty instead.\n", to);
 }
 
 void conf_document(FILE *to)

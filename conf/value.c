@@ -119,7 +119,7 @@ int conf_index(const char *s)
 }
 
 /* Cuts the next item that is not empty out of *rest, which it moves; NULL when there is none.
- * A backslash takes the separator's power away and turns \' into a quote. */
+ * After a backslash a separator is an ordinary character, and \' is a quote. */
 static char *next_item(char **rest, char separator, bool trim)
 {
 	while (**rest) {
@@ -295,8 +295,8 @@ long double conf_decimal(const char *s, char **end)
 	return negative ? -v : v;
 }
 
-/* C's integers (0x and octal included), decimals rounded, then a unit.  The default is allowed
- * even outside the range: it is how "not set" is written. */
+/* C's integers (0x and octal included), decimals rounded, then a unit.  The default is allowed even
+ * outside the range: it means "not set". */
 static bool parse_int(struct conf_report *r, const struct conf_row *row, const char *value,
 	void *field)
 {
@@ -409,7 +409,8 @@ static int show_flags(const struct conf_row *row, const void *field, char *out, 
 		v & NODE_ALWAYS_PRIMARY ? "|ALWAYS_PRIMARY" : "");
 }
 
-/* libpq's grammar: either all behind a ! or none, each once.  Nothing listed forbids nothing. */
+/* libpq's grammar: all or none of them have a !, each occurs once.  Nothing listed forbids
+ * nothing. */
 static bool parse_methods(struct conf_report *r, const struct conf_row *row, const char *value,
 	void *field)
 {
@@ -569,8 +570,8 @@ static bool compile(struct conf_report *r, const char *item, regex_t *re)
 	if (e == REG_ESPACE)
 		return conf_nomem(r);
 	regerror(e, re, why, sizeof why);
-	report(r, LEVEL_FATAL, "parameter \"%s\": \"%.*s\" is no regular expression: %s", r->name,
-		CONF_QUOTED, item, why);
+	report(r, LEVEL_FATAL, "parameter \"%s\": \"%.*s\" is not a regular expression: %s",
+		r->name, CONF_QUOTED, item, why);
 	return false;
 }
 

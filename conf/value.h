@@ -1,4 +1,4 @@
-/* conf/value.h - the types of parameters: how a text becomes a value and a value a text.
+/* conf/value.h - the types of parameters: how text becomes a value, and a value text.
  *
  * Only conf.c uses this; everybody else reads fields.  A type is one struct conf_kind, five or so
  * functions over an untyped field, so that a new type is added here and nowhere else.  Numbers,
@@ -12,19 +12,19 @@
 
 #include <stdarg.h>
 
-/* Who is told what is wrong, and where the parameter in hand stands.  Never quotes a SECRET. */
+/* The receiver of errors, and the place of the current parameter.  Never quotes a SECRET. */
 struct conf_report {
 	const struct conf_messages *m;
 	const char *file;               /* or the environment variable, or NULL */
 	int line, column;
 	const char *name;               /* of the parameter */
-	bool failed;                    /* something worse than a warning was told */
+	bool failed;                    /* something worse than a warning was reported */
 	bool nomem;
 };
 
 void conf_vtell(struct conf_report *r, enum level v, const char *fmt, va_list args);
 
-/* Tells it once, as after the first failure there are usually more.  Returns false. */
+/* Reports it once, as after the first failure there are usually more.  Returns false. */
 bool conf_nomem(struct conf_report *r);
 
 /* strndup with conf_nomem. */
@@ -36,10 +36,10 @@ struct conf_word {
 	enum { PLAIN, SECOND, REFUSED } how;
 };
 
-/* What a type can do.  parse fills a zeroed field; when it fails, it has told why, and the caller
- * releases what is there so far.  A field that is_text begins with its text as written: that is
- * its value, for comparing and showing.  Of lists, parse_item fills a zeroed slot with an item that
- * it may cut up. */
+/* The functions of a type.  parse fills a zeroed field; if it fails, it has told why, and the
+ * caller releases what is there so far.  A field that is_text begins with its text as written: that
+ * is its value, for comparing and showing.  For lists, parse_item fills a zeroed slot with an item
+ * that it may cut up. */
 struct conf_kind {
 	size_t size;
 	bool is_text;
@@ -66,11 +66,12 @@ CONF_ENUMS(CONF_ENUM)
  * a name that is NULL ends the list. */
 extern const struct conf_old { const char *name, *now, *reason; } conf_old_names[];
 
-/* What Pgpool-II's container image sets when the variable is missing or empty.  NULL ends it. */
+/* Values that Pgpool-II's container image sets if the variable is missing or empty.  NULL ends
+ * it. */
 extern const struct conf_default { const char *name, *value; } conf_image_defaults[];
 #define CONF_IMAGE_SOCKETS "/var/run/pgpool"
 
-/* What a row takes: "1024 .. 65535", "on, off, true, ..."; "" when it takes any text. */
+/* The values that a row takes: "1024 .. 65535", "on, off, true, ..."; "" for any text. */
 void conf_describe(const struct conf_row *row, char *out, size_t size);
 
 /* Room for a field of any kind. */
@@ -83,12 +84,12 @@ union conf_value {
 	struct conf_list list;
 };
 
-/* Of a message, what it quotes from a file is at most this long. */
+/* A quotation from a file in a message is at most this long. */
 enum { CONF_QUOTED = 100 };
 
 enum { NO_INDEX = -1, BAD_INDEX = -2 };
 
-/* "7" to 7; BAD_INDEX for what is not 0 to 127. */
+/* "7" to 7; BAD_INDEX if it is not 0 to 127. */
 int conf_index(const char *s);
 
 #endif

@@ -49,7 +49,7 @@ static int open_path(struct log_file *f, const char *path, bool truncate)
 	if (is_open(f, path))
 		return 0;
 	mkdir(f->directory, 0700);
-	/* Nobody waits for the reader of a pipe that has this name. */
+	/* If a pipe has this name, nobody waits for its reader. */
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
 		| (truncate ? O_TRUNC : 0), mode);
 	if (fd < 0)
@@ -63,7 +63,7 @@ static int open_path(struct log_file *f, const char *path, bool truncate)
 	return 0;
 }
 
-/* `begun` is what the name tells; by_age, that its turn has come and not that another is full. */
+/* `begun` is the time in the name; by_age: its turn has come, not that another is full. */
 static int change(struct log_file *f, time_t now, time_t begun, bool by_age)
 {
 	char path[PATH_MAX];
@@ -90,7 +90,8 @@ int log_file_turn(struct log_file *f, time_t now)
 
 	if (!f->fd || (!aged && !full))
 		return 0;
-	/* Once a second is often enough to see whether a full file's successor has another name. */
+	/* Looking once a second is enough to see whether a full file's successor has another
+	 * name. */
 	if (now < f->again)
 		return 0;
 	return change(f, now, aged ? turn_of(now, f->age) : now, aged);

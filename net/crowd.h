@@ -1,12 +1,12 @@
 /* net/crowd.h - connections in the order in which they joined, and how
  * many of them each address has.
  *
- * For those who have not logged in yet: they are limited, and a flood of them must not shut out
- * those who will log in.  So when there are too many, the one to go is the oldest of the address
- * that has the most.  Whoever floods from one address only gets rid of its own connections.
+ * For clients that have not logged in yet: they are limited, and a flood of them must not shut out
+ * those that will log in.  So if there are too many, the oldest of the address with the most must
+ * go.  A flood from one address only drops its own connections.
  *
  * Addresses are counted by hash (IPv6 by its first 64 bits; all Unix sockets are one), so two of
- * them may be taken for one: then the oldest of both goes.
+ * them may look like one: then the oldest of both goes.
  *
  * The zero value is an empty crowd.
  */
@@ -40,7 +40,7 @@ uint8_t crowd_address(const struct sockaddr_storage *peer);
 void crowd_join(struct crowd *c, struct member *m);
 void crowd_leave(struct crowd *c, struct member *m);
 
-/* The oldest of the address that has the most; NULL: there are none. */
+/* The oldest of the address with the most; NULL: there are none. */
 struct member *crowd_pick(const struct crowd *c);
 
 /* One of them is dropped: counts it.  True if it is time to say so in the

@@ -37,7 +37,7 @@ static void go_on(struct timer *t)
 	accepting(OWNER(t, struct listeners, pause), true);
 }
 
-/* What waits would wake us at once, and in vain. */
+/* Waiting connections would wake us at once, and in vain. */
 static void pause_a_moment(struct listeners *all)
 {
 	all->pause.fire = go_on;
@@ -91,8 +91,7 @@ static void acceptable(struct watch *w, short revents)
 			if (*l->path)
 				peer.ss_family = AF_UNIX;
 			all->accepted(all->ctx, fd, &peer);
-			/* To look in vain for a second one is dear: it makes a socket first. */
-			break;
+			break;          /* looking for another is costly: it makes a socket */
 		}
 		if (errno == EINTR || errno == ECONNABORTED)
 			continue;
@@ -147,7 +146,7 @@ static int open_tcp(struct listeners *all, const struct sockaddr *at, socklen_t 
 
 	if (fd >= 0) {
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-		/* What is accepted inherits these. */
+		/* Accepted sockets inherit these. */
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 		if (at->sa_family == AF_INET6)
@@ -196,7 +195,7 @@ static int open_address(struct listeners *all, const char *host, const struct ad
 	return bad;
 }
 
-/* A file that nobody answers on was left by a program that is gone. */
+/* A socket file that nobody answers on was left by a dead program. */
 static void remove_stale(const struct sockaddr_un *un)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

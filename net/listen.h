@@ -1,9 +1,9 @@
-/* net/listen.h - the sockets that somebody connects to: clients, and the tools of PCP.
+/* net/listen.h - the sockets for clients and for the tools of PCP.
  *
  * TCP (IPv4 and IPv6) and Unix sockets.  Addresses are bound in order; one that cannot be bound is
- * a failure unless it came out of "*" or "localhost", which stand for whatever this host has.  When
- * descriptors run out, who connects is told so: one is kept in reserve for that.  Without it, or
- * without memory, nothing is accepted for a moment, rather than tried again and again.
+ * a failure unless it came out of "*" or "localhost", which stand for all that this host has.  When
+ * descriptors run out, clients are told so: one is kept in reserve for that.  Without it, or
+ * without memory, nothing is accepted for a moment, instead of endless retries.
  */
 #ifndef NET_LISTEN_H
 #define NET_LISTEN_H
@@ -17,9 +17,9 @@ struct listener;
 
 struct listeners {
 	struct base *base;
-	/* How many may be accepted now; of those who wait beyond that, the next in a later turn. */
+	/* How many may be accepted now; the others wait for a later turn. */
 	unsigned (*room)(void *ctx);
-	/* Descriptors have run out: will somebody give one up in this turn? */
+	/* Descriptors have run out: will one be given up in this turn? */
 	bool (*yield)(void *ctx);
 	/* Takes over the descriptor. */
 	void (*accepted)(void *ctx, int fd, const struct sockaddr_storage *peer);
@@ -32,7 +32,7 @@ struct listeners {
 	struct timer pause;                     /* nothing is accepted until then */
 };
 
-/* Where: host names and directories, one port for all, and whose the Unix sockets are. */
+/* Where to listen: host names and directories, one port for all, and the owner of Unix sockets. */
 struct addresses {
 	const struct conf_list *hosts, *directories;
 	int port, backlog;

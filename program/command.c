@@ -17,7 +17,7 @@ enum { LOOK_MS = 100, DOT_LOOKS = 10, SIGNAL_LOOKS = 50 };
 
 /* --- a server that runs -------------------------------------------------- */
 
-/* Held open, so that its end is seen even when the file is gone. */
+/* Held open, so that we see it end even when the file is gone. */
 struct server {
 	int pid;
 	int pid_file;                   /* or -1: process 1 of our own container */
@@ -33,8 +33,8 @@ static bool read_name(const char *file, char name[static 32])
 	return got;
 }
 
-/* In a container there is often no place for a pid file, but the server is process 1.  Its name is
- * all that can be seen of it: its memory is hidden, and so is which file it runs. */
+/* A container often has no place for a pid file, but the server is process 1.  Only its name can be
+ * seen: its memory and the file that it runs are hidden. */
 static bool is_process_1(void)
 {
 	char ours[32], its[32];
@@ -76,7 +76,7 @@ static bool is_alive(const struct server *server)
 	return held < 0 ? kill(server->pid, 0) == 0 || errno == EPERM : held;
 }
 
-/* The number of a server that is gone may be that of another program. */
+/* The number of a dead server may now belong to another program. */
 static bool signal_server(const struct server *server, int number)
 {
 	if (!is_alive(server)) {
@@ -147,7 +147,7 @@ static int check(const struct sources *from, int number)
 	(void)number;
 	if (!status)
 		setup_tell_files(&s, &t);
-	/* A start would succeed without its rules, and nobody could log in. */
+	/* A start would succeed without the rules, but nobody could log in. */
 	if (!status && s.hba_unusable)
 		status = SETUP_EXIT;
 	setup_free(&s);
@@ -155,7 +155,7 @@ static int check(const struct sources *from, int number)
 	return status ? SETUP_EXIT : 0;
 }
 
-/* What a start loads, saying only what prevents it. */
+/* Loads what a start loads, and reports only what prevents it. */
 static int load(struct setup *s, const struct sources *from)
 {
 	struct log log = { .verbosity = VERBOSITY_DEFAULT };
@@ -164,7 +164,7 @@ static int load(struct setup *s, const struct sources *from)
 	return setup_load(s, from, &t);
 }
 
-/* Can the file say this between quotes?  Nothing is unescaped there, but \ takes the next
+/* Can this stand between quotes in the file?  There are no escapes there, but \ takes the next
  * character along. */
 static bool can_be_quoted(const char *text)
 {
@@ -191,7 +191,7 @@ static void print_line(const struct conf_row *row, const char *name, const char 
 		printf("%s = %s%s%s\n", name, quote, value, quote);
 }
 
-/* Into a text of the caller's, who frees it; NULL without memory. */
+/* Prints into a text, which the caller frees; NULL without memory. */
 static char *value_of(const struct conf *c, const char *name)
 {
 	int n = conf_show(c, name, NULL, 0);
@@ -212,7 +212,7 @@ static void print_row(const struct conf *c, const struct conf_row *row)
 	free(value);
 }
 
-/* A node's own values: those that the name without an index does not say already. */
+/* A node's own values: those that differ from the name without an index. */
 static void print_node_row(const struct conf *c, const struct conf_row *row)
 {
 	char *common = row->bare ? value_of(c, row->name) : NULL;
@@ -231,7 +231,7 @@ static void print_node_row(const struct conf *c, const struct conf_row *row)
 	free(common);
 }
 
-/* What nothing here will ever listen to is left out. */
+/* Parameters that will never have an effect here are left out. */
 static void print_any_row(void *ctx, const struct conf_row *row)
 {
 	const struct conf *c = ctx;
@@ -271,12 +271,12 @@ static void put_entry(void *ctx, const struct passwd_entry *e)
 	all[e->id] = e;
 }
 
-/* What PostgreSQL's md5 would store, whatever is held: it can be compared and not be read. */
+/* What PostgreSQL's md5 would store, whatever form we have: it can be compared but not read. */
 static void print_entry(const struct passwd_entry *e, const char *file)
 {
 	static const char *const kinds[] = {
 		[PASSWD_MD5] = "md5", [PASSWD_CLEAR] = "clear text",
-		[PASSWD_AES] = "AES, not decrypted: of no use", [PASSWD_SCRAM] = "SCRAM verifier",
+		[PASSWD_AES] = "AES, not decrypted: unusable", [PASSWD_SCRAM] = "SCRAM verifier",
 	};
 	char hash[36] = "-";
 

@@ -1,11 +1,11 @@
-/* program/command.h - what the program does instead of serving: it tells a server to end or to read
- * its files again, or looks at a configuration.  Nothing here connects to anything.
+/* program/command.h - what the program does instead of serving: it tells a server to end or to
+ * reload, or looks at a configuration.  Nothing here connects to anything.
  *
  *   stop          TERM, INT or QUIT, again every 5 s, until the server is gone
  *   reload        HUP
- *   check         would a start work?  Says what a start would say
+ *   check         would a start work?  Reports what a start would report
  *   show-conf     the parameters in force, as a pgpool.conf that can be read again, without secrets
- *   show-passwd   who may log in, where that stands, and a hash of the password
+ *   show-passwd   users that may log in, where each is listed, a hash of its password
  *   settings      the documentation of all parameters, in Markdown
  */
 #ifndef PROGRAM_COMMAND_H

@@ -15,7 +15,7 @@ const char *image_file(const char *name, char out[static PATH_MAX])
 	for (size_t i = 0; i < COUNT(directories); i++) {
 		int n = snprintf(out, PATH_MAX, "%s/%s", directories[i], name);
 
-		/* One that may not be read is there: whoever reads it will say so. */
+		/* An unreadable file counts as there: its reader will complain. */
 		if (n >= PATH_MAX)
 			continue;
 		if (access(out, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))
@@ -45,7 +45,7 @@ static bool has_users(char *const *environment)
 		!strcmp(value, "1");
 }
 
-/* By which clients prove themselves; NULL for a word that is none. */
+/* The method for clients; NULL for an unknown word. */
 static const char *method_of(char *const *environment)
 {
 	static const char *const methods[] = { "scram-sha-256", "md5" };
@@ -85,8 +85,8 @@ static bool set(char **parameter, const char *text)
 	return true;
 }
 
-/* A file of the image's own folder is where the image takes it from.  A certificate and its key
- * that are not there are made; what says whom to trust must be there. */
+/* A name in the image's own folder means the place that the image copies it from.  A missing
+ * certificate and its key are made; files of trusted certificates must exist. */
 static bool find_mounted(char **parameter, bool may_lack)
 {
 	enum { PREFIX = sizeof IMAGE_TLS - 1 };
@@ -100,7 +100,7 @@ static bool find_mounted(char **parameter, bool may_lack)
 	return !may_lack || set(parameter, "");
 }
 
-/* A mounted certificate wins over what the configuration names. */
+/* A mounted certificate takes precedence over one that the configuration names. */
 static bool complete_tls(struct conf *c)
 {
 	char key[PATH_MAX], certificate[PATH_MAX];
@@ -123,7 +123,7 @@ bool image_complete(struct conf *c, char *const *environment, const char *hba_fi
 	if (!hba_file && c->enable_pool_hba)
 		snprintf(rules, IMAGE_RULES_MAX, "local all all trust\n%s all all all %s\n",
 			c->ssl ? "hostssl" : "host", method_of(environment));
-	/* behind the rules, as in the image: a certificate alone does not make TLS a duty */
+	/* after the rules, as in the image: a certificate alone does not make TLS mandatory */
 	return complete_tls(c);
 }
 

@@ -3,8 +3,8 @@
  * The image is a shell script that makes files out of environment variables and then starts
  * Pgpool-II on them.  Here nothing is written: the same decisions are made in memory, at each load.
  *
- * They are made when the program is started without -f, as the entry point of a container is; with
- * -f FILE it is Pgpool-II on a host, and the rules below do not exist.
+ * This applies when the program is started without -f, as the entry point of a container.  With -f
+ * FILE it works like Pgpool-II on a host, and the rules below do not exist.
  *
  *   pgpool.conf     of the image's directories, or else PGPOOL_PARAMS_* (conf.h)
  *   pool_hba.conf   of the directories, or else, with enable_pool_hba, two rules: local users are
@@ -25,7 +25,7 @@
 
 #include <limits.h>
 
-/* Where configuration is mounted; the last one is that of the image of Pgpool-II 4.2. */
+/* Where configuration is mounted; the last one is from the image of Pgpool-II 4.2. */
 #define IMAGE_DIRECTORIES "/config", "/usr/local/pgpool-II/etc"
 
 /* Where Pgpool-II's image keeps its copy of the files of TLS. */
@@ -39,17 +39,18 @@ enum {
 /* The file of this name in the first directory that has it, or NULL. */
 const char *image_file(const char *name, char out[static PATH_MAX]);
 
-/* Before anything is read: what is wrong with the variables, or NULL.  conf_file is NULL when the
- * configuration comes from them. */
+/* Called before anything is read: what is wrong with the variables, or NULL.  conf_file is NULL
+ * when the configuration comes from them. */
 const char *image_refuses_variables(char *const *environment, const char *conf_file);
 
-/* Switches on what the image switches on behind the file's back, and writes pool_hba.conf into
- * rules, "" when a file of that name decides or none is needed.  c belongs to the caller alone.
+/* Switches on what the image switches on regardless of the file, and writes pool_hba.conf into
+ * rules ("" if a file of that name decides or none is needed).  c belongs to the caller alone.
  * False: no memory. */
 bool image_complete(struct conf *c, char *const *environment, const char *hba_file,
 	char rules[static IMAGE_RULES_MAX]);
 
-/* When all is read: why the image would not start, or NULL.  h is NULL when there are no rules. */
+/* Called when all is read: why the image would not start, or NULL.  h is NULL when there are no
+ * rules. */
 const char *image_refuses(const struct conf *c, const struct passwd *p, const struct hba *h,
 	char *const *environment, const char *hba_file);
 

@@ -19,7 +19,8 @@ static int read_pid(int fd)
 	return pid > 0 && pid <= INT_MAX ? (int)pid : 0;
 }
 
-/* Of the whole file; it belongs to the open file, not to the process, and dies with both. */
+/* Locks the whole file.  The lock belongs to the open file, not to the process, and dies with
+ * both. */
 static struct flock whole(void)
 {
 	return (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET };

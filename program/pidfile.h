@@ -1,8 +1,8 @@
 /* program/pidfile.h - the file that says which process is the server.
  *
- * It holds the process id in decimal and a zero byte.  What counts is not the number but the lock:
- * the server holds it as long as it lives, so that a file that a killed one left,
- * whose number may be another program's by now, is not taken for a server.
+ * It holds the process id in decimal and a zero byte.  The lock counts, not the number: the server
+ * holds it as long as it lives.  So a file left by a killed server, whose number may now belong to
+ * another program, is not taken for a server.
  */
 #ifndef PROGRAM_PIDFILE_H
 #define PROGRAM_PIDFILE_H

@@ -11,7 +11,7 @@ extern char **environ;
 
 /* --- messages ------------------------------------------------------------ */
 
-/* Keeps what is wrong, for who asked for the reload. */
+/* Keeps the errors, for the one that asked for the reload. */
 static void note_error(struct telling *t, const char *place, const char *text)
 {
 	size_t have = strlen(t->errors);
@@ -63,8 +63,8 @@ void setup_path(const struct setup *s, const char *name, char out[static PATH_MA
 		snprintf(out, PATH_MAX, "%.*s/%s", (int)(slash - s->conf_file), s->conf_file, name);
 }
 
-/* A file that the command line may name, else the one of this name that belongs to the
- * configuration; NULL when the image has none. */
+/* A file that the command line may name, else the configuration's file of this name; NULL if the
+ * image has none. */
 static const char *find(const struct setup *s, const struct sources *from, const char *given,
 	const char *name, char out[static PATH_MAX])
 {
@@ -78,8 +78,8 @@ static const char *find(const struct setup *s, const struct sources *from, const
 
 /* --- loading ------------------------------------------------------------- */
 
-/* A password of the proxy's own, as a parameter gives it: AES becomes TEXT, which is never longer,
- * so that the key is not needed any more. */
+/* A password from a parameter, for the proxy itself: AES becomes TEXT, which is never longer, so
+ * that the key is no longer needed. */
 static void open_password(char *text, const char *name, const struct passwd_key *key,
 	struct telling *t)
 {
@@ -91,7 +91,7 @@ static void open_password(char *text, const char *name, const struct passwd_key 
 		return;
 	enum passwd_kind kind = passwd_decode(copy, key, why);
 	if (kind == PASSWD_SCRAM)
-		snprintf(why, sizeof why, "a SCRAM verifier opens nothing");
+		snprintf(why, sizeof why, "the proxy cannot log in with a SCRAM verifier");
 	if (*why && name) {
 		snprintf(line, sizeof line, "parameter \"%s\": %s", name, why);
 		setup_tell(t, LEVEL_WARNING, NULL, 0, 0, line);
@@ -202,7 +202,7 @@ void setup_tell_files(const struct setup *s, struct telling *t)
 {
 	char text[2 * PATH_MAX + 64];
 
-	snprintf(text, sizeof text, "configuration: %s; rules of access: %s",
+	snprintf(text, sizeof text, "configuration: %s; access rules: %s",
 		*s->conf_file ? s->conf_file : "PGPOOL_PARAMS_* variables",
 		!s->conf->enable_pool_hba ? "none (enable_pool_hba is off)"
 		: *s->rules ? "generated" : s->hba_file);
@@ -216,7 +216,7 @@ static int refuse(struct setup *s, struct telling *t, const char *why, int statu
 	return status;
 }
 
-/* Whoever knows Pgpool-II from a host expects these to be read. */
+/* Users of Pgpool-II on a host expect these to be read. */
 static void tell_unread(struct telling *t)
 {
 	static const char *const usual[] = { "/etc/pgpool2/pgpool.conf",
@@ -225,9 +225,8 @@ static void tell_unread(struct telling *t)
 
 	for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
 		if (access(usual[i], F_OK) == 0) {
-			snprintf(text, sizeof text, "without -f the configuration is that of a"
-				" container (PGPOOL_PARAMS_* variables): \"%s\" is not read",
-				usual[i]);
+			snprintf(text, sizeof text, "without -f this is configured like a container"
+				" (PGPOOL_PARAMS_* variables): \"%s\" is not read", usual[i]);
 			setup_tell(t, LEVEL_LOG, NULL, 0, 0, text);
 		}
 }

@@ -1,4 +1,4 @@
-/* program/setup.h - all that the program is configured by, loaded as a whole.
+/* program/setup.h - the whole configuration of the program, loaded at once.
  *
  * A start, a reload, --check and the show commands see the same: one call reads pgpool.conf (or
  * the environment), pool_passwd, pool_hba.conf, pcp.conf and the files of TLS, and tells what is
@@ -12,21 +12,21 @@
 
 enum { SETUP_EXIT = 3 };                /* the exit status of a start that fails */
 
-/* The files as the command line names them, absolute; "" where it says nothing.  Without a
+/* The files that the command line names, absolute; "" for those it does not name.  Without a
  * pgpool.conf the rules of the container image apply (image.h); with one, the other files lie
- * beside it.  key is the file that passwd_key_file() chose.  At a reload now and tls are what is in
- * force: the name of pool_passwd, and a certificate that was made at start, go on. */
+ * beside it.  key is the file that passwd_key_file() chose.  At a reload, now and tls are in force:
+ * the name of pool_passwd and a certificate made at start are kept. */
 struct sources {
 	char conf[PATH_MAX], hba[PATH_MAX], pcp[PATH_MAX], key[PATH_MAX];
 	const struct conf *now;
 	const struct tls_context *tls;
 };
 
-/* The result.  Its members are the caller's to take; setup_free frees what is still there. */
+/* The result.  The caller may take its members; setup_free frees the rest. */
 struct setup {
 	struct conf *conf;
 	struct passwd *passwd;
-	struct passwd *pcp;             /* who may use PCP */
+	struct passwd *pcp;             /* users of PCP */
 	struct hba *hba;                /* NULL without enable_pool_hba, or when it is unusable */
 	struct tls_context *tls;        /* NULL without TLS on either side */
 	char conf_file[PATH_MAX];       /* where it came from; "" is the environment */
@@ -36,21 +36,22 @@ struct setup {
 	bool hba_unusable;
 };
 
-/* Where messages go.  Zero but for log is a start. */
+/* Where messages go.  For a start, all but log is zero. */
 struct telling {
 	struct log *log;
-	bool reload;                    /* nothing is fatal then */
-	bool quiet;                     /* only what is fatal is told */
-	char errors[1024];              /* what is wrong, a line each, as far as it fits */
+	bool reload;                    /* then nothing is fatal */
+	bool quiet;                     /* reports only fatal errors */
+	char errors[1024];              /* the errors, a line each, as far as they fit */
 };
 
-/* Returns 0, or after saying why the exit status of a start; then there is nothing to free. */
+/* Returns 0.  Or else, after saying why, the exit status of a start; then there is nothing to
+ * free. */
 int setup_load(struct setup *s, const struct sources *from, struct telling *t);
 
 /* Says where the configuration and the rules came from. */
 void setup_tell_files(const struct setup *s, struct telling *t);
 
-/* Only pgpool.conf: where it stands and what is in it. */
+/* Loads only pgpool.conf: its place and its content. */
 int setup_load_conf(struct setup *s, const struct sources *from, struct telling *t);
 
 /* The file's name, which is relative to the configuration's directory unless it is absolute. */

@@ -36,7 +36,7 @@ struct tool {
 	char *(*encode)(const struct tool *t, const char *user, const char *password);
 	/* Prints the password's form, without -m. */
 	int (*print)(const struct tool *t, const char *password);
-	/* Tells about a line of the input file, which has no user if it is wrong. */
+	/* Reports on a line of the input file; a wrong line has no user. */
 	void (*tell)(int line, const char *user, bool blank);
 };
 
@@ -48,8 +48,8 @@ static int fail(const char *text)
 
 /* ---- asking ---- */
 
-/* A line typed without echo, to be wiped; NULL when there is none.  An interrupt waits until the
- * terminal is as it was. */
+/* A line typed without echo, to be wiped; NULL if there is none.  An interrupt waits until the
+ * terminal is restored. */
 static char *ask(const char *prompt)
 {
 	struct termios was, quiet;
@@ -93,7 +93,7 @@ static void tell_error(void *ctx, enum level severity, const char *file, int lin
 		fprintf(stderr, "%s:%d:%d: %s\n", file ? file : "", line, column, text);
 }
 
-/* Which file it is: relative to the configuration's. */
+/* Finds the file, relative to the configuration's. */
 static int find_passwd(struct tool *t)
 {
 	struct conf_messages m = { tell_error, NULL };
@@ -141,7 +141,7 @@ static void write_entry(FILE *to, const char *user, const char *field)
 	fprintf(to, ":%s\n", field);
 }
 
-/* Copies the lines, with the user's exchanged; a missing newline at the end is added. */
+/* Copies the lines and replaces the user's; adds a missing newline at the end. */
 static void write_lines(FILE *to, FILE *from, const char *user, const char *field)
 {
 	bool written = false, open = false;
@@ -229,7 +229,7 @@ static int take(const struct tool *t, const char *user, const char *password)
 	if (!t->update)
 		return t->print(t, password);
 	if (strchr(user, '\n'))
-		return fail("a user's name in pool_passwd is on one line");
+		return fail("a user name in pool_passwd must be on one line");
 	char *field = t->encode(t, user, password);
 	int status = field ? update(t, user, field) : fail("out of memory");
 	memory_wipe_text(field);
@@ -286,7 +286,7 @@ static const char *own_name(void)
 	return p ? p->pw_name : NULL;
 }
 
-/* All of it, once the key is there: password is what was typed or given, NULL with -i. */
+/* The whole run, once the key is there.  password was typed or given; NULL with -i. */
 static int run(struct tool *t, const char *password)
 {
 	if (t->update && find_passwd(t))
@@ -295,13 +295,13 @@ static int run(struct tool *t, const char *password)
 		return take_file(t);
 	const char *user = t->user ? t->user : t->update ? own_name() : "";
 	if (!user || (t->update && !*user))
-		return fail("whose password is it? Say so with -u");
+		return fail("there is no user name: give it with -u");
 	return take(t, user, password);
 }
 
 /* ---- the command line ---- */
 
-/* Options into t, arguments from optind on.  Returns whether they are right. */
+/* Puts options into t; arguments begin at optind.  Returns whether they are valid. */
 static bool options(struct tool *t, int argc, char **argv, const char *shorts,
 	const struct option *longs)
 {
@@ -389,7 +389,7 @@ static int md5_usage(FILE *to, const char *name, int status)
 		"  --prompt, -p             ask for the password on the terminal\n"
 		"  --md5auth, -m            write md5(password, user) to pool_passwd, for logins;\n"
 		"                           without it, md5(password) is printed, for pcp.conf\n"
-		"  --username, -u USER      whose password it is, with -m (default: who runs it)\n"
+		"  --username, -u USER      user name, with -m (default: the current user's)\n"
 		"  --config-file, -f FILE   pgpool.conf, which names pool_passwd, with -m\n"
 		"                           (default: " DEFAULT_CONF ")\n"
 		"  --input-file, -i FILE    take user:password lines from this file\n"
@@ -470,7 +470,7 @@ static int enc_usage(FILE *to, const char *name, int status)
 		"  -p, --prompt             ask for the password on the terminal\n"
 		"  -P, --prompt-for-key     ask for the encryption key on the terminal\n"
 		"  -m, --update-pass        write the encrypted password to pool_passwd\n"
-		"  -u, --username=USER      whose password it is, with -m (default: who runs it)\n"
+		"  -u, --username=USER      user name, with -m (default: the current user's)\n"
 		"  -h, --help               this text\n\n"
 		"A password has at most %d bytes.\n", name, *file ? file : "none",
 		LONGEST_PASSWORD);

@@ -2,10 +2,10 @@
  * and pcp.conf, made by hand.
  *
  * Both take Pgpool-II's options and print what its tools of these names print: results and prompts
- * to stdout, what is wrong to stderr.  argv[0] is the name in the texts.  With -m they write the
- * user's line of pool_passwd instead, or append it, in a new file that then takes the old one's
- * place: all other bytes, its mode and its owner stay, and whoever reads it sees the old file or
- * the new one.
+ * to stdout, errors to stderr.  argv[0] is the name in the texts.  With -m they replace or append
+ * the user's line of pool_passwd instead.  They write a new file that then takes the old one's
+ * place.  All other bytes, mode and owner stay, and a reader sees either the old file or the new
+ * one.
  *
  * They return the exit status: 0 if everything went well, else 1.
  */

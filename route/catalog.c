@@ -10,7 +10,7 @@ enum {
 	BUCKETS = 512,
 	BATCH = 100,                            /* names in one question, and in the next */
 	PATIENCE = 10000,                       /* ms for an answer */
-	SHORT = 10000,                          /* ms that an answer which may change is kept */
+	SHORT = 10000,                          /* ms to keep an answer that may change */
 	REFRESH = 200,                          /* ms before an answer is asked for again */
 };
 
@@ -18,14 +18,13 @@ enum {
 enum {
 	FOUND = 1,
 	TEMPORARY = 2, UNLOGGED = 4,            /* a relation of that name, or below it */
-	WRITES = 8,                             /* a function; or a view calls one,
-	                                         * or has a sequence */
+	WRITES = 8,                             /* a function; or a view calls one, or a sequence */
 	FOREIGN = 16,                           /* a function, or one below a view, is somebody's
 	                                         * code in SQL or the like */
-	FAILED = 32,                            /* it could not be asked for */
+	FAILED = 32,                            /* the catalog could not be asked for it */
 };
 
-/* A name, and what is known of it. */
+/* A name, and the catalog's answer on it. */
 struct known {
 	struct known *chain;                    /* in its bucket */
 	struct known *newer, *older;            /* by use */
@@ -45,13 +44,12 @@ struct database {
 	struct knowledge seen;
 	struct database *next;
 	struct catalog *cat;
-	struct account *by;                     /* who asked last; counted */
+	struct account *by;                     /* the last asker; counted */
 	struct known *wanted, *asked;           /* to be asked for; in the question under way */
 	unsigned nwanted;
 	struct timer soon;                      /* sends it at the end of the turn */
 	struct ask ask;
-	int64_t expires;                        /* the first of the entries that
-	                                         * had to go; 0: none */
+	int64_t expires;                        /* of the first of the evicted entries; 0: none */
 	uint32_t serial;                        /* of the question under way */
 	bool on_standby;                        /* it is */
 	bool outdated;                          /* DDL has ended since it was sent */
@@ -104,8 +102,7 @@ static void drop_known(struct known *e)
 	free(e);
 }
 
-/* Those that were not used for longest go.  Findings that were made of them stay until they would
- * have expired. */
+/* The least recently used go.  Findings made from them stay until they would have expired. */
 static void make_room(struct catalog *cat)
 {
 	for (struct known *e = cat->oldest, *next;
@@ -165,7 +162,7 @@ static struct known *find_known(struct database *db, bool function, const char *
 
 /* --- what is over -------------------------------------------------------- */
 
-/* Findings that were made before are no longer believed. */
+/* Earlier findings are no longer believed. */
 static void begin_generation(struct database *db)
 {
 	db->seen.generation = ++db->cat->generation;
@@ -224,11 +221,11 @@ static void expire(struct timer *t)
 
 /* --- the question -------------------------------------------------------- */
 
-/* An array has a row for each name: f or r, schema, name.  What views read, and the parts of
- * partitioned tables, are followed down.  pg_depend does not have PostgreSQL's own functions, but
- * the sequence that a view's nextval() names.  Those of pg_catalog that the classifier does not
- * know as readers are about the node or the session.  Languages 12 and 13 are internal and C: what
- * is not written in SQL does not make tables, nor read them.
+/* An array has a row for each name: f or r, schema, name.  The query follows the relations that
+ * views read, and the parts of partitioned tables.  pg_depend lacks PostgreSQL's own functions, but
+ * has the sequence that a view's nextval() names.  Functions of pg_catalog that the classifier does
+ * not know as readers are about the node or the session.  Languages 12 and 13 are internal and C:
+ * code not written in SQL neither makes nor reads tables.
  */
 static const char question_begins[] =
 	"WITH RECURSIVE want(i, f, s, n) AS ("
@@ -263,8 +260,8 @@ static const char question_ends[] =
 	" JOIN pg_namespace s ON s.oid = p.pronamespace AND (w.s = '' OR s.nspname = w.s)"
 	" WHERE w.f) y(i, b) GROUP BY i";
 
-/* A text in an array in a string: at most four bytes for each, all of them ASCII, since there are
- * values of client_encoding in which a backslash is part of a character. */
+/* A text in an array in a string: at most four bytes for each, all of them ASCII, since in some
+ * values of client_encoding a backslash can be part of a character. */
 static char *put_element(char *at, const char *text)
 {
 	*at++ = '"';
@@ -426,9 +423,8 @@ static void complain(struct database *db, const char *why)
 	struct log *log = db->cat->servers->base->log;
 
 	if (!db->complained)
-		log_write(log, NULL, LEVEL_LOG, why,
-			"Functions that are not PostgreSQL's own go to the primary meanwhile."
-			" Check sr_check_user and sr_check_password.",
+		log_write(log, NULL, LEVEL_LOG, why, "Until it works, functions that are not"
+			" built in go to the primary. Check sr_check_user and sr_check_password.",
 			"could not look names up in the catalog of database \"%s\"", db->name);
 	db->complained = true;
 }
@@ -478,14 +474,14 @@ static void want(struct look *l, struct known *e)
 	ask_again(db);
 }
 
-/* A finding of this is for those who do not doubt. */
+/* This finding is for sessions without doubt. */
 static void see_unknown(struct look *l)
 {
 	l->flags |= l->doubt ? SQL_TEMPORARY : 0;
 	l->serial = 1;
 }
 
-/* A temporary table that nobody else sees may stand before what the answer is about. */
+/* A temporary table that nobody else sees may hide the relation that the answer is about. */
 static void see_hidden(struct look *l, struct known *e)
 {
 	if (l->serial > e->serial)
@@ -521,7 +517,7 @@ static uint32_t code_flags(const struct known *e)
 	       | (foreign ? SQL_CALLS : 0);
 }
 
-/* Whatever the statement is, a view runs what is in it. */
+/* Whatever the statement, a view runs its own code. */
 static void see_relation(struct look *l, struct known *e)
 {
 	if (l->reads)
@@ -544,7 +540,7 @@ static bool is_ascii(const char *text)
 	return !*text;
 }
 
-/* Do relations, to a statement of this kind? */
+/* Do relations matter to a statement of this kind? */
 static bool matters(const struct look *l)
 {
 	return l->conf->check_temp_table == CHECK_TEMP_CATALOG
@@ -675,7 +671,7 @@ struct catalog *catalog_new(struct servers *all)
 	if (!cat)
 		return NULL;
 	cat->servers = all;
-	cat->serial = 1;                /* 0 is no doubt */
+	cat->serial = 1;                /* 0 means no doubt */
 	cat->expiry.fire = expire;
 	return cat;
 }

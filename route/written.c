@@ -20,7 +20,7 @@ uint64_t written_key(uint64_t key, const char *text)
 	return key;
 }
 
-/* Where it is, or would be.  There is always a free place. */
+/* The key's place, or where it would go.  There is always a free place. */
 static struct written_mark *find(struct written_mark *mark, size_t cap, uint64_t key)
 {
 	size_t at = (key ^ key >> 32) & (cap - 1);
@@ -39,7 +39,7 @@ static size_t count_live(const struct written *w, int64_t now)
 	return n;
 }
 
-/* Leaves out what is over, and has room for as many again.  false without memory. */
+/* Drops expired marks, and makes room for as many again.  false without memory. */
 static bool make_room(struct written *w, size_t live, int64_t now)
 {
 	size_t cap = MARKS_FIRST;

@@ -1,13 +1,13 @@
 /* route/written.h - tables that any session has written lately: dml_adaptive_global.
  *
- * A mark says until when the reads of a table are the primary's.  A table's key is made of its
+ * A mark says until when the reads of a table go to the primary.  A table's key is made of its
  * database and its name, in any case and without its schema; the name "" stands for every table of
  * the database.  Two tables that share a key protect each other, no more.
  *
- * No mark is ever lost before its time: when there are as many as allowed, or no memory for one
- * more, everything counts as written for as long as that mark would have.
+ * No mark is ever lost before its time: if the table is full, or there is no memory for one more,
+ * everything counts as written for as long as that mark would have lasted.
  *
- * Pure: time is what the caller says, in milliseconds.  The zero value is an empty table.
+ * Pure: the caller gives the time, in milliseconds.  The zero value is an empty table.
  */
 #ifndef ROUTE_WRITTEN_H
 #define ROUTE_WRITTEN_H
@@ -36,7 +36,7 @@ struct written_limits {
 
 void written_free(struct written *w);
 
-/* Goes on with a key: written_key(written_key(WRITTEN_KEY, database), table). */
+/* Extends a key: written_key(written_key(WRITTEN_KEY, database), table). */
 #define WRITTEN_KEY UINT64_C(14695981039346656037)
 uint64_t written_key(uint64_t key, const char *text);
 

@@ -124,8 +124,8 @@ static void no_secret(struct server *s, const char *method)
 	bool other = s->account->have_keys;     /* but of another verifier */
 
 	snprintf(message, sizeof message, "failed to authenticate with backend using %s", method);
-	snprintf(hint, sizeof hint, other ? "Node %d has not the verifier of user \"%.63s\" that the proxy"
-		" has (pool_passwd or auth_query), or asks for %s." : "Node %d asks for the password of user"
+	snprintf(hint, sizeof hint, other ? "Node %d lacks the verifier of user \"%.63s\" that the"
+		" proxy has (pool_passwd or auth_query), or asks for %s." : "Node %d asks for the password of user"
 		" \"%.63s\": pool_passwd needs an entry that works with %s.",
 		s->node->id, s->account->user, method);
 	server_refused(s, &(struct refusal){ REFUSED_SECRET,
@@ -174,7 +174,7 @@ static void answer_md5(struct server *s, struct msg *m)
 	char stored[36], out[36];
 
 	if (m->end - m->at != 4) {
-		node_trouble(s, "a md5 request without its salt");
+		node_trouble(s, "an md5 request without its salt");
 		return;
 	}
 	if (password)
@@ -399,7 +399,7 @@ static bool demands(struct server *s, enum demand demand)
 	learn(s, demand);
 	if (s->dial->look && demand != DEMAND_NOTHING)
 		server_refused(s, &(struct refusal){ REFUSED_ASKED,
-			{ "FATAL", "28000", "PostgreSQL told what it asks", NULL, NULL }, NULL, 0 });
+			{ "FATAL", "28000", "PostgreSQL said what it asks for", NULL, NULL }, NULL, 0 });
 	else if (s->dial->secret && demand == DEMAND_NOTHING)
 		server_refused(s, &(struct refusal){ REFUSED_TRUSTED,
 			{ "FATAL", "28P01", "it did not ask for the password", NULL, NULL }, NULL, 0 });

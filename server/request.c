@@ -378,7 +378,7 @@ void server_replies(struct server *s, uint8_t *p, size_t n)
 		else if (what == SCAN_MORE)
 			take_rest(s, r, &e);
 		else if (what == SCAN_BAD)
-			broke(s, "it sent what the protocol does not have here");
+			broke(s, "it sent a message that has no place here");
 		else if (pass(r, &e), s->phase != GONE)
 			finished(s, r, (char)e.p[-1]);
 	} while (what != SCAN_MORE && s->phase != GONE);

@@ -70,7 +70,7 @@ bool body_matches(const regex_t *list, size_t n, const char *text)
 	return false;
 }
 
-/* Functions whose effect outlives the statement or hangs on the session. */
+/* Functions whose effect outlives the statement or depends on the session. */
 static void note_function(struct scan *s, const char *name)
 {
 	static const struct { const char *name; uint32_t flag; } notable[] = {
@@ -126,7 +126,7 @@ static void check_function(struct scan *s, const struct name *n)
 		scan_flag(s, SQL_FUNCTION);
 }
 
-/* The name is complete: tok is not part of it any more. */
+/* The name is complete: tok is no longer part of it. */
 static void finish_name(struct scan *s)
 {
 	struct name n = s->name;
@@ -257,7 +257,7 @@ static void see_from(struct scan *s, struct frame *fr)
 	}
 }
 
-/* COPY ... TO; what is not sent to the client is written by the server. */
+/* COPY ... TO; anything not sent to the client is written by the server. */
 static void see_to(struct scan *s)
 {
 	unsigned where = scan_peek(s).word;
@@ -354,8 +354,8 @@ static void see_keyword(struct scan *s, struct frame *fr, unsigned w)
 	}
 }
 
-/* INTO's [GLOBAL|LOCAL] TEMP|TEMPORARY and UNLOGGED before the name.  A table of such a name
- * is taken for temporary, which costs nothing. */
+/* INTO's [GLOBAL|LOCAL] TEMP|TEMPORARY and UNLOGGED before the name.  A table of such a name counts
+ * as temporary, which costs nothing. */
 static bool is_into_option(struct scan *s, unsigned w)
 {
 	if (w == W_temp || w == W_temporary)

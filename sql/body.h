@@ -5,8 +5,8 @@
  * SELECT, VALUES, INSERT, UPDATE, DELETE, MERGE, COPY and TRUNCATE are read here.
  *
  * There is one frame for each open parenthesis, and frames[0] for the statement itself.  A frame
- * knows which query stands at its depth and what the next name will be; that is enough to tell
- * FROM t from extract(year FROM t), and f(x) from the alias in "g(1) f(x)".
+ * knows the query at its depth and the role of the next name.  That is enough to tell FROM t from
+ * extract(year FROM t), and f(x) from the alias in "g(1) f(x)".
  */
 #ifndef SQL_BODY_H
 #define SQL_BODY_H
@@ -52,7 +52,7 @@ struct scan {
 	struct name name;
 	struct name copied;             /* COPY's table until its direction is known */
 	bool copy;                      /* COPY, direction unknown */
-	bool stop;                      /* the rest of COPY's options has nothing to tell */
+	bool stop;                      /* the rest of COPY's options does not matter */
 	bool wrapped;                   /* inside EXPLAIN, PREPARE or DECLARE */
 	bool wraps;                     /* a head says: another statement begins at tok */
 	bool lock;                      /* FOR, FOR NO, FOR NO KEY or FOR KEY was read */
@@ -61,9 +61,9 @@ struct scan {
 	struct frame *frames;
 };
 
-/* SELECT, VALUES, INSERT ... at tok; TRUNCATE and COPY from the token after.  They end at
- * the statement's end, at a T_BAD, or where the rest has nothing to tell; s->depth parentheses
- * are open then. */
+/* SELECT, VALUES, INSERT ... at tok; TRUNCATE and COPY from the token after.  They end at the
+ * statement's end, at a T_BAD, or where the rest does not matter; s->depth parentheses are then
+ * open. */
 void body_read(struct scan *s);
 void body_truncate(struct scan *s);
 void body_copy(struct scan *s);

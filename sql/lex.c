@@ -34,7 +34,7 @@ static inline unsigned class_at(const struct lex *l, size_t at)
 	return at < l->len ? class_of[(unsigned char)l->text[at]] : C_BAD;
 }
 
-/* Letters, digits and $: what goes on with a word. */
+/* Letters, digits and $: they continue a word. */
 static inline bool in_word(const struct lex *l, size_t at)
 {
 	unsigned class = class_at(l, at);
@@ -68,8 +68,8 @@ static const struct { char name[18]; uint8_t len; } words[] = {
 #undef L
 };
 
-/* Of each letter the first word's place, and behind them the end; and the lengths of its words,
- * as bits. */
+/* For each letter the place of its first word, and after the last letter the end; and the lengths
+ * of its words, as bits. */
 static const uint16_t letters[] = {
 #define L(letter) FROM_##letter,
 #define X(word, class)
@@ -294,7 +294,7 @@ static size_t letter(const struct lex *l, struct token *t)
 	return word(l, t);
 }
 
-/* What a C_OTHER starts. */
+/* The token that a C_OTHER starts. */
 static size_t other(const struct lex *l, struct token *t)
 {
 	char c = l->text[t->at], d = char_at(l, t->at + 1);

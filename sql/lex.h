@@ -38,9 +38,9 @@ struct lex {
 	size_t at, len;         /* len: below 4 GB */
 };
 
-/* Listed are the words that the classifier acts upon, and those of PostgreSQL's that are not plain
- * names: "name (" is a function call and "name name (" is an alias, but "in (" is neither.
- * They are in the order of their first letters; L(x) begins a letter. */
+/* This lists the words that the classifier acts upon, and PostgreSQL's words that are not plain
+ * names: "name (" is a function call and "name name (" is an alias, but "in (" is neither.  They
+ * are in the order of their first letters; L(x) begins a letter. */
 enum {
 	NONE = 0,
 	SYNTAX = 1,     /* before "(" it is not a function */

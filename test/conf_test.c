@@ -193,8 +193,8 @@ static void test_grammar(void)
 			":1:19: parameter \"log_line_prefix\": the string has no" },
 		{ "log_line_prefix = 'abc\\'", "", "the string has no closing quote" },
 		{ "log_line_prefix = 'a''b'", "", "syntax error" },
-		{ "port == 7000", "", "syntax error behind parameter \"port\"" },
-		{ "port = $x", "", "syntax error behind parameter \"port\"" },
+		{ "port == 7000", "", "syntax error after parameter \"port\"" },
+		{ "port = $x", "", "syntax error after parameter \"port\"" },
 		{ "port = 5 min", "", "\"min\" has no value" },
 		{ "= 7", "", "syntax error" }, { "'port' = 7000", "", "syntax error" },
 		{ "7 = 7", "", "syntax error" }, { "-port = 7000", "", "syntax error" },
@@ -260,7 +260,7 @@ static void test_keys(void)
 	};
 	static const struct one bad[] = {
 		{ "backend_port = 5432", "",
-			"\"backend_port\": behind \"backend_port\" belongs an index" },
+			"\"backend_port\": \"backend_port\" needs an index after it" },
 		{ "backend_hostname = 'x'", "", "allowed: 0 .. 127" },
 		{ "backend_port128 = 5432", "", "allowed: 0 .. 127" },
 		{ "backend_port99999999999999999999 = 5432", "", "allowed: 0 .. 127" },
@@ -269,17 +269,17 @@ static void test_keys(void)
 		{ "connect_timeout128 = 5", "", "allowed: 0 .. 127" },
 		{ "connect_timeout1x = 5", "", "allowed: 0 .. 127" },
 		{ "hostname0x = ''", "", "allowed: 0 .. 127" },
-		{ "backend_data_directory = '/d'", "", "belongs an index" },
+		{ "backend_data_directory = '/d'", "", "needs an index" },
 		{ "heartbeat_port128 = 9000", "", "allowed: 0 .. 127" },
 		{ "port = 7000 use_watchdog = maybe", "", "pgpool.conf:1:28: invalid value" },
 		{ "port = 7000\n\twd_priority = '-1'", "", "pgpool.conf:2:16: invalid value" },
 		{ "wd_port3 = 80", "",
 			"pgpool.conf:1:12: invalid value for parameter \"wd_port3\"" },
-		{ "backend_portx = 1", "", "pgpool.conf:1:1: parameter \"backend_portx\": behind" },
+		{ "backend_portx = 1", "", "pgpool.conf:1:1: parameter \"backend_portx\": \"backend_port\"" },
 		{ "process_management_mode = dynamic\nmin_spare_children = 10", "",
 			"\"min_spare_children\" must be below" },
 		{ "process_management_mode = dynamic\nnum_init_children = 9", "",
-			"not above \"num_init_children\"" }
+			"must not exceed \"num_init_children\"" }
 	};
 	static const struct one warned[] = {
 		{ "\nPort = 7000", "", "pgpool.conf:2:1: unknown parameter \"Port\"" },
@@ -559,7 +559,7 @@ static void test_values(void)
 			"(allowed: ALLOW_TO_FAILOVER, DISALLOW_TO_FAILOVER, ALWAYS_PRIMARY, "
 			"ALWAYS_MASTER)" },
 		{ "write_function_list = 'a,b(,c'", "",
-			"\"write_function_list\": \"b(\" is no regular" },
+			"\"write_function_list\": \"b(\" is not a regular" },
 		{ "user_redirect_preference_list = 'a'", "", "\"a\" (allowed: pattern:target" },
 		{ "user_redirect_preference_list = ':primary'", "", "allowed: pattern:target" },
 		{ "user_redirect_preference_list = 'a:master'", "",
@@ -574,7 +574,7 @@ static void test_values(void)
 		{ "user_redirect_preference_list = 'a:1(0.5'", "", "\"(0.5\"" },
 		{ "user_redirect_preference_list = 'a:1(0.5)x'", "", "\"(0.5)x\"" },
 		{ "user_redirect_preference_list = 'a:1(nan)'", "", "\"(nan)\"" },
-		{ "user_redirect_preference_list = 'a(:1'", "", "is no regular expression" },
+		{ "user_redirect_preference_list = 'a(:1'", "", "is not a regular expression" },
 		{ "dml_adaptive_object_relationship_list = 'a'", "",
 			"\"a\" (allowed: object:object)" },
 		{ "dml_adaptive_object_relationship_list = 'a:'", "", "allowed: object:object" },

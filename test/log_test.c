@@ -545,7 +545,7 @@ static void test_collector(void)
 	say(!strcmp(in_file("two"), "LOG:  c\n"), "another name");
 	l.file.directory = "/proc/nowhere";
 	log_apply(&l);
-	say(strstr(taken(), "WARNING:  could not go on to a new log file in \"/proc/nowhere\""),
+	say(strstr(taken(), "WARNING:  could not switch to a new log file in \"/proc/nowhere\""),
 		"a directory that cannot be: %s", got);
 	log_write(&l, NULL, LEVEL_LOG, NULL, NULL, "d");
 	say(!strcmp(in_file("two"), "LOG:  c\nLOG:  d\n"), "the old file goes on");

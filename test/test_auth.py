@@ -233,7 +233,7 @@ def test_a_verifier_with_another_salt_does_not_open_the_backend(auth):
     other = f"scram_user:{verifier(SECRET, b'another salt')}\n"
     p = auth(enable_pool_hba=True, hba=SCRAM_HBA, passwd=other)
     e = refused(p, user="scram_user", password=SECRET)
-    assert "has not the verifier of user" in e["H"]
+    assert "lacks the verifier of user" in e["H"]
 
 
 def test_keys_from_a_proof_open_the_other_node_too_and_survive_a_reload(auth):

@@ -158,8 +158,8 @@ def test_permissions_and_dates_are_told(proxy, pair_of, tmp_path, pems):
 
 
 BAD = [
-    (dict(ssl_cert="leaf.crt"), "ssl_cert is set, and ssl_key is not: set both or none"),
-    (dict(ssl_key="leaf.key"), "ssl_key is set, and ssl_cert is not: set both or none"),
+    (dict(ssl_cert="leaf.crt"), "ssl_cert is set, but ssl_key is not: set both or neither"),
+    (dict(ssl_key="leaf.key"), "ssl_key is set, but ssl_cert is not: set both or neither"),
     (dict(ssl_cert="no.crt", ssl_key="leaf.key"),
      r'could not load certificate file ".*/no\.crt": No such file or directory'),
     (dict(ssl_cert="leaf.crt", ssl_key="no.key"),

@@ -289,7 +289,7 @@ def test_both_say_that_they_are_the_primary(proxy, own_pair, shop):
     other = shop.cluster(shop.fresh("p")).start()
     try:
         p = proxy(nodes=[primary, other], **BY_ROLE, **CHECK, backend_weight1=0)
-        assert p.wait_log("WARNING:  node . says that it is a primary, but node . is the one")
+        assert p.wait_log("WARNING:  node . says that it is a primary, but the primary is node .")
     finally:
         other.remove()
 
@@ -305,7 +305,7 @@ def test_a_flagged_node_in_recovery(proxy, own_pair):
     p.one(PORT)
     wait_until(lambda: not replica.backends("usename = 'app'"), "the end of idle connections")
     replica.su("SELECT pg_promote()")
-    p.wait_log("LOG:  node 0, flagged ALWAYS_PRIMARY, is not in recovery any more")
+    p.wait_log("LOG:  node 0, flagged ALWAYS_PRIMARY, is no longer in recovery")
     p.psql("CREATE TABLE promoted (a int)")
     assert sum("is in recovery" in line for line in p.log) == 1
 

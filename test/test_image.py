@@ -212,7 +212,7 @@ def test_pgpool_deploy_minimal(image, asking):
     p.environment = minimal(p, *asking)
     start(p)
     serves(p)
-    p.wait_log("configuration: PGPOOL_PARAMS_\\* variables; rules of access: none")
+    p.wait_log("configuration: PGPOOL_PARAMS_\\* variables; access rules: none")
     assert writes_nothing(p)
     assert p.stop(signal.SIGTERM) == 0
 
@@ -223,7 +223,7 @@ def test_pgpool_deploy_with_the_configmap(image, asking):
     put(p, "pgpool.conf", configmap(p, asking))
     start(p)
     serves(p)
-    p.wait_log(r"configuration: /config/pgpool\.conf; rules of access: generated")
+    p.wait_log(r"configuration: /config/pgpool\.conf; access rules: generated")
     p.wait_log("made a self-signed certificate for")
     assert "SSL off" in unencrypted(p)
     p.wait_log('"socket_dir" is now called "unix_socket_directories"')
@@ -299,7 +299,7 @@ def test_files_of_users_and_rules_beside_variables(image, asking):
     put(p, "pool_hba.conf", RULES.format("scram-sha-256"))
     put(p, "pool_passwd", f"{USER}:{PASSWORD}\n")
     serves(start(p))
-    p.wait_log(r"rules of access: /config/pool_hba\.conf")
+    p.wait_log(r"access rules: /config/pool_hba\.conf")
 
 
 @pytest.mark.parametrize("prefix", ["A", "MY_APP", "PGPOOL_ADMIN", "lower_case"])
@@ -318,7 +318,7 @@ def test_generated_rules(image, asking, method, word):
                                            "PGPOOL_PARAMS_ENABLE_POOL_HBA": word}
     start(p)
     serves(p)
-    p.wait_log("rules of access: generated")
+    p.wait_log("access rules: generated")
 
 
 def test_users_of_pcp(image, asking):
@@ -392,7 +392,7 @@ def test_without_pool_passwd_passwords_need_tls(image, asking):
     p = image()
     p.environment = minimal(p, *asking) | {"PGPOOL_ENABLE_POOL_PASSWD": "false"}
     serves(start(p))
-    p.wait_log("rules of access: generated")
+    p.wait_log("access rules: generated")
     assert "no pool_hba.conf entry" in unencrypted(p)
 
 
@@ -402,7 +402,7 @@ def test_reload_finds_a_file_that_was_mounted_later(image, asking):
     start(p)
     put(p, "pool_hba.conf", "local all all trust\nhost all all all reject\n")
     p.send_signal(signal.SIGHUP)
-    p.wait_log(r"rules of access: /config/pool_hba\.conf")
+    p.wait_log(r"access rules: /config/pool_hba\.conf")
     p.wait_log("reload config files")
     assert "no pool_hba.conf entry" in p.psql("SELECT 1", user=USER, password=PASSWORD,
                                               dbname="app", check=False)

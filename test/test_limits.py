@@ -208,7 +208,7 @@ def test_a_long_token_is_a_password(proxy):
 
 
 @pytest.mark.parametrize("hba, size, hint", [
-    (CLEAR, PASSWORD_MAX, "A password or token of up to 16379 bytes is taken here."),
+    (CLEAR, PASSWORD_MAX, "A password or token may have up to 16379 bytes here."),
     (SCRAM, SASL_MAX, None), (CLEAR.replace("password", "md5"), SASL_MAX, None)])
 def test_what_is_too_long_is_refused_by_its_header(proxy, hba, size, hint):
     p = proxy(enable_pool_hba=True, hba=hba, passwd="app:secret\n")

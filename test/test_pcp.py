@@ -629,7 +629,7 @@ def test_a_detached_node_is_not_chosen_by_name(pcp, pair):
 def test_a_detached_primary_goes_on(pcp, pair):
     p = pcp(backend_flag0="ALWAYS_PRIMARY|ALLOW_TO_FAILOVER", backend_weight0=1, backend_weight1=1)
     c = call(p)
-    failed(c.ask("D", "0"), "node 0 is the primary: it goes on serving what no other node can",
+    failed(c.ask("D", "0"), "node 0 is the primary: it still serves what no other node can",
            severity="NOTICE")
     assert c.read() == Message("d", b"CommandComplete\0")
     assert ports(p) == {str(pair[1].port)}

@@ -106,8 +106,8 @@ def test_a_node_that_trusts_the_proxy_proves_no_password(front, nodes):
     for secret in (SECRET, WRONG):
         e = refused(p, user="trusted", password=secret)
         assert "D" not in e and "H" not in e
-    p.wait_log("PostgreSQL did not ask for the password, so that nothing proves it: give the user an"
-               " entry in pool_passwd")
+    p.wait_log("PostgreSQL did not ask for the password, so nothing proves it: add an entry to"
+               " pool_passwd")
     wait_until(lambda: not nodes[0].backends("usename = 'trusted'"), "the end of what was tried")
     p.passwd = entry("text", "trusted")
     p.reload()

@@ -178,7 +178,7 @@ def test_text_behind_the_request(proxy):
     with asked(p) as w:
         w.send(wire.startup(user="app", database="app"))
         w.eof()
-    p.wait_log("could not accept SSL connection: what came is not TLS")
+    p.wait_log("could not accept SSL connection: the data received is not TLS")
 
 
 def test_alpn(proxy):

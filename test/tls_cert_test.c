@@ -430,11 +430,11 @@ static void test_identity(void)
 		{ "expired.crt", "leaf.key", 1, BR_KEYTYPE_EC, 32, "\"db.example.com\" of file "
 			"\"test/tls/expired.crt\" has expired" },
 		{ "early.crt", "leaf.key", 1, BR_KEYTYPE_EC, 32, "is not yet valid" },
-		{ "unordered.crt", "leaf.key", 2, BR_KEYTYPE_EC, 32, "is not that of the issuer" },
+		{ "unordered.crt", "leaf.key", 2, BR_KEYTYPE_EC, 32, "the previous one's issuer" },
 	};
 	static const struct { const char *cert, *key, *why; } bad[] = {
-		{ "leaf.crt", "", "ssl_cert is set, and ssl_key is not" },
-		{ "", "leaf.key", "ssl_key is set, and ssl_cert is not" },
+		{ "leaf.crt", "", "ssl_cert is set, but ssl_key is not" },
+		{ "", "leaf.key", "ssl_key is set, but ssl_cert is not" },
 		{ "none.crt", "leaf.key", "could not load certificate file \"test/tls/none.crt\": No such" },
 		{ "leaf.key", "leaf.key", "there is no certificate in it" },
 		{ "rsa2048.der", "leaf.key", "it is not a well-formed certificate" },
@@ -507,7 +507,7 @@ static void test_trust(void)
 		{ "v1-ca.crt", 1, true, "" }, { "usage-ca.crt", 1, true, "" },
 		{ "no-usage-ca.crt", 1, false, "" }, { "plain-ca.crt", 1, false, "" },
 		{ "self.crt", 1, false, "" }, { "both.crt", 2, true, "" },
-		{ "middle.crt", 1, true, "\"test CA in the middle\" is of no use: it does not sign itself" },
+		{ "middle.crt", 1, true, "\"test CA in the middle\" is unusable: it is not self-signed" },
 		{ "old-ca.crt", 1, true, "\"old CA\" of file \"test/tls/old-ca.crt\" has expired" },
 		{ "bundle.crt", 2, true, "certificate \"ed25519\" is left out: keys of this kind cannot be "
 			"used: Ed25519" },
@@ -539,7 +539,7 @@ static void test_trust(void)
 	}
 	struct tls_context *x = load_trusted("ca.crt", "test/tls", "");
 	say(x && x->anchors > 30, "a directory, in which there are other things as well: %s", fatal);
-	say(strstr(warnings, "test/tls/cut.key\": a certificate is left out: an object of it has no end"),
+	say(strstr(warnings, "test/tls/cut.key\": a certificate is left out: an object in it has no end"),
 		"what is damaged in it is told");
 	tls_context_drop(x);
 }

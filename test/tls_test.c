@@ -375,8 +375,8 @@ static void test_records(void)
 		{ 21, "\1\x5a\1\0", 4, "closed", "a warning and close_notify" },
 		{ 21, "\2\x50", 2, "internal error", "a fatal alert" },
 		{ 21, "\2\xc8", 2, "the peer sent a fatal alert", "one that nobody knows" },
-		{ 21, "\1", 1, "the peer sent an alert that is none", "half an alert" },
-		{ 21, "", 0, "the peer sent an alert that is none", "no alert" },
+		{ 21, "\1", 1, "the peer sent a malformed alert", "half an alert" },
+		{ 21, "", 0, "the peer sent a malformed alert", "no alert" },
 		{ 23, "", 0, "", "an empty record" },
 	};
 

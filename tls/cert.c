@@ -19,7 +19,7 @@ enum { CHAIN_MAX = 10, RSA_USUAL = 2048, NAME_MAX_LEN = 256 };
 
 /* --- telling ------------------------------------------------------------- */
 
-/* A context on its way, and who hears what is wrong with it. */
+/* A context being made, and the receiver of its errors. */
 struct load {
 	struct tls_context *x;
 	const struct tls_files *f;
@@ -128,8 +128,8 @@ static bool read_chain(struct load *l, struct pem_file *f)
 			return fail(l, "could not load certificate file \"%s\": it has more than "
 				"%d certificates", file, CHAIN_MAX);
 		if (l->x->chain_len && !bytes_are(before.issuer, c.subject))
-			warn(l, "certificate file \"%s\": certificate %zu is not that of the "
-				"issuer of the one before it", file, l->x->chain_len + 1);
+			warn(l, "certificate file \"%s\": certificate %zu is not that of "
+				"the previous one's issuer", file, l->x->chain_len + 1);
 		warn_of_dates(l, file, &c);
 		if (!append(l, o.der))
 			return false;
@@ -162,7 +162,7 @@ static void take_key(struct tls_context *x, const struct tls_key *k)
 	x->key_len = k->n;
 }
 
-/* What the certificate says about itself. */
+/* The certificate's own data. */
 static void take_leaf(struct tls_context *x, const struct x509 *leaf)
 {
 	x->issuer_key_type = leaf->signing.key_type;
@@ -214,7 +214,7 @@ static void tell_made(struct load *l)
 		"for \"%s\", SHA-256 fingerprint %s", l->f->host, text);
 }
 
-/* The one in force goes on until there is one of files. */
+/* The one in force is kept until there is one from files. */
 static bool make_identity(struct load *l)
 {
 	const struct tls_context *old = l->f->old && l->f->old->self_made ? l->f->old : NULL;
@@ -269,7 +269,7 @@ static bool grow_anchors(struct tls_context *x)
 	return anchor && certificate;
 }
 
-/* All that is said about it points into a copy of its own. */
+/* Everything about it points into its own copy. */
 static bool add_anchor(struct load *l, struct bytes der)
 {
 	struct tls_context *x = l->x;
@@ -285,7 +285,7 @@ static bool add_anchor(struct load *l, struct bytes der)
 	return true;
 }
 
-/* Of a bundle some may be of no use here; that is told, and the others count. */
+/* Some certificates of a bundle may be unusable here; that is reported, and the others count. */
 static bool read_anchors(struct load *l, struct pem_file *f, const char *file)
 {
 	char name[NAME_MAX_LEN];
@@ -325,7 +325,7 @@ static bool load_ca(struct load *l)
 	return good;
 }
 
-/* What is not a file of certificates is passed over: there are links, lists and notes, too. */
+/* Other files than those of certificates are passed over: there are links, lists and notes, too. */
 static bool load_ca_dir(struct load *l)
 {
 	DIR *dir = opendir(l->f->ca_dir);
@@ -355,7 +355,7 @@ static bool load_ca_dir(struct load *l)
 	return good;
 }
 
-/* Chains end where a certificate signs itself: without the issuer's nothing below it is trusted. */
+/* Chains end at a self-signed certificate: below an intermediate alone nothing is trusted. */
 static void warn_of_partial(struct load *l)
 {
 	const struct tls_context *x = l->x;
@@ -368,15 +368,15 @@ static void warn_of_partial(struct load *l)
 		while (j < x->anchors && !x509_may_have_issued(&c[j], &c[i]))
 			j++;
 		if (j == x->anchors)
-			warn(l, "CA certificate \"%s\" is of no use: it does not sign itself, and "
-				"its issuer's is not in ssl_ca_cert or ssl_ca_cert_dir",
+			warn(l, "CA certificate \"%s\" is unusable: it is not self-signed, and its "
+				"issuer's is not in ssl_ca_cert or ssl_ca_cert_dir",
 				name_of(&c[i], name));
 	}
 }
 
 /* --- whom we do not trust any more --------------------------------------- */
 
-/* Every list is of an issuer that we know and that may sign it, and has done so. */
+/* Every list must be signed by an issuer that we know and that may sign it. */
 static bool is_signed(const struct tls_context *x, const struct tls_crl *c)
 {
 	for (size_t i = 0; i < x->anchors; i++)
@@ -472,9 +472,9 @@ static bool choose(struct load *l)
 	x->curves = tls_curves(l->f->curve, warn_of_word, l);
 	x->prefer_server_ciphers = l->f->prefer_server_ciphers;
 	if (!x->suites)
-		return fail(l, "ssl_ciphers leaves nothing: there is ECDHE with AESGCM or "
+		return fail(l, "ssl_ciphers leaves nothing: choose ECDHE with AESGCM or "
 			"CHACHA20");
-	return x->curves || fail(l, "ssl_ecdh_curve leaves nothing: there are prime256v1 and "
+	return x->curves || fail(l, "ssl_ecdh_curve leaves nothing: choose prime256v1 or "
 		"X25519");
 }
 
@@ -485,7 +485,7 @@ static bool load(struct load *l)
 	const struct tls_files *f = l->f;
 
 	if (!*f->cert != !*f->key)
-		return fail(l, "%s is set, and %s is not: set both or none",
+		return fail(l, "%s is set, but %s is not: set both or neither",
 			*f->cert ? "ssl_cert" : "ssl_key", *f->cert ? "ssl_key" : "ssl_cert");
 	if (*f->cert ? !load_identity(l) : *f->host && !make_identity(l))
 		return false;

@@ -1,10 +1,10 @@
-/* tls/cert.h - what a TLS context is made of: who we are, whom we trust, what we speak.
+/* tls/cert.h - the parts of a TLS context: our identity, whom we trust, what we speak.
  *
- * Made of files by tls_context_load() (tls.h) and never changed afterwards: a reload makes a new
- * one, and the connections of the old one keep it until they end.  Everything in it is its own.
+ * tls_context_load() (tls.h) makes it from files, and it never changes afterwards: a reload makes a
+ * new one, and the connections of the old one keep it until they end.  It owns everything in it.
  *
- * The engine (tls.c) reads the first three parts and hangs its templates on the last; chain.c
- * reads whom we trust.
+ * The engine (tls.c) reads the first three parts and keeps its templates in the last; chain.c reads
+ * whom we trust.
  */
 #ifndef TLS_CERT_H
 #define TLS_CERT_H
@@ -21,7 +21,7 @@ struct tls_engine;
 struct tls_context {
 	unsigned holders;
 
-	/* Who we are.  Without a certificate (chain_len is 0) there is no serving, only connecting.
+	/* Who we are.  Without a certificate (chain_len is 0) we cannot serve, only connect.
 	 * issuer_key_type is for br_ssl_server_set_single_ec. */
 	bool self_made;                         /* at start; not to be shown to nodes */
 	br_x509_certificate *chain;
@@ -36,11 +36,11 @@ struct tls_context {
 	uint8_t end_point[64];                  /* tls-server-end-point; 0: it has none */
 	size_t end_point_len;
 
-	/* Whom we trust: for bearssl in its words and, at the same index, for us in ours. */
+	/* Whom we trust: in bearssl's form and, at the same index, in ours. */
 	br_x509_trust_anchor *anchor;
 	struct x509 *anchor_certificate;
 	size_t anchors;
-	struct tls_crl *crl;                    /* NULL: nothing is looked up */
+	struct tls_crl *crl;                    /* NULL: there is no look-up */
 	size_t crls;
 
 	/* What we speak: never empty; curves are bits 1 << BR_EC_... */
@@ -52,7 +52,7 @@ struct tls_context {
 	struct tls_engine *engine;
 };
 
-/* Of tls.c: called when all of the above is there, and before it goes.  NULL: no memory. */
+/* In tls.c: called when all of the above is ready, and before it is freed.  NULL: no memory. */
 struct tls_engine *tls_engine_new(const struct tls_context *x);
 void tls_engine_free(struct tls_engine *e);
 

@@ -8,10 +8,11 @@
 #include <string.h>
 #include <time.h>
 
-/* What anybody may make us keep; OpenSSL takes 100 kB.  Links are certificates of a path, those
- * of our files among them. */
+/* Limits on what a peer may make us keep; OpenSSL takes 100 kB.  Links are certificates of a path,
+ * including those of our files. */
 enum {
-	SHOWN_BYTES = 65536, SHOWN_MAX = 10, LINKS_MAX = 12, NAME_SIZE = 256, RSA_LEAST_BITS = 2048
+	SHOWN_BYTES = 65536, SHOWN_MAX = 10, LINKS_MAX = 12, NAME_SIZE = 256,
+	RSA_LEAST_BITS = 2048,
 };
 
 /* Verdicts that bearssl does not know; its own are BR_ERR_X509_ numbers. */
@@ -20,7 +21,7 @@ enum {
 	PATH_LENGTH, INVALID_EXTENSION, NOT_PERMITTED, EXCLUDED, UNJUDGED
 };
 
-/* Whose certificates they are, and what they must be. */
+/* The owner of the certificates, and what they must be. */
 enum role { OF_CLIENT, OF_NODE, OF_NODE_UNCHECKED };
 
 struct tls_peer {
@@ -39,7 +40,7 @@ struct tls_peer {
 	size_t kept, kept_bytes;
 	size_t count;                           /* of all that were shown */
 	unsigned problem;                       /* found while they came in */
-	unsigned verdict;                       /* in the end; 0: good */
+	unsigned verdict;                       /* final; 0: good */
 	bool over;
 	char common_name[NAME_SIZE];            /* of a good one; "": none that can be used */
 };
@@ -116,7 +117,7 @@ static const struct x509 *leaf_of(const struct tls_peer *p)
 
 /* --- the path ------------------------------------------------------------ */
 
-/* From the leaf to a certificate of our files that signs itself. */
+/* From the leaf to a self-signed certificate of our files. */
 struct path {
 	const struct x509 *link[LINKS_MAX];
 	size_t n, shown;                /* so many came from the peer, the others from our files */
@@ -144,10 +145,10 @@ static bool is_listed(const struct tls_peer *p, const struct x509 *c)
 	return false;
 }
 
-/* The issuer among our certificates, one that is valid if possible.  named: there are some of that
- * name, whether they have signed it or not. */
+/* The issuer among our certificates, a valid one if possible.  named: some have that name, whether
+ * they have signed it or not. */
 static const struct x509 *issuer_of_ours(const struct tls_peer *p, const struct x509 *c,
-	bool *named)
+                                         bool *named)
 {
 	const struct x509 *found = NULL;
 
@@ -166,8 +167,8 @@ static const struct x509 *issuer_of_ours(const struct tls_peer *p, const struct 
 	return found;
 }
 
-/* The issuer among those that were shown, going by names: signatures are verified from the other
- * end, so that a chain that leads nowhere costs nothing. */
+/* The issuer among the shown certificates, by name.  Signatures are verified from the other end, so
+ * that a chain to nowhere costs nothing. */
 static const struct x509 *issuer_shown(const struct tls_peer *p, const struct path *path,
 	const struct x509 *c)
 {
@@ -189,9 +190,9 @@ static bool can_be_verified(const struct x509 *c)
 	return c->signing.key_type && c->signing.hash >= br_sha256_ID;
 }
 
-/* Our certificates go before those that are shown; once among them, the path stays there.  As with
- * OpenSSL it ends where a certificate signs itself, not at any that is in our files: those above
- * might forbid what the lower ones do not. */
+/* Our certificates take precedence over shown ones; once among them, the path stays there.  As with
+ * OpenSSL it ends at a self-signed certificate, not at any that is in our files: higher ones might
+ * forbid what the lower ones do not. */
 static unsigned find_path(const struct tls_peer *p, struct path *path)
 {
 	*path = (struct path){ .link = { leaf_of(p) }, .n = 1, .shown = 1 };
@@ -255,8 +256,8 @@ static unsigned check_link(const struct tls_peer *p, const struct path *path, si
 	return verdict;
 }
 
-/* From above, so that keys are used only of those whose own signature is good.  The ones that
- * certificates of ours have signed are done. */
+/* From above, so that we only use keys whose own signature is good.  Certificates signed by one of
+ * ours are already done. */
 static unsigned check_signatures(const struct path *path)
 {
 	unsigned verdict = 0;
@@ -270,7 +271,7 @@ static unsigned check_signatures(const struct path *path)
 	return verdict;
 }
 
-/* An authority's constraints are for all below it, but for certificates that it gives itself. */
+/* An authority's constraints hold for all below it, except for its self-issued certificates. */
 static unsigned check_names(const struct path *path)
 {
 	static const unsigned verdicts[] = { [X509_NOT_PERMITTED] = NOT_PERMITTED,
@@ -286,7 +287,7 @@ static unsigned check_names(const struct path *path)
 
 /* --- revoked? ------------------------------------------------------------ */
 
-/* What the list of its issuer says. */
+/* The verdict of its issuer's list. */
 static unsigned look_up(const struct tls_peer *p, struct bytes issuer, struct bytes serial)
 {
 	const struct tls_context *x = p->x;
@@ -326,7 +327,7 @@ static unsigned check_host(const struct tls_peer *p)
 	return good ? 0 : BR_ERR_X509_BAD_SERVER_NAME;
 }
 
-/* What costs most comes when it is known who signed it. */
+/* The most expensive step comes once the signer is known. */
 static unsigned judge_path(const struct tls_peer *p)
 {
 	struct path path;
@@ -428,7 +429,7 @@ static unsigned end_chain(const br_x509_class **ctx)
 	return p->verdict;
 }
 
-/* What is spoken here always begins with a signature of this key. */
+/* The protocol here always begins with a signature of this key. */
 static const br_x509_pkey *get_pkey(const br_x509_class *const *ctx, unsigned *usages)
 {
 	const struct tls_peer *p = (const struct tls_peer *)(const void *)ctx;
@@ -498,7 +499,7 @@ const br_x509_class **tls_peer_class(struct tls_peer *p)
 
 /* --- what it showed ------------------------------------------------------ */
 
-/* A client may have none, and then it has said nothing that is wrong. */
+/* A client may have none; that is not an error. */
 static bool is_refused(const struct tls_peer *p)
 {
 	return p->over && p->verdict && (p->count || p->role != OF_CLIENT);

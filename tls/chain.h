@@ -1,12 +1,11 @@
-/* tls/chain.h - what is made of the certificates that the other side shows.
+/* tls/chain.h - the verdict on the certificates that the other side shows.
  *
- * One struct tls_peer lives for one handshake.  The engine is given its class
- * (br_ssl_engine_set_x509), the rest is asked for here.  bearssl verifies signatures only: its own
- * class for chains refuses all critical name constraints and extended key usages, and ignores
- * what authorities say of them otherwise.  Here a path is sought from the leaf to a certificate of
- * our files that signs itself, and every certificate on it is judged as OpenSSL would.  A handshake
- * whose client showed a certificate that does not verify must be ended
- * (BR_OPT_TOLERATE_NO_CLIENT_AUTH alone would let it in).
+ * One struct tls_peer lives for one handshake.  The engine gets its class (br_ssl_engine_set_x509);
+ * the rest is asked for here.  bearssl verifies signatures only: its own class for chains refuses
+ * all critical name constraints and extended key usages, and otherwise ignores them.  We look for a
+ * path from the leaf to a self-signed certificate of our files, and judge every certificate on it
+ * as OpenSSL would.  If a client shows a certificate that does not verify, the handshake must be
+ * ended (BR_OPT_TOLERATE_NO_CLIENT_AUTH alone would let it in).
  *
  *      p = tls_peer_client(x);                   a client's certificates, when it shows any
  *      p = tls_peer_node(x, check, host);        a node's

@@ -1,7 +1,7 @@
 #include "tls/crl.h"
 
-/* What the lists' extensions say.  Those of their own kind that may be passed over are the
- * key's identifier and the list's number; of an entry, the reason and the date. */
+/* The lists' extensions.  The known ones that may be passed over are the key's identifier and the
+ * list's number; for an entry, the reason and the date. */
 enum extension_kind { OF_LIST, OF_ENTRY };
 
 static const char *read_extension(struct der *d, enum extension_kind kind)
@@ -33,7 +33,7 @@ static const char *read_extensions(struct der *d, enum extension_kind kind)
 	return why;
 }
 
-/* The number of an entry, and what else is in it; numbers may be negative. */
+/* The number of an entry, and the rest of it; numbers may be negative. */
 static struct bytes read_entry(struct der *entries, struct der *rest)
 {
 	*rest = der_get(entries, DER_SEQUENCE);
@@ -62,7 +62,7 @@ static bool is_time(const struct der *d)
 	return der_tag(d) == DER_UTC_TIME || der_tag(d) == DER_TIME;
 }
 
-/* What is signed. */
+/* The signed part. */
 static const char *read_text(struct tls_crl *c, struct der *d)
 {
 	const char *why = NULL;

@@ -1,8 +1,8 @@
 /* tls/crl.h - certificate revocation lists, as they lie in their DER.
  *
- * A list is read once to the end, when it is loaded: what cannot be honoured - lists about other
- * issuers' certificates, differences, extensions that must not be ignored - is refused then, so
- * that looking up a number later cannot fail.
+ * A list is read once to the end, when it is loaded.  A list that we cannot honour is refused then:
+ * one about other issuers' certificates, a delta, one with an extension that must not be ignored.
+ * So a later look-up of a number cannot fail.
  */
 #ifndef TLS_CRL_H
 #define TLS_CRL_H

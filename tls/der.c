@@ -4,7 +4,7 @@
 
 struct der der_read(struct bytes b, bool *bad)
 {
-	const uint8_t *at = b.n ? b.at : (const uint8_t *)"";   /* what is absent is empty */
+	const uint8_t *at = b.n ? b.at : (const uint8_t *)"";   /* an absent one is empty */
 
 	return (struct der){ at, at + b.n, bad };
 }
@@ -21,7 +21,7 @@ int der_tag(const struct der *d)
 	return *d->bad || d->at == d->end ? -1 : *d->at;
 }
 
-/* Lengths are what DER wants: as short as can be.  Tags beyond 30 do not occur. */
+/* Lengths are as DER wants them: as short as possible.  Tags beyond 30 do not occur. */
 static struct der element(struct der *d)
 {
 	size_t left = (size_t)(d->end - d->at), head = 2, n;

@@ -1,9 +1,9 @@
 /* tls/der.h - reading ASN.1 in its distinguished encoding.
  *
  * Nothing is copied: a struct bytes is a range of the caller's memory, a struct der a cursor over
- * such a range.  Cursors into the parts of a thing share one flag: whoever meets something else
- * than was asked for sets it and gives empty ranges from then on, so that a reader reads
- * everything first and checks once.
+ * such a range.  Cursors into the parts of a thing share one flag.  A cursor that meets something
+ * unexpected sets it and gives empty ranges from then on, so that a reader reads everything first
+ * and checks once.
  */
 #ifndef TLS_DER_H
 #define TLS_DER_H
@@ -40,7 +40,7 @@ int der_tag(const struct der *d);
 struct der der_get(struct der *d, int tag);
 struct der der_any(struct der *d);
 
-/* The same if it has this tag, else nothing is read and false returned. */
+/* The same if it has this tag; else reads nothing and returns false. */
 bool der_maybe(struct der *d, int tag, struct der *contents);
 
 /* The next element as it lies there, with its tag and length. */
@@ -49,7 +49,7 @@ struct bytes der_whole(struct der *d, int tag);
 /* All that is left. */
 struct bytes der_rest(struct der *d);
 
-/* Says that nothing may be left. */
+/* Declares that nothing may be left. */
 void der_end(struct der *d);
 
 /* A positive INTEGER without leading zeros; at least one byte. */

@@ -76,8 +76,8 @@ static bool warm_up(struct tls_engine *g)
 	return br_ssl_server_reset(&g->server) && br_ssl_client_reset(&g->client, NULL, 0);
 }
 
-/* Key shares cost the server time, and whoever connects chooses the curve: only cheap ones.  A
- * node chooses what it likes. */
+/* Key shares cost the server time, and the client chooses the curve: only cheap ones.  A node may
+ * choose any. */
 struct tls_engine *tls_engine_new(const struct tls_context *x)
 {
 	struct tls_engine *g = malloc(sizeof *g);
@@ -117,7 +117,7 @@ static bool seed(br_ssl_engine_context *e)
 static bool begin(struct tls_shake *s)
 {
 	seed_engine(&s->engine, s->in, s->out);
-	/* Small buffers are our affair: no maximum fragment length is asked for. */
+	/* Small buffers are our own affair: we do not ask for a maximum fragment length. */
 	s->engine.log_max_frag_len = 14;
 	if (s->peer)
 		br_ssl_engine_set_x509(&s->engine, tls_peer_class(s->peer));
@@ -224,8 +224,8 @@ const char *tls_shake_error(struct tls_shake *s)
 {
 	static const struct { int error; const char *text; } texts[] = {
 		{ BR_ERR_OK, "the peer closed the connection during the handshake" },
-		{ BR_ERR_UNSUPPORTED_VERSION, "what came is not TLS, or a version before 1.2" },
-		{ BR_ERR_BAD_VERSION, "what came is not TLS, or a version before 1.2" },
+		{ BR_ERR_UNSUPPORTED_VERSION, "the data received is not TLS 1.2" },
+		{ BR_ERR_BAD_VERSION, "the data received is not TLS 1.2" },
 		{ BR_ERR_BAD_MAC, "a record was damaged on its way" },
 		{ BR_ERR_NO_RANDOM, "no random numbers" },
 		{ BR_ERR_BAD_SIGNATURE, "the peer could not prove that it has its certificate's"

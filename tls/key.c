@@ -46,10 +46,10 @@ static bool read_rsa(struct tls_key *k, struct der *in, long version, char *why)
 		return fail(why, "it is not a well-formed RSA key");
 	k->bits = bytes_bits(n);
 	if (k->bits < RSA_LEAST)
-		return fail(why, "the RSA key is too small: %u bits, where 2048 are the least",
+		return fail(why, "the RSA key is too small: %u bits, but 2048 are the minimum",
 			k->bits);
 	if (k->bits > RSA_MOST)
-		return fail(why, "the RSA key is too large: %u bits, where 4096 are the most",
+		return fail(why, "the RSA key is too large: %u bits, but 4096 are the maximum",
 			k->bits);
 	for (int i = P; i < PARTS; i++)
 		if (part[i].n > (n.n + 1) / 2)
@@ -95,7 +95,7 @@ static bool read_pkcs8(struct tls_key *k, struct der *in, char *why)
 		: read_ec(k, &key, a, why);
 }
 
-/* All three begin with a version; what is next tells them apart. */
+/* All three begin with a version; the next element tells them apart. */
 static bool read_any(struct tls_key *k, struct bytes der, char *why)
 {
 	static const struct x509_algorithm unnamed = { .name = "an elliptic curve without a name" };

@@ -21,8 +21,8 @@ struct tls_key {
 	bool exposed;                   /* more may read or change the file than should */
 };
 
-/* False with the whole message in why.  The command, "" for none, is run by /bin/sh when there is a
- * passphrase to be asked for; %p in it is replaced by a prompt. */
+/* False with the whole message in why.  If a passphrase is needed, /bin/sh runs the command ("" for
+ * none); %p in it is replaced by a prompt. */
 bool tls_key_load(struct tls_key *k, const char *file, const char *command,
 	char why[static TLS_KEY_WHY]);
 
@@ -31,7 +31,7 @@ enum tls_key_result { TLS_KEY_BAD, TLS_KEY_GOOD, TLS_KEY_LOCKED };
 enum tls_key_result tls_key_read(struct tls_key *k, struct bytes der, const char *passphrase,
 	char why[static TLS_KEY_WHY]);
 
-/* Does it belong to this certificate?  Signs something to see. */
+/* Does it belong to this certificate?  Signs something to find out. */
 bool tls_key_fits(const struct tls_key *k, const struct x509 *certificate);
 
 void tls_key_free(struct tls_key *k);

@@ -12,7 +12,7 @@
 
 enum { COMMAND_MAX = 8192 };
 
-/* The text that stands for %p, as PostgreSQL's. */
+/* The text for %p, as PostgreSQL's. */
 static bool expand(char *out, size_t size, const char *command, const char *file)
 {
 	size_t n = 0;
@@ -38,7 +38,7 @@ static long now_ms(void)
 	return t.tv_sec * 1000L + t.tv_nsec / 1000000;
 }
 
-/* All that it says, of which the first line is kept; false when that takes too long. */
+/* Reads all of its output, and keeps the first line; false if that takes too long. */
 static bool read_line(int fd, long end, char *out, size_t size)
 {
 	char piece[256];
@@ -69,7 +69,7 @@ static bool read_line(int fd, long end, char *out, size_t size)
 	return !end;
 }
 
-/* It may have closed its output and go on. */
+/* It may have closed its output and still run. */
 static bool wait_for(pid_t child, long end, int *status)
 {
 	static const struct timespec look = { .tv_nsec = 5000000 };

@@ -90,7 +90,7 @@ static char *next_line(struct pem_file *f, size_t *len)
 	return line;
 }
 
-/* "-----BEGIN X-----" to X, which stays where it is; NULL for other lines. */
+/* From "-----BEGIN X-----" to X, in place; NULL for other lines. */
 static char *label_of(char *line, size_t len, const char *word)
 {
 	size_t head = strlen(word);
@@ -116,7 +116,7 @@ static bool collect(struct pem_file *f, struct pem *o, char *to)
 			int n = base64_decode((uint8_t *)start, (size_t)(to - start), start,
 				(size_t)(to - start));
 			o->der = (struct bytes){ (uint8_t *)start, n < 0 ? 0 : (size_t)n };
-			return n > 0 || fail(f, "an object of it is not base64");
+			return n > 0 || fail(f, "an object in it is not base64");
 		}
 		if (strchr(line, ':')) {
 			o->is_encrypted |= strstr(line, "ENCRYPTED") != NULL;
@@ -125,7 +125,7 @@ static bool collect(struct pem_file *f, struct pem *o, char *to)
 			to += len;
 		}
 	}
-	return fail(f, "an object of it has no end");
+	return fail(f, "an object in it has no end");
 }
 
 static bool whole(struct pem_file *f, struct pem *o)

@@ -26,7 +26,7 @@ struct pem {
 	bool is_encrypted;                      /* in OpenSSL's own way (DEK-Info) */
 };
 
-/* False with f->why: a file that cannot be read.  To be closed all the same. */
+/* False with f->why if the file cannot be read.  Close it even then. */
 bool pem_open(struct pem_file *f, const char *path);
 
 /* The same of a text, which becomes the file's own. */

@@ -13,8 +13,8 @@
 enum { COMMON_NAME_MAX = 64, HOST_MAX = 255, SERIAL = 16, DAY = 86400,
 	CONTENTS_MAX = 1000 };
 
-/* DER is written from its end to its front, where each length is known when it comes.  What a
- * certificate needs fits: its names are bounded. */
+/* DER is written from its end to its front, so each length is known in time.  A certificate always
+ * fits: its names are bounded. */
 struct back {
 	uint8_t *at;
 };
@@ -108,7 +108,7 @@ static void put_key(struct back *b, const br_ec_public_key *key)
 	wrap(b, DER_SEQUENCE, end);
 }
 
-/* What is signed. */
+/* The signed part. */
 static void put_contents(struct back *b, const char *host, const br_ec_public_key *key,
 	const uint8_t serial[static SERIAL])
 {

@@ -26,8 +26,8 @@ static const uint16_t numbers[TLS_SUITES] = {
 	BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 };
 
-/* OpenSSL's words, with blanks between them.  Those that are NONE here are known, and say nothing
- * that is missed when they are taken out. */
+/* OpenSSL's words, with blanks between them.  Words that are NONE here are known, and taking them
+ * out loses nothing. */
 static const struct {
 	uint8_t set;
 	const char *words;
@@ -112,7 +112,7 @@ static void sort(struct list *l)
 	move_to_end(l, AES128);
 }
 
-/* What a word selects; -1 when it is not known. */
+/* The suites that a word selects; -1 if it is unknown. */
 static int find(const char *text, size_t len)
 {
 	for (size_t i = 0; i < COUNT(vocabulary); i++)
@@ -121,7 +121,7 @@ static int find(const char *text, size_t len)
 	return -1;
 }
 
-/* The suites of "A+B+C"; -1 when a word of it is not known. */
+/* The suites of "A+B+C"; -1 if one of its words is unknown. */
 static int select_set(const char *text, size_t len)
 {
 	const char *plus = memchr(text, '+', len);
@@ -133,8 +133,8 @@ static int select_set(const char *text, size_t len)
 	return others < 0 ? others : set & others;
 }
 
-/* Suites that do not exist here need not be taken out; those that are asked for are missed, but
- * for MEDIUM, which is in Pgpool-II's default and has had no members for years. */
+/* Suites that do not exist here need not be taken out.  If they are asked for they are missed,
+ * except MEDIUM: it is in Pgpool-II's default and has had no members for years. */
 static bool is_missed(const char *text, size_t len, int set)
 {
 	if (*text == '!' || *text == '-')
@@ -147,7 +147,7 @@ static void tell_missed(const char *what, const char *text, size_t len, const ch
 {
 	char line[WORD_MAX + 200];
 
-	snprintf(line, sizeof line, "%s: \"%.*s\" selects nothing here: there is %s", what,
+	snprintf(line, sizeof line, "%s: \"%.*s\" selects nothing here: choose from %s", what,
 		(int)(len < WORD_MAX ? len : WORD_MAX), text, instead);
 	warn(ctx, line);
 }

@@ -1,5 +1,5 @@
-/* tls/suite.h - ssl_ciphers and ssl_ecdh_curve, as OpenSSL writes them, for what there is here:
- * ECDHE with AES-GCM or ChaCha20-Poly1305, X25519 and P-256.
+/* tls/suite.h - ssl_ciphers and ssl_ecdh_curve, as OpenSSL writes them, for the suites and curves
+ * here: ECDHE with AES-GCM or ChaCha20-Poly1305, X25519 and P-256.
  *
  * A cipher string is read as OpenSSL reads it: words select suites, A+B those of both; a word
  * adds at the end, -word takes out, !word takes out for good, +word moves to the end, @STRENGTH
@@ -14,7 +14,7 @@
 
 enum { TLS_SUITES = 6 };
 
-/* A word that is not known or selects nothing is told. */
+/* Reports a word that is unknown or selects nothing. */
 typedef void (*tls_suite_warn)(void *ctx, const char *text);
 
 /* Returns how many there are, the first one preferred; 0: none is left. */

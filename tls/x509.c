@@ -39,8 +39,8 @@ static const struct {
 	{ OID(OID_ECDSA "\x03\x04"), { BR_KEYTYPE_EC, br_sha512_ID } },
 };
 
-/* The hash of RSA-PSS stands in its parameters; nothing here can verify it, but the end point of
- * a channel is made with it. */
+/* The hash of RSA-PSS is in its parameters.  Nothing here can verify such a signature, but the end
+ * point of a channel is made with that hash. */
 static struct x509_signing pss(struct der *d)
 {
 	struct der parameters, hash;
@@ -159,7 +159,7 @@ bool x509_is_signed(struct bytes text, struct x509_signing how, struct bytes sig
 
 /* --- a certificate ------------------------------------------------------- */
 
-/* What a stranger may make us calculate with. */
+/* Limits on what a stranger may make us calculate with. */
 enum { RSA_BITS = 4096, EXPONENT = 8 };
 
 static void read_rsa(struct x509 *c, struct bytes key, bool *bad)
@@ -178,7 +178,7 @@ static void read_rsa(struct x509 *c, struct bytes key, bool *bad)
 	c->key.key.rsa = (br_rsa_public_key){ (uint8_t *)n.at, n.n, (uint8_t *)e.at, e.n };
 }
 
-/* Compressed points are not for bearssl. */
+/* bearssl does not take compressed points. */
 static void read_point(struct x509 *c, struct x509_algorithm a, struct bytes point)
 {
 	c->key_bits = a.bits;
@@ -203,7 +203,7 @@ static void read_key(struct x509 *c, struct der *d)
 		read_point(c, a, key);
 }
 
-/* What of the extensions decides whether OpenSSL takes it for an authority. */
+/* The extensions by which OpenSSL decides whether it is an authority. */
 struct authority {
 	bool constrained, is_ca;
 	bool has_usage, may_sign;
@@ -260,7 +260,7 @@ static void read_extended_usage(struct x509 *c, struct der *value, struct author
 	} while (der_tag(&uses) >= 0);
 }
 
-/* The use of a time before extendedKeyUsage: nsCertType. */
+/* The usage of the time before extendedKeyUsage: nsCertType. */
 static void read_old_usage(struct x509 *c, struct der *value, struct authority *a)
 {
 	unsigned bits = read_bits(value);
@@ -327,7 +327,7 @@ static void read_key_id(struct x509 *c, struct der *value, struct authority *a)
 	c->key_id = der_rest(&id);
 }
 
-/* Of several names of the issuer's issuer the first directoryName counts. */
+/* If the issuer's issuer has several names, the first directoryName counts. */
 static void read_issuer_key_id(struct x509 *c, struct der *value, struct authority *a)
 {
 	struct der in = der_get(value, DER_SEQUENCE), id, names;
@@ -356,7 +356,7 @@ static void read_unsupported(struct x509 *c, struct der *value, struct authority
 	der_rest(value);
 }
 
-/* Those that are known; about policies nobody asks, as with OpenSSL. */
+/* The known ones; policies are ignored, as with OpenSSL. */
 static const struct extension {
 	struct bytes oid;
 	bool may_be_critical;
@@ -380,8 +380,7 @@ static const struct extension {
 	{ OID("\x55\x1d\x36"), true, NULL },            /* inhibitAnyPolicy */
 };
 
-/* What is wrong in an extension counts only for who verifies the
- * certificate: the flag is its own. */
+/* Errors in an extension count only when the certificate is verified: they have a separate flag. */
 static void read_extension(struct x509 *c, struct der *d, struct authority *a, unsigned *seen)
 {
 	struct der in = der_get(d, DER_SEQUENCE), name = der_get(&in, DER_OID);
@@ -406,8 +405,8 @@ static void read_extension(struct x509 *c, struct der *d, struct authority *a, u
 	*seen |= 1u << i;
 }
 
-/* Without constraints OpenSSL takes self-issued ones of version 1, and those whose use is to sign
- * certificates. */
+/* Without constraints OpenSSL accepts self-issued ones of version 1, and those whose usage is to
+ * sign certificates. */
 static bool is_authority(const struct x509 *c, const struct authority *a, long version)
 {
 	if (a->has_usage && !a->may_sign)
@@ -436,7 +435,7 @@ static void read_extensions(struct x509 *c, struct der *d, long version)
 	c->is_old_ca = c->is_ca && !a.constrained;
 }
 
-/* A serial number is what it is: negative ones occur. */
+/* A serial number may be anything: negative ones occur. */
 static struct bytes read_serial(struct der *d)
 {
 	struct der in = der_get(d, DER_INTEGER);
@@ -444,7 +443,7 @@ static struct bytes read_serial(struct der *d)
 	return der_rest(&in);
 }
 
-/* The part that is signed. */
+/* The signed part. */
 static void read_text(struct x509 *c, struct der *d, struct bytes *how)
 {
 	struct der wrapped;
@@ -464,7 +463,7 @@ static void read_text(struct x509 *c, struct der *d, struct bytes *how)
 	der_end(d);
 }
 
-/* How it is signed stands in it twice, once where the signature protects it. */
+/* The signature algorithm is in it twice, once where the signature protects it. */
 const char *x509_read(struct x509 *c, struct bytes whole)
 {
 	bool bad = false;
@@ -525,7 +524,7 @@ size_t x509_end_point(const struct x509 *c, uint8_t out[static 64])
 
 /* --- names --------------------------------------------------------------- */
 
-/* Strings whose bytes are text as it is written here: ASCII or UTF-8. */
+/* Strings whose bytes are ASCII or UTF-8, as here. */
 static bool is_text(int tag)
 {
 	return tag == DER_UTF8 || tag == DER_PRINTABLE || tag == DER_IA5 || tag == DER_T61;
@@ -570,7 +569,7 @@ static bool is_name(int tag, struct bytes name, const char *text, struct bytes a
 	return name.n == strlen(text) && !strncasecmp((const char *)name.at, text, name.n);
 }
 
-/* Is there an alternative name of this kind; and is one of them the one that is wanted? */
+/* Is there an alternative name of this kind, and does one of them match? */
 static bool alt_names(const struct x509 *c, int tag, const char *text, struct bytes address,
 	bool *any)
 {

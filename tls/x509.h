@@ -1,8 +1,7 @@
 /* tls/x509.h - a certificate, as it lies in its DER.
  *
- * What it says is read once, by x509_read(); what is made of a chain of them is in
- * chain.c.  Nothing is verified here but what x509_is_signed() is asked for.  All ranges
- * point into the caller's bytes.
+ * x509_read() reads it once; chain.c judges chains of them.  The only verification here is
+ * x509_is_signed().  All ranges point into the caller's bytes.
  */
 #ifndef TLS_X509_H
 #define TLS_X509_H
@@ -32,7 +31,7 @@ struct x509 {
 	struct x509_signing signing;
 
 	/* What its extensions say. */
-	bool is_odd;                    /* one of those known here is malformed, or there twice */
+	bool is_odd;                    /* one of those known here is malformed, or occurs twice */
 	bool is_strange;                /* a critical one is not known here */
 	bool is_ca;                     /* as OpenSSL sees it; without basicConstraints ... */
 	bool is_old_ca;                 /* ... it is one at the end of a chain only */
@@ -55,10 +54,10 @@ bool x509_is_self_issued(const struct x509 *c);
 /* As far as names, numbers and identifiers of keys tell. */
 bool x509_may_have_issued(const struct x509 *issuer, const struct x509 *c);
 
-/* In the same sense: the end of chains. */
+/* In the same sense, signed by itself: the end of chains. */
 bool x509_is_self_signed(const struct x509 *c);
 
-/* Does the key of the one fit the signature of the other? */
+/* Does the key of one fit the signature of the other? */
 bool x509_has_signed(const struct x509 *issuer, const struct x509 *c);
 
 /* An AlgorithmIdentifier of signatures. */
@@ -68,8 +67,8 @@ struct x509_signing x509_signing(struct der *d);
 bool x509_is_signed(struct bytes text, struct x509_signing how, struct bytes signature,
 	const br_x509_pkey *key);
 
-/* An AlgorithmIdentifier of keys, and the name of what it says: key_type 0 for what bearssl
- * cannot use.  curve is a BR_EC_ number. */
+/* An AlgorithmIdentifier of keys, and its name: key_type 0 if bearssl cannot use it.  curve is a
+ * BR_EC_ number. */
 struct x509_algorithm {
 	int key_type, curve;
 	const char *name;
@@ -80,7 +79,7 @@ struct x509_algorithm x509_algorithm(struct der *d);
 /* The parameters of an elliptic curve, which must be its name. */
 struct x509_algorithm x509_curve(struct der *d);
 
-/* The hash that a signature of this number is made with; 0: its length is 0. */
+/* The hash of a signature with this number; if 0, its length is 0. */
 size_t x509_hash(int id, struct bytes text, uint8_t out[static 64]);
 
 /* tls-server-end-point (RFC 5929), or 0 when its signature has no hash of its own. */

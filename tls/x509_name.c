@@ -3,7 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* What signed certificates may make us compare: names times constraints; attributes of one RDN. */
+/* Limits on comparisons that signed certificates may cause: names times constraints; attributes of
+ * one RDN. */
 enum { COMPARISONS = 1 << 14, ATTRIBUTES = 8 };
 
 /* --- strings ------------------------------------------------------------- */
@@ -143,7 +144,7 @@ static size_t read_rdn(struct der *name, struct attribute out[static ATTRIBUTES]
 	return n;
 }
 
-/* Their order is nobody's concern. */
+/* Their order does not matter. */
 static bool same_rdn(struct der *one, struct der *other)
 {
 	struct attribute a[ATTRIBUTES], b[ATTRIBUTES];
@@ -317,7 +318,7 @@ static bool is_mailbox(const struct name *n)
 		&& !memcmp(n->value.at, "\x06\x08\x2b\x06\x01\x05\x05\x07\x08\x09", 10);
 }
 
-/* What a list of subtrees says about a name, and whether there are any of its kind. */
+/* The verdict of a list of subtrees on a name, and whether it has any of that kind. */
 static enum match match_list(struct bytes list, const struct name *n, bool *any)
 {
 	bool bad = false;
@@ -390,8 +391,8 @@ static bool is_host_name(const char *s, size_t n)
 	return dot;
 }
 
-/* A common name that looks like a host's is judged as a dNSName.  OpenSSL lets those pass that
- * begin with a star; clients take them for hosts. */
+/* A common name that looks like a host's is judged as a dNSName.  OpenSSL lets names with a leading
+ * star pass, but clients take them for hosts. */
 static enum x509_limit check_common_name(struct check *k, const struct attribute *a)
 {
 	struct text t = text_of(a);

@@ -1,8 +1,8 @@
-/* tls/x509_name.h - names in certificates: which are the same, and which an authority may certify.
+/* tls/x509_name.h - names in certificates: which are equal, and which an authority may certify.
  *
  * Names are compared as OpenSSL compares them: strings of whatever encoding by their characters,
- * ASCII without case, runs of spaces as one.  Name constraints are judged as OpenSSL does; what
- * cannot be judged is told apart, so that it can be refused.
+ * ASCII without case, runs of spaces as one.  Name constraints are judged as OpenSSL does.  Those
+ * that cannot be judged have a separate verdict, so that they can be refused.
  */
 #ifndef TLS_X509_NAME_H
 #define TLS_X509_NAME_H
@@ -14,8 +14,7 @@ bool x509_same_name(struct bytes a, struct bytes b);
 
 enum x509_limit {
 	X509_WITHIN,
-	X509_NOT_PERMITTED,             /* there are permitted ones of its kind, and
-	                                 * it is none of them */
+	X509_NOT_PERMITTED,             /* its kind has permitted names, but it is none of them */
 	X509_EXCLUDED,
 	X509_UNJUDGED,                  /* a kind, a form or a number that is not supported */
 };
