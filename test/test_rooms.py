@@ -117,3 +117,11 @@ def test_the_name_of_a_public_function(copy):
         "auth/entry.o: use() is named after nothing of its room",
         "server/request.o: requested() is named after nothing of its room",
         "server/request.o: tell() is named after nothing of its room"])
+
+
+def test_the_image_is_built_from_all_rooms():
+    """A folder that .dockerignore does not name would be missing in the build stage."""
+    named = {line[1:] for line in (TOP / ".dockerignore").read_text().splitlines() if line[:1] == "!"}
+    folders = {source.parent.name for source in TOP.glob("*/*.c")} - {"test", "build"}
+    assert folders and folders <= named
+    assert {"*.c", "*.h", "Makefile", "link.ld"} <= named
