@@ -394,10 +394,12 @@ class Cluster(Target):
                        " AND pid <> pg_backend_pid() AND (" + where + ") ORDER BY pid")
 
     def expel(self):
-        """Ends all sessions of clients."""
-        self.su("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type ="
-                " 'client backend' AND pid <> pg_backend_pid()")
-        wait_until(lambda: not self.backends(), "the end of all sessions")
+        """Ends all sessions of clients, those too that begin meanwhile: the proxy asks the catalog."""
+        def gone():
+            self.su("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type ="
+                    " 'client backend' AND pid <> pg_backend_pid()")
+            return not self.backends()
+        wait_until(gone, "the end of all sessions")
 
     def log_size(self):
         return os.path.getsize(self.log_file)

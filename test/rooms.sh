@@ -9,7 +9,7 @@
 # Lines end at column 100.
 cd "${1:-.}" || exit 1
 found=$(mktemp) || exit 1
-trap 'rm -f "$found"' EXIT
+trap 'rm -f "$found" "$found.objects"' EXIT
 
 rooms=$(sed -n 's/^| [^|]* | `\([a-z0-9]*\)\.c`.*/\1/p' ARCHITECTURE.md)
 sources=$(find . -name '*.[ch]' ! -path './test/*' ! -path './build/*' | sed 's|^\./||' | sort)
@@ -61,7 +61,11 @@ BEGIN { n = split(rooms, r, /[ \n]+/); for (i = 1; i <= n; i++) rank[r[i]] = n -
 
 	nouns=$(grep -E '^(struct|enum) [a-z0-9_]+' $(echo "$sources" | grep 'h$') |
 		sed -E 's|^([^:]*):[a-z]+ ([a-z0-9_]+).*|\1 \2|; s|^([a-z0-9]+)[./][^ ]* |\1 |' | sort -u)
-	[ -z "$2" ] || find "$2" -path "$2/debug" -prune -o -name '*.o' -print | xargs gcc-nm -A |
+	# Those of files that are there: the folder may have older ones.
+	for o in ${2:+$(echo "$sources" | sed -n "s|c\$|o|p")}; do
+		[ ! -f "$2/$o" ] || echo "$2/$o"
+	done >"$found.objects"
+	xargs -r gcc-nm -A <"$found.objects" |
 	awk -v rooms="$rooms" -v nouns="$nouns" -v objects="$2/" "$awk_rooms"'
 	# A public function is named after its file, its room, or a struct of its room; libc has a few.
 	function is_named(name, noun) { sub(/s$/, "", noun); sub(/y$/, "(y|ie)", noun); return name ~ "^" noun "s?(_|$)" }
@@ -89,7 +93,7 @@ BEGIN { n = split(rooms, r, /[ \n]+/); for (i = 1; i <= n; i++) rank[r[i]] = n -
 	}'
 
 	# A face and its parts call each other; among the parts there are no circles.
-	[ -z "$2" ] || find "$2"/*/ -path "$2/debug" -prune -o -name '*.o' -print | xargs gcc-nm -A |
+	grep "^$2/.*/" "$found.objects" | xargs -r gcc-nm -A |
 	awk -v objects="$2/" '
 	{ file = $1; sub(/:.*/, "", file); sub(objects, "", file); name = $NF; kind = $(NF - 1) }
 	kind ~ /^[TDBRC]$/ { home[name] = file }

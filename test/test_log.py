@@ -345,7 +345,7 @@ def test_verbosity(proxy):
     w = p.raw()
     w.query("SELECT 'first'")
     in_order(p, "DETAIL:  query: \"SELECT 'first'\"")
-    p.wait_log(r"pid \d+: LOCATION:  note\.c:\d+$")
+    p.wait_log(r"pid \d+: LOCATION:  trace\.c:\d+$")
     p.reload(log_error_verbosity="default")
     n = len(said(p, "LOCATION"))
     w.query("SELECT 'second'")

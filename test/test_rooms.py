@@ -86,6 +86,7 @@ def compile_in(copy, *files):
         source.write_text(text)
         subprocess.run(["gcc", "-c", "-o", made, source], check=True)
         source.unlink()
+        (copy / name).touch()
 
 
 def test_a_call_upwards(copy):
