@@ -137,6 +137,7 @@ static const struct row {
 		"ppppppppppp" },
 
 	{ "dropped at first", "A", "-1 2 D C Z", "11 C3r Z3r .", "xpppp" },
+	{ "dropped at last", "A", "1 2 D C -Z C", "11 C3r Z3r . !", "ppppx." },
 	{ "dropped in between", "A", "T D -S D C Z", "S1r C2r Z2r .", "ppxppp" },
 	{ "dropped in a row", "A", "D -1 -3 -1 n C Z", "11r 32r 13r C5r Z5r .", "pxxxppp" },
 	{ "dropped among news", "A", "N -S N -S A Z", "(N0) S0 (N0) S0 (A0) Z0 .", "pxpxpp" },
@@ -158,6 +159,16 @@ static const struct row {
 	{ "long news for nobody", "A", "Z N~66000 S~66000 E~66000",
 		"Z0 . (N0) (S0) (E0)", "pnnn" },
 
+	{ "no reply has this", "A", "T D R C Z", "!", "pp..." },
+	{ "nor this", "S", "C v Z", "C1 !", "p.." },
+	{ "a request", "A", "N Q Z", "(N0) !", "p.." },
+	{ "a short length", "A", "D D* Z", "!", "p.." },
+	{ "a short length of what is shown", "A", "C Z E*", "C1 Z1 . !", "pp." },
+	{ "a short length of news", "A", "N D A*", "(N0) !", "pp." },
+	{ "a ReadyForQuery of nothing", "A", "C Z~0", "C1 !", "p." },
+	{ "a long ReadyForQuery", "A", "1 D Z~2", "11 !", "pp." },
+	{ "a row that nobody asked for", "A", "Z D", "Z0 . !", "p." },
+	{ "a second end", "A", "C -Z A Z", "C1 Z1 . (A0) !", "pxn." },
 };
 
 static void write_told(const struct heard *h, char *out, size_t cap)
@@ -383,6 +394,21 @@ static void test_lengths(void)
 	}
 }
 
+/* What is not there yet is not judged, what is bad is not passed, and what was in front is told. */
+static void test_bad(void)
+{
+	static const uint8_t bytes[] = "2\0\0\0\4R\0\0\0\10\0\0\0\0";
+	size_t n = sizeof bytes - 1;
+
+	for (size_t cut = 0; cut <= n; cut++) {
+		struct scanner x = { 0 };
+		struct scan_event e;
+		enum scanned what = first_of(&x, ASKED, bytes, cut, &e);
+		say(what == (cut < 10 ? SCAN_MORE : SCAN_BAD) && e.run_len == (cut < 5 ? 0 : 5)
+		    && (what == SCAN_BAD ? !e.n : e.n == cut - e.run_len), "bad after %zu bytes", cut);
+	}
+}
+
 static void test_notice_follows(void)
 {
 	static const struct {
@@ -430,6 +456,7 @@ int main(void)
 	test_rows();
 	test_types();
 	test_lengths();
+	test_bad();
 	test_notice_follows();
 	test_counted();
 	return done();

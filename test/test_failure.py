@@ -388,6 +388,21 @@ def test_a_node_that_greets_whom_it_has_not_let_in(proxy, fake, data):
     refuses_the_login(p, p.raw(login=False).startup())
 
 
+def test_a_node_whose_first_answer_is_not_the_protocol_s_is_down(proxy, fake):
+    def treat(t):
+        t.packet()
+        t.sock.sendall(READY)
+        t.message()
+        t.sock.sendall(message("R", struct.pack("!I", 0)))
+        t.take(1)
+
+    p = proxy(nodes=[fake(treat)], primary_wait_timeout=0, **FAST)
+    w = p.raw()
+    w.send(query("SELECT 1"))
+    assert w.until("EZ")[-1].type == "E"
+    wait_until(lambda: "is down" in p.log_text(), "the node is down")
+
+
 # ---- nodes that hang --------------------------------------------------------------------------
 
 class OnlyFirst(FakeNode):
