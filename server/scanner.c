@@ -112,7 +112,7 @@ enum scanned scanner_next(struct scanner *x, enum asked asked, struct scan_event
 		uint8_t type = *x->at, sort = sorts[type];
 		size_t size = (size_t)len + 1;
 		bool unasked = (sort & WAY) == NEWS || type == 'S' || type == 'E';
-		if (len < 4 || sort == ALIEN || (asked == ASKED_NOTHING && !unasked)
+		if (len < 4 || len > INT32_MAX || sort == ALIEN || (asked == ASKED_NOTHING && !unasked)
 		    || (type == 'Z' && len != 5))
 			return tell(x, e, SCAN_BAD, 0);
 		if ((sort & WAY) == STREAM) {

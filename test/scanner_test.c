@@ -375,7 +375,8 @@ static void test_types(void)
 
 static void test_lengths(void)
 {
-	static const uint32_t lengths[] = { 0, 1, 2, 3, 4, 5, 6, 255, 256, 0x105, 0x01000005, 0x7fffffff };
+	static const uint32_t lengths[] = { 0, 1, 2, 3, 4, 5, 6, 255, 256, 0x105, 0x01000005, 0x7fffffff,
+		0x80000000, 0x80000005, 0xfffffffe, 0xffffffff };
 
 	for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
 		uint32_t len = lengths[i];
@@ -386,7 +387,7 @@ static void test_lengths(void)
 			struct scan_event e;
 			put_header(p, *type, len);
 			enum scanned what = first_of(&x, ASKED, p, sizeof p, &e);
-			bool bad = len < 4 || (*type == 'Z' && len != 5);
+			bool bad = len < 4 || len > 0x7fffffff || (*type == 'Z' && len != 5);
 			ok &= (what == SCAN_BAD) == bad;
 			ok &= bad || x.left == (scanner_streams(*type) ? len - 4 : 0);
 		}
