@@ -77,7 +77,7 @@ build/debug/%.o: %.c | build/debug
 TESTS   = $(patsubst test/%.c,build/%,$(wildcard test/*_test.c))
 FUZZERS = $(patsubst test/%.c,build/%,$(wildcard test/*_fuzz.c))
 
-build/%_test: test/%_test.c test/t.h $(SOURCES) $(HEADERS) | build debug-packages
+build/%_test: test/%_test.c $(SOURCES) $(HEADERS) $(wildcard test/*.h) | build debug-packages
 	clang $(STD) $(INCLUDE) $(WARN) $(SAN) -o $@ $< $(filter %.o,$^) -lbearssl -lpthread
 
 build/%_fuzz: test/%_fuzz.c $(SOURCES) $(HEADERS) $(wildcard test/*.h) | build debug-packages

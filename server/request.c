@@ -358,6 +358,13 @@ static void broke(struct server *s, const char *why)
 	server_close(s, why);
 }
 
+/* The client has the beginning of the run, maybe of a message: it gets the end of that as well. */
+static void take_garbage(struct server *s, struct request *r, const struct scan_event *e)
+{
+	pass(r, e);
+	broke(s, "it sent a message that has no place here");
+}
+
 void server_replies(struct server *s, uint8_t *p, size_t n)
 {
 	struct scan_event e;
@@ -378,7 +385,7 @@ void server_replies(struct server *s, uint8_t *p, size_t n)
 		else if (what == SCAN_MORE)
 			take_rest(s, r, &e);
 		else if (what == SCAN_BAD)
-			broke(s, "it sent a message that has no place here");
+			take_garbage(s, r, &e);
 		else if (pass(r, &e), s->phase != GONE)
 			finished(s, r, (char)e.p[-1]);
 	} while (what != SCAN_MORE && s->phase != GONE);

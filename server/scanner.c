@@ -87,13 +87,20 @@ static enum scanned show(struct scanner *x, enum asked asked, struct scan_event 
 	return SCAN_NEWS;
 }
 
-static enum scanned end_reply(struct scanner *x, struct scan_event *e)
+/* Something that is no message, behind the run up to here. */
+static enum scanned tell(struct scanner *x, struct scan_event *e, enum scanned what, size_t n)
 {
 	tell_run(x, e, x->at);
 	e->p = x->at;
+	e->n = n;
+	return what;
+}
+
+static enum scanned end_reply(struct scanner *x, struct scan_event *e)
+{
 	x->ends = x->rows = false;
 	x->answers = 0;
-	return SCAN_END;
+	return tell(x, e, SCAN_END, 0);
 }
 
 enum scanned scanner_next(struct scanner *x, enum asked asked, struct scan_event *e)
@@ -105,9 +112,9 @@ enum scanned scanner_next(struct scanner *x, enum asked asked, struct scan_event
 		uint8_t type = *x->at, sort = sorts[type];
 		size_t size = (size_t)len + 1;
 		bool unasked = (sort & WAY) == NEWS || type == 'S' || type == 'E';
-		if (len < 4 || sort == ALIEN || (asked == ASKED_NOTHING && !unasked)
+		if (len < 4 || len > INT32_MAX || sort == ALIEN || (asked == ASKED_NOTHING && !unasked)
 		    || (type == 'Z' && len != 5))
-			return SCAN_BAD;
+			return tell(x, e, SCAN_BAD, 0);
 		if ((sort & WAY) == STREAM) {
 			x->rows |= (sort & ROW) != 0;
 			x->answers += (sort & ANSWER) != 0;
@@ -118,8 +125,5 @@ enum scanned scanner_next(struct scanner *x, enum asked asked, struct scan_event
 			break;
 		return show(x, asked, e, size);
 	}
-	tell_run(x, e, x->at);
-	e->p = x->at;
-	e->n = (size_t)(x->end - x->at);
-	return SCAN_MORE;
+	return tell(x, e, SCAN_MORE, (size_t)(x->end - x->at));
 }

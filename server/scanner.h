@@ -45,14 +45,14 @@ enum scanned {
 	SCAN_NEWS,      /* it belongs to none: NoticeResponse, NotificationResponse, or what comes
 	                 * without a request.  Under ASKED it is part of the run, else of no run */
 	SCAN_END,       /* the run ends with this reply's last byte: p[-1] is the status */
-	SCAN_BAD,       /* the protocol has no such thing here */
+	SCAN_BAD,       /* the protocol has no such thing here: p is where it begins */
 };
 
 struct scan_event {
 	uint8_t *run;                           /* in front of it, run_len bytes */
 	size_t run_len;
 	uint8_t *p;                             /* with its header */
-	size_t n;
+	size_t n;                               /* 0 with SCAN_END and SCAN_BAD */
 	char type;
 	bool notice_follows;                    /* the next message, if it is there, is a NoticeResponse */
 };

@@ -388,6 +388,44 @@ def test_a_node_that_greets_whom_it_has_not_let_in(proxy, fake, data):
     refuses_the_login(p, p.raw(login=False).startup())
 
 
+def test_a_node_whose_first_answer_is_not_the_protocol_s_is_down(proxy, fake):
+    def treat(t):
+        t.packet()
+        t.sock.sendall(READY)
+        t.message()
+        t.sock.sendall(message("R", struct.pack("!I", 0)))
+        t.take(1)
+
+    p = proxy(nodes=[fake(treat)], primary_wait_timeout=0, **FAST)
+    w = p.raw()
+    w.send(query("SELECT 1"))
+    assert w.until("EZ")[-1].type == "E"
+    wait_until(lambda: "is down" in p.log_text(), "the node is down")
+
+
+def test_a_row_that_garbage_follows_is_passed_to_its_end(proxy, fake):
+    one = row("a row")
+    half = one.index(b"a row")
+
+    def treat(t):
+        t.packet()
+        t.sock.sendall(READY)
+        t.message()
+        t.sock.sendall(one[:half])
+        passed.wait(5)
+        t.sock.sendall(one[half:half + 5] + b"garbage")
+        t.take(1)
+
+    passed = threading.Event()
+    w = proxy(nodes=[fake(treat)], primary_wait_timeout=0, **FAST).raw()
+    w.send(query("SELECT 1"))
+    assert w.read().type == "T"
+    head = w.take(5 + 2 + 4)
+    passed.set()
+    assert head[:1] == b"D" and w.take(5) == b"a row"
+    assert [m.type for m in w.eof()] == ["E"]
+
+
 # ---- nodes that hang --------------------------------------------------------------------------
 
 class OnlyFirst(FakeNode):
