@@ -446,6 +446,13 @@ static long leave(struct client *c, const uint8_t *p, size_t n)
 	return (long)n;                 /* whatever stands behind it */
 }
 
+/* Does the COPY belong to the last request, which then goes on to its Sync?  One that was not seen
+ * coming may have others behind it. */
+static bool copies_at_end(const struct client *c)
+{
+	return !c->last->simple && last_server(c)->head == &c->last->request;
+}
+
 /* One message, or if it begins a request, as many as there are of that. */
 static long step(struct client *c, const uint8_t *p, size_t n)
 {
@@ -464,7 +471,7 @@ static long step(struct client *c, const uint8_t *p, size_t n)
 	case INPUT_COPY:
 		if (*p == 'S' || *p == 'H')
 			return drop_message(c, p);
-		return c->last->simple ? copy_message(c, p, n) : append_message(c, p, n);
+		return copies_at_end(c) ? append_message(c, p, n) : copy_message(c, p, n);
 	case INPUT_REQUEST:
 		break;
 	}

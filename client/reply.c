@@ -134,8 +134,10 @@ static void reopen(struct client *c, struct query *q, enum input as)
 /* After an error in the extended protocol, PostgreSQL ignores what comes up to a Sync. */
 static void ignored_from_here(struct client *c, struct query *q)
 {
-	if (c->last != q)
+	if (c->last != q) {
+		c->input = c->input == INPUT_COPY ? INPUT_REQUEST : c->input;
 		return;
+	}
 	if (q->simple && query_unanswered(q))
 		reopen(c, q, INPUT_IGNORED);
 	else if (q->simple)
@@ -170,8 +172,8 @@ static void on_copy_in(struct client *c, struct query *q)
 		reopen(c, q, INPUT_OPEN);
 	if (q->late_ends)
 		q->late_ends--;
-	else if (c->last == q)
-		c->input = INPUT_COPY;
+	else if (c->last == q || c->input == INPUT_REQUEST)
+		c->input = INPUT_COPY;  /* also if we did not see it coming, and sent more behind it */
 	client_resume(c);
 }
 

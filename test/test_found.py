@@ -1,11 +1,13 @@
 """What reading the program found: each of these went wrong once."""
 
+import socket
 import struct
 
 import pytest
 
 import wire
-from wire import LoginError, bind, close, describe, execute, extended, flush, parse, sync
+from wire import (LoginError, bind, close, describe, execute, extended, flush, parse, sync,
+                  wait_until)
 
 pytestmark = pytest.mark.proxy
 
@@ -131,6 +133,29 @@ def test_the_end_of_a_client_in_the_middle_of_copy(proxy, primary):
         w.send(wire.terminate())
         return wire.errors(w.eof())
     assert told(proxy()) == told(primary) == ["08P01", "08P01"]
+
+
+@pytest.mark.proxy
+@pytest.mark.parametrize("leaves", [True, False])
+def test_copy_that_was_not_seen_coming(proxy, primary, leaves):
+    """Of a Query longer than what is read of it only the beginning is known, and a request follows it at
+    once.  The COPY ends with its client, and goes on if the client does."""
+    p = proxy()
+    p.psql("CREATE TABLE unseen (a int)")
+    w = p.raw()
+    w.send(wire.query("SELECT '" + "x" * 300000 + "'; COPY unseen FROM STDIN") + sync())
+    w.until("G")
+    if leaves:
+        w.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        w.shut()
+        wait_until(lambda: not primary.backends("query LIKE 'SELECT ''xxx%' AND state = 'active'"),
+                   "the end of COPY")
+    else:
+        w.send(wire.copy_data(b"1\n") + wire.copy_done())
+        assert wire.errors(w.reply()) == []
+        w.shut()
+    assert p.psql("SELECT count(*) FROM unseen").strip() == ("0" if leaves else "1")
+    p.psql("DROP TABLE unseen")
 
 
 def test_discard_all_ends_what_was_too_much_to_repeat(proxy, replica):
