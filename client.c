@@ -774,7 +774,6 @@ void clients_free(struct clients *all)
 	for (struct member *m; (m = all->others.first); )
 		bury(OWNER(m, struct client, place));   /* it has not taken its last words */
 	auth_query_free(all->auth_query);
-	queries_free_spare(all);
 	free(all->slot);
 	free(all->recent);
 	explicit_bzero(all->mock, sizeof all->mock);

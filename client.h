@@ -40,8 +40,6 @@ struct clients {
 	uint8_t mock[32];                       /* what unknown users' salts are made from */
 	bool draining;                          /* no new sessions */
 	struct recent *recent;                  /* RECENT_STATEMENTS of them */
-	struct request *spare_queries;          /* at most SPARE_QUERIES, for the next to come */
-	unsigned nspare;
 	uint64_t writers[64];                   /* keys of statements that a replica refused: 25006 */
 	unsigned nwriters;
 	unsigned naming;                        /* look-ups of peers' names under way */
@@ -76,7 +74,7 @@ struct recent {
 enum { KEY_3_0 = 4, KEY_3_2 = 32 };
 
 /* What the next message of a client is.  All but REQUEST and SKIPPED are about the last request, which
- * is in flight then.
+ * is in flight then.  (COPY that was not seen coming may be an earlier one's.)
  *
  *     REQUEST --Parse, Bind ... Flush--> OPEN --Sync, Query--> REQUEST
  *     REQUEST, OPEN --CopyInResponse--> COPY --CopyDone, CopyFail--> REQUEST, OPEN

@@ -785,15 +785,21 @@ void servers_doubt(struct servers *all)
 	entries_doubt(all->entries);
 }
 
+static void free_spares(struct spares *s)
+{
+	while (s->first) {
+		struct request *r = s->first;
+		s->first = r->next;
+		free(r);
+	}
+}
+
 void servers_free(struct servers *all)
 {
 	while (all->first)
 		server_close(all->first, "the program ends");
 	cancels_end(all);
 	loop_finish(all->base->loop);
-	while (all->spare_requests) {
-		struct request *r = all->spare_requests;
-		all->spare_requests = r->next;
-		free(r);
-	}
+	free_spares(&all->own_requests);
+	free_spares(&all->queries);
 }

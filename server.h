@@ -43,6 +43,12 @@ enum server_phase {
 	GONE,           /* to be freed */
 };
 
+/* Blocks of requests that are over, for the next ones. */
+struct spares {
+	struct request *first;
+	unsigned n;
+};
+
 /* Everything of this level; one per loop. */
 struct servers {
 	struct base *base;
@@ -52,8 +58,7 @@ struct servers {
 	struct entries *entries;                /* pool_passwd's, and what auth_query fetched */
 	struct healths *healths;                /* of the nodes */
 	struct cancel *cancels;                 /* on their way */
-	struct request *spare_requests;
-	unsigned nspare;
+	struct spares own_requests, queries;    /* the proxy's own; those of clients */
 	struct server *first;                   /* all servers */
 	bool draining;                          /* the program is ending: keep nothing */
 };
@@ -200,8 +205,12 @@ struct request {
 	bool deallocates;                       /* at its end all statements are gone */
 };
 
-/* Frees what a request refers to, for release(). */
-void request_clear(struct request *r);
+/* A block of this size, which begins with a request; all blocks of one struct spares have one size.
+ * NULL without memory. */
+struct request *request_take(struct spares *from, size_t size);
+
+/* For release(): frees what the request refers to, and keeps its block. */
+void request_give(struct spares *to, struct request *r);
 
 /* Appends to what the reply will answer; name is copied, stmt counted.  -1 without memory. */
 int request_expect(struct request *r, struct expect e);

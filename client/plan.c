@@ -222,8 +222,7 @@ static int plan_message(struct client *c, struct plan *pl, struct msg *m, struct
 		pl->executes = true;
 		return MORE;
 	case 'H': case 'd': case 'c': case 'f':
-		pl->flush = true;       /* COPY data behind its Execute need no Flush */
-		return 1;
+		return 1;               /* COPY data behind its Execute need no Flush */
 	case 'X':
 		pl->len -= len;         /* what stands before it has no Sync, and counts all the same */
 		return 1;

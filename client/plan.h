@@ -19,7 +19,6 @@ enum { BLOCKED = -1, MORE = 0 };
 struct plan {
 	size_t len;             /* of those messages that are whole */
 	bool whole;             /* ... which end with Query, FunctionCall or Sync */
-	bool flush;
 	bool simple;            /* ... and not with Sync */
 	bool only_sync;
 	bool reads, other;      /* has statements that may be balanced; that may not */

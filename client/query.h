@@ -34,7 +34,6 @@ struct effect;
  */
 struct query {
 	struct request request;                 /* owner is the client; NULL once it has gone */
-	struct clients *all;
 
 	struct effect *effects, *last_effect;   /* in the order of its statements */
 	uint32_t executes;                      /* statements that will answer with a CommandComplete */
@@ -52,6 +51,8 @@ struct query {
 	bool resets;                            /* takes settings back: see agree_after_reset() */
 	bool hidden_end;                        /* its ReadyForQuery is not the client's */
 };
+
+_Static_assert(offsetof(struct query, request) == 0, "request_take() gives a block that begins so");
 
 static inline struct query *query_of(struct request *r)
 {
@@ -72,7 +73,6 @@ void query_free(struct client *c);
 /* One for the FIFO of this server, with nothing in it but what the FIFO needs; it is the client's
  * last now.  NULL without memory. */
 struct query *query_new(struct client *c, struct server *s, const struct request_ops *ops);
-void queries_free_spare(struct clients *all);
 
 /* One of the client's requests is in flight no longer: it was answered, taken back or lost. */
 void query_left(struct client *c);

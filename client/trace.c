@@ -96,7 +96,8 @@ static void put_field(char *out, size_t size, size_t *at, const char *name, stru
 	*at += (size_t)snprintf(out + *at, size - *at, "%s%s: \"%.*s\"", *at ? ", " : "", name,
 		shown, shown ? (const char *)m->at : "");
 	*at = *at < size ? *at : size - 1;
-	m->at += n + (m->at + n < m->end);
+	if (m->at < m->end)             /* without a body, at is NULL */
+		m->at += n + (m->at + n < m->end);
 }
 
 static const struct wording {

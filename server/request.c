@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum {
-	SPARE_REQUESTS = 256,
+	SPARE_REQUESTS = 256,                   /* of each kind */
 	ORPHANED_MAX = 1 << 20,                 /* bytes of a lost client's replies worth reading */
 	EXPECT_FIRST = 8,
 };
@@ -15,7 +15,18 @@ static const struct request_ops own_ops, profile_ops, orphan_ops;
 
 /* --- requests ------------------------------------------------------------ */
 
-void request_clear(struct request *r)
+struct request *request_take(struct spares *from, size_t size)
+{
+	struct request *r = from->first;
+
+	if (!r)
+		return malloc(size);
+	from->first = r->next;
+	from->n--;
+	return r;
+}
+
+void request_give(struct spares *to, struct request *r)
 {
 	for (uint32_t i = 0; i < r->nexpect; i++) {
 		free(r->expect[i].name);
@@ -23,31 +34,18 @@ void request_clear(struct request *r)
 	}
 	free(r->expect);
 	free(r->text);
-}
-
-static struct request *take_spare(struct servers *all)
-{
-	struct request *r = all->spare_requests;
-
-	if (!r)
-		return malloc(sizeof *r);
-	all->spare_requests = r->next;
-	all->nspare--;
-	return r;
+	if (to->n >= SPARE_REQUESTS) {
+		free(r);
+		return;
+	}
+	r->next = to->first;
+	to->first = r;
+	to->n++;
 }
 
 static void release_own(struct request *r)
 {
-	struct servers *all = r->server->all;
-
-	request_clear(r);
-	if (all->nspare >= SPARE_REQUESTS) {
-		free(r);
-		return;
-	}
-	r->next = all->spare_requests;
-	all->spare_requests = r;
-	all->nspare++;
+	request_give(&r->server->all->own_requests, r);
 }
 
 int request_expect(struct request *r, struct expect e)
@@ -82,7 +80,7 @@ void server_send(struct server *s, struct request *r)
 
 struct request *server_own_request(struct server *s, void (*then)(struct request *, bool), void *owner)
 {
-	struct request *r = take_spare(s->all);
+	struct request *r = request_take(&s->all->own_requests, sizeof *r);
 
 	if (!r)
 		return NULL;
