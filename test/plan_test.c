@@ -333,6 +333,7 @@ static void test_session(void)
 	begin_prepared();
 	catalog_takes = SQL_FUNCTION;
 	check("Q SELECT f()", "whole simple reads");
+	check("Q SELECT 1; SELECT f()", "whole simple reads other");
 	catalog_takes = 0;
 	catalog_adds = SQL_UNLOGGED;
 	check("Q SELECT * FROM t", "whole simple other writes");
