@@ -9,8 +9,10 @@
 #include <string.h>
 
 struct effect {
-	struct effect *next;
+	struct effect *next, *before;
 	uint32_t command;                       /* its statement's CommandComplete is the nth, from 1 */
+	uint32_t expects;                       /* Parses and Closes of its request before it */
+	struct names forgotten;                 /* what DEALLOCATE or DISCARD took from the client's names */
 	struct sql_facts facts;
 	uint32_t len;
 	char text[];                            /* the statement, zero-terminated */
@@ -31,7 +33,8 @@ static int note_effect(struct query *q, const struct sql_facts *f, const char *t
 
 	if (!e)
 		return -1;
-	*e = (struct effect){ .command = q->executes, .facts = *f, .len = (uint32_t)len };
+	*e = (struct effect){ .before = q->last_effect, .command = q->executes,
+		.expects = q->request.nexpect, .facts = *f, .len = (uint32_t)len };
 	memcpy(e->text, text, len);
 	e->text[len] = 0;
 	*(q->last_effect ? &q->last_effect->next : &q->effects) = e;
@@ -44,24 +47,30 @@ void effects_free(struct query *q)
 	while (q->effects) {
 		struct effect *e = q->effects;
 		q->effects = e->next;
+		names_clear(q->all->servers->stmts, &e->forgotten);
 		free(e);
 	}
 }
 
 /* DEALLOCATE, like Close, counts from here: what follows in the pipeline may use the name anew. */
-static void forget_names(struct client *c, const struct sql_facts *f, const char *text)
+static int forget_names(struct client *c, struct effect *e)
 {
 	struct stmts *stmts = c->all->servers->stmts;
 	char name[64];
 
-	if (f->kind != SQL_DEALLOCATE && f->kind != SQL_DISCARD)
-		return;
-	if (f->flags & SQL_ALL) {
-		names_clear(stmts, &c->prepared);
-	} else if (f->kind == SQL_DEALLOCATE) {
-		sql_name(name, text, f->name);
+	if (e->facts.kind != SQL_DEALLOCATE && e->facts.kind != SQL_DISCARD)
+		return 0;
+	if (e->facts.flags & SQL_ALL) {
+		e->forgotten = c->prepared;
+		c->prepared = (struct names){ 0 };
+	} else if (e->facts.kind == SQL_DEALLOCATE) {
+		sql_name(name, e->text, e->facts.name);
+		struct stmt *st = names_find(&c->prepared, name);
+		if (st && names_set(stmts, &e->forgotten, name, st) < 0)
+			return -1;
 		names_remove(stmts, &c->prepared, name);
 	}
+	return 0;
 }
 
 static void note_write(struct client *c, const struct sql_facts *f, const char *text, size_t len)
@@ -107,9 +116,11 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 	             || (f->kind == SQL_SET && (f->flags & SQL_DEFAULT));
 	if (facts_write(c, f, text))
 		note_write(c, f, text, len);
-	if (c->status != 'E')
-		forget_names(c, f, text);
-	return effect_of(f) ? note_effect(q, f, text, len) : 0;
+	if (!effect_of(f))
+		return 0;
+	if (note_effect(q, f, text, len) < 0)
+		return -1;
+	return c->status == 'E' ? 0 : forget_names(c, q->last_effect);
 }
 
 static int note_query(struct client *c, struct query *q, const char *text)
@@ -542,17 +553,28 @@ void effect_complete(struct client *c, struct query *q, const uint8_t *body, siz
 
 /* --- undone -------------------------------------------------------------- */
 
-void effect_undo_names(struct client *c, const struct query *q, uint32_t from)
+static void undo_expect(struct client *c, const struct expect *e)
 {
 	struct stmts *stmts = c->all->servers->stmts;
-	const struct request *r = &q->request;
 
-	for (uint32_t i = r->nexpect; i-- > from; ) {
-		const struct expect *e = &r->expect[i];
-		if (e->type == '1' && e->fresh)
-			names_remove(stmts, &c->prepared, e->name);
-		else if (e->type == '3' && e->stmt)
-			names_set(stmts, &c->prepared, e->name, e->stmt);
+	if (e->type == '1' && e->fresh)
+		names_remove(stmts, &c->prepared, e->name);
+	else if (e->type == '3' && e->stmt)
+		names_set(stmts, &c->prepared, e->name, e->stmt);
+}
+
+/* The last one first, DEALLOCATEs in their places. */
+void effect_undo_names(struct client *c, const struct query *q, uint32_t from)
+{
+	const struct request *r = &q->request;
+	const struct effect *e = q->last_effect;
+
+	for (uint32_t i = r->nexpect; ; i--) {
+		for (; e && e->command > r->commands && e->expects >= i; e = e->before)
+			names_add(c->all->servers->stmts, &c->prepared, &e->forgotten);
+		if (i <= from)
+			return;
+		undo_expect(c, &r->expect[i - 1]);
 	}
 }
 

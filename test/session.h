@@ -404,6 +404,40 @@ static inline size_t messages(const char *list, const uint8_t **p)
 	return o.len;
 }
 
+/* PostgreSQL's messages: "1 | C INSERT 0 1 | E 22012 | Z T".  Behind an E is its
+ * SQLSTATE, "FATAL " in front of it if it is that. */
+static inline size_t answers(const char *list, const uint8_t **p)
+{
+	static uint8_t block[1 << 16];
+	struct put o = { .base = block, .cap = sizeof block };
+
+	for (const char *m = list, *end; *m; m = *end ? end + 3 : end) {
+		char text[128];
+		end = strstr(m, " | ");
+		end = end ? end : m + strlen(m);
+		snprintf(text, sizeof text, "%.*s", end - m > 2 ? (int)(end - m - 2) : 0, m + 2);
+		const char *code = strchr(text, ' ');
+		if (*m == 'E')
+			put_report(&o, 'E', &(struct report){ code ? "FATAL" : "ERROR",
+				code ? code + 1 : text, "no", NULL, NULL });
+		else
+			put_message(&o, *m, text, strlen(text) + (*m == 'C'));
+	}
+	*p = block;
+	return o.len;
+}
+
+static inline void answer(int node, const char *list)
+{
+	const uint8_t *p;
+	size_t n = answers(list, &p);
+	uint8_t *copy = malloc(n);
+
+	memcpy(copy, p, n);
+	server_replies(&on[node], copy, n);
+	free(copy);
+}
+
 /* A text in pieces. */
 struct words { size_t n; char text[1024]; };
 
