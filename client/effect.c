@@ -334,7 +334,6 @@ static void chain_transaction(struct client *c, struct server *authority, bool c
 	struct sql_facts begin = { .kind = SQL_BEGIN };
 	char *text = script_begin(&c->script);
 
-	authority->status = 'I';        /* of the old one; its ReadyForQuery tells of the new */
 	effect_end_transaction(c, committed);
 	c->session.in_transaction = true;
 	if (script_add(&c->script, &begin, "", text ? text : "BEGIN", text ? strlen(text) : 5) == 0)
@@ -526,15 +525,17 @@ static void apply(struct client *c, struct server *s, const struct effect *e)
 	(own_effect[e->facts.kind] ? own_effect[e->facts.kind] : apply_flags)(c, s, e);
 }
 
-/* COMMIT of a failed transaction says ROLLBACK. */
-static void apply_end(struct client *c, struct request *r, const struct effect *e, bool undone)
+/* COMMIT of a failed transaction says ROLLBACK.  Whatever follows in the request, the transaction has ended. */
+static void apply_end(struct client *c, struct query *q, const struct effect *e, bool undone)
 {
+	struct server *authority = q->request.server;
+
+	authority->status = 'I';        /* of this transaction; ReadyForQuery tells of the next one */
 	if (e->facts.flags & SQL_CHAIN)
-		chain_transaction(c, r->server, !undone);
+		chain_transaction(c, authority, !undone);
 	else
-		r->failed = undone;
-	if (e->facts.kind == SQL_COMMIT && !undone)     /* whatever follows it */
-		session_committed(&c->session, c->all->route, client_database(c));
+		effect_end_transaction(c, !undone);
+	q->request.failed = undone && !(e->facts.flags & SQL_CHAIN) && e->command == q->executes;
 }
 
 void effect_complete(struct client *c, struct query *q, const uint8_t *body, size_t len)
@@ -545,7 +546,7 @@ void effect_complete(struct client *c, struct query *q, const uint8_t *body, siz
 		if (e->command != r->commands)
 			continue;
 		if (e->facts.kind == SQL_COMMIT || e->facts.kind == SQL_ROLLBACK)
-			apply_end(c, r, e, len >= 8 && !memcmp(body, "ROLLBACK", 8));
+			apply_end(c, q, e, len >= 8 && !memcmp(body, "ROLLBACK", 8));
 		else
 			apply(c, r->server, e);
 	}
@@ -594,8 +595,10 @@ void effect_end_transaction(struct client *c, bool committed)
 {
 	for (struct server *s = c->borrowed, *next; s; s = next) {
 		next = s->next_borrowed;
-		if (s->status != 'I')
-			server_own(s, committed ? "COMMIT" : "ROLLBACK", agree_or_close, NULL);
+		if (s->status == 'I')
+			continue;
+		server_own(s, committed ? "COMMIT" : "ROLLBACK", agree_or_close, NULL);
+		s->status = 'I';        /* once is enough; its answer tells, too */
 	}
 	if (committed)
 		script_commit(&c->script);

@@ -116,8 +116,8 @@ static const struct row {
 	{ SQL_BEGIN, " start transaction isolation level serializable ;",
 	  "[start transaction isolation level serializable] serializable",
 	  "[start transaction isolation level serializable] serializable" },
-	{ SQL_COMMIT, "COMMIT", "", "" },
-	{ SQL_ROLLBACK, "ROLLBACK", "", "" },
+	{ SQL_COMMIT, "COMMIT", "", NULL },
+	{ SQL_ROLLBACK, "ROLLBACK", "", NULL },
 	{ SQL_SAVEPOINT, "SAVEPOINT A", "[SAVEPOINT A:a]", "[SAVEPOINT A:a]" },
 	{ SQL_RELEASE, "RELEASE a", "", "" },
 	{ SQL_ROLLBACK_TO, "ROLLBACK TO a", "", "" },
@@ -583,6 +583,12 @@ static void test_ends(void)
 		{ "Q ROLLBACK", "C ROLLBACK | Z I", "[SET a = 1:a]: Q ROLLBACK" },
 		{ "Q COMMIT", "C ROLLBACK | Z I", "[SET a = 1:a]: Q ROLLBACK" },
 		{ "Q END", "E 23503 | Z I", "[SET a = 1:a]: Q ROLLBACK" },
+		{ "Q COMMIT; SELECT 1", "C COMMIT | E 22012 | Z I", "[SET a = 2:a]: Q COMMIT" },
+		{ "Q ROLLBACK; SET b = 1", "C ROLLBACK | C SET | Z I",
+		  "[SET a = 1:a] [SET b = 1:b]: Q ROLLBACK" },
+		{ "Q COMMIT; SET b = 1; SELECT 1", "C COMMIT | C SET | E 22012 | Z I",
+		  "[SET a = 2:a]: Q COMMIT" },
+		{ "Q COMMIT; BEGIN", "C COMMIT | C BEGIN | Z T", "[SET a = 2:a] [BEGIN] transaction: Q COMMIT" },
 		{ "Q COMMIT AND CHAIN", "C COMMIT | Z T", "[SET a = 2:a] [BEGIN] transaction: Q COMMIT" },
 		{ "Q ROLLBACK AND CHAIN", "C ROLLBACK | Z T",
 		  "[SET a = 1:a] [BEGIN] transaction: Q ROLLBACK" },
@@ -614,7 +620,8 @@ static void test_within(void)
 	session_begin();
 	run("Q BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT 1; COMMIT", "C BEGIN | C SELECT 1 | C COMMIT | Z I");
 	IS("", "a whole transaction leaves nothing");
-	query("SET a = 1", 'I');
+	run("Q BEGIN; SET a = 1; COMMIT; SELECT 1", "C BEGIN | C SET | C COMMIT | E 22012 | Z I");
+	IS("[SET a = 1:a]", "nor does what follows it take something");
 	run("Q SET a = 2; SELECT 1", "C SET | E 22012 | Z I");
 	IS("[SET a = 1:a]", "without BEGIN they are one transaction");
 	run("Q SET LOCAL a = 2", "C SET | Z I");
