@@ -404,8 +404,10 @@ static bool alters_role(const struct effect *e)
 	return sql_mentions(e->text + e->facts.start, e->facts.end - e->facts.start, is_role, &nth);
 }
 
+/* What follows it in the request stands in the transaction. */
 static void apply_begin(struct client *c, struct server *s, const struct effect *e)
 {
+	c->session.in_transaction = true;
 	c->session.serializable |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
 	script_note(c, s, e, &e->facts, "");
 }

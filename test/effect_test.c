@@ -112,9 +112,9 @@ static const struct row {
 	{ SQL_DELETE, "DELETE FROM t", "", "" },
 	{ SQL_MERGE, "MERGE INTO t USING u ON true WHEN MATCHED THEN DELETE", "", "" },
 	{ SQL_TRUNCATE, "TRUNCATE t", "", "" },
-	{ SQL_BEGIN, "BEGIN", "[BEGIN]", "[BEGIN]" },
+	{ SQL_BEGIN, "BEGIN", "[BEGIN] transaction", "[BEGIN]" },
 	{ SQL_BEGIN, " start transaction isolation level serializable ;",
-	  "[start transaction isolation level serializable] serializable",
+	  "[start transaction isolation level serializable] serializable transaction",
 	  "[start transaction isolation level serializable] serializable" },
 	{ SQL_COMMIT, "COMMIT", "", NULL },
 	{ SQL_ROLLBACK, "ROLLBACK", "", NULL },
@@ -617,6 +617,14 @@ static void test_chain(void)
 /* All in one request: what stands in it belongs to the transaction that is open then. */
 static void test_within(void)
 {
+	session_begin();
+	run("Q BEGIN; SET LOCAL a = 1", "C BEGIN | C SET | Z T");
+	IS("[BEGIN] [SET LOCAL a = 1:a] transaction", "SET LOCAL behind its BEGIN");
+	session_end();
+	session_begin();
+	run("Q BEGIN; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "C BEGIN | C SET | Z T");
+	say(client->session.serializable, "SET TRANSACTION behind its BEGIN");
+	session_end();
 	session_begin();
 	run("Q BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT 1; COMMIT", "C BEGIN | C SELECT 1 | C COMMIT | Z I");
 	IS("", "a whole transaction leaves nothing");
