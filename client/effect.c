@@ -445,7 +445,7 @@ static void apply_listen(struct client *c, struct server *s, const struct effect
 static void apply_unlisten(struct client *c, struct server *s, const struct effect *e)
 {
 	(void)s;
-	if (e->facts.flags & SQL_ALL)
+	if ((e->facts.flags & SQL_ALL) && !c->session.in_transaction)   /* which may be rolled back */
 		c->pins &= (uint8_t)~PIN_LISTEN;
 }
 

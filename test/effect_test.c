@@ -320,6 +320,10 @@ static void test_pins(void)
 	query("UNLISTEN *", 'I');
 	IS("", "none");
 	query("LISTEN a", 'I');
+	begin("BEGIN");
+	query("UNLISTEN *", 'T');
+	run("Q ROLLBACK", "C ROLLBACK | Z I");
+	IS("pin-listen", "UNLISTEN is rolled back");
 	query("LOAD 'a'", 'I');
 	query("PREPARE p AS SELECT 1", 'I');
 	IS("pin-listen pin-other p its-p", "a lot");
