@@ -305,14 +305,12 @@ static void apply_deallocate(struct client *c, struct server *s, const struct ef
 
 static void apply_discard(struct client *c, struct server *s, const struct effect *e)
 {
-	struct effect all = *e;
-
 	if (!(e->facts.flags & SQL_ALL))
 		return;
 	script_forget(&c->script);
 	script_note(c, s, e, &e->facts, "");
-	all.facts.flags |= SQL_ALL;
-	apply_deallocate(c, s, &all);
+	apply_deallocate(c, s, e);
+	c->session.serializable_always = false;
 	c->pins = 0;
 }
 

@@ -325,8 +325,10 @@ static void test_pins(void)
 	run("Q ROLLBACK", "C ROLLBACK | Z I");
 	IS("pin-listen", "UNLISTEN is rolled back");
 	query("LOAD 'a'", 'I');
+	query("SET default_transaction_isolation = 'serializable'", 'I');
 	query("PREPARE p AS SELECT 1", 'I');
-	IS("pin-listen pin-other p its-p", "a lot");
+	IS("pin-listen pin-other [SET default_transaction_isolation = 'serializable':"
+	   "default_transaction_isolation] always p its-p", "a lot");
 	query("DISCARD ALL", 'I');
 	IS("[DISCARD ALL]", "all discarded");
 	session_end();
