@@ -118,9 +118,7 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 		note_write(c, f, text, len);
 	if (!effect_of(f))
 		return 0;
-	if (note_effect(q, f, text, len) < 0)
-		return -1;
-	return c->status == 'E' ? 0 : forget_names(c, q->last_effect);
+	return note_effect(q, f, text, len) < 0 ? -1 : forget_names(c, q->last_effect);
 }
 
 static int note_query(struct client *c, struct query *q, const char *text)

@@ -108,6 +108,7 @@ static const struct row {
 	{ SQL_COPY_FROM, "COPY t FROM STDIN", "", "" },
 	{ SQL_INSERT, "INSERT INTO t VALUES (1)", "", "" },
 	{ SQL_INSERT, "INSERT INTO t VALUES (f())", "pin-function", "pin-function" },
+	{ SQL_INSERT, "INSERT INTO t SELECT set_config('a', '1', false)", "full", "full" },
 	{ SQL_UPDATE, "UPDATE t SET a = 1", "", "" },
 	{ SQL_DELETE, "DELETE FROM t", "", "" },
 	{ SQL_MERGE, "MERGE INTO t USING u ON true WHEN MATCHED THEN DELETE", "", "" },
@@ -134,6 +135,9 @@ static const struct row {
 	  "session characteristics] always",
 	  "[SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE:"
 	  "session characteristics] always" },
+	{ SQL_SET, "SET transaction_isolation = 'serializable'",
+	  "[SET transaction_isolation = 'serializable':transaction_isolation] serializable",
+	  "[SET transaction_isolation = 'serializable':transaction_isolation] serializable" },
 	{ SQL_SET_TRANSACTION, "SET TRANSACTION READ ONLY", "[SET TRANSACTION READ ONLY]",
 	  "[SET TRANSACTION READ ONLY]" },
 	{ SQL_SET_TRANSACTION, "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
@@ -283,17 +287,19 @@ static void test_catalog(void)
 	catalog_adds = SQL_FOREIGN;
 	run("Q SELECT 1", "C SELECT 1 | Z T");
 	IS("doubt transaction", "foreign code on the primary");
-	answer(0, "");
 	session_end();
 	session_begin();
 	catalog_adds = SQL_FOREIGN;
 	ask(1, "Q SELECT 1");
-	answer(1, "C SELECT 1 | Z I");
+	answer(1, "C SELECT 1");
 	IS("", "foreign code on a replica");
+	answer(1, "Z I");
 	catalog_adds = 0;
 	catalog_takes = SQL_FUNCTION;
 	query("SELECT f()", 'I');
 	IS("", "a function that only reads");
+	query("SELECT pg_advisory_lock(1)", 'I');
+	IS("pin-function", "one that takes a lock");
 	session_end();
 }
 
@@ -308,6 +314,9 @@ static void test_temporary(void)
 	say(!client->session.changed && client->session.doubt, "the catalog was not changed");
 	query("DROP TABLE other", 'T');
 	say(client->session.changed, "now it was");
+	client->session.changed = false;
+	query("gibberish mine", 'T');
+	say(client->session.changed, "or may have been");
 	session_end();
 }
 
@@ -343,7 +352,84 @@ static void test_function_call(void)
 	session_end();
 }
 
+/* A request is a barrier, resets settings, has the end of its COPY in it. */
+static void test_request(void)
+{
+	static const struct { const char *list; bool barrier, resets; uint32_t copy_ends; } cases[] = {
+		{ "Q SELECT 1", false, false, 0 }, { "Q COPY t FROM STDIN", true, false, 0 },
+		{ "Q SELECT 1; COPY t FROM STDIN", true, false, 0 }, { "Q SET a = 1", false, false, 0 },
+		{ "Q SET a TO DEFAULT", false, true, 0 }, { "Q RESET a", false, true, 0 },
+		{ "Q DISCARD ALL", false, true, 0 }, { "Q SELECT a TO DEFAULT", false, false, 0 },
+		{ "P =COPY t FROM STDIN | B = | E | S", true, false, 0 },
+		{ "P =COPY t FROM STDIN | B = | E | d 1 | c | S", true, false, 1 },
+		{ "P =COPY t FROM STDIN | B = | E | f no | S", true, false, 1 },
+		{ "P =SELECT 1 | B = | E | c | S", false, false, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		session_begin();
+		const struct query *q = ask(0, cases[i].list);
+		say(q->barrier == cases[i].barrier && q->resets == cases[i].resets
+		    && q->copy_ends == cases[i].copy_ends, "%s: barrier %d, resets %d, copy ends %u",
+			cases[i].list, q->barrier, q->resets, q->copy_ends);
+		session_end();
+	}
+}
+
+/* Of a Query that is only there in part it is not known what it writes. */
+static void test_part(void)
+{
+	unconfigure();
+	configure("disable_load_balance_on_write = 'dml_adaptive'");
+	session_begin();
+	struct query *q = ask(0, "S");
+	struct msg m = { .type = 'Q', .at = (const uint8_t *)"SELECT", .end = NULL };
+	m.end = m.at + 7;
+	effect_note(client, q, &m, true);
+	say(!client->session.wrote && !client->session.wrote_all, "a read");
+	effect_note(client, q, &m, false);
+	say(client->session.wrote && client->session.wrote_all, "the beginning of one");
+	session_end();
+	unconfigure();
+	configure("");
+}
+
+static void test_wrote(void)
+{
+	session_begin();
+	query("DELETE FROM t", 'I');
+	say(!client->session.wrote && !client->session.wrote_before && client->session.wrote_ever,
+		"outside a transaction a write is over with its request");
+	begin("BEGIN");
+	say(!client->session.wrote_before, "begun");
+	query("DELETE FROM t", 'T');
+	say(client->session.wrote && client->session.wrote_before, "in one it is not");
+	run("Q COMMIT", "C COMMIT | Z I");
+	say(!client->session.wrote && client->session.wrote_before, "committed");
+	session_end();
+	session_begin();
+	run("Q BEGIN; DELETE FROM t", "C BEGIN | C DELETE 1 | Z T");
+	say(client->session.wrote_before, "behind its BEGIN");
+	session_end();
+}
+
 /* --- the script --- */
+
+/* A session with settings that cannot be run again needs no lines. */
+static void test_full(void)
+{
+	session_begin();
+	query("SELECT set_config('a', b, false) FROM t", 'I');
+	query("SET a = 1", 'I');
+	IS("full", "no lines");
+	query("DISCARD ALL", 'I');
+	IS("[DISCARD ALL]", "everything is known again");
+	begin("BEGIN");
+	query("SELECT set_config('a', '1', true)", 'T');
+	run("Q COMMIT", "C COMMIT | Z I");
+	IS("[DISCARD ALL]", "set_config() of a transaction goes with it");
+	session_end();
+}
 
 /* A server that has not run all lines before is not taken to have run this one. */
 static void test_level(void)
@@ -408,6 +494,9 @@ static void test_bound(void)
 	run("B x=s | S", "2 | Z T");
 	run("E x | S", "s | Z T");
 	IS("pin-listen transaction", "named portal, suspended");
+	client->pins = 0;
+	run("E y | P =LISTEN a | B = | E | S", "C SELECT 1 | 1 | 2 | C LISTEN | Z T");
+	IS("pin-listen transaction", "behind a cursor's");
 	client->pins = 0;
 	run("E y | S", "E 34000 | Z E");
 	IS("transaction", "one that is not there");
@@ -561,6 +650,8 @@ static void test_deallocate_behind(void)
 	run("Q nonsense", "E 42601 | Z E");
 	run("Q DEALLOCATE x", "E 25P02 | Z E");
 	say(!strcmp(named(), "x"), "nothing is deallocated in a failed transaction");
+	run("Q ROLLBACK; DEALLOCATE x", "C ROLLBACK | C DEALLOCATE | Z I");
+	say(!*named() && !on[0].names.used, "but behind it");
 	session_end();
 }
 
@@ -614,8 +705,10 @@ static void test_chain(void)
 	session_begin();
 	begin("BEGIN ISOLATION LEVEL SERIALIZABLE");
 	query("SAVEPOINT a", 'T');
-	run("Q COMMIT AND CHAIN", "C COMMIT | Z T");
+	ask(0, "Q COMMIT AND CHAIN");
+	answer(0, "C COMMIT");
 	IS("[BEGIN ISOLATION LEVEL SERIALIZABLE] transaction", "begun as the last one");
+	answer(0, "Z T");
 	say(on[0].script == client->script.serial && on[0].status == 'T', "by the server itself");
 	session_end();
 }
@@ -762,6 +855,10 @@ int main(void)
 	test_temporary();
 	test_pins();
 	test_function_call();
+	test_request();
+	test_part();
+	test_wrote();
+	test_full();
 	test_level();
 	test_characteristics();
 	test_order();
