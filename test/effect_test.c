@@ -495,8 +495,11 @@ static void test_bound(void)
 	run("E x | S", "s | Z T");
 	IS("pin-listen transaction", "named portal, suspended");
 	client->pins = 0;
-	run("E y | P =LISTEN a | B = | E | S", "C SELECT 1 | 1 | 2 | C LISTEN | Z T");
-	IS("pin-listen transaction", "behind a cursor's");
+	ask(0, "E y | P =LISTEN a | B = | E | S");
+	answer(0, "C SELECT 1");
+	IS("transaction", "a cursor's");
+	answer(0, "1 | 2 | C LISTEN | Z T");
+	IS("pin-listen transaction", "what is behind it");
 	client->pins = 0;
 	run("E y | S", "E 34000 | Z E");
 	IS("transaction", "one that is not there");
@@ -590,7 +593,7 @@ static void test_taken(void)
 	struct stmt *a = names_find(&client->prepared, "a");
 	run("P a=SELECT 2 | S", "E 42P05 | Z I");
 	say(a && names_find(&client->prepared, "a") == a, "a name that is taken");
-	run("C Snope | C P | C S | S", "3 | 3 | 3 | Z I");
+	run("C Snope | C P | C S | C Pa | C ?a | S", "3 | 3 | 3 | 3 | 3 | Z I");
 	say(!strcmp(named(), "a"), "what is not there is not closed");
 	run("C Sa | S", "3 | Z I");
 	say(!*named() && !names_find(&on[0].names, "a"), "closed");
@@ -814,6 +817,12 @@ static void test_written(void)
 	say(route.written->used == 2, "that failed");
 	run("Q BEGIN; DELETE FROM w; COMMIT; SELECT 1", "C BEGIN | C DELETE | C COMMIT | E 22012 | Z I");
 	say(route.written->used == 3 && !client->session.written, "what follows fails");
+	ask(0, "Q DELETE FROM x");
+	ask(0, "Q DELETE FROM y");
+	answer(0, "C DELETE 1 | Z I");
+	say(client->session.written && client->session.written->n == 2, "the second is under way");
+	answer(0, "E 22012 | Z I");
+	say(!client->session.written, "it is over");
 	session_end();
 	unconfigure();
 	configure("");

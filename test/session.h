@@ -7,6 +7,7 @@
 #ifndef SESSION_H
 #define SESSION_H
 
+#include "client/plan.h"
 #include "client/portal.h"
 #include "client/query.h"
 
