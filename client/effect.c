@@ -52,18 +52,18 @@ void effects_free(struct query *q)
 	}
 }
 
-/* DEALLOCATE, like Close, counts from here: what follows in the pipeline may use the name anew. */
+/* DEALLOCATE, like Close, counts from here: what follows in the request may use the name anew. */
 static int forget_names(struct client *c, struct effect *e)
 {
 	struct stmts *stmts = c->all->servers->stmts;
 	char name[64];
 
-	if (e->facts.kind != SQL_DEALLOCATE && e->facts.kind != SQL_DISCARD)
+	if (!facts_forgets(&e->facts))
 		return 0;
 	if (e->facts.flags & SQL_ALL) {
 		e->forgotten = c->prepared;
 		c->prepared = (struct names){ 0 };
-	} else if (e->facts.kind == SQL_DEALLOCATE) {
+	} else {
 		sql_name(name, e->text, e->facts.name);
 		struct stmt *st = names_find(&c->prepared, name);
 		if (st && names_set(stmts, &e->forgotten, name, st) < 0)
@@ -111,7 +111,8 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 	struct sql_facts all = all_facts(c, said, v, text, len), *f = &all;
 
 	q->executes++;
-	q->barrier |= f->kind == SQL_COPY_FROM;
+	q->copies += f->kind == SQL_COPY_FROM;
+	q->barrier |= f->kind == SQL_COPY_FROM || facts_forgets(f);
 	q->resets |= (sql_kind_does[f->kind] & KIND_TAKES_BACK)
 	             || (f->kind == SQL_SET && (f->flags & SQL_DEFAULT));
 	if (facts_write(c, f, text))
@@ -291,14 +292,14 @@ static void apply_deallocate(struct client *c, struct server *s, const struct ef
 	struct stmts *stmts = s->all->stmts;
 	char name[64];
 
-	/* The client's map was changed when it was sent: a later message may use the name anew. */
-	(void)c;
 	if (e->facts.flags & SQL_ALL) {
 		names_clear(stmts, &s->names);
+		names_clear(stmts, &c->prepared);
 		return;
 	}
 	sql_name(name, e->text, e->facts.name);
 	names_remove(stmts, &s->names, name);
+	names_remove(stmts, &c->prepared, name);        /* its Parse may have been answered since */
 }
 
 static void apply_discard(struct client *c, struct server *s, const struct effect *e)
@@ -550,7 +551,22 @@ void effect_complete(struct client *c, struct query *q, const uint8_t *body, siz
 	}
 }
 
-/* --- undone -------------------------------------------------------------- */
+/* --- names -------------------------------------------------------------- */
+
+void effect_name_answered(struct client *c, struct query *q, char type)
+{
+	struct request *r = &q->request;
+	struct expect *e = r->answered ? &r->expect[r->answered - 1] : NULL;
+
+	if (!e || e->type != type || e->hidden || !e->name)
+		return;
+	if (type == '3') {
+		names_remove(c->all->servers->stmts, &c->prepared, e->name);
+	} else if (e->stmt && names_find(&c->prepared, e->name) != e->stmt) {
+		names_set(c->all->servers->stmts, &c->prepared, e->name, e->stmt);
+		e->fresh = true;
+	}
+}
 
 static void undo_expect(struct client *c, const struct expect *e)
 {

@@ -67,8 +67,10 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	struct stmt *executed = facts_executed(c, f, text);
 	bool reads = executed ? may_execute(c, executed) : may_read(c, f, text, len);
 
-	pl->notes |= effect_of(f) || facts_name_stmt(f) || (f->flags & SQL_UNPARSED);
-	pl->barrier |= f->kind == SQL_COPY_FROM;
+	pl->notes |= effect_of(f) || facts_name_stmt(f) || (f->flags & SQL_UNPARSED)
+	             || f->kind == SQL_COPY_FROM;       /* its Sync may be ignored: more may follow */
+	pl->forgets |= facts_forgets(f);
+	pl->barrier |= f->kind == SQL_COPY_FROM || pl->forgets;
 	pl->rolls_back_to |= f->kind == SQL_ROLLBACK_TO;
 	if (f->kind == SQL_BEGIN && !(f->flags & (SQL_READ_WRITE | SQL_SERIALIZABLE)))
 		return;

@@ -49,7 +49,7 @@ struct query *query_new(struct client *c, struct server *s, const struct request
 		all->spare_queries = all->spare_queries->next;
 		all->nspare--;
 	}
-	*q = (struct query){ .all = all, .request = { .ops = ops, .release = release, .owner = c } };
+	*q = (struct query){ .all = all, .before = c->last, .request = { .ops = ops, .release = release, .owner = c } };
 	server_send(s, &q->request);
 	c->inflight++;
 	c->last = q;
@@ -317,8 +317,8 @@ static struct server *choose_server(struct client *c, const struct plan *pl)
 
 	if (c->inflight) {
 		struct server *s = last_server(c);
-		if (c->last->barrier)
-			return NULL;
+		if (c->last->barrier || pl->forgets || c->status == 'E')
+			return NULL;    /* a ROLLBACK may be under way, and statements be made again */
 		bool same = s->node == n || (server_is_primary(s) && pl->reads && !pl->other && !pl->must);
 		if (!server_is_primary(s) && (!pl->whole || retry_bytes(c) + pl->len > RETRY_BYTES))
 			return NULL;
