@@ -115,8 +115,8 @@ struct client {
 	bool told_fatal;                        /* PostgreSQL's own FATAL was forwarded */
 	uint32_t for_primary;                   /* so many bytes of input are to run on the primary */
 	enum input input;
-	uint32_t left;                          /* bytes of a message whose beginning was sent to the last
-	                                         * request's server, or dropped when nothing is in flight */
+	uint32_t left;                          /* bytes of a message whose beginning was used, and */
+	struct server *left_to;                 /* sent there; NULL: dropped */
 
 	struct node *wanted;                    /* of which it waits for a server */
 	struct server *borrowed;                /* its servers */

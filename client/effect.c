@@ -217,8 +217,12 @@ int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
 	switch (m->type) {
 	case 'Q':
 		q->simple = true;
+		portal_set(c, "", NULL, NULL);
+		portal_set_unnamed(c, NULL, NULL);
 		if (text)
 			return note_query(c, q, text);
+		q->barrier = true;
+		q->copies++;            /* it may be one */
 		session_wrote(&c->session, c->all->route, NULL, "", 0);
 		return 0;
 	case 'P':
@@ -241,7 +245,10 @@ int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
 		c->session.doubt = DOUBT_ALL;
 		return 0;
 	case 'c': case 'f':
-		q->copy_ends += q->barrier;     /* of a COPY, before PostgreSQL asked for it */
+		if (q->copies) {
+			q->copies--;
+			q->copy_ends++;
+		}
 		return 0;
 	}
 	return 0;

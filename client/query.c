@@ -368,6 +368,18 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 	return (long)pl.len;
 }
 
+/* Of a message that is not there to its end the rest goes where its beginning went; NULL: it is dropped. */
+static long use_beginning(struct client *c, struct server *to, const uint8_t *p, size_t n)
+{
+	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
+
+	c->left = (uint32_t)(size - there);
+	c->left_to = to;
+	if (to)
+		conn_put(c->all->base->net, &to->conn, p, there);
+	return (long)there;
+}
+
 /* How much of a message must be there before it is sent: its fields that we read. */
 static size_t needed(char type, size_t size)
 {
@@ -423,29 +435,24 @@ static long append_message(struct client *c, const uint8_t *p, size_t n)
 	trace_message(c, m);
 	if (note_appended(c, q, &m, p, there, there == size) < 0)
 		return client_out_of_memory(c);
-	c->left = (uint32_t)(size - there);
-	conn_put(c->all->base->net, &s->conn, p, there);
-	return (long)there;
+	return use_beginning(c, s, p, n);
 }
 
-/* COPY data goes to whoever runs the last request; without one it is late and ignored, as
- * PostgreSQL does. */
+/* COPY data goes to whoever copies, or may be about to; else it is late and ignored, as PostgreSQL
+ * does. */
 static long copy_message(struct client *c, const uint8_t *p, size_t n)
 {
-	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
+	bool copies = c->inflight && (c->input == INPUT_COPY
+	                              || (c->last->barrier && server_is_primary(last_server(c))));
 
-	if (c->inflight && !server_takes(last_server(c)))
-		return BLOCKED;
+	if (c->inflight && (copies ? !server_takes(last_server(c)) : !server_is_primary(last_server(c))))
+		return BLOCKED;         /* what a replica cannot answer comes back into the input, before this */
 	trace_message(c, (struct msg){ .type = (char)*p });
-	c->left = (uint32_t)(size - there);
-	if (!c->inflight)
-		return (long)there;
-	if (*p != 'd' && c->input == INPUT_COPY)
+	if (copies && *p != 'd' && c->input == INPUT_COPY)
 		c->input = INPUT_REQUEST;       /* CopyDone, or what ends it with an error */
-	else if (*p != 'd')
-		c->last->late_ends += c->last->barrier;
-	conn_put(c->all->base->net, &last_server(c)->conn, p, there);
-	return (long)there;
+	else if (copies && *p != 'd' && c->last->late_ends < c->last->copies)
+		c->last->late_ends++;
+	return use_beginning(c, copies ? last_server(c) : NULL, p, n);
 }
 
 /* After an error of our own: nothing counts before the Sync. */
@@ -454,12 +461,11 @@ static long skip_message(struct client *c, const uint8_t *p, size_t n)
 	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
 
 	trace_message(c, (struct msg){ (char)*p, p + WIRE_HEADER, p + there, false });
-	c->left = (uint32_t)(size - there);
 	if (*p == 'S') {
 		c->input = INPUT_REQUEST;
 		say_ready(c);
 	}
-	return (long)there;
+	return use_beginning(c, NULL, p, n);
 }
 
 /* A Sync or Flush that changes nothing. */
@@ -507,15 +513,16 @@ static long step(struct client *c, const uint8_t *p, size_t n)
 	return dispatch(c, p, n);
 }
 
-/* The rest of a message of which the beginning was sent (or dropped). */
+/* The rest of a message of which the beginning was sent (or dropped).  The server's request may have ended
+ * meanwhile. */
 static long stream(struct client *c, const uint8_t *p, size_t n)
 {
 	size_t take = c->left < n ? c->left : n;
 
-	if (c->inflight) {
-		if (!server_takes(last_server(c)))
+	if (c->left_to) {
+		if (!server_takes(c->left_to))
 			return BLOCKED;
-		conn_put(c->all->base->net, &last_server(c)->conn, p, take);
+		conn_put(c->all->base->net, &c->left_to->conn, p, take);
 	}
 	c->left -= (uint32_t)take;
 	return (long)take;
@@ -580,10 +587,9 @@ static void answer_error(struct client *c, const struct report *r)
 	log_write(c->all->base->log, &c->who, LEVEL_ERROR, r->detail, r->hint, "%s", r->message);
 	if (n > 0 && (*p == 'Q' || *p == 'F')) {
 		say_ready(c);
-		size_t size = (size_t)wire_u32(p + 1) + 1, there = size < (size_t)n ? size : (size_t)n;
-		c->left = (uint32_t)(size - there);
-		p += there;
-		n -= (long)there;
+		long used = use_beginning(c, NULL, p, (size_t)n);
+		p += used;
+		n -= used;
 	} else {
 		c->input = INPUT_SKIPPED;
 	}
@@ -613,8 +619,8 @@ void query_refused(struct client *c, const struct refusal *r)
 
 void query_free(struct client *c)
 {
-	const struct server *within = c->inflight && (c->left || c->input != INPUT_REQUEST)
-	                              ? last_server(c) : NULL;
+	const struct server *within = c->left && c->left_to ? c->left_to
+		: c->inflight && c->input != INPUT_REQUEST ? last_server(c) : NULL;
 
 	if (c->inflight)
 		session_committed(&c->session, c->all->route, client_database(c));      /* maybe */

@@ -174,6 +174,8 @@ static void on_copy_in(struct client *c, struct query *q)
 		q->copy_ends--;
 		return;
 	}
+	if (q->copies)
+		q->copies--;
 	if (!q->simple && c->last == q && c->input == INPUT_REQUEST)
 		reopen(c, q, INPUT_OPEN);
 	if (q->late_ends)
