@@ -471,6 +471,8 @@ static long skip_message(struct client *c, const uint8_t *p, size_t n)
 /* A Sync or Flush that changes nothing. */
 static long drop_message(struct client *c, const uint8_t *p)
 {
+	if (wire_u32(p + 1) != 4)
+		return client_refuse(c, "08P01", "invalid message format", NULL, NULL);
 	trace_message(c, (struct msg){ .type = (char)*p });
 	return WIRE_HEADER;
 }
