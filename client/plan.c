@@ -253,7 +253,8 @@ int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n)
 	}
 	/* What is prepared or bound now and executed later is worth remembering. */
 	pl->notes |= (b.unnamed || b.portal) && !pl->executes;
-	pl->barrier |= pl->simple && pl->extended;
+	if (pl->simple && pl->extended)
+		pl->barrier = pl->other = true; /* after an error it has no end of its own */
 	pl->unnamed = b.unnamed;
 	pl->portal = b.portal;
 	pl->whole = end > 0 && (m.type == 'Q' || m.type == 'F' || m.type == 'S');

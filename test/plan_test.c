@@ -75,7 +75,7 @@ static void test_end(void)
 		{ "S", "S", "whole sync" },
 		{ "P =SELECT 1 | B = | E | S", "Q DELETE FROM t",
 		  "whole reads executes unnamed portal 3" },
-		{ "P =SELECT 1 | Q SELECT 2", "S", "whole simple reads notes barrier unnamed 1" },
+		{ "P =SELECT 1 | Q SELECT 2", "S", "whole simple reads other notes barrier unnamed 1" },
 		{ "P =SELECT 1 | F", "S", "whole simple reads other writes notes barrier unnamed 1" },
 		{ "P =SELECT 1 | H", "S", "flush reads notes unnamed 1" },
 		{ "P =SELECT 1 | d abc", "c", "flush reads notes unnamed 1" },
