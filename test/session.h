@@ -17,7 +17,7 @@
 
 /* --- connections --- */
 
-struct kept { size_t n; uint8_t data[NET_KEEP]; };
+struct kept { size_t n; uint8_t data[]; };
 
 struct tape { size_t n; uint8_t bytes[1 << 20]; };
 
@@ -68,12 +68,14 @@ size_t conn_kept(const struct conn *c) { return c->in ? c->in->n : 0; }
 
 int conn_keep(struct conn *c, const uint8_t *p, size_t len)
 {
-	if (!c->in && !(c->in = calloc(1, sizeof *c->in)))
+	size_t have = conn_kept(c);
+	struct kept *more = have + len > NET_KEEP ? NULL : realloc(c->in, sizeof *more + have + len + 1);
+
+	if (!more)
 		return -1;
-	if (c->in->n + len > sizeof c->in->data)
-		return -1;
-	memcpy(c->in->data + c->in->n, p, len);
-	c->in->n += len;
+	c->in = more;
+	memcpy(more->data + have, p, len);
+	more->n = have + len;
 	return 0;
 }
 
@@ -458,28 +460,30 @@ static inline void add_words(struct words *w, const char *fmt, ...)
 		exit(1);
 }
 
-/* What is in a tape, in short: a message's type, of Query, Parse and errors with its text. */
+/* What is in a tape, in short: a message's type, of some with their texts.  Good for three more calls. */
 static inline const char *on_tape(const struct tape *t)
 {
-	static struct words w;
+	static struct words all[4];
+	static unsigned nth;
+	struct words *w = &all[nth++ % 4];
 	struct msg m;
 
-	w.n = 0;
-	*w.text = 0;
+	w->n = 0;
+	*w->text = 0;
 	for (size_t at = 0; at < t->n; ) {
 		long len = wire_next(&m, t->bytes + at, t->n - at, MESSAGE_MAX);
 		if (len <= 0) {
-			add_words(&w, "...");
+			add_words(w, "...");
 			break;
 		}
 		at += (size_t)len;
-		const char *sep = w.n ? "| " : "";
+		const char *sep = w->n ? "| " : "";
 		const char *first = strchr("QPBECD", m.type) && m.at < m.end ? get_text(&m) : "";
 		const char *second = strchr("PB", m.type) && m.at < m.end ? get_text(&m) : NULL;
-		add_words(&w, "%s%c%s%s%s%s", sep, m.type, *first || second ? " " : "", first,
+		add_words(w, "%s%c%s%s%s%s", sep, m.type, *first || second ? " " : "", first,
 			second ? "=" : "", second ? second : "");
 	}
-	return w.text;
+	return w->text;
 }
 
 #endif
