@@ -200,7 +200,7 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	q->simple = pl->simple;
 	q->barrier = pl->barrier;
 	q->extended = pl->extended;
-	if (pl->simple || !notes)
+	if (!notes)
 		effect_note_plain(c, pl, s);
 	if (notes && note_request(c, q, p, pl) < 0)
 		return client_out_of_memory(c);

@@ -382,6 +382,96 @@ static void test_inputs(void)
 		}
 }
 
+/* What stands behind a Flush or Sync is not lost sight of. */
+static void test_bodies(void)
+{
+	begin();
+	say(does("H Q") == 'o' && !strcmp(refused, "08P01 invalid message format"), "a Flush with a body");
+	session_end();
+	begin();
+	state_copy();
+	say(does("S Q") == 'o', "a Sync with a body in COPY");
+	session_end();
+}
+
+/* The beginning of a message is with a server that its client leaves. */
+static void test_left(void)
+{
+	static const struct { const char *answers; size_t rest; enum server_phase phase; } cases[] = {
+		{ "", 3, GONE }, { "E 22012 | Z I", 3, GONE }, { "E 22012 | Z I", 0, IDLE }, { "", 0, GONE },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const uint8_t *p;
+
+		begin();
+		state_copy();
+		size_t n = messages("d some data", &p);
+		receive(p, n - 3);
+		answer(0, cases[i].answers);
+		say(client->left == 3 && client->left_to == &on[0], "some of it was sent");
+		messages("d some data", &p);
+		receive(p + n - 3, 3 - cases[i].rest);
+		say(client->left == cases[i].rest && strstr(on_tape(&to_server[0]), "...") == NULL
+		    == !cases[i].rest, "%zu bytes are left", cases[i].rest);
+		query_free(client);
+		say(on[0].phase == cases[i].phase, "the server %s", cases[i].phase == GONE ? "goes" : "stays");
+		session_end();
+	}
+	begin();
+	state_copy();
+	const uint8_t *p;
+	size_t n = messages("d some data", &p);
+	receive(p, n - 3);
+	size_t sent = to_server[0].n;
+	client_detach(client, &on[0]);
+	client->inflight = 0;
+	receive((const uint8_t *)"abc", 3);
+	say(client->left == 0 && to_server[0].n == sent, "of a server that has gone nobody gets the rest");
+	client->inflight = 1;
+	client_attach(client, &on[0]);
+	session_end();
+}
+
+/* --- where requests go --- */
+
+/* Requests one after the other, and the node that each goes to; "-" is neither. */
+static void test_nodes(void)
+{
+	static const struct { const char *requests[6], *nodes; } cases[] = {
+		{ { "Q SELECT 1", "Q DELETE FROM t", "Q SELECT 1; SELECT 2" }, "100" },
+		{ { "Q BEGIN", "Q SELECT 1", "Q COMMIT", "Q SELECT 1" }, "-111" },
+		{ { "Q BEGIN", "Q COMMIT", "S" }, "---" },
+		{ { "Q BEGIN", "Q BEGIN", "Q COMMIT" }, "-00" },
+		{ { "Q BEGIN", "Q DELETE FROM t", "Q COMMIT" }, "-00" },
+		{ { "P a=SELECT 1 | S", "B =a | E | S", "C Sa | S" }, "110" },
+		{ { "P =SELECT 1 | S", "B = | E | S" }, "11" },
+		{ { "P =DELETE FROM t | S", "B = | E | S" }, "00" },
+		{ { "P =SELECT 1 | B = | S", "E | S", "E | P =DELETE FROM t | S" }, "110" },
+		{ { "P =SELECT 1 | H" }, "0" },
+		{ { "P =SELECT 1 | Q SELECT 1" }, "0" },
+		{ { "P a=SELECT 1 | P a=SELECT 1 | S", "Q SELECT 1" }, "b1" },
+		{ { "Q BEGIN", "Q fail", "Q SELECT 1", "Q ROLLBACK TO a", "Q ROLLBACK", "Q SELECT 1" }, "-00001" },
+	};
+
+	configure("");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		begin();
+		for (size_t k = 0; cases[i].nodes[k]; k++) {
+			size_t primary = to_server[0].n, replica = to_server[1].n;
+
+			give(cases[i].requests[k]);
+			settle();
+			bool first = to_server[0].n > primary, second = to_server[1].n > replica;
+			char went = first && second ? 'b' : first ? '0' : second ? '1' : '-';
+			say(went == cases[i].nodes[k], "%s: %c, not %c", cases[i].requests[k],
+				cases[i].nodes[k], went);
+		}
+		session_end();
+	}
+	unconfigure();
+}
+
 /* --- any cut of any sequence --- */
 
 /* What the client is told if it asks PostgreSQL directly. */
@@ -446,6 +536,10 @@ static const struct { const char *list; bool loose; } sequences[] = {
 	{ "Q BEGIN | P a=SELECT 1 | S | Q DISCARD ALL | Q ROLLBACK | B =a | E | S", false },
 	{ "P a=SELECT 1 | S | Q DEALLOCATE a | B =a | E | S | P a=SELECT 2 | S | Q DISCARD ALL | D Sa | S", false },
 	{ "P a=SELECT 1 | S | Q SELECT 1; fail; DEALLOCATE a | B =a | E | S", false },
+	{ "P a=SELECT 1 | P a=SELECT 1 | S | f no | Q SELECT 9", true },
+	{ "P a=DELETE FROM t | B =b | S | Q SELECT 1; fail; DEALLOCATE a | B =a | S", false },
+	{ "P a=bad | S | P a=DELETE FROM t | S | B =a | E | S", false },
+	{ "P =COPY t FROM STDIN | B = | E | S | c | f no | Q COPY t FROM STDIN | Q SELECT 1 | S", true },
 	{ "Q BEGIN | P a=SELECT 1 | B p=a | S | E p | H | E p | S | Q COMMIT | E p | S", false },
 };
 
@@ -547,7 +641,10 @@ int main(void)
 {
 	configure("load_balance_mode = off");
 	test_inputs();
+	test_bodies();
+	test_left();
 	unconfigure();
+	test_nodes();
 	test_cuts(true);
 	test_cuts(false);
 	test_random("load_balance_mode = off", "any sequence, one node", any);
