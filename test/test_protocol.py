@@ -277,6 +277,13 @@ SCRIPTS = {
         query("DISCARD ALL"), bind("", "s") + execute() + sync(), query("SELECT * FROM t"),
         query("SHOW work_mem")],
     "discard all in a transaction": q("BEGIN", "DISCARD ALL", "ROLLBACK"),
+    "statements after a discard all that failed": [
+        parse("s", "SELECT 1") + sync(), query("BEGIN"), query("DISCARD ALL"), query("ROLLBACK"),
+        bind("", "s") + execute() + sync(), query("SELECT 1/0; DEALLOCATE s"),
+        bind("", "s") + execute() + sync(), query("EXECUTE s")],
+    "settings on both sides of an end": q(
+        "BEGIN; SET work_mem = '1MB'; COMMIT; SELECT 1/0", "SHOW work_mem", "BEGIN",
+        "ROLLBACK; SET work_mem = '2MB'", "SHOW work_mem"),
     "execute of a prepared statement in extended": [
         extended("PREPARE s(int) AS SELECT $1") + sync(), extended("EXECUTE s(7)") + sync(),
         extended("DEALLOCATE s") + sync(), extended("EXECUTE s(7)") + sync()],
