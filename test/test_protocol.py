@@ -648,6 +648,20 @@ def test_copy_out_of_many_rows(proxy):
             assert sum(1 for _ in copy.rows()) == 100_000
 
 
+def test_copy_in_fails_within_a_message(proxy):
+    """PostgreSQL has given up the COPY, and reads the rest of the message all the same."""
+    w = proxy().raw()
+    w.query("CREATE TEMP TABLE t (a int)")
+    w.send(query("COPY t FROM STDIN"))
+    w.until("G")
+    row = copy_data(b"1\n" * 1000)
+    w.send(copy_data(b"bad\n") + row[:100])
+    w.until("Z")
+    w.send(row[100:] + copy_done())
+    assert wire.value(w.query("SELECT count(*) FROM t")) == "0"
+    w.bye()
+
+
 def test_client_goes_away_in_the_middle_of_copy_in(proxy, primary):
     p = proxy()
     w = p.raw(application_name="leaver")
