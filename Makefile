@@ -78,7 +78,8 @@ TESTS   = $(patsubst test/%.c,build/%,$(wildcard test/*_test.c))
 FUZZERS = $(patsubst test/%.c,build/%,$(wildcard test/*_fuzz.c))
 
 build/%_test: test/%_test.c $(SOURCES) $(HEADERS) $(wildcard test/*.h) | build debug-packages
-	clang $(STD) $(INCLUDE) $(WARN) $(SAN) -o $@ $< $(filter %.o,$^) -lbearssl -lpthread
+	clang $(STD) $(INCLUDE) $(WARN) $(SAN) -o $@ $< \
+		$(filter-out build/debug/client/$*.o,$(filter %.o,$^)) -lbearssl -lpthread
 
 build/%_fuzz: test/%_fuzz.c $(SOURCES) $(HEADERS) $(wildcard test/*.h) | build debug-packages
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $< $(filter %.o,$^) -lbearssl
@@ -94,6 +95,13 @@ build/tls_cert_fuzz: test/tls_cert_fuzz.c $(TLS) $(HEADERS) | build debug-packag
 
 build/hello_fuzz: test/hello_fuzz.c $(SOURCES) $(HEADERS) | build debug-packages
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $(filter-out pgpool.c,$(filter %.c,$^)) -lbearssl
+
+# What a session's requests stand on, and the other parts of it, are linked: see test/session.h.
+SESSION = $(patsubst %.c,build/debug/%.o,$(wildcard sql/*.c conf/*.c wire/*.c) sql.c conf.c wire.c node.c \
+          route.c route/written.c $(patsubst %,server/%.c,backend_log request scanner stmt) \
+          $(patsubst %,client/%.c,agree effect facts inflight plan portal query reply script trace))
+
+build/plan_test build/effect_test build/portal_test build/query_test: $(SESSION)
 
 build/net_test build/pcp_fuzz: $(patsubst %.c,build/debug/%.o,$(TLS) tls.c tls/engine.c)
 

@@ -67,6 +67,8 @@ void client_detach(struct client *c, struct server *s)
 		*at = s->next_borrowed;
 	if (c->unnamed_on == s)
 		c->unnamed_on = NULL;
+	if (c->left_to == s)
+		c->left_to = NULL;
 	portals_forget(c, s);
 }
 

@@ -131,8 +131,8 @@ struct client {
 	bool told_fatal;                        /* PostgreSQL's own FATAL was forwarded */
 
 	enum input input;
-	uint32_t left;                          /* bytes of a message whose beginning was sent to the
-	                                         * last request's server, or dropped if there is none */
+	uint32_t left;                          /* bytes of a message whose beginning was used, and */
+	struct server *left_to;                 /* sent there; NULL: dropped */
 	uint32_t for_primary;
 	uint32_t copied;                        /* CopyData messages, for log_client_messages */
 	unsigned inflight;

@@ -9,8 +9,10 @@
 #include <string.h>
 
 struct effect {
-	struct effect *next;
+	struct effect *next, *before;
 	uint32_t command;                       /* its statement's CommandComplete is the nth, from 1 */
+	uint32_t expects;                       /* Parses and Closes of its request before it */
+	struct names forgotten;                 /* what DEALLOCATE or DISCARD took from the client's names */
 	struct sql_facts facts;
 	uint32_t len;
 	char text[];                            /* the statement, zero-terminated */
@@ -24,7 +26,8 @@ static int note_effect(struct query *q, const struct sql_facts *f, const char *t
 
 	if (!e)
 		return -1;
-	*e = (struct effect){ .command = q->executes, .facts = *f, .len = (uint32_t)len };
+	*e = (struct effect){ .before = q->last_effect, .command = q->executes,
+		.expects = q->request.nexpect, .facts = *f, .len = (uint32_t)len };
 	memcpy(e->text, text, len);
 	e->text[len] = 0;
 	*(q->last_effect ? &q->last_effect->next : &q->effects) = e;
@@ -37,24 +40,30 @@ void effects_free(struct query *q)
 	while (q->effects) {
 		struct effect *e = q->effects;
 		q->effects = e->next;
+		names_clear(q->request.server->all->stmts, &e->forgotten);
 		free(e);
 	}
 }
 
-/* DEALLOCATE, like Close, counts from here: what follows in the pipeline may use the name anew. */
-static void forget_names(struct client *c, const struct sql_facts *f, const char *text)
+/* DEALLOCATE, like Close, counts from here: what follows in the request may use the name anew. */
+static int forget_names(struct client *c, struct effect *e)
 {
 	struct stmts *stmts = c->all->servers->stmts;
 	char name[64];
 
-	if (f->kind != SQL_DEALLOCATE && f->kind != SQL_DISCARD)
-		return;
-	if (f->flags & SQL_ALL) {
-		names_clear(stmts, &c->prepared);
-	} else if (f->kind == SQL_DEALLOCATE) {
-		sql_name(name, text, f->name);
+	if (!facts_forgets(&e->facts))
+		return 0;
+	if (e->facts.flags & SQL_ALL) {
+		e->forgotten = c->prepared;
+		c->prepared = (struct names){ 0 };
+	} else {
+		sql_name(name, e->text, e->facts.name);
+		struct stmt *st = names_find(&c->prepared, name);
+		if (st && names_set(stmts, &e->forgotten, name, st) < 0)
+			return -1;
 		names_remove(stmts, &c->prepared, name);
 	}
+	return 0;
 }
 
 static void note_write(struct client *c, const struct sql_facts *f, const char *text, size_t len)
@@ -95,14 +104,15 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 	struct sql_facts all = all_facts(c, said, v, text, len), *f = &all;
 
 	q->executes++;
-	q->barrier |= f->kind == SQL_COPY_FROM;
+	q->copies += f->kind == SQL_COPY_FROM;
+	q->barrier |= f->kind == SQL_COPY_FROM || facts_forgets(f);
 	q->resets |= (sql_kind_does[f->kind] & KIND_TAKES_BACK)
 	             || (f->kind == SQL_SET && (f->flags & SQL_DEFAULT));
 	if (facts_write(c, f, text))
 		note_write(c, f, text, len);
-	if (c->status != 'E')
-		forget_names(c, f, text);
-	return facts_effect(f) ? note_effect(q, f, text, len) : 0;
+	if (!facts_effect(f))
+		return 0;
+	return note_effect(q, f, text, len) < 0 ? -1 : forget_names(c, q->last_effect);
 }
 
 static int note_query(struct client *c, struct query *q, const char *text)
@@ -200,8 +210,12 @@ int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
 	switch (m->type) {
 	case 'Q':
 		q->simple = true;
+		portal_set(c, "", NULL, NULL);
+		portal_set_unnamed(c, NULL, NULL);
 		if (text)
 			return note_query(c, q, text);
+		q->barrier = true;
+		q->copies++;            /* it may be one */
 		session_wrote(&c->session, c->all->route, NULL, "", 0);
 		return 0;
 	case 'P':
@@ -224,7 +238,10 @@ int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
 		c->session.doubt = DOUBT_ALL;
 		return 0;
 	case 'c': case 'f':
-		q->copy_ends += q->barrier;     /* of a COPY, before PostgreSQL asked for it */
+		if (q->copies) {
+			q->copies--;
+			q->copy_ends++;
+		}
 		return 0;
 	}
 	return 0;
@@ -275,14 +292,14 @@ static void apply_deallocate(struct client *c, struct server *s, const struct ef
 	struct stmts *stmts = s->all->stmts;
 	char name[64];
 
-	/* The client's map was changed when it was sent: a later message may use the name anew. */
-	(void)c;
 	if (e->facts.flags & SQL_ALL) {
 		names_clear(stmts, &s->names);
+		names_clear(stmts, &c->prepared);
 		return;
 	}
 	sql_name(name, e->text, e->facts.name);
 	names_remove(stmts, &s->names, name);
+	names_remove(stmts, &c->prepared, name);        /* its Parse may have been answered since */
 }
 
 static void apply_discard(struct client *c, struct server *s, const struct effect *e)
@@ -292,6 +309,7 @@ static void apply_discard(struct client *c, struct server *s, const struct effec
 	script_forget(&c->script);
 	script_note(c, s, e, &e->facts, "");
 	apply_deallocate(c, s, e);
+	c->session.serializable_always = false;
 	c->pins = 0;
 }
 
@@ -313,7 +331,6 @@ static void chain_transaction(struct client *c, struct server *authority, bool c
 	struct sql_facts begin = { .kind = SQL_BEGIN };
 	char *text = script_begin(&c->script);
 
-	authority->status = 'I';        /* of the old one; its ReadyForQuery tells of the new */
 	effect_end_transaction(c, committed);
 	c->session.in_transaction = true;
 	if (script_add(&c->script, &begin, "", text ? text : "BEGIN", text ? strlen(text) : 5) == 0)
@@ -384,8 +401,10 @@ static bool alters_role(const struct effect *e)
 	return sql_mentions(e->text + e->facts.start, e->facts.end - e->facts.start, is_role, &nth);
 }
 
+/* What follows it in the request stands in the transaction. */
 static void apply_begin(struct client *c, struct server *s, const struct effect *e)
 {
+	c->session.in_transaction = true;
 	c->session.serializable |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
 	script_note(c, s, e, &e->facts, "");
 }
@@ -423,7 +442,7 @@ static void apply_listen(struct client *c, struct server *s, const struct effect
 static void apply_unlisten(struct client *c, struct server *s, const struct effect *e)
 {
 	(void)s;
-	if (e->facts.flags & SQL_ALL)
+	if ((e->facts.flags & SQL_ALL) && !c->session.in_transaction)   /* which may be rolled back */
 		c->pins &= (uint8_t)~PIN_LISTEN;
 }
 
@@ -505,15 +524,17 @@ static void apply(struct client *c, struct server *s, const struct effect *e)
 	(own_effect[e->facts.kind] ? own_effect[e->facts.kind] : apply_flags)(c, s, e);
 }
 
-/* COMMIT of a failed transaction says ROLLBACK. */
-static void apply_end(struct client *c, struct request *r, const struct effect *e, bool undone)
+/* COMMIT of a failed transaction says ROLLBACK.  Whatever follows in the request, the transaction has ended. */
+static void apply_end(struct client *c, struct query *q, const struct effect *e, bool undone)
 {
+	struct server *authority = q->request.server;
+
+	authority->status = 'I';        /* of this transaction; ReadyForQuery tells of the next one */
 	if (e->facts.flags & SQL_CHAIN)
-		chain_transaction(c, r->server, !undone);
+		chain_transaction(c, authority, !undone);
 	else
-		r->failed = undone;
-	if (e->facts.kind == SQL_COMMIT && !undone)     /* whatever follows it */
-		session_committed(&c->session, c->all->route, client_database(c));
+		effect_end_transaction(c, !undone);
+	q->request.failed = undone && !(e->facts.flags & SQL_CHAIN) && e->command == q->executes;
 }
 
 void effect_complete(struct client *c, struct query *q, const uint8_t *body, size_t len)
@@ -524,25 +545,51 @@ void effect_complete(struct client *c, struct query *q, const uint8_t *body, siz
 		if (e->command != r->commands)
 			continue;
 		if (e->facts.kind == SQL_COMMIT || e->facts.kind == SQL_ROLLBACK)
-			apply_end(c, r, e, len >= 8 && !memcmp(body, "ROLLBACK", 8));
+			apply_end(c, q, e, len >= 8 && !memcmp(body, "ROLLBACK", 8));
 		else
 			apply(c, r->server, e);
 	}
 }
 
-/* --- undone -------------------------------------------------------------- */
+/* --- names -------------------------------------------------------------- */
 
-void effect_undo_names(struct client *c, const struct query *q, uint32_t from)
+void effect_name_answered(struct client *c, struct query *q, char type)
+{
+	struct request *r = &q->request;
+	struct expect *e = r->answered ? &r->expect[r->answered - 1] : NULL;
+
+	if (!e || e->type != type || e->hidden || !e->name)
+		return;
+	if (type == '3') {
+		names_remove(c->all->servers->stmts, &c->prepared, e->name);
+	} else if (e->stmt && names_find(&c->prepared, e->name) != e->stmt) {
+		names_set(c->all->servers->stmts, &c->prepared, e->name, e->stmt);
+		e->fresh = true;
+	}
+}
+
+static void undo_expect(struct client *c, const struct expect *e)
 {
 	struct stmts *stmts = c->all->servers->stmts;
-	const struct request *r = &q->request;
 
-	for (uint32_t i = r->nexpect; i-- > from; ) {
-		const struct expect *e = &r->expect[i];
-		if (e->type == '1' && e->fresh)
-			names_remove(stmts, &c->prepared, e->name);
-		else if (e->type == '3' && e->stmt)
-			names_set(stmts, &c->prepared, e->name, e->stmt);
+	if (e->type == '1' && e->fresh)
+		names_remove(stmts, &c->prepared, e->name);
+	else if (e->type == '3' && e->stmt)
+		names_set(stmts, &c->prepared, e->name, e->stmt);
+}
+
+/* The last one first, DEALLOCATEs in their places. */
+void effect_undo_names(struct client *c, const struct query *q, uint32_t from)
+{
+	const struct request *r = &q->request;
+	const struct effect *e = q->last_effect;
+
+	for (uint32_t i = r->nexpect; ; i--) {
+		for (; e && e->command > r->commands && e->expects >= i; e = e->before)
+			names_add(c->all->servers->stmts, &c->prepared, &e->forgotten);
+		if (i <= from)
+			return;
+		undo_expect(c, &r->expect[i - 1]);
 	}
 }
 
@@ -562,8 +609,10 @@ void effect_end_transaction(struct client *c, bool committed)
 {
 	for (struct server *s = c->borrowed, *next; s; s = next) {
 		next = s->next_borrowed;
-		if (s->status != 'I')
-			server_own(s, committed ? "COMMIT" : "ROLLBACK", agree_or_close, NULL);
+		if (s->status == 'I')
+			continue;
+		server_own(s, committed ? "COMMIT" : "ROLLBACK", agree_or_close, NULL);
+		s->status = 'I';        /* once is enough; its answer tells, too */
 	}
 	if (committed)
 		script_commit(&c->script);

@@ -21,8 +21,12 @@ void effect_note_plain(struct client *c, const struct plan *pl, struct server *s
 /* CommandComplete, or PortalSuspended: what has begun counts, if it is never resumed. */
 void effect_complete(struct client *c, struct query *q, const uint8_t *body, size_t len);
 
+/* ParseComplete or CloseComplete: PostgreSQL has the last word on what a name is.  What was noted behind a
+ * request that failed may have been wrong. */
+void effect_name_answered(struct client *c, struct query *q, char type);
+
 /* What the client's names took for granted when the request was sent, and what did not happen: its
- * Parses and Closes from this one on. */
+ * Parses and Closes from this one on, and its DEALLOCATEs that were not answered. */
 void effect_undo_names(struct client *c, const struct query *q, uint32_t from);
 
 /* ReadyForQuery: the session is in this state now. */

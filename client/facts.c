@@ -94,6 +94,11 @@ bool facts_name_stmt(const struct sql_facts *f)
 	       || (f->kind == SQL_EXPLAIN && f->inner == SQL_EXECUTE);
 }
 
+bool facts_forgets(const struct sql_facts *f)
+{
+	return f->kind == SQL_DEALLOCATE || (f->kind == SQL_DISCARD && (f->flags & SQL_ALL));
+}
+
 struct stmt *facts_executed(const struct client *c, const struct sql_facts *f, const char *text)
 {
 	char name[64];

@@ -30,6 +30,9 @@ bool facts_effect(const struct sql_facts *f);
 /* Does the text give, take or use the name of a prepared statement? */
 bool facts_name_stmt(const struct sql_facts *f);
 
+/* Does it take names of prepared statements away, if it succeeds? */
+bool facts_forgets(const struct sql_facts *f);
+
 /* A replica refused it because it writes: next time it goes to the primary at once. */
 void facts_learn_writer(struct client *c, const char *text, size_t len);
 

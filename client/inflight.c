@@ -22,7 +22,7 @@ struct query *query_new(struct client *c, struct server *s, const struct request
 	if (!r)
 		return NULL;
 	struct query *q = query_of(r);
-	*q = (struct query){ .request = { .ops = ops, .release = release, .owner = c } };
+	*q = (struct query){ .before = c->last, .request = { .ops = ops, .release = release, .owner = c } };
 	server_send(s, &q->request);
 	c->inflight++;
 	c->last = q;

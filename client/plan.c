@@ -66,8 +66,10 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	struct stmt *executed = facts_executed(c, f, text);
 	bool reads = executed ? may_execute(c, executed) : may_read(c, f, text, len);
 
-	pl->notes |= facts_effect(f) || facts_name_stmt(f) || (f->flags & SQL_UNPARSED);
-	pl->barrier |= f->kind == SQL_COPY_FROM;
+	pl->notes |= facts_effect(f) || facts_name_stmt(f) || (f->flags & SQL_UNPARSED)
+	             || f->kind == SQL_COPY_FROM;       /* its Sync may be ignored: more may follow */
+	pl->forgets |= facts_forgets(f);
+	pl->barrier |= f->kind == SQL_COPY_FROM || pl->forgets;
 	pl->rolls_back_to |= f->kind == SQL_ROLLBACK_TO;
 	if (f->kind == SQL_BEGIN && !(f->flags & (SQL_READ_WRITE | SQL_SERIALIZABLE)))
 		return;
@@ -249,7 +251,8 @@ int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n)
 	}
 	/* What is prepared or bound now and executed later is worth remembering. */
 	pl->notes |= (b.unnamed || b.portal) && !pl->executes;
-	pl->barrier |= pl->simple && pl->extended;
+	if (pl->simple && pl->extended)
+		pl->barrier = pl->other = true; /* after an error it has no end of its own */
 	pl->unnamed = b.unnamed;
 	pl->portal = b.portal;
 	pl->whole = end > 0 && (m.type == 'Q' || m.type == 'F' || m.type == 'S');

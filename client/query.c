@@ -159,7 +159,7 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	q->simple = pl->simple;
 	q->barrier = pl->barrier;
 	q->extended = pl->extended;
-	if (pl->simple || !notes)
+	if (!notes)
 		effect_note_plain(c, pl, s);
 	if (notes && note_request(c, q, p, pl) < 0)
 		return client_out_of_memory(c);
@@ -285,8 +285,8 @@ static struct server *choose_server(struct client *c, const struct plan *pl)
 
 	if (c->inflight) {
 		struct server *s = last_server(c);
-		if (c->last->barrier)
-			return NULL;
+		if (c->last->barrier || pl->forgets || c->status == 'E')
+			return NULL;    /* a ROLLBACK may be under way, and statements be made again */
 		bool same = s->node == n || (server_is_primary(s) && pl->reads && !pl->other && !pl->must);
 		if (!server_is_primary(s) && (!pl->whole || retry_bytes(c) + pl->len > RETRY_BYTES))
 			return NULL;
@@ -334,6 +334,18 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 		return BLOCKED;
 	c->primary_once = false;
 	return (long)pl.len;
+}
+
+/* Of a message that is not there to its end the rest goes where its beginning went; NULL: it is dropped. */
+static long use_beginning(struct client *c, struct server *to, const uint8_t *p, size_t n)
+{
+	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
+
+	c->left = (uint32_t)(size - there);
+	c->left_to = to;
+	if (to)
+		conn_put(c->all->base->net, &to->conn, p, there);
+	return (long)there;
 }
 
 /* How much of a message must be there before it is sent: its fields that we read. */
@@ -391,29 +403,24 @@ static long append_message(struct client *c, const uint8_t *p, size_t n)
 	trace_message(c, m);
 	if (note_appended(c, q, &m, p, there, there == size) < 0)
 		return client_out_of_memory(c);
-	c->left = (uint32_t)(size - there);
-	conn_put(c->all->base->net, &s->conn, p, there);
-	return (long)there;
+	return use_beginning(c, s, p, n);
 }
 
-/* COPY data goes to whoever runs the last request; without one it is late and ignored, as
- * PostgreSQL does. */
+/* COPY data goes to whoever copies, or may be about to.  To others PostgreSQL ignores it: it does
+ * no harm there, and is not needed when nothing runs. */
 static long copy_message(struct client *c, const uint8_t *p, size_t n)
 {
-	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
+	struct query *q = c->last;
+	struct server *to = q ? last_server(c) : NULL;
 
-	if (c->inflight && !server_takes(last_server(c)))
-		return BLOCKED;
+	if (to && (!server_is_primary(to) || !server_takes(to)))
+		return BLOCKED;         /* what a replica refuses comes back into the input before this */
 	trace_message(c, (struct msg){ .type = (char)*p });
-	c->left = (uint32_t)(size - there);
-	if (!c->inflight)
-		return (long)there;
 	if (*p != 'd' && c->input == INPUT_COPY)
 		c->input = INPUT_REQUEST;       /* CopyDone, or what ends it with an error */
-	else if (*p != 'd')
-		c->last->late_ends += c->last->barrier;
-	conn_put(c->all->base->net, &last_server(c)->conn, p, there);
-	return (long)there;
+	else if (*p != 'd' && q && q->late_ends < q->copies)
+		q->late_ends++;
+	return use_beginning(c, to, p, n);
 }
 
 /* After an error of our own: nothing counts before the Sync. */
@@ -422,17 +429,18 @@ static long skip_message(struct client *c, const uint8_t *p, size_t n)
 	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
 
 	trace_message(c, (struct msg){ (char)*p, p + WIRE_HEADER, p + there, false });
-	c->left = (uint32_t)(size - there);
 	if (*p == 'S') {
 		c->input = INPUT_REQUEST;
 		say_ready(c);
 	}
-	return (long)there;
+	return use_beginning(c, NULL, p, n);
 }
 
 /* A Sync or Flush that changes nothing. */
 static long drop_message(struct client *c, const uint8_t *p)
 {
+	if (wire_u32(p + 1) != 4)
+		return client_refuse(c, "08P01", "invalid message format", NULL, NULL);
 	trace_message(c, (struct msg){ .type = (char)*p });
 	return WIRE_HEADER;
 }
@@ -482,15 +490,16 @@ static long step(struct client *c, const uint8_t *p, size_t n)
 	return dispatch(c, p, n);
 }
 
-/* The rest of a message of which the beginning was sent (or dropped). */
+/* The rest of a message of which the beginning was sent (or dropped).  The server's request may have ended
+ * meanwhile. */
 static long stream(struct client *c, const uint8_t *p, size_t n)
 {
 	size_t take = c->left < n ? c->left : n;
 
-	if (c->inflight) {
-		if (!server_takes(last_server(c)))
+	if (c->left_to) {
+		if (!server_takes(c->left_to))
 			return BLOCKED;
-		conn_put(c->all->base->net, &last_server(c)->conn, p, take);
+		conn_put(c->all->base->net, &c->left_to->conn, p, take);
 	}
 	c->left -= (uint32_t)take;
 	return (long)take;
@@ -556,10 +565,9 @@ static void answer_error(struct client *c, const struct report *r)
 	log_write(c->all->base->log, &c->who, LEVEL_ERROR, r->detail, r->hint, "%s", r->message);
 	if (n > 0 && (*p == 'Q' || *p == 'F')) {
 		say_ready(c);
-		size_t size = (size_t)wire_u32(p + 1) + 1, there = size < (size_t)n ? size : (size_t)n;
-		c->left = (uint32_t)(size - there);
-		p += there;
-		n -= (long)there;
+		long used = use_beginning(c, NULL, p, (size_t)n);
+		p += used;
+		n -= used;
 	} else {
 		c->input = INPUT_SKIPPED;
 	}
@@ -589,8 +597,8 @@ void query_refused(struct client *c, const struct refusal *r)
 
 void query_free(struct client *c)
 {
-	const struct server *within = c->inflight && (c->left || c->input != INPUT_REQUEST)
-	                              ? last_server(c) : NULL;
+	const struct server *within = c->left && c->left_to ? c->left_to
+		: c->inflight && c->input != INPUT_REQUEST ? last_server(c) : NULL;
 
 	if (c->inflight)
 		session_committed(&c->session, c->all->route, client_database(c));      /* maybe */

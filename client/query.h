@@ -34,21 +34,26 @@ struct effect;
  */
 struct query {
 	struct request request;                 /* owner is the client; NULL once it has gone */
+	struct query *before;                   /* the client's last one when this was sent: good while
+	                                         * that is in flight */
 
 	struct effect *effects, *last_effect;   /* in the order of its statements */
 	uint32_t executes;                      /* statements that will answer with a CommandComplete */
 	uint32_t extended;                      /* extended messages before its Query or so far: each has
 	                                         * one answer */
+	uint32_t copies;                        /* COPY FROMs that were not asked for, nor was their end sent */
 	uint32_t copy_ends, late_ends;          /* CopyDone and CopyFail sent before they were asked for:
 	                                         * in the request, behind its end */
 	uint8_t *copy, *held;                   /* the request itself; the reply so far */
 	uint32_t copy_len, held_len;
 
 	bool simple;                            /* a Query or FunctionCall ends it, not a Sync */
-	bool barrier;                           /* nothing is sent behind it before its end: COPY FROM, or
-	                                         * a Query that PostgreSQL may not hear */
+	bool barrier;                           /* nothing is sent behind it before its end: COPY FROM, a
+	                                         * Query that PostgreSQL may not hear, or DEALLOCATE: which
+	                                         * statements there are is not known until then */
 	bool retry;                             /* may be run again on the primary */
 	bool resets;                            /* takes settings back: see agree_after_reset() */
+	bool undone;                            /* its names are the client's no longer: it was taken back */
 	bool hidden_end;                        /* its ReadyForQuery is not the client's */
 };
 

@@ -57,10 +57,20 @@ static void on_bytes(struct request *r, const uint8_t *p, size_t n)
 		pause_servers(c);
 }
 
+/* Of this request and those behind it, the last one first: what is taken back first goes with all
+ * that was sent after it. */
+static void undo_names(struct client *c, struct query *q)
+{
+	for (struct query *at = c->last; !q->undone; at = at->before) {
+		effect_undo_names(c, at, 0);
+		at->undone = true;
+	}
+}
+
 __attribute__((cold))
 static void take_back(struct client *c, struct query *q)
 {
-	effect_undo_names(c, q, 0);
+	undo_names(c, q);
 	if (conn_unread(&c->conn, c->for_primary, q->copy, q->copy_len) < 0) {
 		client_out_of_memory(c);
 		return;
@@ -168,6 +178,8 @@ static void on_copy_in(struct client *c, struct query *q)
 		q->copy_ends--;
 		return;
 	}
+	if (q->copies)
+		q->copies--;
 	if (!q->simple && c->last == q && c->input == INPUT_REQUEST)
 		reopen(c, q, INPUT_OPEN);
 	if (q->late_ends)
@@ -204,6 +216,7 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 		client_resume(c);
 		return true;
 	case '1': case '3':
+		effect_name_answered(c, q, type);
 		if (c->input != INPUT_REQUEST && conn_kept(&c->conn))
 			client_resume(c);       /* too many were unanswered */
 		return true;

@@ -216,6 +216,16 @@ int names_set(struct stmts *all, struct names *m, const char *name, struct stmt 
 	return 0;
 }
 
+int names_add(struct stmts *all, struct names *to, const struct names *from)
+{
+	for (uint32_t i = 0; i < from->cap; i++) {
+		const struct stmt_name *n = &from->slot[i];
+		if (n->stmt && !names_find(to, n->name) && names_set(all, to, n->name, n->stmt) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 bool names_remove(struct stmts *all, struct names *m, const char *name)
 {
 	struct stmt_name *n = find(m, name, name_hash(m, name));

@@ -58,6 +58,9 @@ struct stmt *names_find(const struct names *m, const char *name);
 
 /* Gives the name to the statement (which is counted), taking it from another.  -1: no memory. */
 int names_set(struct stmts *all, struct names *m, const char *name, struct stmt *s);
+
+/* Gives `to` those names of `from` that it does not have.  -1: no memory. */
+int names_add(struct stmts *all, struct names *to, const struct names *from);
 bool names_remove(struct stmts *all, struct names *m, const char *name);
 void names_clear(struct stmts *all, struct names *m);
 

@@ -199,6 +199,29 @@ static void test_many_names(void)
 	stmts_free(all);
 }
 
+static void test_add(void)
+{
+	struct stmts *all = stmts_new();
+	struct names m = { 0 }, other = { 0 };
+	struct stmt *a = get(all, "SELECT 1"), *b = get(all, "SELECT 2");
+
+	say(names_add(all, &m, &other) == 0 && !m.cap, "none to none");
+	names_set(all, &other, "p", a);
+	names_set(all, &other, "q", a);
+	names_set(all, &other, "r", a);
+	names_remove(all, &other, "r");
+	names_set(all, &m, "p", b);
+	say(names_add(all, &m, &other) == 0 && m.used == 2, "one of two");
+	say(names_find(&m, "p") == b && names_find(&m, "q") == a, "the other name stays what it is");
+	names_clear(all, &other);
+	say(names_find(&m, "q") == a && a->refs == 2, "and does not hang on where it came from");
+	names_clear(all, &m);
+	stmt_drop(all, a);
+	stmt_drop(all, b);
+	say(all->count == 0, "all dropped");
+	stmts_free(all);
+}
+
 /* Names that come and go, like a driver's, must not fill the map with marks. */
 static void test_marks(void)
 {
@@ -257,6 +280,7 @@ int main(void)
 	test_names();
 	test_last_reference();
 	test_many_names();
+	test_add();
 	test_marks();
 	test_long_names();
 	return done();

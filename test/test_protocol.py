@@ -277,6 +277,13 @@ SCRIPTS = {
         query("DISCARD ALL"), bind("", "s") + execute() + sync(), query("SELECT * FROM t"),
         query("SHOW work_mem")],
     "discard all in a transaction": q("BEGIN", "DISCARD ALL", "ROLLBACK"),
+    "statements after a discard all that failed": [
+        parse("s", "SELECT 1") + sync(), query("BEGIN"), query("DISCARD ALL"), query("ROLLBACK"),
+        bind("", "s") + execute() + sync(), query("SELECT 1/0; DEALLOCATE s"),
+        bind("", "s") + execute() + sync(), query("EXECUTE s")],
+    "settings on both sides of an end": q(
+        "BEGIN; SET work_mem = '1MB'; COMMIT; SELECT 1/0", "SHOW work_mem", "BEGIN",
+        "ROLLBACK; SET work_mem = '2MB'", "SHOW work_mem"),
     "execute of a prepared statement in extended": [
         extended("PREPARE s(int) AS SELECT $1") + sync(), extended("EXECUTE s(7)") + sync(),
         extended("DEALLOCATE s") + sync(), extended("EXECUTE s(7)") + sync()],
@@ -639,6 +646,20 @@ def test_copy_out_of_many_rows(proxy):
     with proxy().connect() as c:
         with c.cursor().copy("COPY (SELECT generate_series(1, 100000)) TO STDOUT") as copy:
             assert sum(1 for _ in copy.rows()) == 100_000
+
+
+def test_copy_in_fails_within_a_message(proxy):
+    """PostgreSQL has given up the COPY, and reads the rest of the message all the same."""
+    w = proxy().raw()
+    w.query("CREATE TEMP TABLE t (a int)")
+    w.send(query("COPY t FROM STDIN"))
+    w.until("G")
+    row = copy_data(b"1\n" * 1000)
+    w.send(copy_data(b"bad\n") + row[:100])
+    w.until("Z")
+    w.send(row[100:] + copy_done())
+    assert wire.value(w.query("SELECT count(*) FROM t")) == "0"
+    w.bye()
 
 
 def test_client_goes_away_in_the_middle_of_copy_in(proxy, primary):
