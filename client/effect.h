@@ -1,9 +1,9 @@
 /* client/effect.h - what statements change in their session.
  *
  * An effect is noted when its statement is sent, and applied when PostgreSQL has answered it with
- * CommandComplete.  Names of prepared statements are the exception: they count from when they are sent,
- * since the next request may use them already, and are undone when PostgreSQL says otherwise.  What the kinds of
- * statements do is a table: KIND_ in sql.h.
+ * CommandComplete.  Names of prepared statements are the exception: they count from when they are
+ * sent, since the next request may use them already, and are undone when PostgreSQL says
+ * otherwise.  A table tells what the kinds of statements do: KIND_ in sql.h.
  */
 #ifndef CLIENT_EFFECT_H
 #define CLIENT_EFFECT_H
@@ -11,21 +11,22 @@
 #include "client/plan.h"
 #include "client/query.h"
 
-/* Has such a statement effects? */
+/* Does such a statement have effects? */
 bool effect_of(const struct sql_facts *f);
 
-/* One message of a request that is being sent; of a long one maybe only the beginning.  -1 without
- * memory. */
+/* Notes one message of a request that is being sent; of a long one maybe only the beginning.  -1
+ * without memory. */
 int effect_note(struct client *c, struct query *q, struct msg *m, bool whole);
 
 /* A request without notes leaves nothing but the unnamed statement and portal. */
 void effect_note_plain(struct client *c, const struct plan *pl, struct server *s);
 
-/* CommandComplete, or PortalSuspended: what has begun counts, if it is never resumed. */
+/* CommandComplete, or PortalSuspended: a statement that has begun counts, though it may never be
+ * resumed. */
 void effect_complete(struct client *c, struct query *q, const uint8_t *body, size_t len);
 
-/* What the client's names took for granted when the request was sent, and what did not happen: its
- * Parses and Closes from this one on. */
+/* The client's names took the request's Parses and Closes for granted when it was sent.  Those from
+ * this one on did not happen. */
 void effect_undo_names(struct client *c, const struct query *q, uint32_t from);
 
 /* ReadyForQuery: the session is in this state now. */
@@ -34,7 +35,7 @@ void effect_status(struct client *c, char status, bool failed);
 /* The transaction is over: its other servers end it in the same way. */
 void effect_end_transaction(struct client *c, bool committed);
 
-/* Frees what was noted. */
+/* Frees the notes. */
 void effects_free(struct query *q);
 
 #endif
