@@ -2,14 +2,14 @@
 
 #include "wire.h"
 
-/* What a type byte means: what is done with the message, and whether it is PostgreSQL's answer to one
- * Parse, Bind, Describe, Execute or Close. */
+/* The meaning of a type byte: the way that the message goes, and whether it is PostgreSQL's answer
+ * to one Parse, Bind, Describe, Execute or Close. */
 enum {
-	ALIEN = 0,
+	ALIEN = 0,                              /* never comes after a login */
 	STREAM = 1,                             /* passes by its header */
 	SHOWN = 2,
 	NEWS = 3,
-	WAY = 3,
+	WAY = 3,                                /* the bits of these four */
 	ROW = 4,                                /* STREAM: the statement got somewhere */
 	ANSWER = 8,
 };
