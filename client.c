@@ -68,7 +68,7 @@ void client_detach(struct client *c, struct server *s)
 	portals_forget(c, s);
 }
 
-/* --- slots: what cancel requests name ------------------------------------ */
+/* --- slots: cancel requests name them ------------------------------------ */
 
 /* Doubles, but stops once at the number of clients that the configuration expects. */
 static uint32_t more_slots(const struct clients *all)
@@ -427,7 +427,7 @@ static void due(struct timer *t)
 	net_flush(net);
 }
 
-/* --- what servers tell --------------------------------------------------- */
+/* --- news from servers --------------------------------------------------- */
 
 static void lent(struct borrower *b, struct server *s)
 {

@@ -121,7 +121,7 @@ struct client {
 	enum client_phase phase;
 	char status;                            /* as the client was last told: I T E */
 
-	uint32_t pid;                           /* what BackendKeyData says */
+	uint32_t pid;                           /* told by BackendKeyData; its slot + 1 */
 	uint8_t key[KEY_3_2];
 	uint8_t key_len;
 	uint8_t hellos;                         /* SSLRequest and GSSENCRequest packets so far */
@@ -154,7 +154,7 @@ struct client {
 	struct portal *portals;                 /* named ones, and where they are */
 
 	struct timer timer;
-	struct task task;                       /* goes on with what was kept, or buries */
+	struct task task;                       /* goes on with kept bytes, or buries */
 	int64_t since, active;                  /* accepted; last heard of */
 	struct login *login;
 	struct log_who who;

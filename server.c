@@ -178,6 +178,7 @@ static bool room(const struct borrower *b)
 	return n->servers < limit(b->servers) || n->servers < limit(b->servers) + spare(b);
 }
 
+/* It counts as one of its node's from now on, so that the limit holds while it connects. */
 static struct server *open_server(struct servers *all, struct node *n, struct profile *p)
 {
 	struct server *s = calloc(1, sizeof *s);
@@ -423,6 +424,7 @@ static bool wanted(const struct server *s)
 	return !idle && s->node->servers <= limit(s->all);
 }
 
+/* One that is opened for its login, and is of no use in the pool, is closed after its session. */
 static bool start_opening(struct servers *all, struct borrower *b)
 {
 	struct server *s = room(b) ? open_server(all, b->node, b->profile) : NULL;
@@ -732,8 +734,8 @@ void server_emptied(struct server *s)
 		s->borrower->ops->eased(s->borrower);
 }
 
-/* Requests of the client are finished for nobody; those of the proxy itself go on, as they say what
- * state the server is in.  It may be paused for a slow client: now all of it is read. */
+/* Requests of the client are finished for nobody; those of the proxy itself go on, since the
+ * server's state depends on them.  It may be paused for a slow client: now all of it is read. */
 void server_return(struct server *s)
 {
 	if (s->phase != LENT)

@@ -146,8 +146,8 @@ static int send_prepare(struct server *s, struct query *q, const char *name, str
 	return names_set(s->all->stmts, &s->names, name, st);
 }
 
-/* Will a request that is on its way decide what the name is?  The map of the server says what has
- * been answered, and so is behind. */
+/* Will a request that is on its way decide the meaning of the name?  The server's map knows only
+ * requests that have been answered, and so is behind. */
 static bool under_way(const struct server *s, const char *name)
 {
 	for (const struct request *r = s->head; r; r = r->next)

@@ -23,8 +23,9 @@ int agree_on_names(struct client *c, struct server *s, struct query *q, const ui
 /* The one name that a plan without notes has, if any: most often the server knows it. */
 int agree_on_name(struct client *c, struct server *s, const struct plan *pl);
 
-/* RESET goes back to what the server started with.  A session that started otherwise gets its own
- * values again, in the same write; the client sees the reports of both and one ReadyForQuery. */
+/* RESET brings back the values that the server started with.  A session that started with others
+ * gets its own again, in the same write; the client sees the reports of both and one
+ * ReadyForQuery. */
 int agree_after_reset(struct client *c, struct server *s);
 
 /* The end of such a request, on a server that must not differ from the session: if it failed, the

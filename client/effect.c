@@ -165,6 +165,8 @@ static int note_parse(struct client *c, struct query *q, struct msg *m)
 	return bad;
 }
 
+/* The portal keeps its statement: a later Execute runs that one, even if its name has been given to
+ * another meanwhile. */
 static int note_bind(struct client *c, struct query *q, struct msg *m)
 {
 	const char *portal = msg_text(m), *name = msg_text(m);
@@ -253,6 +255,8 @@ int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
 	return 0;
 }
 
+/* Texts are not kept here, or every Parse would be copied.  A later request that uses the unnamed
+ * statement or portal goes to the server that has it. */
 void effect_note_plain(struct client *c, const struct plan *pl, struct server *s)
 {
 	static const struct sql_facts none;     /* of tables: those are noted where that matters */
@@ -434,6 +438,7 @@ static void apply_set_transaction(struct client *c, struct server *s, const stru
 		script_note(c, s, e, &e->facts, "");
 }
 
+/* A mark in the script, for ROLLBACK TO. */
 static void apply_savepoint(struct client *c, struct server *s, const struct effect *e)
 {
 	char name[64];
@@ -546,8 +551,8 @@ static void apply(struct client *c, struct server *s, const struct effect *e)
 	(own_effect[e->facts.kind] ? own_effect[e->facts.kind] : apply_flags)(c, s, e);
 }
 
-/* COMMIT of a failed transaction says ROLLBACK: only the tag tells what has happened.  The other
- * servers of the transaction end it at ReadyForQuery, by r->failed. */
+/* The answer to a COMMIT in a failed transaction is ROLLBACK: only the tag tells them apart.  The
+ * other servers of the transaction end it at ReadyForQuery, by r->failed. */
 static void apply_end(struct client *c, struct request *r, const struct effect *e, bool undone)
 {
 	if (e->facts.flags & SQL_CHAIN)

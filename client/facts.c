@@ -15,6 +15,7 @@ void facts_look_up(const struct client *c, struct sql_facts *f, struct finding *
 	f->flags = catalog_flags(c->all->catalog, account_of(c), f, text, len, c->session.doubt, v);
 }
 
+/* Has a replica refused this text, or another of its shape? */
 static bool known_writer(const struct clients *all, uint64_t key)
 {
 	for (unsigned i = 0; i < all->nwriters; i++)

@@ -23,7 +23,7 @@
 
 enum { DEMAND_COUNTS = 30000 };                 /* ms until one login looks again */
 
-/* Who is asked for what, now. */
+/* Whom the login has asked, and for what. */
 enum step {
 	ASK_DEMAND,             /* PostgreSQL: its demand on this account */
 	ASK_ENTRY,              /* PostgreSQL: this user's password, by auth_query */

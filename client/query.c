@@ -58,6 +58,7 @@ struct query *query_new(struct client *c, struct server *s, const struct request
 	return q;
 }
 
+/* Without a request in flight, the next message can only begin one. */
 void query_left(struct client *c)
 {
 	if (--c->inflight)
@@ -75,7 +76,7 @@ void queries_free_spare(struct clients *all)
 	}
 }
 
-/* --- what the client is told without a server ---------------------------- */
+/* --- answers without a server -------------------------------------------- */
 
 static void say_ready(struct client *c)
 {
@@ -206,6 +207,7 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	struct query *q = query_new(c, s, &reply_ops);
 	if (!q)
 		return client_out_of_memory(c);
+	/* An open request is noted from its beginning: nobody knows what will be appended. */
 	bool notes = pl->notes || !pl->whole || trace_on(c);
 	c->input = pl->whole ? INPUT_REQUEST : INPUT_OPEN;
 	q->simple = pl->simple;
@@ -215,6 +217,7 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 		effect_note_plain(c, pl, s);
 	if (notes && note_request(c, q, p, pl) < 0)
 		return client_out_of_memory(c);
+	/* In a failed transaction an error is the right answer: it need not run again. */
 	if (!server_is_primary(s) && pl->whole && c->status != 'E')
 		keep_copy(q, p, pl->len);
 	/* A request that uses a portal or the unnamed statement of that replica cannot run again
@@ -485,7 +488,7 @@ static long copy_message(struct client *c, const uint8_t *p, size_t n)
 	if (!c->inflight)
 		return (long)there;
 	if (*p != 'd' && c->input == INPUT_COPY)
-		c->input = INPUT_REQUEST;       /* CopyDone, or what ends it with an error */
+		c->input = INPUT_REQUEST;       /* CopyDone, or one that ends COPY with an error */
 	else if (*p != 'd')
 		c->last->late_ends += c->last->barrier;
 	conn_put(c->all->base->net, &last_server(c)->conn, p, there);
@@ -667,6 +670,8 @@ void query_refused(struct client *c, const struct refusal *r)
 	}
 }
 
+/* Requests in flight are finished without the client.  One of which PostgreSQL has only a part
+ * cannot be. */
 void query_free(struct client *c)
 {
 	const struct server *within = c->inflight && (c->left || c->input != INPUT_REQUEST)

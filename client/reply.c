@@ -140,7 +140,7 @@ static void reopen(struct client *c, struct query *q, enum input as)
 	client_resume(c);
 }
 
-/* After an error in the extended protocol, PostgreSQL ignores what comes up to a Sync. */
+/* After an error in the extended protocol, PostgreSQL ignores all messages up to a Sync. */
 static void ignored_from_here(struct client *c, struct query *q)
 {
 	if (c->last != q)
@@ -225,6 +225,7 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 	return true;
 }
 
+/* With nothing in flight any more, kept input can go on, to another server as well. */
 static void on_done(struct request *r, char status)
 {
 	struct client *c = r->owner;
@@ -269,6 +270,7 @@ static bool after_message(struct request *r, char type, const uint8_t *body, siz
 	return false;
 }
 
+/* RESET's own ReadyForQuery was hidden; the client gets this one. */
 static void after_done(struct request *r, char status)
 {
 	struct client *c = r->owner;

@@ -50,6 +50,8 @@ static void release_own(struct request *r)
 	all->nspare++;
 }
 
+/* PostgreSQL answers in order, so a list is enough: the next answer is for the first expectation
+ * that has none. */
 int request_expect(struct request *r, struct expect e)
 {
 	if (r->nexpect == r->expect_cap) {
@@ -68,6 +70,7 @@ int request_expect(struct request *r, struct expect e)
 	return 0;
 }
 
+/* From now on it has to be reset before another session gets it (used). */
 void server_send(struct server *s, struct request *r)
 {
 	r->server = s;
@@ -253,7 +256,8 @@ void server_log_message(struct server *s, char type)
 		label_of(type), s->node->id);
 }
 
-/* The messages of which server_replies() will take at least the beginning from p[0..n). */
+/* Logs the messages in p[0..n) that server_replies() will take, whole or by their beginning.  The
+ * rest is kept and comes again. */
 __attribute__((cold))
 static void log_messages(struct server *s, const uint8_t *p, size_t n)
 {
@@ -418,6 +422,7 @@ static bool goes_down(const uint8_t *body, size_t len)
 	return code && (!strcmp(code, "57P01") || !strcmp(code, "57P02"));
 }
 
+/* A request without bytes() wants only the messages that mean something. */
 static enum asked asked(const struct request *r)
 {
 	return !r ? ASKED_NOTHING : r->ops->bytes ? ASKED : ASKED_SILENTLY;

@@ -32,7 +32,7 @@ struct scanner {
 	uint32_t answers;                       /* to extended messages, of this reply */
 };
 
-/* Whom the bytes are for. */
+/* Does anybody want the bytes? */
 enum asked {
 	ASKED_NOTHING,                          /* there is no request */
 	ASKED_SILENTLY,                         /* the run of the reply is for nobody */
