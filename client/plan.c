@@ -73,10 +73,10 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	bool reads = executed ? may_execute(c, executed) : may_read(c, f, text, len);
 
 	pl->notes |= effect_of(f) || facts_name_stmt(f) || (f->flags & SQL_UNPARSED);
-	pl->barrier |= f->kind == SQL_COPY_FROM;        /* it takes what follows for its data */
+	pl->barrier |= f->kind == SQL_COPY_FROM;        /* later messages are data to it */
 	pl->rolls_back_to |= f->kind == SQL_ROLLBACK_TO;
-	/* A plain BEGIN runs anywhere: the statements behind it decide.  One that is READ WRITE
-	 * or SERIALIZABLE is the primary's, since a standby refuses both. */
+	/* A plain BEGIN asks for no place: the statements behind it decide.  One that is READ
+	 * WRITE or SERIALIZABLE is the primary's, since a standby refuses both. */
 	if (f->kind == SQL_BEGIN && !(f->flags & (SQL_READ_WRITE | SQL_SERIALIZABLE)))
 		return;
 	/* The end of the transaction goes where the transaction is: ending_node(). */
