@@ -72,9 +72,9 @@ void client_detach(struct client *c, struct server *s)
 	portals_forget(c, s);
 }
 
-/* --- slots: what cancel requests name ------------------------------------ */
+/* --- slots: cancel requests name them ------------------------------------ */
 
-/* As many as the configuration speaks of, before there are more. */
+/* Doubles, but stops once at the number of clients that the configuration expects. */
 static uint32_t more_slots(const struct clients *all)
 {
 	uint32_t n = all->nslots ? all->nslots * 2 : 64;
@@ -94,7 +94,7 @@ static int take_slot(struct clients *all, struct client *c)
 		all->slot = slot;
 		all->nslots = n;
 	}
-	/* Round and round, so that a number is not used again soon. */
+	/* Slots are taken in turn, so that a number is not used again soon. */
 	while (all->slot[all->next_slot % all->nslots])
 		all->next_slot++;
 	uint32_t i = all->next_slot++ % all->nslots;
@@ -174,10 +174,10 @@ static void log_goodbye(struct client *c)
 	client_peer(c, host, sizeof host, port, sizeof port);
 	if (c->host)
 		snprintf(host, sizeof host, "%s", c->host);
-	log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL, "frontend disconnection: session time:"
-		" %d:%02d:%02d.%03d user=%s database=%s host=%s%s%s", (int)(ms / 3600000),
-		(int)(ms / 60000 % 60), (int)(ms / 1000 % 60), (int)(ms % 1000), c->who.user,
-		c->who.database, host, *port ? " port=" : "", port);
+	log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL,
+		"frontend disconnection: session time: %d:%02d:%02d.%03d user=%s database=%s"
+		" host=%s%s%s", (int)(ms / 3600000), (int)(ms / 60000 % 60), (int)(ms / 1000 % 60),
+		(int)(ms % 1000), c->who.user, c->who.database, host, *port ? " port=" : "", port);
 }
 
 static void bury(struct client *c)
@@ -206,12 +206,13 @@ static void finish(struct client *c)
 		timer_set(c->all->base->loop, &c->timer, LAST_WORDS);
 		return;
 	}
-	/* A socket closed with bytes unread is reset, and the client may never see its error.  Behind a
-	 * client's own farewell there are none. */
+	/* A socket that is closed with bytes unread is reset, and the client may never see its
+	 * error.  Behind a client's own farewell there are no such bytes. */
 	if (!c->ended) {
 		conn_shut(c->all->base->net, &c->conn);
-		for (int i = 0; i < 64 && recv(c->conn.watch.fd, rest, sizeof rest, MSG_DONTWAIT) > 0; i++)
-			;
+		for (int i = 0; i < 64; i++)
+			if (recv(c->conn.watch.fd, rest, sizeof rest, MSG_DONTWAIT) <= 0)
+				break;
 	}
 	bury(c);
 }
@@ -274,7 +275,8 @@ int client_relay(struct client *c, const uint8_t *body, size_t len)
 	if (c->phase == AT_GONE)
 		return -1;
 	conn_put_message(c->all->base->net, &c->conn, 'E', body, len);
-	log_write(c->all->base->log, &c->who, LEVEL_FATAL, NULL, NULL, "%s", text ? text : "session ended");
+	log_write(c->all->base->log, &c->who, LEVEL_FATAL, NULL, NULL, "%s",
+		text ? text : "session ended");
 	client_leave(c);
 	return -1;
 }
@@ -356,10 +358,11 @@ void client_resume(struct client *c)
 	loop_defer(c->all->base->loop, &c->task);
 }
 
-/* A client may close its sending half and still wait for what it asked. */
+/* A client may close its sending half and still wait for its answers. */
 static void no_more(struct client *c, int error)
 {
-	bool asked = c->phase == AT_READY ? c->inflight || conn_kept(&c->conn) : c->phase == AT_LOGIN;
+	bool asked = c->phase == AT_READY ? c->inflight || conn_kept(&c->conn)
+	                                  : c->phase == AT_LOGIN;
 
 	if (c->conn.tls)
 		hello_tell_tls(c);
@@ -454,7 +457,7 @@ static void due(struct timer *t)
 	net_flush(net);
 }
 
-/* --- what servers tell --------------------------------------------------- */
+/* --- news from servers --------------------------------------------------- */
 
 static void lent(struct borrower *b, struct server *s)
 {
@@ -497,14 +500,15 @@ static void lost(struct borrower *b, struct server *s, const uint8_t *farewell, 
 	if (c->phase == AT_GONE)
 		return;
 	c->left = c->lost_request ? 0 : c->left;
-	c->primary_once |= !primary;    /* or a replica that breaks at once would be tried for ever */
+	c->primary_once |= !primary;    /* a replica that breaks at once is not tried for ever */
 	if (c->told_fatal)
 		client_leave(c);
 	else if (c->lost_request || (primary && (in_transaction || c->pins || c->script.full)))
 		farewell ? client_relay(c, farewell, len)
 		         : client_refuse(c, "08006", "server closed the connection unexpectedly",
-		                         "The connection to PostgreSQL broke while it was in use.",
-		                         "Connect again; the outcome of the last statement is not known.");
+		                "The connection to PostgreSQL broke while it was in use.",
+		                "Connect again;"
+		                " the outcome of the last statement is not known.");
 	else if (in_transaction)
 		c->session.no_replica = true;
 	if (c->phase == AT_READY && conn_kept(&c->conn))
@@ -518,7 +522,7 @@ static void async(struct borrower *b, struct server *s, const uint8_t *p, size_t
 	if (c->phase == AT_READY && server_is_primary(s))
 		conn_put(c->all->base->net, &c->conn, p, n);
 	if (conn_kept(&c->conn))
-		client_resume(c);       /* that was all that woke it */
+		client_resume(c);       /* the news may be all that wakes it */
 }
 
 static uint32_t pid(struct borrower *b)
@@ -538,7 +542,7 @@ static void eased(struct borrower *b)
 
 static const struct borrower_ops borrower_ops = { lent, refused, lost, async, pid, eased };
 
-/* --- strangers: they have not logged in yet ------------------------------ */
+/* --- strangers: clients that have not logged in yet ---------------------- */
 
 void client_owes(struct client *c, bool owes)
 {
@@ -559,7 +563,8 @@ static unsigned half_of_the_descriptors(void)
 		: (unsigned)r.rlim_cur / 2;
 }
 
-/* A stranger whose bytes we have not read yet is waiting for us: it goes to the end of the line. */
+/* A stranger whose bytes we have not read yet waits for us, so it is not dropped: it goes to the
+ * end of the line. */
 static struct client *pick_stranger(struct clients *all)
 {
 	struct member *m;
@@ -581,14 +586,16 @@ static void tell_dropped(struct client *c)
 	if (!crowd_dropped(&all->strangers, loop_now(all->base->loop)))
 		return;
 	client_peer(c, host, sizeof host, port, sizeof port);
-	snprintf(detail, sizeof detail, "The last was from %s; %" PRIu64 " so far were dropped for newer"
-		" ones.", host, all->strangers.dropped);
-	log_write(all->base->log, NULL, LEVEL_WARNING, detail, "If this is not an attack, raise"
-		" max_unauthenticated_clients, and the limit of open files to more than twice as many.",
+	snprintf(detail, sizeof detail, "The last was from %s; %" PRIu64 " so far were dropped for"
+		" newer ones.", host, all->strangers.dropped);
+	log_write(all->base->log, NULL, LEVEL_WARNING, detail,
+		"If this is not an attack, raise max_unauthenticated_clients, and the limit of open"
+		" files to more than twice as many.",
 		"too many clients that have not logged in");
 }
 
-/* Not by client_refuse(), which would write a line for each. */
+/* Not by client_refuse(), which would write a line for each stranger: a flood must not fill the
+ * log. */
 static bool drop_stranger(struct clients *all)
 {
 	struct client *c = pick_stranger(all);
@@ -674,8 +681,8 @@ static void named(void *ctx, const char *name, bool confirmed)
 	free(a);
 }
 
-/* The connect line is written when the name is known.  Where names come slowly, only so many are
- * waited for. */
+/* The connect line is written when the name is known.  At most NAMING_MAX names are waited for at a
+ * time: where name servers are slow, the other lines have the address. */
 static bool find_name(struct client *c, const struct sockaddr_storage *peer)
 {
 	struct clients *all = c->all;
@@ -712,7 +719,7 @@ static void greet(struct client *c, const struct sockaddr_storage *peer)
 		client_refuse(c, "53300", "Sorry, too many clients already", NULL, NULL);
 }
 
-/* Who only looks whether the port is open is no client yet. */
+/* Not before the startup packet: a peer that only looks whether the port is open is no client. */
 int client_admit(struct client *c)
 {
 	if (too_many(c->all))
@@ -734,7 +741,7 @@ void client_accept(struct clients *all, int fd, const struct sockaddr_storage *p
 	c->timer.fire = due;
 	c->borrower.ops = &borrower_ops;
 	c->borrower.who = &c->who;
-	c->who.app = "child";           /* as Pgpool-II calls who has not said its name */
+	c->who.app = "child";           /* Pgpool-II's name for clients that have not said theirs */
 	c->since = c->active = loop_now(all->base->loop);
 	note_peer(c, peer);
 	if (conn_open(all->base->net, &c->conn, fd, POLLIN, readable) < 0) {
@@ -745,8 +752,9 @@ void client_accept(struct clients *all, int fd, const struct sockaddr_storage *p
 	c->stranger = true;
 	crowd_join(&all->strangers, &c->place);
 	all->open++;
-	if (all->base->conf->authentication_timeout)
-		timer_set(all->base->loop, &c->timer, all->base->conf->authentication_timeout * 1000);
+	int64_t seconds = all->base->conf->authentication_timeout;
+	if (seconds)
+		timer_set(all->base->loop, &c->timer, seconds * 1000);
 	greet(c, peer);
 }
 
@@ -755,12 +763,13 @@ int clients_init(struct clients *all)
 	all->strangers_max = half_of_the_descriptors();
 	all->recent = calloc(RECENT_STATEMENTS, sizeof *all->recent);
 	all->auth_query = auth_query_new(all->servers);
-	if (!all->recent || !all->auth_query || getrandom(all->mock, sizeof all->mock, 0) != sizeof all->mock)
+	if (!all->recent || !all->auth_query
+	    || getrandom(all->mock, sizeof all->mock, 0) != sizeof all->mock)
 		return -1;
 	return 0;
 }
 
-/* What statements' texts mean depends on the rules. */
+/* The meaning of a text depends on the configuration's rules, which may be others now. */
 void clients_reload(struct clients *all)
 {
 	memset(all->recent, 0, RECENT_STATEMENTS * sizeof *all->recent);

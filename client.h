@@ -2,12 +2,12 @@
  *
  *     AT_HELLO --startup--> AT_LOGIN --ok--> AT_READY --X, EOF, client_fail()--> AT_GONE
  *
- * client.c has its life: accepting, phases and deadlines, the one way out.  client/hello.c reads its
- * first bytes, client/login.c takes it from its startup packet to ReadyForQuery.  From then on its
- * bytes are requests: client/query.h says how they reach servers and what comes back.
+ * client.c has its life: accepting, phases and deadlines, the one way out.  client/hello.c reads
+ * its first bytes, client/login.c takes it from its startup packet to ReadyForQuery.  From then on
+ * its bytes are requests: client/query.h says how they reach servers and what comes back.
  *
- * A client at rest owns this struct and no buffer.  It holds no server before its first
- * request; then it keeps those that it used until it leaves.
+ * A client at rest owns this struct and no buffer.  It holds no server before its first request;
+ * then it keeps the servers that it has used until it leaves.
  */
 #ifndef CLIENT_H
 #define CLIENT_H
@@ -31,16 +31,16 @@ struct clients {
 	struct verifiers *verifiers;
 	struct auth_query *auth_query;
 
-	struct crowd strangers;                 /* those who owe us a message of their login */
+	struct crowd strangers;                 /* clients that owe us a message of their login */
 	struct crowd others;
 	unsigned strangers_max;                 /* that the process's descriptors allow */
-	struct client **slot;                   /* by process id - 1; what cancel requests name */
+	struct client **slot;                   /* by process id - 1; cancel requests name them */
 	uint32_t nslots, used, next_slot;
 	uint32_t open;                          /* structs, those that say goodbye included */
-	uint8_t mock[32];                       /* what unknown users' salts are made from */
+	uint8_t mock[32];                       /* the salts of unknown users are made from it */
 	bool draining;                          /* no new sessions */
 	struct recent *recent;                  /* RECENT_STATEMENTS of them */
-	uint64_t writers[64];                   /* keys of statements that a replica refused: 25006 */
+	uint64_t writers[64];                   /* keys of statements that replicas refused */
 	unsigned nwriters;
 	unsigned naming;                        /* look-ups of peers' names under way */
 };
@@ -57,11 +57,11 @@ enum {
 	PIN_TEMPORARY = 1,                      /* a temporary table */
 	PIN_LISTEN = 2,
 	PIN_CURSOR = 4,                         /* WITH HOLD */
-	PIN_FUNCTION = 8,                       /* a function that may keep something: a lock, a sequence */
-	PIN_OTHER = 16,                         /* LOAD, and what was not understood */
+	PIN_FUNCTION = 8,                       /* a function that may keep a lock or the like */
+	PIN_OTHER = 16,                         /* LOAD, and statements we do not understand */
 };
 
-/* The facts of statements that were seen lately, by database and the hash of their shape. */
+/* The facts of recent statements, by database and the hash of their shape. */
 enum { RECENT_STATEMENTS = 512 };
 
 struct recent {
@@ -73,20 +73,20 @@ struct recent {
 /* Bytes of BackendKeyData's secret in protocol 3.0 and 3.2. */
 enum { KEY_3_0 = 4, KEY_3_2 = 32 };
 
-/* What the next message of a client is.  All but REQUEST and SKIPPED are about the last request, which
- * is in flight then.  (COPY that was not seen coming may be an earlier one's.)
+/* What the next message of a client is.  All but REQUEST and SKIPPED are about the last request,
+ * which is in flight then.  (COPY that was not seen coming may be an earlier one's.)
  *
  *     REQUEST --Parse, Bind ... Flush--> OPEN --Sync, Query--> REQUEST
  *     REQUEST, OPEN --CopyInResponse--> COPY --CopyDone, CopyFail--> REQUEST, OPEN
- *     OPEN, COPY --an error, or what is no data--> IGNORED --Sync--> REQUEST
+ *     OPEN, COPY --an error, or a message without data--> IGNORED --Sync--> REQUEST
  *     REQUEST --our own error--> SKIPPED --Sync--> REQUEST
  */
 enum input {
-	INPUT_REQUEST,                          /* it begins a request, or comes too late for COPY */
-	INPUT_OPEN,                             /* it is part of the last request, which has no end yet */
-	INPUT_IGNORED,                          /* so it is, but PostgreSQL ignores it up to the Sync */
-	INPUT_COPY,                             /* data for COPY FROM STDIN */
-	INPUT_SKIPPED,                          /* nothing: it is dropped up to the Sync */
+	INPUT_REQUEST,          /* it begins a request, or comes too late for COPY */
+	INPUT_OPEN,             /* it is part of the last request, which has no end yet */
+	INPUT_IGNORED,          /* it is part of that, but PostgreSQL ignores it up to the Sync */
+	INPUT_COPY,             /* data for COPY FROM STDIN */
+	INPUT_SKIPPED,          /* nothing: it is dropped up to the Sync */
 };
 
 struct login;
@@ -95,18 +95,21 @@ struct query;
 /* One client.  What is always true:
  *
  *   - phase is written by client_enter() alone.
- *   - Its requests are answered in their order.  Those in flight are all on one server, that of `last`;
- *     inflight counts them.  The next one may follow there at once, or waits until all are answered.
- *   - What waits is kept in conn; nothing is received then.  Its first for_primary bytes were on a
- *     replica already, and go to the primary.
+ *   - Its requests are answered in their order.  Those in flight are all on one server, that of
+ *     `last`; inflight counts them.  The next one may follow there at once, or waits until all are
+ *     answered.
+ *   - Bytes that wait are kept in conn; nothing is received then.  The first for_primary of them
+ *     were on a replica already, and go to the primary.
  *   - It has at most one server of a node (`borrowed`), and waits for at most one (`waiting`: that
  *     of node `wanted`), with nothing in flight.
  *   - session, prepared, script and pins are the session as PostgreSQL would have it, had it run
- *     everything on one server.  What a server lacks of it is sent before the next request (agree.h).
- *   - status is what the last ReadyForQuery told the client.  A BEGIN may have been answered here: then it
- *     is T while all servers are at I.
- *   - The unnamed statement is known (unnamed), or a server has it (unnamed_on), or both.  So it is
- *     with what the unnamed portal runs (bound), and where it is (portal_on).
+ *     everything on one server.  What a server lacks of it is sent before the next request
+ *     (agree.h).
+ *   - status is what the last ReadyForQuery told the client.  A BEGIN may have been answered here:
+ *     then it is T while all servers are at I.
+ *   - The unnamed statement is known (unnamed), or a server has it (unnamed_on), or both.  The same
+ *     is true of the unnamed portal: bound is the statement it runs, portal_on the server that has
+ *     it.
  */
 struct client {
 	struct conn conn;
@@ -116,7 +119,7 @@ struct client {
 	enum client_phase phase;
 	char status;                            /* as the client was last told: I T E */
 
-	uint32_t pid;                           /* what BackendKeyData says */
+	uint32_t pid;                           /* told by BackendKeyData; its slot + 1 */
 	uint8_t key[KEY_3_2];
 	uint8_t key_len;
 	uint8_t hellos;                         /* SSLRequest and GSSENCRequest packets so far */
@@ -127,12 +130,12 @@ struct client {
 	bool waiting;                           /* for a server */
 	bool canceled;                          /* while it waited */
 	bool primary_once;                      /* the next request goes to the primary */
-	bool lost_request;                      /* a server broke under a request that cannot run again */
+	bool lost_request;                      /* a request was lost that cannot run again */
 	bool told_fatal;                        /* PostgreSQL's own FATAL was forwarded */
 
 	enum input input;
-	uint32_t left;                          /* bytes of a message whose beginning was used, and */
-	struct server *left_to;                 /* sent there; NULL: dropped */
+	uint32_t left;                          /* bytes of a message whose beginning was used, */
+	struct server *left_to;                 /* and sent there; NULL: dropped */
 	uint32_t for_primary;
 	uint32_t copied;                        /* CopyData messages, for log_client_messages */
 	unsigned inflight;
@@ -148,7 +151,7 @@ struct client {
 	struct portal *portals;                 /* named ones, and where they are */
 
 	struct timer timer;
-	struct task task;                       /* goes on with what was kept, or buries */
+	struct task task;                       /* goes on with kept bytes, or buries */
 	int64_t since, active;                  /* accepted; last heard of */
 	struct login *login;
 	struct log_who who;
@@ -160,17 +163,17 @@ struct client {
 
 int clients_init(struct clients *all);          /* -1 without memory */
 void clients_reload(struct clients *all);       /* base was exchanged */
-void clients_free(struct clients *all);         /* whoever is still there is cut off */
+void clients_free(struct clients *all);         /* cuts off the clients that are left */
 
 /* How many connections may be accepted now.  At the limit, max_unauthenticated_clients, a stranger
  * that keeps us waiting is dropped for a new one; 0: all of them wait for us. */
 unsigned clients_room(struct clients *all);
 
-/* A descriptor is needed: drops a stranger, if one keeps us waiting.  false: there are no strangers,
- * so no descriptor will be free soon. */
+/* A descriptor is needed: drops a stranger, if one keeps us waiting.  false: there are no
+ * strangers, so no descriptor will be free soon. */
 bool clients_yield(struct clients *all);
 
-/* The one writer of the phase: what follows from it is done here. */
+/* The one writer of the phase; does everything that follows from it. */
 void client_enter(struct client *c, enum client_phase to);
 
 /* Its list of servers is linked here alone. */
@@ -180,21 +183,21 @@ void client_detach(struct client *c, struct server *s);
 /* A connection was accepted; takes over the descriptor. */
 void client_accept(struct clients *all, int fd, const struct sockaddr_storage *peer);
 
-/* Whether its login waits for its next message: then it is a stranger.  While it waits for PostgreSQL
- * or a helper thread it is not, so that a flood of others cannot drop it. */
+/* Whether its login waits for its next message: then it is a stranger.  While it waits for
+ * PostgreSQL or a helper thread it is not, so that a flood of others cannot drop it. */
 void client_owes(struct client *c, bool owes);
 
 /* Counts it as a session, from its startup packet on; -1: there are too many. */
 int client_admit(struct client *c);
 
-/* Asks for the end of what the client with this key runs, if there is one. */
+/* Cancels the request that the client with this key runs, if there is one. */
 void client_cancel(struct clients *all, uint32_t pid, const uint8_t *key, size_t len);
 
 /* Ends all sessions with this message. */
 void clients_end(struct clients *all, const char *sqlstate, const char *message);
 
-/* The one way out: logs it, tells the client once, and closes when that has been sent.  Servers
- * go back.  Returns -1 for the caller to return. */
+/* The one way out: logs the report, tells the client once, and closes when that has been sent.
+ * Servers go back.  Returns -1 for the caller to return. */
 __attribute__((cold))
 int client_fail(struct client *c, const struct report *r);
 __attribute__((cold))
@@ -203,11 +206,11 @@ int client_refuse(struct client *c, const char *sqlstate, const char *message, c
 __attribute__((cold))
 int client_out_of_memory(struct client *c);
 
-/* The same; why is for the log, and not for somebody who may be guessing names and passwords. */
+/* The same, but `why` goes to the log alone: the client may be guessing names and passwords. */
 __attribute__((cold))
 int client_deny(struct client *c, const char *sqlstate, const char *message, const char *why);
 
-/* Likewise with PostgreSQL's own words: the body of an ErrorResponse. */
+/* The same with PostgreSQL's own words: the body of an ErrorResponse. */
 int client_relay(struct client *c, const uint8_t *body, size_t len);
 int client_refused(struct client *c, const struct refusal *r);
 void client_leave(struct client *c);
@@ -215,7 +218,7 @@ void client_leave(struct client *c);
 /* Sends built bytes. */
 void client_say(struct client *c, const struct put *o);
 
-/* Tells it with a NOTICE, which client_min_messages may forbid, and the log. */
+/* Tells it to the log, and to the client with a NOTICE unless client_min_messages forbids that. */
 void client_notice(struct client *c, const char *message);
 
 /* Goes on with kept bytes at the end of this turn. */

@@ -13,11 +13,11 @@
 
 enum {
 	IMPATIENT = 200,                        /* ms a read waits for a connection to a replica */
-	OWN_SPARE = 8,                          /* connections to a node beyond the limit, for the proxy's
-	                                         * own questions */
-	ORPHANED_TIME = 60000,                  /* ms that a lost client's replies are worth waiting for:
-	                                         * closing loses nothing, PostgreSQL finishes what it
-	                                         * was sent */
+	OWN_SPARE = 8,                          /* connections to a node beyond the limit, for the
+	                                         * proxy's own questions */
+	ORPHANED_TIME = 60000,                  /* ms that a lost client's replies are worth
+	                                         * waiting for: closing loses nothing, PostgreSQL
+	                                         * finishes all that it was sent */
 };
 
 static void serve_queue(struct servers *all, struct node *n);
@@ -27,6 +27,8 @@ static void expired(struct timer *t);
 
 /* --- phases -------------------------------------------------------------- */
 
+/* An idle server is in two lists: a borrower looks for one of its account, and room is made by
+ * closing the one of the node that was used longest ago. */
 static void enter_idle(struct server *s)
 {
 	struct node *n = s->node;
@@ -68,6 +70,7 @@ void server_enter(struct server *s, enum server_phase to)
 
 /* --- the end of a server ------------------------------------------------- */
 
+/* At the end of the loop's turn, when no caller has a pointer to it any more. */
 static void bury(struct task *t)
 {
 	struct server *s = OWNER(t, struct server, bury);
@@ -82,6 +85,7 @@ static void bury(struct task *t)
 	free(s);
 }
 
+/* The oldest first: requests that can run again go back into their client's input in this order. */
 static void lose_requests(struct server *s)
 {
 	while (s->head) {
@@ -93,6 +97,10 @@ static void lose_requests(struct server *s)
 	s->tail = NULL;
 }
 
+/* The order matters.  GONE comes first, so that nothing called from here uses it or closes it
+ * again.  Its requests are lost before its borrower hears of it, which decides by them whether the
+ * session can go on.  A cancel request on its way still needs the struct: server_canceled() buries
+ * it. */
 void server_close(struct server *s, const char *why)
 {
 	struct servers *all = s->all;
@@ -102,8 +110,9 @@ void server_close(struct server *s, const char *why)
 	if (was == GONE)
 		return;
 	server_enter(s, GONE);
-	log_write(all->base->log, NULL, LEVEL_DEBUG1, why, NULL, "node %d: connection %u of %s/%s closed",
-		s->node->id, s->pid, s->account->user, s->account->database);
+	log_write(all->base->log, NULL, LEVEL_DEBUG1, why, NULL,
+		"node %d: connection %u of %s/%s closed", s->node->id, s->pid, s->account->user,
+		s->account->database);
 	if (was >= IDLE) {
 		struct put o = net_build(all->base->net, WIRE_HEADER);
 		put_message(&o, 'X', NULL, 0);
@@ -131,6 +140,7 @@ void server_close(struct server *s, const char *why)
 
 /* --- the pool ------------------------------------------------------------ */
 
+/* Connections to a node: as many as Pgpool-II's processes would have with their pools. */
 static unsigned limit(const struct servers *all)
 {
 	int64_t pool = all->base->conf->max_pool > 0 ? all->base->conf->max_pool : 1;
@@ -139,13 +149,15 @@ static unsigned limit(const struct servers *all)
 	return n > INT32_MAX ? INT32_MAX : (unsigned)n;
 }
 
-/* It takes no client's place: it may exceed the limit by a few. */
+/* A borrower that only asks takes no client's place: it may exceed the limit by a few.  So checks
+ * work when all connections are in use. */
 static bool asks(const struct borrower *b)
 {
 	return b->own || b->look;
 }
 
-/* By so many the limit may be exceeded for this borrower. */
+/* The limit may be exceeded by so many for this borrower.  For a client these are the connections
+ * that questions have taken, so that it does not wait for one of them. */
 static unsigned spare(const struct borrower *b)
 {
 	unsigned asking = 0;
@@ -155,7 +167,8 @@ static unsigned spare(const struct borrower *b)
 	return asks(b) || asking > OWN_SPARE ? OWN_SPARE : asking;
 }
 
-/* Who looks may be a stranger, for whom no server is closed. */
+/* Closes idle servers of others, the one used longest ago first, until there is room.  A borrower
+ * that looks may be a stranger: no server is closed for that. */
 static bool room(const struct borrower *b)
 {
 	struct node *n = b->node;
@@ -165,6 +178,7 @@ static bool room(const struct borrower *b)
 	return n->servers < limit(b->servers) || n->servers < limit(b->servers) + spare(b);
 }
 
+/* It counts as one of its node's from now on, so that the limit holds while it connects. */
 static struct server *open_server(struct servers *all, struct node *n, struct profile *p)
 {
 	struct server *s = calloc(1, sizeof *s);
@@ -188,6 +202,8 @@ static struct server *open_server(struct servers *all, struct node *n, struct pr
 	return s;
 }
 
+/* Is the server's profile this one, or can it be made so?  Then sql is the statement that does it.
+ * A walsender is another kind of process, which no SET turns into a session. */
 static bool fits(const struct server *s, const struct profile *p, char *sql, size_t size)
 {
 	*sql = 0;
@@ -197,17 +213,21 @@ static bool fits(const struct server *s, const struct profile *p, char *sql, siz
 	       && profile_difference(s->profile, p, sql, size);
 }
 
-/* PostgreSQL refuses a value of the startup packet: its error ends the session. */
+/* PostgreSQL refused a value of the startup packet.  On a connection of its own the error would
+ * have ended the session, and so it does here. */
 static void settings_taken(struct request *r, bool ok)
 {
 	if (!ok)
 		server_close(r->server, "the settings of its session were refused");
 }
 
-/* Hands it over, with its settings made those of the borrower. */
+/* Hands it over, with its settings made those of the borrower.  The statement is only sent: its
+ * answer comes in front of the client's. */
 static bool lend(struct server *s, struct borrower *b, const char *sql)
 {
 	if (s->profile != b->profile) {
+		/* All other ParameterStatus values are those of this server; the statement's
+		 * reports correct the ones that differ. */
 		if (!b->profile->welcomed && s->profile->welcomed)
 			profile_copy_welcome(b->profile, s->profile);
 		profile_drop(s->profile);
@@ -227,7 +247,9 @@ static bool lend(struct server *s, struct borrower *b, const char *sql)
 	return true;
 }
 
-/* The last used idle server that needs no change, or else that can be changed. */
+/* The last used idle server that needs no change, or else the last used one that can be changed.
+ * One that stirs is not lent: it says goodbye or has ended, and a request sent there would be
+ * lost. */
 static struct server *find_idle(struct borrower *b, struct node *n, char *sql, size_t size)
 {
 	for (int any = 0; any < 2; any++)
@@ -237,12 +259,13 @@ static struct server *find_idle(struct borrower *b, struct node *n, char *sql, s
 			    || !(any ? fits(s, b->profile, sql, size) : s->profile == b->profile))
 				continue;
 			if (!conn_stirs(&s->conn))
-				return s;       /* no goodbye, no end */
+				return s;
 			server_close(s, "it ended in the pool");
 		}
 	return NULL;
 }
 
+/* At the end of the node's queue; the proxy's own questions go to its head. */
 static void wait_in_queue(struct servers *all, struct borrower *b, struct node *n)
 {
 	b->servers = all;
@@ -268,6 +291,8 @@ static void leave_queue(struct borrower *b)
 	timer_stop(b->servers->base->loop, &b->deadline);
 }
 
+/* A connection that was started for it goes on and will serve the next one, or the pool.  One that
+ * was opened for what its login tells has no other use. */
 void server_unborrow(struct borrower *b)
 {
 	if (!b->node)
@@ -293,19 +318,21 @@ static void refuse_other_primary(struct borrower *b)
 		"another node is the primary now", NULL, NULL }, NULL, 0 });
 }
 
-/* Who needs a primary waits until there is one. */
+/* No primary has been found yet, and the borrower waits for one.  The proxy's own questions are how
+ * it is found, so they go on. */
 static bool searches(const struct borrower *b, const struct node *n)
 {
 	return b->patient && !b->own && nodes_searching(n->all);
 }
 
-/* Is it no use to open a connection for it now? */
+/* There is no point in opening a connection for it now. */
 static bool away(const struct borrower *b, const struct node *n)
 {
 	return n->state == NODE_DOWN || searches(b, n);
 }
 
-/* The primary is another one now; or the search is over without one, and the first node has to do. */
+/* The primary is another node now.  Or the search is over without one, and the first node has to
+ * do. */
 static bool waits_for_another(const struct borrower *b)
 {
 	return b->patient && (b->node != nodes_primary(b->node->all)
@@ -318,8 +345,8 @@ static void refuse_node(struct borrower *b, struct node *n)
 	bool starting = strstr(n->why, "(57P0") != NULL;
 
 	snprintf(message, sizeof message, "failed to create a backend %d connection", n->id);
-	snprintf(detail, sizeof detail, "%s:%d: %s", node_conf(n)->hostname, (int)node_conf(n)->port,
-		n->why[0] ? n->why : "no connection in time");
+	snprintf(detail, sizeof detail, "%s:%d: %s", node_conf(n)->hostname,
+		(int)node_conf(n)->port, n->why[0] ? n->why : "no connection in time");
 	const char *hint = n->unsafe
 		? "See backend_sslmode (unset, it is verify-ca where there is ssl_ca_cert), and the"
 		" certificate and settings of the node."
@@ -340,16 +367,19 @@ static void out_of_patience(struct timer *t)
 		refuse_node(b, n);
 	} else {
 		char detail[160];
-		snprintf(detail, sizeof detail, "All %u connections to node %d are in use and none became"
-			" free within query_wait_timeout.", limit(b->servers), n->id);
+		snprintf(detail, sizeof detail, "All %u connections to node %d are in use and none"
+			" became free within query_wait_timeout.", limit(b->servers), n->id);
 		refuse(b, &(struct refusal){ REFUSED_FULL, { "FATAL", "53300",
 			"Sorry, too many clients already", detail,
-			"Raise num_init_children or max_pool, or use fewer sessions at a time." }, NULL, 0 });
+			"Raise num_init_children or max_pool, or use fewer sessions at a time." },
+			NULL, 0 });
 	}
 	net_flush(net);
 }
 
-/* How long it may still wait, as things are: ms, or FOR_EVER. */
+/* How long it may still wait, as things are: ms, or FOR_EVER.  A read does not wait for a replica
+ * that is down or full, since the primary can answer; only for a connection that is under way or a
+ * server that is being cleaned. */
 static int64_t patience(const struct borrower *b)
 {
 	const struct conf *conf = b->servers->base->conf;
@@ -358,7 +388,7 @@ static int64_t patience(const struct borrower *b)
 	if (waits_for_another(b))
 		return 0;
 	if (away(b, n) && n->unsafe)
-		return 0;               /* time alone does not heal that */
+		return 0;               /* time alone does not heal its TLS */
 	if (away(b, n) && b->patient)
 		return b->searching ? nodes_searching(n->all) : conf->primary_wait_timeout * 1000;
 	if (away(b, n))
@@ -370,6 +400,7 @@ static int64_t patience(const struct borrower *b)
 	return b->opening || n->cleaning ? IMPATIENT : 0;
 }
 
+/* Also at 0 the timer tells the borrower, later: nothing is refused within server_borrow(). */
 static void set_patience(struct borrower *b)
 {
 	b->searching |= b->patient && !b->own && nodes_searching(b->node->all);
@@ -382,7 +413,8 @@ static void set_patience(struct borrower *b)
 		timer_set(b->servers->base->loop, &b->deadline, ms);
 }
 
-/* Opened for the sake of its login: is it of use in the pool afterwards? */
+/* The server is opened for the sake of its login: is it of use in the pool afterwards?  Not if its
+ * account has an idle one on that node, or if it exceeds the limit. */
 static bool wanted(const struct server *s)
 {
 	const struct server *idle = s->account->idle;
@@ -392,6 +424,7 @@ static bool wanted(const struct server *s)
 	return !idle && s->node->servers <= limit(s->all);
 }
 
+/* One that is opened for its login, and is of no use in the pool, is closed after its session. */
 static bool start_opening(struct servers *all, struct borrower *b)
 {
 	struct server *s = room(b) ? open_server(all, b->node, b->profile) : NULL;
@@ -411,7 +444,8 @@ struct server *server_borrow(struct servers *all, struct borrower *b, struct nod
 
 	b->patient = patient;
 	b->searching = false;
-	bool fresh = b->secret || b->look;      /* an old login tells nothing of what is asked now */
+	/* An old login says nothing about today's demand, and proves no password. */
+	bool fresh = b->secret || b->look;
 	struct server *s = fresh || searches(b, n) ? NULL : find_idle(b, n, sql, sizeof sql);
 	if (s) {
 		server_enter(s, LENT);
@@ -426,16 +460,17 @@ struct server *server_borrow(struct servers *all, struct borrower *b, struct nod
 	return NULL;
 }
 
-/* One look for all who want to know the same. */
+/* Is somebody looking for the same already?  One look serves all logins that want to know it. */
 static bool looked_for(const struct borrower *b, const struct node *n)
 {
 	for (const struct borrower *o = b->look ? n->queue : NULL; o; o = o->next)
-		if (o->look && o->opening && profile_demanded(o->profile) == profile_demanded(b->profile))
+		if (o->look && o->opening
+		    && profile_demanded(o->profile) == profile_demanded(b->profile))
 			return true;
 	return false;
 }
 
-/* There is an answer now. */
+/* The look has an answer: all that wait for it go on. */
 static void tell_lookers(struct node *n, const struct demanded *d)
 {
 	static const struct refusal asked = { REFUSED_ASKED,
@@ -450,14 +485,15 @@ static void tell_lookers(struct node *n, const struct demanded *d)
 	}
 }
 
-/* Starts connections for those who wait, as far as there is room.  Making room closes an idle
- * server, which comes back here: once is enough. */
+/* Starts connections for waiting borrowers, as far as there is room.  Making room closes an idle
+ * server, which comes back here: once is enough.  Each waits for its own connection, but takes any
+ * that is free before: see available(). */
 static void serve_queue(struct servers *all, struct node *n)
 {
 	if (n->serving)
 		return;
 	n->serving = true;
-	bool full = false;              /* for clients, if not for those who ask */
+	bool full = false;              /* for clients, maybe not for questions */
 	for (struct borrower *b = n->queue; b; b = b->next)
 		if (!b->opening && !away(b, n) && !(full && !asks(b)) && !looked_for(b, n)
 		    && !start_opening(all, b)) {
@@ -468,6 +504,7 @@ static void serve_queue(struct servers *all, struct node *n)
 	n->serving = false;
 }
 
+/* The node went up or down, or has addresses now: its borrowers' patience is another. */
 static void node_changed(void *ctx, struct node *n)
 {
 	struct servers *all = ctx;
@@ -481,6 +518,7 @@ static void node_changed(void *ctx, struct node *n)
 
 /* --- from login to the pool and back ------------------------------------- */
 
+/* RESET here is only the phase between a login and the loan: a new connection is clean. */
 void server_ready(struct server *s)
 {
 	struct borrower *opener = s->borrower;
@@ -501,6 +539,9 @@ void server_ready(struct server *s)
 		tell_lookers(s->node, profile_demanded(s->start));
 }
 
+/* A node that is down is not told to the borrower from here: node_failed() changes its patience,
+ * and it may wait for the node to come back.  A login that PostgreSQL refuses will be refused again
+ * on the next connection, so the borrower hears of it, and the node works. */
 void server_refused(struct server *s, const struct refusal *r)
 {
 	struct borrower *b = s->borrower;
@@ -537,13 +578,16 @@ static void expired(struct timer *t)
 {
 	struct server *s = OWNER(t, struct server, timer);
 
-	server_close(s, s->phase == IDLE ? "it was idle for its life time" : "its client is long gone");
+	server_close(s, s->phase == IDLE ? "it was idle for its life time"
+	                                 : "its client is long gone");
 	net_flush(s->all->base->net);
 }
 
+/* Into the pool.  Of the two life times the shorter one counts; 0 is none. */
 static void rest(struct server *s)
 {
-	int64_t a = s->all->base->conf->child_life_time, b = s->all->base->conf->connection_life_time;
+	const struct conf *conf = s->all->base->conf;
+	int64_t a = conf->child_life_time, b = conf->connection_life_time;
 	int64_t seconds = a && b ? (a < b ? a : b) : a + b;
 
 	server_enter(s, IDLE);
@@ -552,6 +596,7 @@ static void rest(struct server *s)
 		timer_set(s->all->base->loop, &s->timer, seconds * 1000);
 }
 
+/* May it go (back) to the pool? */
 static bool keeps(const struct server *s)
 {
 	const struct conf *conf = s->all->base->conf;
@@ -564,8 +609,10 @@ static bool keeps(const struct server *s)
 	return !conf->child_max_connections || s->sessions < conf->child_max_connections;
 }
 
-/* Clean and free: to the first who waits and can use it, else to the pool.  opener's password was
- * proved by its login. */
+/* Clean and free: it goes to the first waiting borrower that can use it, else to the pool.  Of the
+ * borrowers with a password to be proved only the opener can: its password was proved by this
+ * login.  Others need the same password proved lately.  Of those that look, too, only the opener
+ * can use it: the others want a login of now. */
 static void available(struct server *s, const struct borrower *opener)
 {
 	struct node *n = s->node;
@@ -574,7 +621,7 @@ static void available(struct server *s, const struct borrower *opener)
 	timer_stop(s->all->base->loop, &s->timer);
 	s->used = false;
 	if (s->cancels)
-		return;         /* canceled() comes back here */
+		return;         /* server_canceled() comes back here */
 	for (struct borrower *b = n->queue; b; b = b->next) {
 		if (b->profile->account != s->account || searches(b, n)
 		    || !fits(s, b->profile, sql, sizeof sql))
@@ -606,6 +653,8 @@ static void available(struct server *s, const struct borrower *opener)
 
 /* --- reset --------------------------------------------------------------- */
 
+/* The last cancel request decides: until then the server was kept from the next client, or its
+ * struct from being freed. */
 void server_canceled(struct server *s)
 {
 	if (--s->cancels)
@@ -616,6 +665,8 @@ void server_canceled(struct server *s)
 		clean(s);
 }
 
+/* One statement of reset_query_list has ended.  A server that is not clean for certain is closed:
+ * the next session must not see anything of this one. */
 static void reset_done(struct request *r, bool ok)
 {
 	struct server *s = r->server;
@@ -632,8 +683,9 @@ static void reset_done(struct request *r, bool ok)
 	server_close(s, "it could not be reset");
 }
 
-/* What the reset brought back: with DISCARD ALL or RESET ALL the settings, with DISCARD ALL
- * or DEALLOCATE ALL the statements. */
+/* Notes what the statement takes back: DISCARD ALL and RESET ALL the settings, DISCARD ALL and
+ * DEALLOCATE ALL the prepared statements.  Any others that the list leaves stay known, and the next
+ * session's names are made to agree. */
 static void note_reset(struct server *s, struct request *r, const char *sql)
 {
 	struct sql_facts f;
@@ -648,6 +700,8 @@ static void note_reset(struct server *s, struct request *r, const char *sql)
 	}
 }
 
+/* Its FIFO is empty: cleans it for the next session.  If nothing ran on it, nothing is left.  An
+ * ABORT outside a transaction would only give a warning. */
 static void clean(struct server *s)
 {
 	const struct conf_list *list = &s->all->base->conf->reset_query_list;
@@ -680,6 +734,8 @@ void server_emptied(struct server *s)
 		s->borrower->ops->eased(s->borrower);
 }
 
+/* Requests of the client are finished for nobody; those of the proxy itself go on, since the
+ * server's state depends on them.  It may be paused for a slow client: now all of it is read. */
 void server_return(struct server *s)
 {
 	if (s->phase != LENT)
@@ -698,6 +754,7 @@ void server_return(struct server *s)
 
 /* --- trials -------------------------------------------------------------- */
 
+/* Without a look at room(): a health check must work when the pool is full. */
 int trial_start(struct servers *all, struct node *n, struct profile *p, struct trial *t)
 {
 	struct server *s = open_server(all, n, p);
@@ -739,6 +796,7 @@ void servers_close_idle(struct servers *all)
 			server_close(all->nodes->node[i].idle, "it is not kept");
 }
 
+/* Lent servers serve their sessions to the end. */
 void servers_renew(struct servers *all, struct node *n, const char *why)
 {
 	for (struct server *s = all->first; s; s = s->next_all)
@@ -747,7 +805,8 @@ void servers_renew(struct servers *all, struct node *n, const char *why)
 		server_close(n->idle, why);
 }
 
-/* What a client proved stays good for his session, unless his entry says something else. */
+/* A password that a client has proved stays good for its session, unless the user's entry says
+ * something else. */
 static bool still_true(void *ctx, const struct account *a)
 {
 	const struct servers *all = ctx;
@@ -760,6 +819,8 @@ static bool still_true(void *ctx, const struct account *a)
 	       && scram_keys_fit(&a->keys, &v);
 }
 
+/* Nodes whose parameters have changed get new connections: idle ones and attempts end at once, lent
+ * ones when they are given back. */
 void servers_reload(struct servers *all)
 {
 	for (int i = 0; i < all->nodes->count; i++) {

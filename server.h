@@ -7,10 +7,10 @@
  *                                     |         ^
  *                                     '-> RESET-'        any -> GONE
  *
- * Requests.  What is sent to a server stands in its FIFO until its ReadyForQuery; each
- * request says, by its ops, what to do with its reply.  The proxy's own requests (SET,
- * DISCARD ALL, BEGIN on a second node) stand in the same FIFO, their replies go nowhere.  So
- * whoever needs a statement run first just sends it first, in the same write.
+ * Requests.  A request that was sent to a server stands in its FIFO until its ReadyForQuery, and
+ * says by its ops what to do with its reply.  The proxy's own requests (SET, DISCARD ALL, BEGIN on
+ * a second node) stand in the same FIFO, and their replies go nowhere.  So a caller that needs a
+ * statement run first just sends it first, in the same write.
  *
  * A reply is scanned by message headers; runs of messages go to ops->bytes as they were
  * received.  Only messages that mean something to the proxy are collected whole and shown to
@@ -55,7 +55,7 @@ struct servers {
 	struct nodes *nodes;
 	struct accounts *accounts;
 	struct stmts *stmts;
-	struct entries *entries;                /* pool_passwd's, and what auth_query fetched */
+	struct entries *entries;                /* of pool_passwd and of auth_query */
 	struct healths *healths;                /* of the nodes */
 	struct cancel *cancels;                 /* on their way */
 	struct spares own_requests, queries;    /* the proxy's own; those of clients */
@@ -68,7 +68,7 @@ void servers_free(struct servers *all);         /* closes all, too */
 void servers_reload(struct servers *all);       /* base was exchanged */
 void servers_close_idle(struct servers *all);
 
-/* Roles have been altered: what is known of passwords has to be asked again. */
+/* Roles have been altered: all knowledge about passwords has to be asked for again. */
 void servers_doubt(struct servers *all);
 
 /* --- borrowing ----------------------------------------------------------- */
@@ -76,13 +76,13 @@ void servers_doubt(struct servers *all);
 /* Why no server could be had. */
 enum refusal_kind {
 	REFUSED_NODE,           /* the node cannot be reached, or is starting or stopping */
-	REFUSED_UNSAFE,         /* its TLS or its certificate is not what backend_sslmode asks */
+	REFUSED_UNSAFE,         /* its TLS or its certificate is not as backend_sslmode asks */
 	REFUSED_FULL,           /* no connection became free in time */
 	REFUSED_BACKEND,        /* PostgreSQL refused the login: raw is its ErrorResponse body */
 	REFUSED_SECRET,         /* PostgreSQL wants a password and none is known */
-	REFUSED_OTHER_PRIMARY,          /* the primary, which was waited for, is another node now */
-	REFUSED_ASKED,          /* it was to be asked what it asks, and the account has that now */
-	REFUSED_TRUSTED,        /* it lets in without asking, so the secret is not proved */
+	REFUSED_OTHER_PRIMARY,  /* it waited for the primary, which is another node now */
+	REFUSED_ASKED,          /* it only looked for PostgreSQL's demand, which is known now */
+	REFUSED_TRUSTED,        /* it is let in without a question, so the secret is not proved */
 };
 
 struct refusal {
@@ -92,29 +92,31 @@ struct refusal {
 	size_t raw_len;
 };
 
-/* What a borrower hears.  All are called from the loop, never from within server_borrow(). */
+/* What a borrower is told.  All are called from the loop, never from within server_borrow(). */
 struct borrower_ops {
 	void (*lent)(struct borrower *b, struct server *s);
 	void (*refused)(struct borrower *b, const struct refusal *r);
-	/* A server that it has broke; its requests were told before.  farewell is the ErrorResponse
-	 * body of PostgreSQL's last words outside a request, or NULL. */
+	/* One of its servers broke; its requests have heard of that before.  farewell is the
+	 * ErrorResponse body of PostgreSQL's last words outside a request, or NULL. */
 	void (*lost)(struct borrower *b, struct server *s, const uint8_t *farewell, size_t len);
-	/* Whole messages that belong to no request: NotificationResponse, notices, ParameterStatus. */
+	/* Whole messages that belong to no request: NotificationResponse, notices,
+	 * ParameterStatus. */
 	void (*async)(struct borrower *b, struct server *s, const uint8_t *p, size_t n);
 	/* The process id that its client knows: notifications name it instead of the server's. */
 	uint32_t (*pid)(struct borrower *b);
-	/* The server took what was put; or its FIFO ran empty. */
+	/* The server took all that was put, or its FIFO ran empty. */
 	void (*eased)(struct borrower *b);
 };
 
 struct borrower {
 	const struct borrower_ops *ops;
 	struct profile *profile;                /* the session's; counted by the owner */
-	const char *secret;                     /* a clear password to be proved by a login of its own, for
-	                                         * which PostgreSQL has to ask; or NULL */
-	bool look;                              /* only learns what PostgreSQL asks of the account: no secret
-	                                         * is sent; lent() comes if it asks for nothing */
-	struct log_who *who;                    /* whose messages its servers' are in the log */
+	const char *secret;                     /* a clear password to be proved by a login of its
+	                                         * own, for which PostgreSQL has to ask; or NULL */
+	bool look;                              /* only learns PostgreSQL's demand on the account:
+	                                         * no secret is sent; lent() comes if PostgreSQL
+	                                         * asks for nothing */
+	struct log_who *who;                    /* in the log, messages of its servers are its */
 
 	/* server.c's own, while it waits: */
 	struct borrower *next;
@@ -123,28 +125,29 @@ struct borrower {
 	struct timer deadline;
 	struct servers *servers;
 	bool patient;
-	bool own;                               /* of the proxy itself (ask.h): goes before clients, and
-	                                         * may exceed their number */
+	bool own;                               /* of the proxy itself (ask.h): goes before
+	                                         * clients, and may exceed their number */
 	bool searching;                         /* no primary is known */
 };
 
 /* A server of this node for the borrower: an idle one at once, which fits or is made to fit; else
  * NULL, and later one of lent() and refused().  A patient borrower waits as the parameters
  * query_wait_timeout and primary_wait_timeout say; an impatient one hears refused() as soon as it
- * is clear that there will be none within a moment.  The proxy's own wait while the node is up. */
+ * is clear that there will be none within a moment.  The proxy's own borrowers wait while the node
+ * is up. */
 struct server *server_borrow(struct servers *all, struct borrower *b, struct node *n, bool patient);
 void server_unborrow(struct borrower *b);       /* no longer waits */
 
-/* No connection that there is now goes back to the pool of its node. */
+/* No connection that exists now goes back to the pool of its node. */
 void servers_renew(struct servers *all, struct node *n, const char *why);
 
 /* --- trials -------------------------------------------------------------- */
 
-/* A connection that asks a node whether it works, beside the pool, whatever is known of the node. */
+/* A connection beside the pool that asks a node whether it works, whatever is known of the node. */
 enum verdict {
 	TRIAL_WORKS,
-	TRIAL_REFUSED,          /* it answers, but lets this user not in */
-	TRIAL_UNSAFE,           /* its TLS is not what backend_sslmode asks for */
+	TRIAL_REFUSED,          /* it answers, but does not let this user in */
+	TRIAL_UNSAFE,           /* its TLS is not as backend_sslmode asks */
 	TRIAL_FAILED,           /* it cannot be reached, or is starting or stopping */
 };
 
@@ -156,7 +159,9 @@ struct trial {
 
 /* ended() may come at once.  -1 without memory. */
 int trial_start(struct servers *all, struct node *n, struct profile *p, struct trial *t);
-void trial_stop(struct trial *t, const char *why);     /* if one is under way; ended() does not come */
+
+/* Ends the trial if one is under way; ended() does not come. */
+void trial_stop(struct trial *t, const char *why);
 
 /* Gives it back.  Requests still in its FIFO are finished, their replies dropped. */
 void server_return(struct server *s);
@@ -174,17 +179,17 @@ struct request_ops {
 	void (*lost)(struct request *r);
 };
 
-/* What a '1' or '3' of a reply is the answer to, in order. */
+/* The Parse or Close that a '1' or '3' of a reply answers, in order. */
 struct expect {
-	char type;                              /* '1' ParseComplete, '3' CloseComplete; 'Q': a PREPARE in
-	                                         * SQL, which has no such answer */
+	char type;                              /* '1' ParseComplete, '3' CloseComplete; 'Q': a
+	                                         * PREPARE in SQL, which has no such answer */
 	bool fresh;                             /* the client did not have it before */
 	bool hidden;                            /* we sent the message */
 	char *name;                             /* of the statement; NULL: unnamed or a portal */
-	struct stmt *stmt;                      /* that is parsed, or was closed; may be NULL */
+	struct stmt *stmt;                      /* is parsed, or was closed; may be NULL */
 };
 
-/* A request in a server's FIFO.  Whoever sends it embeds it in what else it remembers. */
+/* A request in a server's FIFO.  The sender embeds it in whatever else it remembers of it. */
 struct request {
 	struct request *next;
 	const struct request_ops *ops;
@@ -196,10 +201,10 @@ struct request {
 	struct expect *expect;                  /* every Parse and Close of it; or none */
 	uint32_t nexpect, expect_cap, answered;
 	uint32_t commands;                      /* CommandCompletes so far */
-	char *text;                             /* what errors and notices are logged with; or NULL */
+	char *text;                             /* for log lines about errors; or NULL */
 
 	bool started;                           /* a byte of the reply came */
-	bool progress;                          /* its client may have seen something: no way back */
+	bool progress;                          /* its client may have seen some: no way back */
 	bool failed;                            /* an ErrorResponse came */
 	bool canceled;                          /* to be canceled as soon as it runs */
 	bool deallocates;                       /* at its end all statements are gone */
@@ -212,18 +217,20 @@ struct request *request_take(struct spares *from, size_t size);
 /* For release(): frees what the request refers to, and keeps its block. */
 void request_give(struct spares *to, struct request *r);
 
-/* Appends to what the reply will answer; name is copied, stmt counted.  -1 without memory. */
+/* Appends to the list of expected answers; name is copied, stmt counted.  -1 without memory. */
 int request_expect(struct request *r, struct expect e);
 
-/* Puts the request into the FIFO: ops, release and owner are set, the rest is zero.  Its bytes follow
- * with conn_put(&s->conn). */
+/* Puts the request into the FIFO: ops, release and owner are set, the rest is zero.  Its bytes
+ * follow with conn_put(&s->conn). */
 void server_send(struct server *s, struct request *r);
 
 /* A request of the proxy's own, in the FIFO; its bytes follow.  NULL: no memory. */
-struct request *server_own_request(struct server *s, void (*then)(struct request *, bool), void *owner);
+struct request *server_own_request(struct server *s, void (*then)(struct request *, bool),
+                                   void *owner);
 
 /* Sends a statement of the proxy's own; `then` (may be NULL) hears how it went.  -1: no memory. */
-int server_own(struct server *s, const char *sql, void (*then)(struct request *, bool), void *owner);
+int server_own(struct server *s, const char *sql, void (*then)(struct request *, bool),
+               void *owner);
 
 /* Cancels the owner's request that runs on this server, or will run next. */
 void request_cancel(struct server *s, const void *owner);
@@ -236,30 +243,31 @@ void request_orphan(struct request *r);
 /* One connection.  What is always true:
  *
  *   - phase is written by server_enter() alone.  LENT is the phase in which there is a borrower,
- *     which has it in its list; before that, borrower is who waits for this very connection.  IDLE is
+ *     which has it in its list; before that, the borrower waits for this very connection.  IDLE is
  *     the phase in which it is in the lists of its account and its node.
  *   - Every byte it sends belongs to the request at head, to none (news), or to the login.  When
- *     the FIFO is empty and status is I it is at rest: nothing of it is open but what `used` says.
- *   - profile is what RESET would not bring back unless it is start: see agree_after_reset().
- *   - script and names say what of a session it knows.  Both are its own: they are true whatever the
- *     client believes, and are brought up to date before the client's next request.
+ *     the FIFO is empty and status is I it is at rest: `used` says whether anything may be left in
+ *     it.
+ *   - RESET brings back start, not profile: see agree_after_reset().
+ *   - script and names say what it knows of a session.  Both are its own: they are true whatever
+ *     the client believes, and are brought up to date before the client's next request.
  *   - It is not lent while a cancel request for it is under way (cancels).
- *   - dial exists until it is logged in; after GONE nothing is left but what its burial frees.
+ *   - dial exists until it is logged in; after GONE only things are left that its burial frees.
  */
 struct server {
 	struct conn conn;
 	struct servers *all;
 	struct node *node;
 	struct account *account;
-	struct profile *start;                  /* as it logged in: what DISCARD ALL goes back to */
+	struct profile *start;                  /* as it logged in: DISCARD ALL goes back to it */
 	struct profile *profile;                /* as it is now */
 	enum server_phase phase;
 	char status;                            /* of the last ReadyForQuery: I T E */
-	enum demand demand;                     /* what PostgreSQL asked at its login */
+	enum demand demand;                     /* PostgreSQL's, at its login */
 
 	struct borrower *borrower;
 	struct server *next_borrowed;           /* the borrower's list */
-	uint32_t script;                        /* serial of the session's last line that it has run */
+	uint32_t script;                        /* serial of the last line that it has run */
 	struct names names;                     /* statements that it holds */
 
 	struct request *head, *tail;            /* the FIFO */
@@ -269,17 +277,17 @@ struct server {
 	bool dying;                             /* it said that it goes down, in a reply */
 	bool stale;                             /* to be closed instead of pooled */
 
-	struct {                                /* how it was reached: its cancels go the same way */
-		enum sslmode mode;              /* how its certificate was verified; AUTO: plain text */
-		struct tls_context *tls;        /* by what, and for which name; or NULL */
+	struct {                                /* how it was reached: cancels go the same way */
+		enum sslmode mode;              /* its certificate's check; AUTO: plain text */
+		struct tls_context *tls;        /* that checked it, and the name; or NULL */
 		char *host;
 		bool direct;                    /* without asking for TLS first */
 	} secured;
-	uint32_t pid;                           /* what BackendKeyData said */
+	uint32_t pid;                           /* as BackendKeyData said */
 	uint8_t key[256];
 	uint16_t key_len;
 
-	struct trial *trial;                    /* it asks whether the node works, nothing else; or NULL */
+	struct trial *trial;                    /* it only asks whether the node works; or NULL */
 	unsigned reset_left, sessions, cancels;
 	int64_t since;                          /* loop_now() when it was opened */
 	uint32_t orphaned;                      /* bytes of replies dropped */
@@ -294,7 +302,7 @@ struct server {
 	struct task bury;
 
 	struct dial *dial;                      /* until it is logged in */
-	uint8_t *farewell;                      /* the ErrorResponse body of its last words; or NULL */
+	uint8_t *farewell;                      /* the ErrorResponse body of its last words; NULL */
 	uint32_t farewell_len;
 };
 
@@ -302,8 +310,8 @@ struct server {
 __attribute__((cold))
 void server_close(struct server *s, const char *why);
 
-/* Asks PostgreSQL to cancel what runs on it.  The server is not lent again before that
- * has been delivered, so that it cannot hit somebody else. */
+/* Asks PostgreSQL to cancel the statement that it runs.  The server is not lent again before that
+ * has been delivered, so that it cannot hit another client. */
 void server_cancel(struct server *s);
 void cancels_end(struct servers *all);          /* forgets those that are on their way */
 

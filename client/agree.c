@@ -8,13 +8,16 @@
 
 /* --- settings and the transaction ---------------------------------------- */
 
+/* A server that failed to run a line of the past would answer the client as another session: wrong
+ * settings, or no transaction. */
 void agree_or_close(struct request *r, bool ok)
 {
 	if (!ok)
 		server_close(r->server, "it could not be brought to the state of its session");
 }
 
-/* A statement of the session's past, for this server. */
+/* A statement of the session's past, for this server.  Savepoints are marks, never run.  A standby
+ * refuses READ WRITE: its part of the transaction begins without it. */
 static int run_line(struct server *s, const struct script_line *l)
 {
 	bool standby = !server_is_primary(s);
@@ -29,7 +32,8 @@ static int run_line(struct server *s, const struct script_line *l)
 
 bool agree_lacks_values(const struct server *s, char *sql, size_t size)
 {
-	return s->start != s->profile && profile_difference(s->start, s->profile, sql, size) && *sql;
+	return s->start != s->profile && profile_difference(s->start, s->profile, sql, size)
+	       && *sql;
 }
 
 int agree_on_script(struct client *c, struct server *s)
@@ -48,8 +52,12 @@ int agree_on_script(struct client *c, struct server *s)
 		if (l->kind == SQL_DISCARD && s->tail)
 			s->tail->deallocates = true;
 	}
+	/* Before the answers: the next request of a pipeline must not send the lines again.  One
+	 * that fails closes the server. */
 	s->script = c->script.serial;
-	return reset && agree_lacks_values(s, sql, sizeof sql) ? server_own(s, sql, agree_or_close, NULL) : 0;
+	if (!reset || !agree_lacks_values(s, sql, sizeof sql))
+		return 0;
+	return server_own(s, sql, agree_or_close, NULL);
 }
 
 static void quote(char *out, size_t size, const char *prefix, const char *name)
@@ -67,8 +75,9 @@ static void quote(char *out, size_t size, const char *prefix, const char *name)
 
 /* --- names --------------------------------------------------------------- */
 
-/* Statements are re-created by a request of our own in front of the client's: Parse, Sync.  In an
- * open request they go in between, and the answer is hidden. */
+/* Statements are re-created by a request of our own in front of the client's: Parse, Sync.  An open
+ * request has no place in front any more: there the Parse goes in between the client's messages,
+ * and its answer is hidden.  A Sync there would end the client's request. */
 static int send_parse(struct server *s, struct query *q, const char *name, struct stmt *st)
 {
 	struct expect e = { '1', false, q != NULL, *name ? (char *)(uintptr_t)name : NULL, st };
@@ -96,6 +105,7 @@ static int send_parse(struct server *s, struct query *q, const char *name, struc
 	return 0;
 }
 
+/* DEALLOCATE for an open request, which has no place for a Query. */
 static int send_close(struct server *s, struct query *q, const char *name)
 {
 	struct expect e = { '3', false, true, (char *)(uintptr_t)name, NULL };
@@ -112,12 +122,15 @@ static int send_close(struct server *s, struct query *q, const char *name)
 	return 0;
 }
 
+/* The end of a PREPARE of our own.  If it failed, the server does not have the statement that
+ * send_prepare() has noted: the client's EXECUTE gets PostgreSQL's error. */
 static void prepared(struct request *r, bool ok)
 {
 	if (!ok && r->nexpect)
 		names_remove(r->server->all->stmts, &r->server->names, r->expect[0].name);
 }
 
+/* A statement is made again in the way in which the client made it, by PREPARE or by Parse. */
 static int send_prepare(struct server *s, struct query *q, const char *name, struct stmt *st)
 {
 	struct expect e = { 'Q', false, true, (char *)(uintptr_t)name, st };
@@ -125,13 +138,14 @@ static int send_prepare(struct server *s, struct query *q, const char *name, str
 	if (!st->sql)
 		return send_parse(s, q, name, st);
 	if (q)
-		return 0;       /* no place for a Query: PostgreSQL says that it does not exist */
+		return 0;       /* no place for a Query: PostgreSQL says that it is missing */
 	if (server_own(s, st->text, prepared, NULL) < 0 || request_expect(s->tail, e) < 0)
 		return -1;
 	return names_set(s->all->stmts, &s->names, name, st);
 }
 
-/* Will a request that is on its way decide what the name is? */
+/* Will a request that is on its way decide the meaning of the name?  The server's map knows only
+ * requests that have been answered, and so is behind. */
 static bool under_way(const struct server *s, const char *name)
 {
 	for (const struct request *r = s->head; r; r = r->next)
@@ -142,7 +156,9 @@ static bool under_way(const struct server *s, const char *name)
 	return false;
 }
 
-/* Makes the server's idea of a name that of the client. */
+/* Makes the server's idea of a name that of the client.  PostgreSQL does not replace a statement:
+ * if the name means another one there, that has to go first.  In a failed transaction PostgreSQL
+ * would refuse all of this, as it will refuse the client's request. */
 static int agree_on(struct client *c, struct server *s, struct query *q, const char *name)
 {
 	struct stmt *ours = names_find(&c->prepared, name), *its = names_find(&s->names, name);
@@ -162,6 +178,7 @@ static int agree_on(struct client *c, struct server *s, struct query *q, const c
 	return ours ? send_prepare(s, q, name, ours) : 0;
 }
 
+/* The unnamed statement is replaced by any Parse without a name, so nothing has to go first. */
 static int agree_on_unnamed(struct client *c, struct server *s, struct query *q)
 {
 	if (!c->unnamed || c->unnamed_on == s)
@@ -170,7 +187,7 @@ static int agree_on_unnamed(struct client *c, struct server *s, struct query *q)
 	return send_parse(s, q, "", c->unnamed);
 }
 
-/* PREPARE, EXECUTE, DEALLOCATE: the name in the text. */
+/* PREPARE, EXECUTE, DEALLOCATE: the name in the text.  SQL and the protocol share a name space. */
 static bool sql_names_statement(struct client *c, const char *text, char name[static 64])
 {
 	struct sql_facts f;
@@ -182,10 +199,12 @@ static bool sql_names_statement(struct client *c, const char *text, char name[st
 	return *name != 0;
 }
 
+/* Names that are made are agreed on, too: a Parse of a name that the server has from before, and
+ * the client has not, would fail there. */
 int agree_on_names(struct client *c, struct server *s, struct query *q, const uint8_t *p,
                    const struct plan *pl)
 {
-	bool parsed = false;
+	bool parsed = false;    /* the request has made an unnamed statement of its own */
 	struct msg m;
 	int bad = 0;
 

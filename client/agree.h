@@ -1,7 +1,7 @@
 /* client/agree.h - brings a server to the state of its session: settings, transaction, statements.
  *
- * What it lacks is sent in front of the client's request, in the same write, as requests of the
- * proxy's own.
+ * The statements that it lacks are sent in front of the client's request, in the same write, as
+ * requests of the proxy's own.
  */
 #ifndef CLIENT_AGREE_H
 #define CLIENT_AGREE_H
@@ -14,17 +14,17 @@
 /* The lines of the script that it has not run. */
 int agree_on_script(struct client *c, struct server *s);
 
-/* The names of prepared statements that a request of these bytes uses.  Those that it defines itself
- * are right from then on.  q: the open request that the messages are appended to, or NULL before a
- * new one. */
+/* The names of prepared statements that a request of these bytes uses.  Names that it defines
+ * itself are right from then on.  q: the open request that the messages are appended to, or NULL
+ * before a new one. */
 int agree_on_names(struct client *c, struct server *s, struct query *q, const uint8_t *p,
                    const struct plan *pl);
 
-/* The one name that a plan without notes has, if it has one: most often the server knows it. */
+/* The one name that a plan without notes has, if any: most often the server knows it. */
 int agree_on_name(struct client *c, struct server *s, const struct plan *pl);
 
-/* A RESET brings back what the server started with.  If that is not what its session started with, sql
- * is what makes it so. */
+/* A RESET brings back the values that the server started with.  If its session started with
+ * others, sql is the statement that sets those. */
 bool agree_lacks_values(const struct server *s, char *sql, size_t size);
 
 /* The end of such a request, on a server that must not differ from the session: if it failed, the

@@ -36,8 +36,8 @@ static void take_row(struct auth_query *q, struct answer *r)
 	entries_answer(q->entries, n > 1 ? field[1] : NULL, until);
 }
 
-/* Without a connection for this question there will be none for the others, unless another node is
- * the primary now: then it is put to that one. */
+/* Without a connection for this question there will be none for the others.  But if another node is
+ * the primary now, the question is put to that one. */
 static void answered(struct ask *a, struct answer *r)
 {
 	struct auth_query *q = OWNER(a, struct auth_query, ask);

@@ -10,9 +10,9 @@
 
 struct effect {
 	struct effect *next, *before;
-	uint32_t command;                       /* its statement's CommandComplete is the nth, from 1 */
+	uint32_t command;                       /* the statement's CommandComplete is the nth */
 	uint32_t expects;                       /* Parses and Closes of its request before it */
-	struct names forgotten;                 /* what DEALLOCATE or DISCARD took from the client's names */
+	struct names forgotten;                 /* what it took from the client's names */
 	struct sql_facts facts;
 	uint32_t len;
 	char text[];                            /* the statement, zero-terminated */
@@ -20,6 +20,7 @@ struct effect {
 
 /* --- noted --------------------------------------------------------------- */
 
+/* The text is copied: when the answer comes, the request is no longer in the scratch block. */
 static int note_effect(struct query *q, const struct sql_facts *f, const char *text, size_t len)
 {
 	struct effect *e = malloc(sizeof *e + len + 1);
@@ -45,7 +46,8 @@ void effects_free(struct query *q)
 	}
 }
 
-/* DEALLOCATE, like Close, counts from here: what follows in the request may use the name anew. */
+/* DEALLOCATE, like Close, counts from when it is sent: what follows in the request may use the
+ * name anew, and forgetting it at the answer would forget that. */
 static int forget_names(struct client *c, struct effect *e)
 {
 	struct stmts *stmts = c->all->servers->stmts;
@@ -66,6 +68,7 @@ static int forget_names(struct client *c, struct effect *e)
 	return 0;
 }
 
+/* An EXECUTE writes what its statement does: that one's text has the names of the tables. */
 static void note_write(struct client *c, const struct sql_facts *f, const char *text, size_t len)
 {
 	struct stmt *s = facts_executed(c, f, text);
@@ -73,8 +76,9 @@ static void note_write(struct client *c, const struct sql_facts *f, const char *
 	session_wrote(&c->session, c->all->route, f, s ? s->text : text, s ? s->query_len : len);
 }
 
-/* The prepared statement that it runs, if it is one that runs one. */
-static struct stmt *run_statement(const struct client *c, const struct sql_facts *f, const char *text)
+/* The prepared statement that an EXECUTE or EXPLAIN EXECUTE runs; else NULL. */
+static struct stmt *run_statement(const struct client *c, const struct sql_facts *f,
+                                  const char *text)
 {
 	struct sql_facts execute = *f;
 
@@ -83,7 +87,7 @@ static struct stmt *run_statement(const struct client *c, const struct sql_facts
 	return facts_executed(c, &execute, text);
 }
 
-/* What the text says of itself, and what the catalog does; EXECUTE does what its statement does. */
+/* The facts of the text, completed by the catalog.  EXECUTE does what its statement does. */
 static struct sql_facts all_facts(struct client *c, const struct sql_facts *said,
                                   struct finding *v, const char *text, size_t len)
 {
@@ -97,7 +101,8 @@ static struct sql_facts all_facts(struct client *c, const struct sql_facts *said
 	return f;
 }
 
-/* A statement is being executed. */
+/* A statement is being executed.  Each is counted, also those without effects: answers say which
+ * statement they belong to only by their order. */
 static int note_statement(struct client *c, struct query *q, const struct sql_facts *said,
                           struct finding *v, const char *text, size_t len)
 {
@@ -115,6 +120,7 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 	return note_effect(q, f, text, len) < 0 ? -1 : forget_names(c, q->last_effect);
 }
 
+/* The text of a Query: one statement after the other. */
 static int note_query(struct client *c, struct query *q, const char *text)
 {
 	size_t len = strlen(text), at = 0;
@@ -125,17 +131,22 @@ static int note_query(struct client *c, struct query *q, const char *text)
 	do {
 		sql_classify(&f, text + at, len - at, &c->all->route->rules);
 		trace_unparsed(c, &f, text + at);
-		if (note_statement(c, q, &f, NULL, text + at, f.next < len - at ? f.next : len - at) < 0)
+		if (note_statement(c, q, &f, NULL, text + at,
+		                   f.next < len - at ? f.next : len - at) < 0)
 			return -1;
 		at += f.next ? f.next : len - at;
 	} while (at < len);
 	return 0;
 }
 
+/* The whole body behind the name is kept, types of parameters included, so that another server can
+ * be given the same statement.  A name that is taken already is not given again: PostgreSQL will
+ * refuse it, and the first statement stays. */
 static int note_parse(struct client *c, struct query *q, struct msg *m)
 {
 	const char *name = msg_text(m), *body = (const char *)m->at, *text = msg_text(m);
-	size_t len = strlen(text), body_len = m->broken ? 0 : (size_t)(m->end - (const uint8_t *)body);
+	size_t len = strlen(text);
+	size_t body_len = m->broken ? 0 : (size_t)(m->end - (const uint8_t *)body);
 	struct stmts *stmts = c->all->servers->stmts;
 	bool fresh = *name && !names_find(&c->prepared, name);
 	struct sql_facts f;
@@ -157,6 +168,8 @@ static int note_parse(struct client *c, struct query *q, struct msg *m)
 	return bad;
 }
 
+/* The portal keeps its statement: a later Execute runs that one, even if its name has been given to
+ * another meanwhile. */
 static int note_bind(struct client *c, struct query *q, struct msg *m)
 {
 	const char *portal = msg_text(m), *name = msg_text(m);
@@ -166,8 +179,8 @@ static int note_bind(struct client *c, struct query *q, struct msg *m)
 	return portal_set(c, portal, q->request.server, st);
 }
 
-/* A portal may be executed in another request than it was bound in, or again, to go on.  What is not
- * known is a cursor's or was not worth noting: it has no effect. */
+/* A portal may be executed in another request than it was bound in, or again, to go on.  Unknown
+ * ones are cursors, or were not worth noting: they have no effect. */
 static int note_execute(struct client *c, struct query *q, struct msg *m)
 {
 	const char *name = msg_text(m);
@@ -179,13 +192,16 @@ static int note_execute(struct client *c, struct query *q, struct msg *m)
 		q->executes++;
 		return 0;
 	}
-	/* Of a PREPARE it runs what that has prepared. */
+	/* A Bind may name a statement of SQL's PREPARE.  Executing that is an EXECUTE, not
+	 * another PREPARE. */
 	const struct sql_facts execute = { .kind = SQL_EXECUTE, .inner = SQL_EXECUTE,
 		.name = st->facts.name, .end = st->query_len, .next = st->query_len };
 	return note_statement(c, q, st->sql ? &execute : &st->facts, st->sql ? NULL : &st->finding,
 		st->text, st->query_len);
 }
 
+/* The statement goes with the expectation, so that the name can be given back if PostgreSQL does
+ * not come to close it. */
 static int note_close(struct client *c, struct query *q, struct msg *m)
 {
 	char what = m->at < m->end ? (char)*m->at++ : 0;
@@ -214,8 +230,9 @@ int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
 		portal_set_unnamed(c, NULL, NULL);
 		if (text)
 			return note_query(c, q, text);
+		/* Too long to be read: it may write anything, and be a COPY. */
 		q->barrier = true;
-		q->copies++;            /* it may be one */
+		q->copies++;
 		session_wrote(&c->session, c->all->route, NULL, "", 0);
 		return 0;
 	case 'P':
@@ -233,6 +250,7 @@ int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
 		trace_sent(c, q, "Sync", "", 0);
 		return 0;
 	case 'F':
+		/* Any function: it may keep a lock, or make a temporary table. */
 		q->simple = true;
 		c->pins |= PIN_FUNCTION;
 		c->session.doubt = DOUBT_ALL;
@@ -247,6 +265,8 @@ int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
 	return 0;
 }
 
+/* Texts are not kept here, or every Parse would be copied.  A later request that uses the unnamed
+ * statement or portal goes to the server that has it. */
 void effect_note_plain(struct client *c, const struct plan *pl, struct server *s)
 {
 	static const struct sql_facts none;     /* of tables: those are noted where that matters */
@@ -255,12 +275,14 @@ void effect_note_plain(struct client *c, const struct plan *pl, struct server *s
 		session_wrote(&c->session, c->all->route, &none, "", 0);
 	if (pl->simple || pl->portal)
 		portal_set(c, "", pl->simple ? NULL : s, NULL);
-	if (pl->simple || pl->unnamed)
-		portal_set_unnamed(c, pl->simple ? NULL : s, NULL);     /* a simple query destroys it */
+	if (pl->simple || pl->unnamed)          /* a simple query destroys it */
+		portal_set_unnamed(c, pl->simple ? NULL : s, NULL);
 }
 
 /* --- applied ------------------------------------------------------------- */
 
+/* A line for the script.  The server that has just run the statement must not run it again, so it
+ * stays level if it was; one that was behind will run this line as well. */
 static void script_note(struct client *c, struct server *s, const struct effect *e,
                         const struct sql_facts *f, const char *name)
 {
@@ -273,6 +295,7 @@ static void script_note(struct client *c, struct server *s, const struct effect 
 		s->script = c->script.serial;
 }
 
+/* Unlike the name of a Parse, this one counts from its answer. */
 static void apply_prepare(struct client *c, struct server *s, const struct effect *e)
 {
 	struct stmts *stmts = c->all->servers->stmts;
@@ -302,6 +325,8 @@ static void apply_deallocate(struct client *c, struct server *s, const struct ef
 	names_remove(stmts, &c->prepared, name);        /* its Parse may have been answered since */
 }
 
+/* After DISCARD ALL nothing of the past counts.  It is a line of the script itself, since other
+ * servers of the session have to forget the same. */
 static void apply_discard(struct client *c, struct server *s, const struct effect *e)
 {
 	if (!(e->facts.flags & SQL_ALL))
@@ -313,7 +338,8 @@ static void apply_discard(struct client *c, struct server *s, const struct effec
 	c->pins = 0;
 }
 
-/* Servers that ran what the authority has taken back cannot follow: they go. */
+/* ROLLBACK TO has taken lines back on the authority, the server that ran it.  Servers in the
+ * transaction that ran these lines have no savepoint to go back to: they leave the session. */
 static void forget_beyond(struct client *c, const struct server *authority, uint32_t serial)
 {
 	for (struct server *s = c->borrowed, *next; s; s = next) {
@@ -338,8 +364,9 @@ static void chain_transaction(struct client *c, struct server *authority, bool c
 	free(text);
 }
 
-/* set_config() with literal arguments can be run again like a SET.  With others, or beside
- * other writes, it cannot, and the session's reads stay on the primary. */
+/* set_config() with literal arguments can be run again like a SET.  With others, or beside other
+ * writes, it cannot, and the session's reads stay on the primary: those of this transaction if the
+ * setting is local to it, else all of them. */
 static void apply_set_config(struct client *c, struct server *s, const struct effect *e)
 {
 	struct effect set = *e;
@@ -347,10 +374,10 @@ static void apply_set_config(struct client *c, struct server *s, const struct ef
 	bool local = at && at > e->text && (at[-1] == ',' || at[-1] == ' ') && strchr(") ", at[4]);
 
 	if (local && !c->session.in_transaction)
-		return;
+		return;                 /* it has ended with its statement */
 	set.facts.kind = SQL_SET;
 	set.facts.flags |= local ? SQL_LOCAL : 0;
-	/* Arguments that are no literals may give another value elsewhere. */
+	/* Arguments that are not literals may give another value elsewhere. */
 	const char *call = strchr(e->text, '(');
 	bool literal = call && !strchr(call + 1, '(') && !strchr(e->text, '$')
 	               && !strcasestr(e->text, " from ");
@@ -362,13 +389,14 @@ static void apply_set_config(struct client *c, struct server *s, const struct ef
 		c->script.full = true;
 }
 
+/* SET and RESET.  Serializable transactions are noted besides: they are the primary's. */
 static void apply_set(struct client *c, struct server *s, const struct effect *e)
 {
 	char name[128];
 
 	sql_parameter(name, e->text, &e->facts);
 	if (e->facts.flags & SQL_LOCAL && !c->session.in_transaction)
-		return;
+		return;                 /* PostgreSQL warns, and sets nothing */
 	if ((e->facts.flags & SQL_ALL) || !strcmp(name, "default_transaction_isolation"))
 		c->session.serializable_always = (e->facts.flags & SQL_SERIALIZABLE) != 0;
 	else if (!strcmp(name, "session characteristics"))
@@ -378,7 +406,8 @@ static void apply_set(struct client *c, struct server *s, const struct effect *e
 	script_note(c, s, e, &e->facts, name);
 }
 
-/* What concerns the session's own temporary tables is nobody else's business. */
+/* DDL for the session's own temporary tables changes nothing for others, so the catalog's answers
+ * stay. */
 static bool changes_catalog(const struct session *s, const struct effect *e)
 {
 	return !(e->facts.flags & SQL_TEMP) && !session_has_temporary(s, e->text, e->facts.end);
@@ -401,7 +430,8 @@ static bool alters_role(const struct effect *e)
 	return sql_mentions(e->text + e->facts.start, e->facts.end - e->facts.start, is_role, &nth);
 }
 
-/* What follows it in the request stands in the transaction. */
+/* Into the script: a node that reads later in this transaction begins it in the same way.  What
+ * follows it in the request stands in the transaction. */
 static void apply_begin(struct client *c, struct server *s, const struct effect *e)
 {
 	c->session.in_transaction = true;
@@ -417,6 +447,7 @@ static void apply_set_transaction(struct client *c, struct server *s, const stru
 		script_note(c, s, e, &e->facts, "");
 }
 
+/* A mark in the script, for ROLLBACK TO. */
 static void apply_savepoint(struct client *c, struct server *s, const struct effect *e)
 {
 	char name[64];
@@ -439,19 +470,21 @@ static void apply_listen(struct client *c, struct server *s, const struct effect
 	c->pins |= PIN_LISTEN;
 }
 
+/* Only UNLISTEN * ends the pin: which channels there are is not counted. */
 static void apply_unlisten(struct client *c, struct server *s, const struct effect *e)
 {
 	(void)s;
-	if ((e->facts.flags & SQL_ALL) && !c->session.in_transaction)   /* which may be rolled back */
+	if ((e->facts.flags & SQL_ALL) && !c->session.in_transaction)   /* that may be undone */
 		c->pins &= (uint8_t)~PIN_LISTEN;
 }
 
-/* What follows from a statement's flags, of whatever kind it is. */
+/* The effects of a statement's flags, of whatever kind it is. */
 static void apply_flags(struct client *c, struct server *s, const struct effect *e)
 {
 	char name[64];
 
-	if ((e->facts.flags & SQL_FOREIGN) && server_is_primary(s))     /* a replica makes no tables */
+	/* Somebody's code may have made a temporary table; on a replica it cannot. */
+	if ((e->facts.flags & SQL_FOREIGN) && server_is_primary(s))
 		c->session.doubt = DOUBT_ALL;
 	if (e->facts.flags & SQL_TEMP) {
 		sql_name(name, e->text, e->facts.name);
@@ -464,23 +497,25 @@ static void apply_flags(struct client *c, struct server *s, const struct effect 
 		c->pins |= PIN_FUNCTION;
 }
 
-/* What the cursor calls is called by FETCH, but in this transaction. */
+/* The cursor's functions are called by FETCH, which does not name them, but in this transaction. */
 static void apply_declare(struct client *c, struct server *s, const struct effect *e)
 {
 	c->pins |= e->facts.flags & SQL_HOLD ? PIN_CURSOR : 0;
 	apply_flags(c, s, e);
 }
 
+/* Statements that may leave anything in the session. */
 static void apply_keep(struct client *c, struct server *s, const struct effect *e)
 {
 	(void)s, (void)e;
 	c->pins |= PIN_OTHER;
 }
 
+/* Another session may have altered roles in it. */
 static void apply_commit_prepared(struct client *c, struct server *s, const struct effect *e)
 {
 	(void)s, (void)e;
-	c->session.altered = true;      /* maybe */
+	c->session.altered = true;
 }
 
 static void apply_ddl(struct client *c, struct server *s, const struct effect *e)
@@ -489,7 +524,7 @@ static void apply_ddl(struct client *c, struct server *s, const struct effect *e
 	apply_flags(c, s, e);
 }
 
-/* Of the kinds that have effects of their own. */
+/* The kinds that have effects of their own; all others have those of their flags. */
 static void (*const own_effect[SQL_KIND_COUNT])(struct client *c, struct server *s,
                                                 const struct effect *e) = {
 	[SQL_BEGIN] = apply_begin,
@@ -518,18 +553,20 @@ static void apply(struct client *c, struct server *s, const struct effect *e)
 
 	if (does & KIND_CHANGES)
 		c->session.changed |= e->facts.kind != SQL_DDL || changes_catalog(&c->session, e);
-	/* ALTER may give a temporary table another name, and search_path begin with pg_temp. */
+	/* ALTER may give a temporary table another name, and search_path may begin with
+	 * pg_temp. */
 	if ((does & KIND_HIDES) && !(e->facts.flags & SQL_TEMP))
 		c->session.doubt = DOUBT_ALL;
 	(own_effect[e->facts.kind] ? own_effect[e->facts.kind] : apply_flags)(c, s, e);
 }
 
-/* COMMIT of a failed transaction says ROLLBACK.  Whatever follows in the request, the transaction has ended. */
+/* The answer to a COMMIT in a failed transaction is ROLLBACK: only the tag tells them apart.
+ * Whatever follows in the request, the transaction has ended. */
 static void apply_end(struct client *c, struct query *q, const struct effect *e, bool undone)
 {
 	struct server *authority = q->request.server;
 
-	authority->status = 'I';        /* of this transaction; ReadyForQuery tells of the next one */
+	authority->status = 'I';        /* ReadyForQuery may tell of the next transaction */
 	if (e->facts.flags & SQL_CHAIN)
 		chain_transaction(c, authority, !undone);
 	else
@@ -537,6 +574,7 @@ static void apply_end(struct client *c, struct query *q, const struct effect *e,
 	q->request.failed = undone && !(e->facts.flags & SQL_CHAIN) && e->command == q->executes;
 }
 
+/* Applies only the effects of the statement that has been answered: those behind it may fail. */
 void effect_complete(struct client *c, struct query *q, const uint8_t *body, size_t len)
 {
 	struct request *r = &q->request;
@@ -595,8 +633,8 @@ void effect_undo_names(struct client *c, const struct query *q, uint32_t from)
 
 /* --- the end of a transaction -------------------------------------------- */
 
-/* Its writes are known to be there, or not to be; with more of them under way it is not known which
- * those are. */
+/* Its writes are known to be there, or not to be there.  While requests are in flight, their tables
+ * are in the same list, so none can be forgotten. */
 static void end_writes(struct client *c, bool committed)
 {
 	if (committed)
@@ -605,6 +643,8 @@ static void end_writes(struct client *c, bool committed)
 		session_forget_written(&c->session);
 }
 
+/* The client's answer does not wait for the other servers: one that does not end as it should is
+ * closed. */
 void effect_end_transaction(struct client *c, bool committed)
 {
 	for (struct server *s = c->borrowed, *next; s; s = next) {
@@ -622,7 +662,8 @@ void effect_end_transaction(struct client *c, bool committed)
 	end_writes(c, committed);
 }
 
-/* Outside a transaction all the world sees what was changed, and the catalog can tell. */
+/* Outside a transaction the changes are visible to all, and the catalog can be asked about them.
+ * Within it, answers would be those of before. */
 static void tell_catalog(struct client *c)
 {
 	struct catalog *cat = c->all->catalog;
@@ -637,13 +678,15 @@ static void tell_catalog(struct client *c)
 		c->session.doubt = catalog_now(cat);
 }
 
+/* A transaction may begin and end within one request, and a SET outside of any is one of its own:
+ * then only the new lines of the script say that there is something to end. */
 void effect_status(struct client *c, char status, bool failed)
 {
 	struct session *s = &c->session;
 	bool was = s->in_transaction;
 
 	c->status = status;
-	if (status == 'I' && !c->inflight)      /* else some are of what follows */
+	if (status == 'I' && !c->inflight)      /* else some are of later requests */
 		portals_forget(c, NULL);
 	if (status == 'I' && (was || c->script.n > c->script.transaction)) {
 		effect_end_transaction(c, !failed);

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { RECENT_TEXT = 16 * 1024 };                /* the facts of longer ones are not remembered */
+enum { RECENT_TEXT = 16 * 1024 };               /* longer texts are not remembered */
 
 static struct account *account_of(const struct client *c)
 {
@@ -15,6 +15,7 @@ void facts_look_up(const struct client *c, struct sql_facts *f, struct finding *
 	f->flags = catalog_flags(c->all->catalog, account_of(c), f, text, len, c->session.doubt, v);
 }
 
+/* Has a replica refused this text, or another of its shape? */
 static bool known_writer(const struct clients *all, uint64_t key)
 {
 	for (unsigned i = 0; i < all->nwriters; i++)
@@ -23,7 +24,9 @@ static bool known_writer(const struct clients *all, uint64_t key)
 	return false;
 }
 
-/* What is known about a text goes by its database and its shape, or else by itself. */
+/* What is known about a text is found by its database and its shape, or else by the whole text: a
+ * shape leaves the literals out, and primary_patterns may look at those.  The database counts
+ * because names mean other things in another one.  0: the text is not remembered. */
 static uint64_t key_of(const struct client *c, const char *text, size_t len,
                        struct sql_span *literals)
 {
@@ -39,6 +42,8 @@ static uint64_t key_of(const struct client *c, const char *text, size_t len,
 	return len > RECENT_TEXT ? 0 : (stmt_hash(all->servers->stmts, text, len) + 1) ^ database;
 }
 
+/* The classifier runs for new shapes only.  The catalog's part is never taken from the slot without
+ * a look at its age: that is facts_look_up()'s. */
 void facts_find(struct client *c, const char *text, size_t len, struct sql_facts *f)
 {
 	struct clients *all = c->all;
@@ -48,6 +53,8 @@ void facts_find(struct client *c, const char *text, size_t len, struct sql_facts
 
 	if (key && slot->key == key) {
 		*f = slot->facts;
+		/* Other literals may be longer or shorter; the two keep their distance from
+		 * the end: sql_same_facts(). */
 		if (literals.len) {
 			f->end += len - f->next;
 			f->next = len;
@@ -64,6 +71,7 @@ void facts_find(struct client *c, const char *text, size_t len, struct sql_facts
 	facts_look_up(c, f, slot ? &slot->finding : NULL, text, len);
 }
 
+/* When the list is full, one is forgotten: a replica will refuse it again. */
 __attribute__((cold))
 void facts_learn_writer(struct client *c, const char *text, size_t len)
 {
@@ -78,7 +86,7 @@ void facts_learn_writer(struct client *c, const char *text, size_t len)
 		all->writers[all->nwriters++] = key;
 	else
 		all->writers[key % room] = key;
-	all->recent[key % RECENT_STATEMENTS].key = 0;
+	all->recent[key % RECENT_STATEMENTS].key = 0;   /* its facts say that it reads */
 }
 
 bool facts_effect(const struct sql_facts *f)
@@ -109,6 +117,7 @@ struct stmt *facts_executed(const struct client *c, const struct sql_facts *f, c
 	return names_find(&c->prepared, name);
 }
 
+/* Every time anew: DDL may have changed the answers since the statement was prepared. */
 struct sql_facts facts_of_stmt(const struct client *c, struct stmt *s)
 {
 	struct sql_facts f = s->facts;
@@ -117,6 +126,8 @@ struct sql_facts facts_of_stmt(const struct client *c, struct stmt *s)
 	return f;
 }
 
+/* An EXECUTE does not say what it does, so it counts as its statement does.  One of an unknown name
+ * fails. */
 bool facts_write(const struct client *c, const struct sql_facts *f, const char *text)
 {
 	struct stmt *s = facts_executed(c, f, text);

@@ -43,7 +43,8 @@ static bool read_startup(struct startup *s, struct msg *m)
 	return !m->broken && m->at == m->end;
 }
 
-/* A newer minor version, or options nobody here knows: says which version it will be. */
+/* The client asks for a newer minor version, or for options that we do not know: says which version
+ * it will be. */
 static void negotiate(struct client *c, const struct startup *s, uint32_t version)
 {
 	uint32_t minor = version & 0xffff;
@@ -60,13 +61,15 @@ static void negotiate(struct client *c, const struct startup *s, uint32_t versio
 	client_say(c, &o);
 }
 
-/* Whoever is let in must be who PostgreSQL takes them for: it cuts both names. */
+/* PostgreSQL cuts both names, so they are cut here, before anything is looked up: a client that is
+ * let in must be the user that PostgreSQL takes it for. */
 static int identify(struct client *c, const struct startup *s)
 {
 	char user[WIRE_NAME_MAX + 1], database[WIRE_NAME_MAX + 1];
 
 	snprintf(user, sizeof user, "%s", s->user);
-	snprintf(database, sizeof database, "%s", s->database && *s->database ? s->database : s->user);
+	snprintf(database, sizeof database, "%s",
+		s->database && *s->database ? s->database : s->user);
 	size_t size = sizeof "len.3.0.user..database.." + strlen(user) + strlen(database) + s->len;
 
 	if (size > WIRE_STARTUP_MAX)    /* PostgreSQL would not take it from us either */
@@ -78,7 +81,8 @@ static int identify(struct client *c, const struct startup *s)
 	if (a)
 		account_drop(a);
 	if (!c->borrower.profile)
-		return client_refuse(c, "53200", "out of memory", "or more than 128 startup parameters", NULL);
+		return client_refuse(c, "53200", "out of memory",
+			"or more than 128 startup parameters", NULL);
 	c->who.user = c->borrower.profile->account->user;
 	c->who.database = c->borrower.profile->account->database;
 	const char *app = c->borrower.profile->application_name;
@@ -91,10 +95,11 @@ static int start_session(struct client *c, struct msg *m, uint32_t version)
 	struct startup s = { 0 };
 
 	if (!read_startup(&s, m))
-		return bad_packet(c, "invalid startup packet layout: expected terminator as last byte");
+		return bad_packet(c,
+			"invalid startup packet layout: expected terminator as last byte");
 	if (!s.user || !*s.user)
-		return client_refuse(c, "28000", "no PostgreSQL user name specified in startup packet",
-			NULL, NULL);
+		return client_refuse(c, "28000",
+			"no PostgreSQL user name specified in startup packet", NULL, NULL);
 	client_enter(c, AT_LOGIN);
 	c->key_len = (version & 0xffff) >= 2 ? KEY_3_2 : KEY_3_0;
 	negotiate(c, &s, version);
@@ -110,7 +115,8 @@ static void cancel_request(struct client *c, struct msg *m)
 	if (c->all->base->conf->log_client_messages) {
 		char detail[40];
 		snprintf(detail, sizeof detail, "process id: %u", pid);
-		log_write(c->all->base->log, &c->who, LEVEL_LOG, detail, NULL, "Cancel message from frontend.");
+		log_write(c->all->base->log, &c->who, LEVEL_LOG, detail, NULL,
+			"Cancel message from frontend.");
 	}
 	if (!m->broken)
 		client_cancel(c->all, pid, m->at, (size_t)(m->end - m->at));
@@ -121,7 +127,7 @@ static void cancel_request(struct client *c, struct msg *m)
 
 enum { TLS_FIRST_BYTE = 0x16 };         /* of a handshake; a packet's length begins with 0 */
 
-/* As PostgreSQL: not through a Unix socket. */
+/* Not through a Unix socket: PostgreSQL does not either. */
 static bool offers_tls(const struct client *c)
 {
 	return c->family != AF_UNIX && c->all->base->conf->ssl
@@ -146,7 +152,7 @@ void hello_begin(struct client *c)
 		start_tls(c);
 }
 
-/* Without an SSLRequest the application protocol says that it is PostgreSQL who is meant, as a
+/* Without an SSLRequest the application protocol has to say that PostgreSQL is meant, as a
  * protection from attacks across protocols. */
 bool hello_declined(struct client *c)
 {
@@ -154,8 +160,9 @@ bool hello_declined(struct client *c)
 
 	if (!t || c->hellos || tls_state(t) != TLS_OPEN || tls_alpn(t))
 		return false;
-	log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL, "received direct SSL connection request"
-		" without ALPN protocol negotiation extension");
+	log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL,
+		"received direct SSL connection request without ALPN protocol negotiation"
+		" extension");
 	return true;
 }
 
@@ -177,17 +184,17 @@ static bool may_ask(struct client *c)
 	return !c->conn.tls && c->hellos++ < 2;
 }
 
-/* What stands behind an SSLRequest was sent by somebody who did not wait for the answer, and
- * perhaps by another than the client. */
+/* Bytes behind an SSLRequest were sent without waiting for the answer, and perhaps by somebody else
+ * than the client. */
 static void ssl_request(struct client *c, bool alone)
 {
 	bool serves = offers_tls(c);
 	struct put o = net_build(c->all->base->net, 1);
 
 	if (serves && !alone) {
-		client_refuse(c, "08P01", "received unencrypted data after SSL request", "This could be"
-			" either a client-software bug or evidence of an attempted man-in-the-middle attack.",
-			NULL);
+		client_refuse(c, "08P01", "received unencrypted data after SSL request",
+			"This could be either a client-software bug or evidence of an attempted"
+			" man-in-the-middle attack.", NULL);
 		return;
 	}
 	put_byte(&o, serves ? 'S' : 'N');
@@ -212,7 +219,8 @@ static void hello(struct client *c, struct msg *m, bool alone)
 	} else if (code >> 16 == 3) {
 		start_session(c, m, code);
 	} else {
-		snprintf(text, sizeof text, "unsupported frontend protocol %u.%u: server supports 3.0 to 3.2",
+		snprintf(text, sizeof text,
+			"unsupported frontend protocol %u.%u: server supports 3.0 to 3.2",
 			code >> 16, code & 0xffff);
 		client_refuse(c, "0A000", text, NULL, NULL);
 	}

@@ -1,4 +1,4 @@
-/* client/hello.h - a client's first bytes: TLS or not, and its startup packet; or a cancel request. */
+/* client/hello.h - a client's first bytes: TLS or not, its startup packet, or a cancel request. */
 #ifndef CLIENT_HELLO_H
 #define CLIENT_HELLO_H
 
@@ -7,7 +7,8 @@
 /* Before the first bytes are received: a client may begin with TLS. */
 void hello_begin(struct client *c);
 
-/* After each input until the startup packet: has it left for want of an application protocol? */
+/* After each input until the startup packet: does it have to go for want of an application
+ * protocol (ALPN)? */
 bool hello_declined(struct client *c);
 
 /* Why an encrypted connection came to nothing, for the log. */

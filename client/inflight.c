@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+/* It goes to the spare ones, so that a small query allocates nothing. */
 static void release(struct request *r)
 {
 	struct query *q = query_of(r);
@@ -22,13 +23,15 @@ struct query *query_new(struct client *c, struct server *s, const struct request
 	if (!r)
 		return NULL;
 	struct query *q = query_of(r);
-	*q = (struct query){ .before = c->last, .request = { .ops = ops, .release = release, .owner = c } };
+	*q = (struct query){ .before = c->last,
+		.request = { .ops = ops, .release = release, .owner = c } };
 	server_send(s, &q->request);
 	c->inflight++;
 	c->last = q;
 	return q;
 }
 
+/* Without a request in flight, the next message can only begin one. */
 void query_left(struct client *c)
 {
 	if (--c->inflight)

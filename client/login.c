@@ -12,16 +12,16 @@
 
 enum { DEMAND_COUNTS = 30000 };                 /* ms until one login looks again */
 
-/* What is awaited. */
+/* Whom the login has asked, and for what. */
 enum step {
-	ASK_DEMAND,             /* PostgreSQL: what does it ask of this account? */
-	ASK_ENTRY,              /* PostgreSQL: auth_query, what is this user's password? */
+	ASK_DEMAND,             /* PostgreSQL: its demand on this account */
+	ASK_ENTRY,              /* PostgreSQL: this user's password, by auth_query */
 	ASK_CLEAR,              /* the client: its password */
 	ASK_MD5,
 	ASK_SASL_FIRST, ASK_SASL_FINAL,
 	ASK_HOST,               /* the name servers: the client's name, for a rule */
 	ASK_KEYS,               /* a helper thread: the verifier */
-	ASK_PROOF,              /* PostgreSQL: is this password right? */
+	ASK_PROOF,              /* PostgreSQL: whether this password is right */
 	ASK_WELCOME,            /* PostgreSQL: a server with this profile */
 };
 
@@ -29,10 +29,10 @@ struct login {
 	enum step step, asked;                  /* now; and of the client, last */
 	struct client *client;
 	int line;                       /* of the rule in pool_hba.conf, or 0 */
-	bool trusted;                   /* by the rule: there is no password to be asked for, */
+	bool trusted;                   /* by the rule: no password is asked for, */
 	bool certified;                 /* but a certificate */
 	uint8_t salt[4];
-	bool again;                     /* its answer did not fit, and is compared with a new entry */
+	bool again;                     /* its answer did not fit: compared with a new entry */
 	char *answer;                   /* clear text or md5, to be proved or compared; wiped */
 	struct server *server;
 	struct peer_name *naming;
@@ -67,7 +67,7 @@ static struct account *account(const struct client *c)
 	return c->borrower.profile->account;
 }
 
-/* PostgreSQL's, on logins like this one. */
+/* PostgreSQL's demand on logins like this one. */
 static struct demanded *demanded(const struct client *c)
 {
 	return profile_demanded(c->borrower.profile);
@@ -93,7 +93,7 @@ static void await(struct client *c, enum step step)
 	client_owes(c, step >= ASK_CLEAR && step <= ASK_SASL_FINAL);
 }
 
-/* --- what is said -------------------------------------------------------- */
+/* --- requests to the client, and refusals -------------------------------- */
 
 static int ask(struct client *c, enum step step, uint32_t code, const void *data, size_t n)
 {
@@ -111,7 +111,7 @@ static int ask(struct client *c, enum step step, uint32_t code, const void *data
 	return 0;
 }
 
-/* What is the matter, for the log. */
+/* Why the password is wrong, for the log. */
 static const char *fault(const struct client *c, const struct passwd_entry *e)
 {
 	if (!e)
@@ -123,10 +123,12 @@ static const char *fault(const struct client *c, const struct passwd_entry *e)
 		return "the user's entry in pool_passwd cannot be decrypted: check the key file";
 	case PASSWD_MD5:
 		return c->login->asked == ASK_SASL_FINAL
-		       ? "SCRAM does not work with an md5 entry" : "the password does not match the md5 entry";
+		       ? "SCRAM does not work with an md5 entry"
+		       : "the password does not match the md5 entry";
 	case PASSWD_SCRAM:
 		return c->login->asked == ASK_MD5
-		       ? "md5 does not work with a SCRAM verifier" : "the password does not match the verifier";
+		       ? "md5 does not work with a SCRAM verifier"
+		       : "the password does not match the verifier";
 	default:
 		return "the password does not match the entry";
 	}
@@ -139,12 +141,13 @@ static int not_proved(struct client *c, const char *what)
 	if (c->login->line)
 		snprintf(rule, sizeof rule, "pool_hba.conf line %d: ", c->login->line);
 	snprintf(why, sizeof why, "%s%s", rule, what);
-	snprintf(text, sizeof text, "password authentication failed for user \"%.80s\"", account(c)->user);
+	snprintf(text, sizeof text, "password authentication failed for user \"%.80s\"",
+		account(c)->user);
 	return client_deny(c, "28P01", text, why);
 }
 
-/* What auth_query gave may be old: asks again, and compares again.  SCRAM began with the old
- * entry, so only the next login can use a new one. */
+/* auth_query's answer may be old: asks again, and compares again.  SCRAM began with the old entry,
+ * so only the next login can use a new one. */
 static int wrong_password(struct client *c)
 {
 	struct login *l = c->login;
@@ -169,8 +172,9 @@ static int no_entry(struct client *c, const char *method)
 	char text[80], hint[256];
 
 	snprintf(text, sizeof text, "failed to authenticate with backend using %s", method);
-	snprintf(hint, sizeof hint, "User \"%.63s\" needs an entry in pool_passwd that works with %s (or"
-		" %s_USERNAME and %s_PASSWORD variables), or set allow_clear_text_frontend_auth.",
+	snprintf(hint, sizeof hint, "User \"%.63s\" needs an entry in pool_passwd that works with"
+		" %s (or %s_USERNAME and %s_PASSWORD variables), or set"
+		" allow_clear_text_frontend_auth.",
 		account(c)->user, method, "<PREFIX>", "<PREFIX>");
 	return client_refuse(c, "28P01", text, "valid password not found", hint);
 }
@@ -229,7 +233,8 @@ static int borrow(struct client *c, enum step step)
 	await(c, step);
 	c->borrower.secret = step == ASK_PROOF ? c->login->answer : NULL;
 	c->borrower.look = step == ASK_DEMAND;
-	struct server *s = server_borrow(servers, &c->borrower, nodes_primary(servers->nodes), true);
+	struct server *s = server_borrow(servers, &c->borrower, nodes_primary(servers->nodes),
+		true);
 	if (s)
 		login_lent(c, s);
 	return 0;
@@ -271,7 +276,7 @@ void login_eased(struct client *c)
 	}
 }
 
-/* A login may tell that the node is not the primary after all. */
+/* A login may reveal that the node is not the primary after all. */
 void login_lent(struct client *c, struct server *s)
 {
 	if (s->node != nodes_primary(s->all->nodes)) {
@@ -283,12 +288,16 @@ void login_lent(struct client *c, struct server *s)
 	login_eased(c);
 }
 
-/* It could not be asked: that has nothing to do with who the client is. */
+/* PostgreSQL could not be asked: that has nothing to do with who the client is. */
 static bool no_answer(const struct refusal *r)
 {
-	return r->kind == REFUSED_NODE || r->kind == REFUSED_FULL || !strcmp(r->report.sqlstate, "53300");
+	return r->kind == REFUSED_NODE || r->kind == REFUSED_FULL
+	       || !strcmp(r->report.sqlstate, "53300");
 }
 
+/* A look that got no answer changes nothing: the old demand counts for longer, so that clients of
+ * known accounts can log in while the node is down or full.  But not a demand of nothing, which
+ * would let anybody in. */
 void login_refused(struct client *c, const struct refusal *r)
 {
 	bool looked = c->login->step == ASK_DEMAND;
@@ -300,7 +309,8 @@ void login_refused(struct client *c, const struct refusal *r)
 		trusted(c);
 	} else if (r->kind == REFUSED_OTHER_PRIMARY || r->kind == REFUSED_ASKED) {
 		borrow(c, c->login->step);
-	} else if (looked && demand_is_known(c) && demanded(c)->demand != DEMAND_NOTHING && no_answer(r)) {
+	} else if (looked && demand_is_known(c) && demanded(c)->demand != DEMAND_NOTHING
+	           && no_answer(r)) {
 		demanded(c)->at = loop_now(c->all->base->loop);
 		by_demand(c);
 	} else {
@@ -312,7 +322,7 @@ void login_refused(struct client *c, const struct refusal *r)
 
 /* --- SCRAM --------------------------------------------------------------- */
 
-/* What binds SCRAM to the client's connection: tls-server-end-point; 0 without TLS. */
+/* The data that bind SCRAM to the client's connection: tls-server-end-point; 0 without TLS. */
 static size_t channel(const struct client *c, uint8_t to[static SCRAM_BINDING_MAX])
 {
 	return c->conn.tls ? tls_end_point(c->conn.tls, to) : 0;
@@ -341,7 +351,7 @@ static void verifier_made(struct verifier_wait *w, const struct scram_verifier *
 	net_flush(net);
 }
 
-/* The verifier: of the entry, or made from it; for unknown users one that looks the same. */
+/* The verifier is the entry, or is made from it; unknown users get one that looks the same. */
 static int start_sasl(struct client *c, const struct passwd_entry *e)
 {
 	struct scram_verifier *v = &c->login->verifier;
@@ -349,7 +359,8 @@ static int start_sasl(struct client *c, const struct passwd_entry *e)
 	if (e && e->kind == PASSWD_CLEAR) {
 		await(c, ASK_KEYS);
 		c->login->keys.made = verifier_made;
-		const struct scram_verifier *made = verifier_ask(c->all->verifiers, e, &c->login->keys);
+		const struct scram_verifier *made =
+			verifier_ask(c->all->verifiers, e, &c->login->keys);
 		if (!made)
 			return 0;
 		*v = *made;
@@ -359,7 +370,7 @@ static int start_sasl(struct client *c, const struct passwd_entry *e)
 	return begin_sasl(c);
 }
 
-/* Somebody in between, or a message that is none. */
+/* Somebody in between, or a malformed message. */
 static int bad_scram(struct client *c, int result, const char *why)
 {
 	return client_refuse(c, result == -3 ? "28000" : "08P01", why, NULL, NULL);
@@ -383,8 +394,8 @@ static int sasl_first(struct client *c, struct msg *m)
 		return client_refuse(c, "58000", "no random numbers", NULL, NULL);
 	if (!(l->scram = calloc(1, sizeof *l->scram)))
 		return client_out_of_memory(c);
-	int n = scram_server_first(l->scram, out, sizeof out, (const char *)m->at, len, &l->verifier,
-		nonce, bound_len ? bound : NULL, bound_len, plus, &why);
+	int n = scram_server_first(l->scram, out, sizeof out, (const char *)m->at, len,
+		&l->verifier, nonce, bound_len ? bound : NULL, bound_len, plus, &why);
 	if (n < 0)
 		return bad_scram(c, n, why);
 	return ask(c, ASK_SASL_FINAL, 11, out, (size_t)n);
@@ -433,7 +444,7 @@ static int compare_md5(struct client *c)
 	return welcome(c);
 }
 
-/* It fits the entry.  PostgreSQL may want more than that has: the password itself. */
+/* The answer fits the entry.  PostgreSQL may want more than the entry has: the password itself. */
 static int fits(struct client *c)
 {
 	const struct passwd_entry *e = entry(c);
@@ -478,7 +489,7 @@ static void checked_keys(struct job *j)
 	memory_wipe(k, sizeof *k + k->len);
 }
 
-/* Without a verifier: takes as long, and fails. */
+/* Compares the password with the verifier.  Without one it takes as long, and fails. */
 static int start_check(struct client *c, const struct passwd_entry *e)
 {
 	const char *password = c->login->answer;
@@ -503,7 +514,8 @@ static int start_check(struct client *c, const struct passwd_entry *e)
 	return 0;
 }
 
-/* How long a refusal takes does not tell what kind of entry there is, or whether there is one. */
+/* The time that a refusal takes does not tell which kind of entry there is, or whether there is
+ * one. */
 static int compare_clear(struct client *c)
 {
 	const struct passwd_entry *e = entry(c);
@@ -585,8 +597,8 @@ static bool know_entry(struct client *c)
 	return entry_ask(c->all->servers->entries, account(c)->user, &c->login->entry);
 }
 
-/* One login looks again, while others go on with the old question.  With none nobody goes on: from now
- * on there may be one. */
+/* One login looks again, while others go on with the old demand.  If that was nothing, no login
+ * goes on: from now on there may be a demand. */
 static bool demand_is_old(struct client *c)
 {
 	int64_t now = loop_now(c->all->base->loop);
@@ -606,7 +618,7 @@ static bool demand_is_old(struct client *c)
 static int by_demand(struct client *c)
 {
 	const struct passwd_entry *e;
-	bool hidden;                    /* there is no such user, which is not to be told */
+	bool hidden;                    /* there is no such user, and the client must not see it */
 	bool clear = c->all->base->conf->allow_clear_text_frontend_auth;
 	enum demand demand = demanded(c)->demand;
 
@@ -651,9 +663,9 @@ static int not_allowed(struct client *c)
 	if (!c->all->base->hba)
 		snprintf(detail, sizeof detail, "missing or erroneous pool_hba.conf file");
 	else
-		snprintf(detail, sizeof detail, "no pool_hba.conf entry for host \"%s\", user \"%.63s\","
-			" database \"%.63s\", SSL %s", host, account(c)->user, account(c)->database,
-			c->conn.tls ? "on" : "off");
+		snprintf(detail, sizeof detail, "no pool_hba.conf entry for host \"%s\","
+			" user \"%.63s\", database \"%.63s\", SSL %s", host, account(c)->user,
+			account(c)->database, c->conn.tls ? "on" : "off");
 	return client_refuse(c, "28000", "client authentication failed", detail,
 		"see pgpool log for details");
 }
@@ -678,7 +690,7 @@ static int ask_host(struct client *c, const struct sockaddr_storage *peer)
 	return c->login->naming ? 0 : client_out_of_memory(c);
 }
 
-/* The certificate was verified by the handshake, or there is none. */
+/* If there is a certificate, the handshake has verified it. */
 static int by_certificate(struct client *c)
 {
 	const char *name = tls_common_name(c->conn.tls), *user = account(c)->user;
@@ -688,12 +700,14 @@ static int by_certificate(struct client *c)
 		return client_refuse(c, "28000", "connection requires a valid client certificate",
 			NULL, NULL);
 	if (strcmp(name, user)) {
-		snprintf(text, sizeof text, "certificate authentication failed for user \"%.80s\"", user);
+		snprintf(text, sizeof text, "certificate authentication failed for user \"%.80s\"",
+			user);
 		snprintf(why, sizeof why, "the common name of its certificate is \"%.256s\"", name);
 		return client_deny(c, "28000", text, why);
 	}
-	log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL, "SSL certificate authentication for"
-		" user \"%s\" with Pgpool-II is successful", user);
+	log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL,
+		"SSL certificate authentication for user \"%s\" with Pgpool-II is successful",
+		user);
 	return welcome(c);
 }
 
@@ -731,15 +745,15 @@ static int by_rule(struct client *c)
 	case HBA_SCRAM:
 		return start_sasl(c, entry(c));
 	default:
-		snprintf(text, sizeof text, "authentication method \"%s\" (pool_hba.conf line %d) is not"
-			" supported", hba_method_name(rule->method), rule->line);
+		snprintf(text, sizeof text, "authentication method \"%s\" (pool_hba.conf line %d)"
+			" is not supported", hba_method_name(rule->method), rule->line);
 		return client_refuse(c, "28000", text, NULL, NULL);
 	}
 }
 
 /* --- input --------------------------------------------------------------- */
 
-/* Refused by its header: nothing of it is kept. */
+/* The message is refused by its header: nothing of it is kept. */
 static int too_long(struct client *c, size_t max)
 {
 	char hint[80];

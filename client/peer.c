@@ -35,12 +35,13 @@ static bool same_host(const struct sockaddr_storage *a, const struct sockaddr *b
 static void look_up(struct job *j)
 {
 	struct peer_name *p = OWNER(j, struct peer_name, job);
-	struct addrinfo *list, hints = { .ai_family = p->peer.ss_family, .ai_socktype = SOCK_STREAM };
+	struct addrinfo hints = { .ai_family = p->peer.ss_family, .ai_socktype = SOCK_STREAM };
+	struct addrinfo *list;
 
 	if (p->forgotten)
 		return;
-	if (getnameinfo((struct sockaddr *)&p->peer, length(&p->peer), p->name, sizeof p->name, NULL, 0,
-	                NI_NAMEREQD) != 0) {
+	if (getnameinfo((struct sockaddr *)&p->peer, length(&p->peer), p->name, sizeof p->name,
+	                NULL, 0, NI_NAMEREQD) != 0) {
 		p->name[0] = '\0';
 		return;
 	}
@@ -60,7 +61,7 @@ static void looked_up(struct job *j)
 	free(p);
 }
 
-/* IPv4 inside IPv6 is IPv4: that is what the name servers know. */
+/* IPv4 inside IPv6 is IPv4: name servers know only that. */
 static void plain(struct sockaddr_storage *to, const struct sockaddr_storage *from)
 {
 	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)from;

@@ -8,14 +8,16 @@
 
 /* --- planning ------------------------------------------------------------ */
 
-/* What the messages of the request have said so far. */
+/* What the messages of the request have said so far.  Nothing of the session is changed by a plan,
+ * so the names that the request itself makes have to be known apart. */
 struct bound {
 	bool unnamed, portal;           /* the unnamed ones were made in this request */
-	const char *parsed[8];          /* names of statements made in it */
+	const char *parsed[8];          /* names of statements made in it, the first of them */
 	unsigned nparsed;
 };
 
-/* Drivers ask so whether they are connected to a primary: they are. */
+/* SHOW transaction_read_only and SHOW in_hot_standby: drivers ask in this way whether they are
+ * connected to a primary.  The proxy stands for one, so the primary answers. */
 static bool asks_for_role(const char *text, const struct sql_facts *f)
 {
 	char name[128];
@@ -24,13 +26,14 @@ static bool asks_for_role(const char *text, const struct sql_facts *f)
 	return !strcmp(name, "transaction_read_only") || !strcmp(name, "in_hot_standby");
 }
 
-/* A request that has to wait is planned, and told, again. */
+/* A request that has to wait is planned, and logged, again. */
 __attribute__((cold))
 static void log_why(struct client *c, const struct sql_facts *f, const char *text, size_t len)
 {
 	char why[128], detail[LOG_TEXT_MAX];
 
-	if (!route_why(c->all->route, &c->session, client_database(c), f, text, len, why, sizeof why))
+	if (!route_why(c->all->route, &c->session, client_database(c), f, text, len, why,
+	               sizeof why))
 		return;
 	snprintf(detail, sizeof detail, "destination = %d for query= \"%.*s\"",
 		nodes_primary(c->all->servers->nodes)->id,
@@ -39,11 +42,13 @@ static void log_why(struct client *c, const struct sql_facts *f, const char *tex
 		"could not load balance because %s", why);
 }
 
-/* May it be balanced, as the session stands? */
+/* May it be balanced, as the session stands?  A function that may read anything may read a
+ * temporary table of the session, which is on the primary only. */
 static bool may_read(struct client *c, const struct sql_facts *f, const char *text, size_t len)
 {
 	const struct route *rt = c->all->route;
-	bool reads = route_gate(rt, f) && route_reads(rt, &c->session, client_database(c), text, len)
+	bool reads = route_gate(rt, f)
+	             && route_reads(rt, &c->session, client_database(c), text, len)
 	             && !((f->flags & SQL_CALLS) && c->session.temporary)
 	             && !(f->kind == SQL_SHOW && asks_for_role(text, f));
 
@@ -59,20 +64,24 @@ static bool may_execute(struct client *c, struct stmt *s)
 	return may_read(c, &f, s->text, s->query_len);
 }
 
-/* What one statement asks of the request's place. */
+/* What one statement asks of the request's place.  An EXECUTE asks what its statement does. */
 static void plan_statement(struct client *c, struct plan *pl, const struct sql_facts *f,
                            const char *text, size_t len)
 {
 	struct stmt *executed = facts_executed(c, f, text);
 	bool reads = executed ? may_execute(c, executed) : may_read(c, f, text, len);
 
-	pl->notes |= facts_effect(f) || facts_name_stmt(f) || (f->flags & SQL_UNPARSED)
-	             || f->kind == SQL_COPY_FROM;       /* its Sync may be ignored: more may follow */
+	bool copies = f->kind == SQL_COPY_FROM;         /* its Sync may be data: more may follow */
+
+	pl->notes |= facts_effect(f) || facts_name_stmt(f) || (f->flags & SQL_UNPARSED) || copies;
 	pl->forgets |= facts_forgets(f);
-	pl->barrier |= f->kind == SQL_COPY_FROM || pl->forgets;
+	pl->barrier |= copies || pl->forgets;
 	pl->rolls_back_to |= f->kind == SQL_ROLLBACK_TO;
+	/* A plain BEGIN asks for no place: the statements behind it decide.  One that is READ
+	 * WRITE or SERIALIZABLE is the primary's, since a standby refuses both. */
 	if (f->kind == SQL_BEGIN && !(f->flags & (SQL_READ_WRITE | SQL_SERIALIZABLE)))
 		return;
+	/* The end of the transaction goes where the transaction is: ending_node(). */
 	if (f->kind == SQL_COMMIT || f->kind == SQL_ROLLBACK) {
 		pl->ends = true;
 		return;
@@ -80,7 +89,8 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	*(reads ? &pl->reads : &pl->other) = true;
 	if (facts_write(c, f, text)) {
 		pl->writes = true;
-		pl->notes |= c->all->base->conf->disable_load_balance_on_write >= DLBOW_DML_ADAPTIVE;
+		pl->notes |= c->all->base->conf->disable_load_balance_on_write
+		             >= DLBOW_DML_ADAPTIVE;     /* its tables are noted by name */
 	}
 }
 
@@ -92,7 +102,8 @@ static void plan_query(struct client *c, struct plan *pl, const char *text, size
 	pl->text_len = len;
 	facts_find(c, text, len, &pl->facts);
 	plan_statement(c, pl, &pl->facts, text, len);
-	/* Several statements: the primary's, and what is among them counts. */
+	/* A text of several statements is the primary's.  What each of them does still counts: an
+	 * end of the transaction, a COPY, a write. */
 	for (size_t at = pl->facts.next; at < len; at += f.next) {
 		pl->other = true;
 		sql_classify(&f, text + at, len - at, &c->all->route->rules);
@@ -110,14 +121,16 @@ static void plan_parse(struct client *c, struct plan *pl, struct msg *m, struct 
 	struct sql_facts f;
 
 	if (m->broken)
-		return;         /* PostgreSQL says what it thinks of it */
+		return;         /* PostgreSQL answers it with an error */
+	/* A Parse is planned as if it were executed: most often it is, in this request.  So the
+	 * statement is parsed on the server that is to run it. */
 	facts_find(c, text, len, &f);
 	plan_statement(c, pl, &f, text, len);
 	if (!*name) {
 		b->unnamed = true;
 		return;
 	}
-	pl->notes = true;
+	pl->notes = true;       /* the name is the session's from now on */
 	if (b->nparsed < sizeof b->parsed / sizeof *b->parsed)
 		b->parsed[b->nparsed++] = name;
 }
@@ -137,19 +150,23 @@ static void plan_use(struct client *c, struct plan *pl, const char *name, const 
 		return;
 	struct stmt *s = *name ? names_find(&c->prepared, name) : c->unnamed;
 	if (*name) {
+		/* One name is most often all, and agree_on_name() compares it without a second
+		 * walk.  Two are for agree_on_names(). */
 		pl->notes |= pl->name && !wire_same_name(pl->name, name);
 		pl->name = name;
 		pl->named = s;
 	}
 	if (s) {
 		struct sql_facts f = facts_of_stmt(c, s);
-		pl->notes |= !*name;
+		pl->notes |= !*name;    /* the chosen server may lack it: agree_on_names() */
 		plan_statement(c, pl, &f, s->text, s->query_len);
 	} else if (!*name && c->unnamed_on) {
+		/* Its text was not remembered, so no other server can have it.  On the primary
+		 * it may be a write. */
 		pl->must = c->unnamed_on;
-		pl->writes |= server_is_primary(pl->must);     /* maybe: it was not worth remembering */
+		pl->writes |= server_is_primary(pl->must);
 	} else {
-		pl->other = true;
+		pl->other = true;       /* we do not know it; maybe the primary does */
 	}
 }
 
@@ -162,12 +179,15 @@ static void plan_bind(struct client *c, struct plan *pl, struct msg *m, struct b
 	plan_use(c, pl, name, b);
 }
 
+/* A portal of an earlier request goes on where it is, even if its statement would run elsewhere
+ * now: PostgreSQL cannot move it.  One that we do not know may be a cursor of SQL's DECLARE, and
+ * those are the primary's. */
 static void plan_portal(struct client *c, struct plan *pl, const char *name, const struct bound *b)
 {
 	pl->notes |= *name != 0;
 	if (b->portal)
 		return;
-	pl->notes |= c->bound != NULL;
+	pl->notes |= c->bound != NULL;  /* we know what it runs, and so what that changes */
 	pl->must = *name ? NULL : c->portal_on;
 	const struct portal *p = *name ? portal_find(c, name) : NULL;
 	if (p)
@@ -193,11 +213,12 @@ static void plan_text(struct client *c, struct plan *pl, const struct msg *m)
 	if (m->end > m->at && m->end[-1] == 0)
 		plan_query(c, pl, (const char *)m->at, strlen((const char *)m->at));
 	else
-		pl->other = true;       /* PostgreSQL says what it thinks of it */
+		pl->other = true;       /* PostgreSQL answers it with an error */
 }
 
-/* One message.  MORE: the walk goes on. */
-static int plan_message(struct client *c, struct plan *pl, struct msg *m, struct bound *b, size_t len)
+/* One message, of len bytes.  MORE: the walk goes on. */
+static int plan_message(struct client *c, struct plan *pl, struct msg *m, struct bound *b,
+                        size_t len)
 {
 	pl->extended += plan_is_extended(m->type);
 	switch (m->type) {
@@ -206,6 +227,8 @@ static int plan_message(struct client *c, struct plan *pl, struct msg *m, struct
 		plan_text(c, pl, m);
 		return 1;
 	case 'F':
+		/* FunctionCall, which libpq uses for large objects.  It names its function by an
+		 * OID, which tells us nothing: it may do anything. */
 		pl->simple = pl->other = pl->writes = pl->notes = true;
 		return 1;
 	case 'S':
@@ -224,11 +247,14 @@ static int plan_message(struct client *c, struct plan *pl, struct msg *m, struct
 		pl->executes = true;
 		return MORE;
 	case 'H': case 'd': case 'c': case 'f':
-		return 1;               /* COPY data behind its Execute need no Flush */
+		/* The client wants its answers before it sends more, so we must not wait for a
+		 * Sync.  COPY data behind their Execute need no Flush. */
+		return 1;
 	case 'X':
-		pl->len -= len;         /* what stands before it has no Sync, and counts all the same */
+		pl->len -= len;         /* messages before it have no Sync, but count */
 		return 1;
 	}
+	/* An unknown type is refused when it is the first message; those before it are sent. */
 	pl->len -= len;
 	return pl->len ? 1 : client_refuse(c, "08P01", "invalid frontend message type", NULL, NULL);
 }
@@ -249,15 +275,20 @@ int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n)
 		pl->len += (size_t)len;
 		end = plan_message(c, pl, &m, &b, (size_t)len);
 	}
-	/* What is prepared or bound now and executed later is worth remembering. */
+	/* A statement that is prepared or bound now and executed later is worth remembering.  Of
+	 * one that is executed at once, effect_note_plain() remembers only where it is. */
 	pl->notes |= (b.unnamed || b.portal) && !pl->executes;
+	/* A Query behind extended messages without a Sync: after an error in those, PostgreSQL
+	 * ignores it like all else up to a Sync, and sends no ReadyForQuery. */
 	if (pl->simple && pl->extended)
-		pl->barrier = pl->other = true; /* after an error it has no end of its own */
+		pl->barrier = pl->other = true;
 	pl->unnamed = b.unnamed;
 	pl->portal = b.portal;
 	pl->whole = end > 0 && (m.type == 'Q' || m.type == 'F' || m.type == 'S');
+	/* Too long to be waited for: it streams to the primary.  We cannot know what it does, so
+	 * it counts as a write. */
 	if (end == MORE && n > REQUEST_KEEP) {
-		pl->writes = true;      /* what it is cannot be known */
+		pl->writes = true;
 		return 1;
 	}
 	return end;

@@ -1,4 +1,4 @@
-/* client/plan.h - reading a request: what is in it, and where it may go.
+/* client/plan.h - reading a request: its contents, and where it may go.
  *
  * A plan changes nothing in the session, so a request that has to wait is simply planned again.
  */
@@ -12,14 +12,14 @@ enum {
 	MESSAGE_MAX = 0x3fffffff,               /* PostgreSQL's own limit: 1 GB */
 };
 
-/* What was made of some input: so many bytes used, or one of these. */
+/* What became of some input: the number of bytes that were used, or one of these. */
 enum { BLOCKED = -1, MORE = 0 };
 
-/* What a walk over the messages of a request found. */
+/* The findings of a walk over the messages of a request. */
 struct plan {
 	size_t len;             /* of those messages that are whole */
-	bool whole;             /* ... which end with Query, FunctionCall or Sync */
-	bool simple;            /* ... and not with Sync */
+	bool whole;             /* they end with Query, FunctionCall or Sync */
+	bool simple;            /* they end with Query or FunctionCall */
 	bool only_sync;
 	bool reads, other;      /* has statements that may be balanced; that may not */
 	bool writes;            /* the session is to know */
@@ -31,16 +31,16 @@ struct plan {
 	bool forgets;           /* takes names of statements: nothing else is in flight with it */
 	bool rolls_back_to;     /* ROLLBACK TO: only the primary knows the savepoint */
 	bool unnamed, portal;   /* it makes the unnamed statement, the unnamed portal */
-	const char *name;       /* of a prepared statement that it uses, the only one without notes ... */
-	const struct stmt *named;       /* ... and what that is; NULL: unknown */
+	const char *name;       /* a prepared statement that it uses; without notes the only one */
+	const struct stmt *named;       /* the client's statement of that name; NULL: unknown */
 	struct server *must;    /* has the portal or the unnamed statement; maybe no longer ours */
 	struct sql_facts facts; /* of a simple query; text is NULL for any other request */
 	const char *text;
 	size_t text_len;
 };
 
-/* Plans the request that begins at p.  More than 0: there is something to send; MORE: the request may
- * still be waited for; BLOCKED after client_fail(). */
+/* Plans the request that begins at p.  More than 0: there is something to send; MORE: the rest of
+ * the request may still be waited for; BLOCKED after client_fail(). */
 int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n);
 
 /* Messages that PostgreSQL gives one answer each. */

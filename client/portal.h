@@ -1,8 +1,8 @@
-/* client/portal.h - what hangs on one server: portals, and the unnamed statement.
+/* client/portal.h - things that are on one server: portals, and the unnamed statement.
  *
- * PostgreSQL keeps them until the transaction's end (portals), or until another unnamed statement
- * or a simple query comes.  Where one is known to be decides where requests go that use it; what it runs,
- * when that is known, decides what they change.
+ * PostgreSQL keeps portals until the transaction's end, and the unnamed statement until another
+ * one or a simple query comes.  Requests that use one go to the server that is known to have it.
+ * The statement that it runs, when that is known, decides what they change.
  */
 #ifndef CLIENT_PORTAL_H
 #define CLIENT_PORTAL_H
@@ -12,21 +12,21 @@
 struct portal {
 	struct portal *next;
 	struct server *server;
-	struct stmt *stmt;      /* that it runs; counted; NULL: not known */
+	struct stmt *stmt;      /* it runs this one; counted; NULL: not known */
 	char name[];
 };
 
 /* NULL: there is none of this name. */
 struct portal *portal_find(const struct client *c, const char *name);
 
-/* The portal, named or unnamed, is on this server from now on and runs this statement, or what is not
- * known (NULL).  -1 without memory. */
+/* The portal, named or unnamed, is on this server from now on and runs this statement, or an
+ * unknown one (NULL).  -1 without memory. */
 int portal_set(struct client *c, const char *name, struct server *s, struct stmt *st);
 
 /* The unnamed statement is this one, on this server; NULL: not worth remembering, or none. */
 void portal_set_unnamed(struct client *c, struct server *s, struct stmt *st);
 
-/* Those on this server, or all of them (NULL), are gone. */
+/* The portals on this server, or all portals (NULL), are gone. */
 void portals_forget(struct client *c, const struct server *s);
 
 #endif

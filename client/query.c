@@ -17,7 +17,7 @@ enum {
 	EXPECTS_MAX = 16384,                    /* PostgreSQL flushes long before it owes so many */
 };
 
-/* --- what the client is told without a server ---------------------------- */
+/* --- answers without a server -------------------------------------------- */
 
 static void say_ready(struct client *c)
 {
@@ -45,6 +45,8 @@ static bool is_words(const struct plan *pl, const char *words)
 	       && !strncasecmp(pl->text + pl->facts.start, words, len);
 }
 
+/* Only forms that the script's BEGIN repeats word for word on any node, a standby included.  All
+ * others go to PostgreSQL, which knows more of them. */
 static bool plain_begin(const struct plan *pl)
 {
 	static const char *const forms[] = { "begin", "begin transaction", "begin work",
@@ -66,7 +68,8 @@ static bool plain_end(const struct plan *pl)
 }
 
 /* A BEGIN reaches a node only with the first statement that goes there; until then the
- * transaction is the proxy's. */
+ * transaction is the proxy's.  So a transaction that only reads never needs the primary.  Without
+ * a replica to balance to there is nothing to gain. */
 static bool begin_here(struct client *c, const struct plan *pl)
 {
 	const struct sql_facts *f = &pl->facts;
@@ -78,10 +81,12 @@ static bool begin_here(struct client *c, const struct plan *pl)
 		return false;
 	c->status = 'T';
 	c->session.in_transaction = true;
-	say_command(c, strncasecmp(pl->text + f->start, "start", 5) ? "BEGIN" : "START TRANSACTION");
+	say_command(c, strncasecmp(pl->text + f->start, "start", 5) ? "BEGIN"
+	                                                            : "START TRANSACTION");
 	return true;
 }
 
+/* Or about to be: a request in a FIFO may be a BEGIN of the proxy's own. */
 static bool anywhere_in_transaction(const struct client *c)
 {
 	for (const struct server *s = c->borrowed; s; s = s->next_borrowed)
@@ -90,6 +95,7 @@ static bool anywhere_in_transaction(const struct client *c)
 	return false;
 }
 
+/* The end of a transaction that has reached no node. */
 static bool end_here(struct client *c, const struct plan *pl)
 {
 	const struct sql_facts *f = &pl->facts;
@@ -105,6 +111,8 @@ static bool end_here(struct client *c, const struct plan *pl)
 
 /* --- sending ------------------------------------------------------------- */
 
+/* The second walk over the messages.  Unlike the plan it changes the session, so it comes when the
+ * request is really sent, and once. */
 static int note_request(struct client *c, struct query *q, const uint8_t *p, const struct plan *pl)
 {
 	struct msg m;
@@ -118,8 +126,8 @@ static int note_request(struct client *c, struct query *q, const uint8_t *p, con
 	return 0;
 }
 
-/* What a replica is asked may have to be asked again; what hangs on a portal or the unnamed statement
- * there only together with the request that made it. */
+/* A replica's request may have to run again on the primary.  Without memory for the copy it simply
+ * cannot. */
 static void keep_copy(struct query *q, const uint8_t *p, size_t len)
 {
 	q->copy = malloc(len);
@@ -129,8 +137,9 @@ static void keep_copy(struct query *q, const uint8_t *p, size_t len)
 		memcpy(q->copy, p, len);
 }
 
-/* RESET goes back to what the server started with.  A session that started otherwise gets its own
- * values again, in the same write; the client sees the reports of both and one ReadyForQuery. */
+/* RESET brings back the values that the server started with.  A session that started with others
+ * gets its own again, in the same write.  They are two requests to PostgreSQL, but one to the
+ * client: the first hides its ReadyForQuery, and reply_after_reset_ops shows the second's. */
 static int follow_reset(struct client *c, struct server *s)
 {
 	struct query *reset = c->last;
@@ -146,14 +155,16 @@ static int follow_reset(struct client *c, struct server *s)
 
 static int send_request(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl)
 {
+	/* The script comes first: statements are prepared under its settings. */
 	if (agree_on_script(c, s) < 0 || (pl->notes ? agree_on_names(c, s, NULL, p, pl)
 	                                     : agree_on_name(c, s, pl)) < 0)
 		return client_out_of_memory(c);
 	if (s->phase != LENT)
-		return BLOCKED;
+		return BLOCKED;         /* it broke meanwhile */
 	struct query *q = query_new(c, s, &reply_ops);
 	if (!q)
 		return client_out_of_memory(c);
+	/* An open request is noted from its beginning: nobody knows what will be appended. */
 	bool notes = pl->notes || !pl->whole || trace_on(c);
 	c->input = pl->whole ? INPUT_REQUEST : INPUT_OPEN;
 	q->simple = pl->simple;
@@ -163,8 +174,12 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 		effect_note_plain(c, pl, s);
 	if (notes && note_request(c, q, p, pl) < 0)
 		return client_out_of_memory(c);
+	/* In a failed transaction an error is the right answer: it need not run again. */
 	if (!server_is_primary(s) && pl->whole && c->status != 'E')
 		keep_copy(q, p, pl->len);
+	/* A request that uses a portal or the unnamed statement of that replica cannot run again
+	 * on its own.  It keeps its copy: it can together with the request in front of it that
+	 * made them, when that is taken back. */
 	q->retry &= !pl->must;
 	conn_put(c->all->base->net, &s->conn, p, pl->len);
 	return q->resets && pl->whole && follow_reset(c, s) < 0 ? client_out_of_memory(c) : 1;
@@ -176,6 +191,7 @@ static struct server *last_server(const struct client *c)
 	return c->last->request.server;
 }
 
+/* Copies of requests in flight: all of them may have to go back into the input at once. */
 static size_t retry_bytes(const struct client *c)
 {
 	size_t n = 0;
@@ -196,6 +212,7 @@ static struct server *server_on(const struct client *c, const struct node *n)
 	return NULL;
 }
 
+/* A plan may name a server that is the client's no longer. */
 static bool still_has(const struct client *c, const struct server *which)
 {
 	for (const struct server *s = c->borrowed; s; s = s->next_borrowed)
@@ -232,15 +249,17 @@ static struct node *ending_node(const struct client *c, struct node *primary)
 __attribute__((cold))
 static struct node *less_delayed(struct client *c, const struct plan *pl)
 {
+	const struct conf *conf = c->all->base->conf;
 	struct nodes *nodes = c->all->servers->nodes;
-	struct node *n = c->all->base->conf->prefer_lower_delay_standby ? nodes_nearest(nodes) : NULL;
+	struct node *n = conf->prefer_lower_delay_standby ? nodes_nearest(nodes) : NULL;
 	char detail[LOG_TEXT_MAX];
 
 	if (n)
 		return n;
 	if (log_wants(c->all->base->log, LEVEL_DEBUG1)) {
-		snprintf(detail, sizeof detail, "destination = %d for query= \"%.*s\"", nodes->primary,
-			pl->text ? (int)pl->text_len : 0, pl->text ? pl->text : "");
+		snprintf(detail, sizeof detail, "destination = %d for query= \"%.*s\"",
+			nodes->primary, pl->text ? (int)pl->text_len : 0,
+			pl->text ? pl->text : "");
 		log_write(c->all->base->log, &c->who, LEVEL_DEBUG1, detail, NULL,
 			"could not load balance because of too much replication delay");
 	}
@@ -251,10 +270,12 @@ static struct node *less_delayed(struct client *c, const struct plan *pl)
  *
  *   1. the node where the transaction has failed: the others do not know that it has;
  *   2. the server that has the portal or the unnamed statement which the request uses;
- *   3. for an end of the transaction, where that is;
- *   4. the primary for what writes, for what is not there to its end, for what a replica has already
- *      failed to answer, and for sessions that replicas cannot follow;
+ *   3. for an end of the transaction, the node that has the transaction;
+ *   4. the primary for requests that write, that are not there to their end, or that a replica has
+ *      already failed to answer, and for sessions that replicas cannot follow;
  *   5. the node that was drawn for reads, unless it is down or too far behind.
+ *
+ * ROLLBACK TO goes to the primary even in a failed transaction: only the primary has savepoints.
  */
 static struct node *choose_node(struct client *c, const struct plan *pl)
 {
@@ -267,8 +288,8 @@ static struct node *choose_node(struct client *c, const struct plan *pl)
 		return pl->must->node;
 	if (pl->ends && !pl->other)
 		return ending_node(c, primary);
-	if (!pl->reads || pl->other || !pl->whole || c->for_primary || c->primary_once || c->status == 'E'
-	    || c->script.full || c->borrower.profile->replication
+	if (!pl->reads || pl->other || !pl->whole || c->for_primary || c->primary_once
+	    || c->status == 'E' || c->script.full || c->borrower.profile->replication
 	    || !nodes_balance(c->all->servers->nodes))
 		return primary;
 	struct node *n = route_node(c->all->route, &c->session, a->user, a->database,
@@ -278,17 +299,27 @@ static struct node *choose_node(struct client *c, const struct plan *pl)
 	return n->state == NODE_DOWN || pl->len > RETRY_BYTES ? primary : n;
 }
 
-/* The server for a planned request; NULL: it has to wait. */
+/* The server for a planned request; NULL: it has to wait.
+ *
+ * With requests in flight only their server will do: on another one this request could be answered
+ * before them.  A read follows writes to the primary, though it might run on a replica: waiting
+ * for them would cost a round trip. */
 static struct server *choose_server(struct client *c, const struct plan *pl)
 {
 	struct node *n = choose_node(c, pl);
 
 	if (c->inflight) {
 		struct server *s = last_server(c);
+		/* In a failed transaction a ROLLBACK may be under way: before it ends, no statement
+		 * can be made again. */
 		if (c->last->barrier || pl->forgets || c->status == 'E')
-			return NULL;    /* a ROLLBACK may be under way, and statements be made again */
-		bool same = s->node == n || (server_is_primary(s) && pl->reads && !pl->other && !pl->must);
-		if (!server_is_primary(s) && (!pl->whole || retry_bytes(c) + pl->len > RETRY_BYTES))
+			return NULL;
+		bool same = s->node == n
+		            || (server_is_primary(s) && pl->reads && !pl->other && !pl->must);
+		/* Requests behind one that is taken back are taken back with it, so they must
+		 * have their copies, and all of these must fit into the input. */
+		if (!server_is_primary(s)
+		    && (!pl->whole || retry_bytes(c) + pl->len > RETRY_BYTES))
 			return NULL;
 		return same && server_takes(s) ? s : NULL;
 	}
@@ -307,19 +338,22 @@ static struct server *choose_server(struct client *c, const struct plan *pl)
 
 /* --- cutting ------------------------------------------------------------- */
 
-/* What the proxy can answer itself, with nothing in flight. */
+/* Answers requests that need no server: a lone Sync, and BEGIN and its end.  Only with nothing in
+ * flight, or the answer would overtake others. */
 static bool answer_here(struct client *c, const struct plan *pl)
 {
 	if (pl->only_sync) {
 		trace_message(c, (struct msg){ .type = 'S' });
 		say_ready(c);
-	} else if (pl->simple && !pl->extended && pl->text && (begin_here(c, pl) || end_here(c, pl)))
+	} else if (pl->simple && !pl->extended && pl->text
+	           && (begin_here(c, pl) || end_here(c, pl)))
 		trace_local(c, pl);
 	else
 		return false;
 	return true;
 }
 
+/* A request begins: plans it and sends it, or leaves all of it to wait. */
 static long dispatch(struct client *c, const uint8_t *p, size_t n)
 {
 	struct plan pl;
@@ -336,7 +370,8 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 	return (long)pl.len;
 }
 
-/* Of a message that is not there to its end the rest goes where its beginning went; NULL: it is dropped. */
+/* Sends a message, or the beginning of a long one, whose rest goes there, too.  To NULL: drops
+ * it. */
 static long use_beginning(struct client *c, struct server *to, const uint8_t *p, size_t n)
 {
 	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
@@ -348,7 +383,8 @@ static long use_beginning(struct client *c, struct server *to, const uint8_t *p,
 	return (long)there;
 }
 
-/* How much of a message must be there before it is sent: its fields that we read. */
+/* How much of a message must be there before it is sent: the fields that we read.  A Bind of a
+ * gigabyte has its names in the beginning, and of CopyData only the header counts. */
 static size_t needed(char type, size_t size)
 {
 	size_t some = type == 'd' ? WIRE_HEADER : REQUEST_KEEP;
@@ -356,8 +392,8 @@ static size_t needed(char type, size_t size)
 	return size < some ? size : some;
 }
 
-/* In COPY FROM STDIN only data counts, and what ends it.  Anything else ends it with an error, and then
- * nothing counts up to the Sync. */
+/* In COPY FROM STDIN only data counts, and CopyDone or CopyFail, which end it.  Anything else ends
+ * it with an error, and then nothing counts up to the Sync. */
 static void note_copied(struct client *c, char type)
 {
 	if (!strchr("dcf", type))
@@ -366,7 +402,8 @@ static void note_copied(struct client *c, char type)
 		c->input = INPUT_OPEN;
 }
 
-/* What an appended message means; nothing, once PostgreSQL ignores it. */
+/* Notes what an appended message means.  Messages that PostgreSQL ignores mean nothing, but for the
+ * Sync that ends this. */
 static int note_appended(struct client *c, struct query *q, struct msg *m, const uint8_t *p,
                          size_t there, bool whole)
 {
@@ -388,7 +425,9 @@ static int note_appended(struct client *c, struct query *q, struct msg *m, const
 	return 0;
 }
 
-/* Appends one message, or the beginning of a long one, to the open request. */
+/* Appends one message, or the beginning of a long one, to the open request.  It waits while too
+ * many of the request are unanswered: a client that never sends a Sync must not make that list grow
+ * for ever. */
 static long append_message(struct client *c, const uint8_t *p, size_t n)
 {
 	struct query *q = c->last;
@@ -406,18 +445,19 @@ static long append_message(struct client *c, const uint8_t *p, size_t n)
 	return use_beginning(c, s, p, n);
 }
 
-/* COPY data goes to whoever copies, or may be about to.  To others PostgreSQL ignores it: it does
- * no harm there, and is not needed when nothing runs. */
+/* COPY data goes to whoever copies, or may be about to.  PostgreSQL ignores it otherwise, so it
+ * does no harm there; it is dropped when nothing runs.  After a COPY has failed, clients still
+ * send the rest of its data. */
 static long copy_message(struct client *c, const uint8_t *p, size_t n)
 {
 	struct query *q = c->last;
 	struct server *to = q ? last_server(c) : NULL;
 
 	if (to && (!server_is_primary(to) || !server_takes(to)))
-		return BLOCKED;         /* what a replica refuses comes back into the input before this */
+		return BLOCKED;         /* what a replica refuses comes back into the input */
 	trace_message(c, (struct msg){ .type = (char)*p });
 	if (*p != 'd' && c->input == INPUT_COPY)
-		c->input = INPUT_REQUEST;       /* CopyDone, or what ends it with an error */
+		c->input = INPUT_REQUEST;       /* CopyDone, or one that ends COPY with an error */
 	else if (*p != 'd' && q && q->late_ends < q->copies)
 		q->late_ends++;
 	return use_beginning(c, to, p, n);
@@ -436,7 +476,7 @@ static long skip_message(struct client *c, const uint8_t *p, size_t n)
 	return use_beginning(c, NULL, p, n);
 }
 
-/* A Sync or Flush that changes nothing. */
+/* A Sync or Flush that changes nothing: PostgreSQL, too, ignores both within COPY data. */
 static long drop_message(struct client *c, const uint8_t *p)
 {
 	if (wire_u32(p + 1) != 4)
@@ -445,13 +485,15 @@ static long drop_message(struct client *c, const uint8_t *p)
 	return WIRE_HEADER;
 }
 
+/* A Terminate is not sent on: the server goes back to the pool.  Within COPY it is, as PostgreSQL
+ * waits for data and has to learn that there will be none. */
 static long leave(struct client *c, const uint8_t *p, size_t n)
 {
 	trace_message(c, (struct msg){ .type = 'X' });
 	if (c->input == INPUT_COPY)
 		conn_put(c->all->base->net, &last_server(c)->conn, p, WIRE_HEADER);
 	c->ended = true;
-	return (long)n;                 /* whatever stands behind it */
+	return (long)n;                 /* and all that stands behind it */
 }
 
 /* Does the COPY belong to the last request, which then goes on to its Sync?  One that was not seen
@@ -461,7 +503,7 @@ static bool copies_at_end(const struct client *c)
 	return !c->last->simple && last_server(c)->head == &c->last->request;
 }
 
-/* One message, or if it begins a request, as many as there are of that. */
+/* Takes one message.  If that begins a request, takes as many as there are of it. */
 static long step(struct client *c, const uint8_t *p, size_t n)
 {
 	if (n < WIRE_HEADER)
@@ -486,11 +528,11 @@ static long step(struct client *c, const uint8_t *p, size_t n)
 	if (*p == 'd' || *p == 'c' || *p == 'f')
 		return copy_message(c, p, n);
 	if (*p == 'H')
-		return drop_message(c, p);      /* what is in flight has its Sync, which flushes */
+		return drop_message(c, p);      /* requests in flight have a Sync, which flushes */
 	return dispatch(c, p, n);
 }
 
-/* The rest of a message of which the beginning was sent (or dropped).  The server's request may have ended
+/* The rest of a message whose beginning was sent, or dropped.  The server's request may have ended
  * meanwhile. */
 static long stream(struct client *c, const uint8_t *p, size_t n)
 {
@@ -505,8 +547,8 @@ static long stream(struct client *c, const uint8_t *p, size_t n)
 	return (long)take;
 }
 
-/* The client will send no more.  What is in flight gets its answers: PostgreSQL is told of the end
- * as the client told it, and closes when it is done. */
+/* The client will send no more.  Requests in flight get their answers: PostgreSQL is told of the
+ * end as the client told it, and closes when it is done. */
 static void end_input(struct client *c)
 {
 	if (!c->inflight || conn_pending(&last_server(c)->conn)) {
@@ -519,6 +561,10 @@ static void end_input(struct client *c)
 		conn_shut(c->all->base->net, &last_server(c)->conn);
 }
 
+/* Takes as many requests as can go now.  The rest is kept and comes again, from the first byte that
+ * was not used: when the server that it waits for is there, when a reply has ended, or with more
+ * input.  While something waits, nothing is received: the kernel's buffers fill, and a client that
+ * sends without end stops. */
 void query_input(struct client *c, uint8_t *p, size_t n)
 {
 	long used = MORE;
@@ -530,7 +576,7 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 		else
 			used = c->left ? stream(c, p, n) : step(c, p, n);
 		if (used == 0 && c->last != before)
-			continue;       /* a long request was opened: what is there is appended to it */
+			continue;       /* a long request was opened: these bytes are its first */
 		if (used <= 0)
 			break;
 		c->for_primary -= c->for_primary < (size_t)used ? c->for_primary : (uint32_t)used;
@@ -550,7 +596,9 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 
 /* --- no server ----------------------------------------------------------- */
 
-/* The waiting request is answered with an error.  A session outside a transaction can go on. */
+/* The waiting request is answered with an error.  A session outside a transaction can go on: the
+ * rest of the request is dropped, as PostgreSQL would do after an error - the one Query, or all
+ * messages up to the Sync. */
 __attribute__((cold))
 static void answer_error(struct client *c, const struct report *r)
 {
@@ -584,8 +632,10 @@ void query_refused(struct client *c, const struct refusal *r)
 	if (r->kind == REFUSED_OTHER_PRIMARY) {
 		client_resume(c);
 	} else if (c->wanted != primary) {
+		/* That node will not have this session: it lacks the database, say.  There is no
+		 * point in asking it again. */
 		if (r->kind != REFUSED_NODE && r->kind != REFUSED_FULL)
-			c->session.node = primary;      /* it knows not this database, say */
+			c->session.node = primary;
 		c->primary_once = true;
 		client_resume(c);
 	} else if (r->kind == REFUSED_BACKEND || r->kind == REFUSED_SECRET || c->status != 'I') {
@@ -595,17 +645,20 @@ void query_refused(struct client *c, const struct refusal *r)
 	}
 }
 
+/* Requests in flight are finished without the client.  One of which PostgreSQL has only a part
+ * cannot be. */
 void query_free(struct client *c)
 {
 	const struct server *within = c->left && c->left_to ? c->left_to
 		: c->inflight && c->input != INPUT_REQUEST ? last_server(c) : NULL;
 
+	/* Nobody will hear whether they were committed: their tables count as written. */
 	if (c->inflight)
-		session_committed(&c->session, c->all->route, client_database(c));      /* maybe */
+		session_committed(&c->session, c->all->route, client_database(c));
 	while (c->borrowed) {
 		struct server *s = c->borrowed;
 		client_detach(c, s);
-		if (s == within)
+		if (s == within)        /* it waits for the rest, which nobody has */
 			server_close(s, "its client left within a request");
 		else
 			server_return(s);

@@ -1,6 +1,7 @@
 /* client/query.h - a client's request, from its bytes to the server that it is sent to.
  *
- *     query.c   cuts the input, finds each request a server, and sends it as it lies in the scratch block
+ *     query.c   cuts the input, finds a server for each request, and sends the request as it lies
+ *               in the scratch block
  *     plan.h    what is in a request, and where it may go
  *     facts.h   what the texts of its statements mean
  *     agree.h   what the chosen server lacks, sent ahead
@@ -9,9 +10,9 @@
  *     reply.h   the reply: forwarded, held back, or dropped to run the request on the primary
  *     trace.h   what the log says of all this
  *
- * A request that is not there to its end when it must be sent - longer than REQUEST_KEEP, or with
- * a Flush in it - goes to the primary and is open (INPUT_OPEN): what follows is appended to it message
- * by message until its Sync.
+ * A request may have to be sent before it is there to its end: it is longer than REQUEST_KEEP, or
+ * has a Flush in it.  It goes to the primary and is open (INPUT_OPEN): later messages are appended
+ * to it one by one until its Sync.
  */
 #ifndef CLIENT_QUERY_H
 #define CLIENT_QUERY_H
@@ -34,26 +35,26 @@ struct effect;
  */
 struct query {
 	struct request request;                 /* owner is the client; NULL once it has gone */
-	struct query *before;                   /* the client's last one when this was sent: good while
-	                                         * that is in flight */
+	struct query *before;                   /* the client's last one when this was sent: good
+	                                         * while that is in flight */
 
 	struct effect *effects, *last_effect;   /* in the order of its statements */
-	uint32_t executes;                      /* statements that will answer with a CommandComplete */
-	uint32_t extended;                      /* extended messages before its Query or so far: each has
-	                                         * one answer */
-	uint32_t copies;                        /* COPY FROMs that were not asked for, nor was their end sent */
-	uint32_t copy_ends, late_ends;          /* CopyDone and CopyFail sent before they were asked for:
-	                                         * in the request, behind its end */
+	uint32_t executes;                      /* statements, each with one CommandComplete */
+	uint32_t extended;                      /* extended messages before its Query or so far:
+	                                         * each has one answer */
+	uint32_t copies;                        /* COPY FROMs not asked for yet, nor ended ahead */
+	uint32_t copy_ends, late_ends;          /* CopyDone and CopyFail sent before they were
+	                                         * asked for: in the request, behind its end */
 	uint8_t *copy, *held;                   /* the request itself; the reply so far */
 	uint32_t copy_len, held_len;
 
 	bool simple;                            /* a Query or FunctionCall ends it, not a Sync */
-	bool barrier;                           /* nothing is sent behind it before its end: COPY FROM, a
-	                                         * Query that PostgreSQL may not hear, or DEALLOCATE: which
-	                                         * statements there are is not known until then */
+	bool barrier;                           /* nothing is sent behind it before its end: a COPY
+	                                         * FROM, a Query that PostgreSQL may not hear, or a
+	                                         * DEALLOCATE: which statements are left? */
 	bool retry;                             /* may be run again on the primary */
-	bool resets;                            /* takes settings back: see agree_after_reset() */
-	bool undone;                            /* its names are the client's no longer: it was taken back */
+	bool resets;                            /* takes settings back: see follow_reset() */
+	bool undone;                            /* it was taken back, and its names with it */
 	bool hidden_end;                        /* its ReadyForQuery is not the client's */
 };
 

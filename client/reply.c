@@ -9,6 +9,7 @@
 
 enum { HELD_MAX = 1 << 20 };                    /* bytes of a reply before its first row */
 
+/* The client does not take its replies: PostgreSQL has to wait, or they would pile up here. */
 static void pause_servers(struct client *c)
 {
 	c->paused = true;
@@ -16,6 +17,8 @@ static void pause_servers(struct client *c)
 		conn_reading(c->all->base->net, &s->conn, false);
 }
 
+/* A sane reply is held for a few messages only.  A node that sends on and on without a row must not
+ * fill the memory. */
 static void hold(struct query *q, const uint8_t *p, size_t n)
 {
 	bool endless = q->held_len + n > HELD_MAX;
@@ -40,7 +43,8 @@ static void show_held(struct client *c, struct query *q)
 	q->held_len = 0;
 }
 
-/* From a replica nothing is told before it is clear that it will not be an error. */
+/* From a replica nothing is shown before it is clear that it will not be an error.  From then on
+ * (progress), and from the primary always, bytes go on as they come. */
 static void on_bytes(struct request *r, const uint8_t *p, size_t n)
 {
 	struct client *c = r->owner;
@@ -67,6 +71,9 @@ static void undo_names(struct client *c, struct query *q)
 	}
 }
 
+/* The request goes back into the input, as if it had just been received: behind those that were
+ * taken back before it, in front of all others.  Its names were taken for granted when it was
+ * sent, and will be again. */
 __attribute__((cold))
 static void take_back(struct client *c, struct query *q)
 {
@@ -79,7 +86,8 @@ static void take_back(struct client *c, struct query *q)
 	query_left(c);
 }
 
-/* A replica refused the statement because it writes: every text of the request is remembered. */
+/* A replica refused the statement because it writes.  Which one of the request it was is not known,
+ * so every text of it is remembered: a read among them loses speed, nothing else. */
 static void learn_from(struct client *c, const struct query *q)
 {
 	struct msg m;
@@ -98,16 +106,17 @@ static void learn_from(struct client *c, const struct query *q)
 	}
 }
 
-/* An error on a replica that the client has seen nothing of yet: its requests go back into the
- * input, marked for the primary.  In a transaction the replica leaves it. */
+/* An error on a replica, of which the client has seen nothing yet: its requests go back into the
+ * input, marked for the primary.  Those behind the failed one go, too, since replies keep their
+ * order.  A transaction has failed on that replica, so the replica leaves it. */
 __attribute__((cold))
 static void run_on_primary(struct client *c, struct request *r, const char *code)
 {
 	struct server *s = r->server;
 
-	if (code && !strcmp(code, "25006")) {
+	if (code && !strcmp(code, "25006")) {   /* read_only_sql_transaction */
 		learn_from(c, query_of(r));
-		c->session.doubt = DOUBT_ALL;   /* what does it write? */
+		c->session.doubt = DOUBT_ALL;   /* it may make a temporary table */
 	}
 	for (; r && c->phase == AT_READY; r = r->next)
 		if (r->owner == c) {
@@ -122,8 +131,8 @@ static void run_on_primary(struct client *c, struct request *r, const char *code
 	client_resume(c);
 }
 
-/* Whatever a replica says instead of an answer may be its own trouble; but not that the statement
- * was canceled or took too long. */
+/* Any error of a replica may be its own trouble, such as a conflict with recovery.  Only 57014 is
+ * the client's own: it has canceled the statement, or set a statement_timeout. */
 static bool may_run_again(const struct query *q, const uint8_t *body, size_t len)
 {
 	const char *code = wire_field(body, len, 'C');
@@ -132,8 +141,8 @@ static bool may_run_again(const struct query *q, const uint8_t *body, size_t len
 }
 
 /* PostgreSQL did not hear the end of the request - a Sync while it reads COPY data, a Query after
- * an error in the extended protocol - and goes on to the next Sync: what will be sent is part
- * of this request.  Nothing was sent behind it, since it is a barrier. */
+ * an error in the extended protocol - and goes on to the next Sync.  So later messages are part of
+ * this request.  Nothing was sent behind it, since it is a barrier. */
 static void reopen(struct client *c, struct query *q, enum input as)
 {
 	q->simple = false;
@@ -141,7 +150,7 @@ static void reopen(struct client *c, struct query *q, enum input as)
 	client_resume(c);
 }
 
-/* After an error in the extended protocol, PostgreSQL ignores what comes up to a Sync. */
+/* After an error in the extended protocol, PostgreSQL ignores all messages up to a Sync. */
 static void ignored_from_here(struct client *c, struct query *q)
 {
 	if (c->last != q) {
@@ -156,6 +165,7 @@ static void ignored_from_here(struct client *c, struct query *q)
 		c->input = INPUT_IGNORED;
 }
 
+/* An error that is the client's to see.  V is the severity that is never translated. */
 static void on_error(struct client *c, struct query *q, const uint8_t *body, size_t len)
 {
 	const char *severity = wire_field(body, len, 'V');
@@ -167,11 +177,12 @@ static void on_error(struct client *c, struct query *q, const uint8_t *body, siz
 		c->told_fatal = true;
 	effect_undo_names(c, q, q->request.answered);
 	if (q->effects)
-		c->session.doubt = DOUBT_ALL;   /* a procedure may have committed something before */
+		c->session.doubt = DOUBT_ALL;   /* a procedure may have committed something */
 	ignored_from_here(c, q);
 }
 
-/* G: data is awaited, unless it was sent already. */
+/* CopyInResponse: data is awaited, unless it was sent already.  Clients that do not wait for this
+ * message send data and CopyDone behind the Execute, or even behind its Sync. */
 static void on_copy_in(struct client *c, struct query *q)
 {
 	if (q->copy_ends) {
@@ -185,7 +196,7 @@ static void on_copy_in(struct client *c, struct query *q)
 	if (q->late_ends)
 		q->late_ends--;
 	else if (c->last == q || c->input == INPUT_REQUEST)
-		c->input = INPUT_COPY;  /* also if we did not see it coming, and sent more behind it */
+		c->input = INPUT_COPY;  /* also if it was not seen coming, and more was sent */
 	client_resume(c);
 }
 
@@ -207,11 +218,13 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 			effect_complete(c, q, body, len);
 		return true;
 	case 'S':
+		/* Reports come from the primary alone: a standby has some of its own, such as
+		 * in_hot_standby. */
 		return server_is_primary(r->server);
 	case 'G':
 		on_copy_in(c, q);
 		return true;
-	case 'W':
+	case 'W':               /* CopyBothResponse, to a walsender's client */
 		c->input = INPUT_COPY;
 		client_resume(c);
 		return true;
@@ -227,6 +240,7 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 	return true;
 }
 
+/* With nothing in flight any more, kept input can go on, to another server as well. */
 static void on_done(struct request *r, char status)
 {
 	struct client *c = r->owner;
@@ -237,18 +251,21 @@ static void on_done(struct request *r, char status)
 		client_resume(c);
 }
 
+/* The server broke before it had answered.  A read of a replica runs again; so does a request
+ * behind one that was taken back, if PostgreSQL has answered nothing of it.  Any other may have run
+ * or not, so its writes count as committed and the session cannot go on. */
 static void on_lost(struct request *r)
 {
 	struct client *c = r->owner;
 	struct query *q = query_of(r);
-	bool follows = q->copy && !r->started && c->for_primary;        /* one that was taken back */
+	bool follows = q->copy && !r->started && c->for_primary;
 
 	if ((q->retry && !r->progress) || follows) {
 		take_back(c, q);
 		client_resume(c);
 		return;
 	}
-	session_committed(&c->session, c->all->route, client_database(c));      /* maybe */
+	session_committed(&c->session, c->all->route, client_database(c));
 	query_left(c);
 	c->lost_request = true;
 }
@@ -257,6 +274,8 @@ const struct request_ops reply_ops = { on_bytes, on_message, on_done, on_lost };
 
 /* --- after RESET --------------------------------------------------------- */
 
+/* Of its reply only the reports are shown: the client has seen RESET's own, which were of values
+ * that are not its session's. */
 static bool after_message(struct request *r, char type, const uint8_t *body, size_t len)
 {
 	struct client *c = r->owner;
@@ -266,6 +285,7 @@ static bool after_message(struct request *r, char type, const uint8_t *body, siz
 	return false;
 }
 
+/* RESET's own ReadyForQuery was hidden; the client gets this one. */
 static void after_done(struct request *r, char status)
 {
 	struct client *c = r->owner;

@@ -21,7 +21,7 @@ static bool for_good(const struct script_line *l)
 	       || l->kind == SQL_DISCARD;
 }
 
-/* RESET ALL leaves who the session is; DISCARD ALL does not. */
+/* RESET ALL leaves the session's role and session_authorization alone; DISCARD ALL does not. */
 static bool resets(const struct script_line *l, const struct script_line *earlier)
 {
 	if (!(l->flags & SQL_ALL))
@@ -64,7 +64,8 @@ static int grow(struct script *s)
 	if (s->n < s->cap)
 		return 0;
 	uint32_t cap = s->cap ? s->cap * 2 : 4;
-	struct script_line *line = cap <= SCRIPT_LINES ? realloc(s->line, cap * sizeof *line) : NULL;
+	struct script_line *line = cap <= SCRIPT_LINES
+	                           ? realloc(s->line, cap * sizeof *line) : NULL;
 	if (!line) {
 		s->full = true;
 		return -1;
@@ -112,7 +113,8 @@ void script_rollback(struct script *s)
 uint32_t script_rollback_to(struct script *s, const char *savepoint)
 {
 	for (uint32_t i = s->n; i > s->transaction; i--)
-		if (s->line[i - 1].kind == SQL_SAVEPOINT && !strcmp(s->line[i - 1].name, savepoint)) {
+		if (s->line[i - 1].kind == SQL_SAVEPOINT
+		    && !strcmp(s->line[i - 1].name, savepoint)) {
 			truncate_to(s, i);
 			return s->line[i - 1].serial;
 		}

@@ -1,10 +1,10 @@
-/* client/script.h - what a session has set, as statements that can be run again.
+/* client/script.h - the settings of a session, as statements that can be run again.
  *
  * The primary runs each SET when the client sends it.  Another server of the same session - a
  * replica at its first read, a new primary connection after the old one died in idleness - is
  * brought up to date by running the lines that it has not run: settings, and inside a
- * transaction the BEGIN and what was SET in it.  Each line has a serial number; a server
- * remembers the last one it ran.
+ * transaction its BEGIN and its SETs.  Each line has a serial number; a server remembers the last
+ * one it ran.
  *
  * Lines of a transaction go with its ROLLBACK; at COMMIT the settings among them stay.  Of two
  * settings of one parameter the later one stays.  Savepoints are marks, never run.
@@ -41,7 +41,7 @@ char *script_begin(const struct script *s);
 void script_commit(struct script *s);
 void script_rollback(struct script *s);
 
-/* ROLLBACK TO: drops what came after the savepoint.  Returns the serial that no server may have
+/* ROLLBACK TO: drops the lines after the savepoint.  Returns the serial that no server may have
  * gone beyond. */
 uint32_t script_rollback_to(struct script *s, const char *savepoint);
 

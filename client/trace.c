@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COMPLAINT_TEXT = LOG_TEXT_MAX / 2 };     /* leaves room for what is wrong with it */
+enum { COMPLAINT_TEXT = LOG_TEXT_MAX / 2 };     /* leaves room for the complaint itself */
 
-/* The statements of a request, once each: an error may be about any of a pipeline's. */
+/* The statements of a request, once each: an error may be about any statement of a pipeline. */
 static void keep_text(struct request *r, const char *text, size_t len)
 {
 	size_t have = r->text ? strlen(r->text) : 0;
@@ -33,13 +33,13 @@ void trace_sent(struct client *c, struct query *q, const char *what, const char 
 		if (len)
 			keep_text(&q->request, text, len);
 		log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL,
-			"DB node id: %d backend pid: %u statement: %s%.*s", s->node->id, s->pid, what,
-			(int)(len > LOG_TEXT_MAX ? LOG_TEXT_MAX : len), text);
+			"DB node id: %d backend pid: %u statement: %s%.*s", s->node->id, s->pid,
+			what, (int)(len > LOG_TEXT_MAX ? LOG_TEXT_MAX : len), text);
 	}
 	if (conf->notice_per_node_statement) {
 		char notice[1024];
-		snprintf(notice, sizeof notice, "DB node id: %d statement: %s%.*s", s->node->id, what,
-			(int)(len > 900 ? 900 : len), text);
+		snprintf(notice, sizeof notice, "DB node id: %d statement: %s%.*s", s->node->id,
+			what, (int)(len > 900 ? 900 : len), text);
 		client_notice(c, notice);
 	}
 }
@@ -48,11 +48,12 @@ bool trace_on(const struct client *c)
 {
 	const struct conf *conf = c->all->base->conf;
 
-	return conf->log_per_node_statement || conf->notice_per_node_statement || conf->log_statement
-	       || conf->log_client_messages;
+	return conf->log_per_node_statement || conf->notice_per_node_statement
+	       || conf->log_statement || conf->log_client_messages;
 }
 
-/* What a replica could not answer and the primary is asked again is not told again. */
+/* A request that runs again on the primary, after a replica could not answer it, is not logged
+ * again. */
 void trace_query(struct client *c, const char *text)
 {
 	if (c->all->base->conf->log_statement && !c->for_primary)
@@ -87,7 +88,7 @@ void trace_unparsed(struct client *c, const struct sql_facts *f, const char *tex
 			text);
 }
 
-/* Takes a text that may not be there to its end, and prints what it is called and what it says. */
+/* Takes a text that may not be there to its end, and prints it behind its name. */
 static void put_field(char *out, size_t size, size_t *at, const char *name, struct msg *m)
 {
 	size_t n = m->at < m->end ? strnlen((const char *)m->at, (size_t)(m->end - m->at)) : 0;
@@ -121,10 +122,11 @@ static void log_copied(struct client *c)
 		return;
 	snprintf(detail, sizeof detail, "count: %u", c->copied);
 	c->copied = 0;
-	log_write(c->all->base->log, &c->who, LEVEL_LOG, detail, NULL, "CopyData message from frontend.");
+	log_write(c->all->base->log, &c->who, LEVEL_LOG, detail, NULL,
+		"CopyData message from frontend.");
 }
 
-/* In Pgpool-II's words; CopyData messages are counted, and told when something else comes. */
+/* In Pgpool-II's words; CopyData messages are counted, and logged when another type comes. */
 void trace_client_message(struct client *c, struct msg m)
 {
 	const struct wording *w = wordings;

@@ -1,4 +1,4 @@
-/* client/trace.h - what the log says of a client's requests: log_statement, log_per_node_statement,
+/* client/trace.h - log lines about a client's requests: log_statement, log_per_node_statement,
  * notice_per_node_statement, log_client_messages.
  */
 #ifndef CLIENT_TRACE_H
@@ -13,13 +13,13 @@ bool trace_on(const struct client *c);
 /* A text of the simple protocol, which came from the client. */
 void trace_query(struct client *c, const char *text);
 
-/* A statement that is sent in this request, behind what the log calls it. */
+/* A statement that is sent in this request; `what` is the log's word in front of it. */
 void trace_sent(struct client *c, struct query *q, const char *what, const char *text, size_t len);
 
 /* A statement that the proxy answers itself. */
 void trace_local(struct client *c, const struct plan *pl);
 
-/* A statement that was not understood, if it is one. */
+/* A statement, told only if it was not understood. */
 void trace_unparsed(struct client *c, const struct sql_facts *f, const char *text);
 
 __attribute__((cold))

@@ -10,7 +10,7 @@ enum { BUCKETS = 256, PAIRS_MAX = 128, SPARE_PROFILES = 64 };
 
 struct accounts {
 	struct account *bucket[BUCKETS];
-	unsigned spare;                         /* profiles that nobody uses, kept for their welcome */
+	unsigned spare;                         /* unused profiles, kept for their welcome */
 };
 
 struct accounts *accounts_new(void)
@@ -133,7 +133,8 @@ static struct passwd_entry *copy_entry(enum passwd_kind kind, const char *text)
 
 	if (!e)
 		return NULL;
-	*e = (struct passwd_entry){ .kind = kind, .text = memcpy(e + 1, text, len + 1), .len = len };
+	*e = (struct passwd_entry){ .kind = kind, .text = memcpy(e + 1, text, len + 1),
+		.len = len };
 	return e;
 }
 
@@ -163,7 +164,8 @@ static struct account *find_account(struct accounts *all, uint32_t hash, const c
 
 	for (; a; a = a->chain)
 		if (a->hash == hash && !strcmp(a->user, user) && !strcmp(a->database, database)
-		    && (a->given ? text && a->given->kind == kind && !strcmp(a->given->text, text) : !text)) {
+		    && (a->given ? text && a->given->kind == kind && !strcmp(a->given->text, text)
+		                 : !text)) {
 			a->refs++;
 			break;
 		}
@@ -234,12 +236,13 @@ static int split(const char *pairs, size_t len, struct pair *out)
 	return n;
 }
 
-/* The protocol's own words are only what they are in lower case.  To PostgreSQL "USER" is a parameter
- * that it does not have. */
+/* The protocol's own words have their meaning in lower case only.  To PostgreSQL "USER" is a
+ * parameter that does not exist. */
 static bool reserved(const char *name)
 {
-	return !strcasecmp(name, "user") || !strcasecmp(name, "database") || !strcasecmp(name, "options")
-	       || !strcasecmp(name, "replication") || !strncasecmp(name, "_pq_.", 5);
+	return !strcasecmp(name, "user") || !strcasecmp(name, "database")
+	       || !strcasecmp(name, "options") || !strcasecmp(name, "replication")
+	       || !strncasecmp(name, "_pq_.", 5);
 }
 
 static bool same_name(const char *a, const char *b)
@@ -417,14 +420,15 @@ int profile_copy_welcome(struct profile *to, const struct profile *from)
 	return 0;
 }
 
-/* What a parameter is when nobody sets it: the report of a server that started without it. */
+/* The value of a parameter that nobody sets: the report of a server that started without it. */
 static const char *default_of(const struct account *a, const char *name)
 {
 	size_t from, to;
 
 	for (const struct profile *p = a->profiles; p; p = p->next)
 		if (p->welcomed && !profile_value(p, name) && !profile_value(p, "options")) {
-			const char *value = status_find(p->welcome, p->welcome_len, name, &from, &to);
+			const char *value = status_find(p->welcome, p->welcome_len, name,
+				&from, &to);
 			if (value)
 				return value;
 		}
@@ -451,8 +455,8 @@ static void put_quoted(struct put *o, const char *s)
 	put_byte(o, '\'');
 }
 
-/* set_config() takes a value as the startup packet does; SET would parse a list again.  It gives the
- * value back, which client_encoding may not have. */
+/* set_config() takes a value as the startup packet does; SET would parse a list again.  It returns
+ * the value, which may have characters that client_encoding does not have: hence IS NULL. */
 static void put_setting(struct put *o, const char *name, const char *value)
 {
 	static const char call[] = "pg_catalog.set_config(";
@@ -465,7 +469,8 @@ static void put_setting(struct put *o, const char *name, const char *value)
 	put_bytes(o, ", false) IS NULL", 16);
 }
 
-bool profile_difference(const struct profile *from, const struct profile *to, char *sql, size_t size)
+bool profile_difference(const struct profile *from, const struct profile *to, char *sql,
+                        size_t size)
 {
 	struct put o = { .base = (uint8_t *)sql, .cap = size };
 
@@ -475,7 +480,7 @@ bool profile_difference(const struct profile *from, const struct profile *to, ch
 		const char *has = profile_value(from, name);
 		if (has && !strcmp(has, value))
 			continue;
-		if (reserved(name))     /* no parameter of a session: a new connection takes it */
+		if (reserved(name))     /* not a session's parameter: it needs a new connection */
 			return false;
 		put_setting(&o, name, value);
 	}

@@ -1,17 +1,17 @@
 /* server/account.h - who connects, and with what session defaults.
  *
- * An account is one user in one database: what PostgreSQL asks of it at login, the secrets that
+ * An account is one user in one database: PostgreSQL's demand on it at login, the secrets that
  * were derived for it, its idle servers.  A profile is an account with the other parameters of a
- * startup packet (application_name, DateStyle, options, ...): what RESET goes back to.  Clients
- * and servers point to profiles; equal ones are one object, so that a thousand clients of
- * one application cost their settings once.
+ * startup packet (application_name, DateStyle, options, ...): RESET goes back to these.  Clients
+ * and servers point to profiles; equal ones are one object, so that a thousand clients of one
+ * application cost their settings once.
  *
  * A profile's welcome is the ParameterStatus messages that a client gets at login.  It is
  * taken from the servers that started with, or were moved to, the profile.
  *
  * A server can be moved from one profile to another when each value that differs can be SET:
- * profile_difference() writes the statement.  What only one of them mentions goes back to
- * the account's default, if some server has ever reported it.
+ * profile_difference() writes the statement.  A parameter that only the old one mentions goes back
+ * to the account's default, if some server has ever reported it.
  */
 #ifndef SERVER_ACCOUNT_H
 #define SERVER_ACCOUNT_H
@@ -36,14 +36,14 @@ struct account {
 	struct accounts *all;
 	struct account *chain;
 	uint32_t hash;
-	unsigned refs;                          /* profiles, and whoever holds it besides */
+	unsigned refs;                          /* profiles, and other holders */
 	struct profile *profiles;
 	struct server *idle;                    /* of all nodes, last used first */
 
 	struct demanded demanded;               /* for sessions; see profile_demanded() */
 	char *password;                         /* for logins to PostgreSQL; or NULL */
-	int64_t proved;                         /* loop_now() when PostgreSQL accepted it; 0: it did not,
-	                                         * or may have changed its mind */
+	int64_t proved;                         /* loop_now() when PostgreSQL accepted it; 0: it
+	                                         * did not, or may have changed its mind */
 	struct passwd_entry *given;             /* the proxy's own password, in place of the user's
 	                                         * entry: such an account is no client's; or NULL */
 
@@ -70,7 +70,7 @@ struct profile {
 	size_t len;                             /* of params */
 	const char *application_name;           /* in params, or "" */
 	bool replication;                       /* a walsender's: never pooled */
-	char params[];                          /* name and value, zero-terminated, sorted by name */
+	char params[];                          /* names and values, zero-terminated, sorted */
 };
 
 struct accounts *accounts_new(void);
@@ -84,13 +84,13 @@ void accounts_forget_secrets(struct accounts *all,
 /* The account, made if need be and counted; NULL without memory. */
 struct account *account_get(struct accounts *all, const char *user, const char *database);
 
-/* Likewise one that the proxy has for itself, with this password (both are copied). */
+/* The same for an account of the proxy's own, with this password (copied). */
 struct account *account_get_own(struct accounts *all, const char *user, const char *database,
 	enum passwd_kind kind, const char *text);
 void account_drop(struct account *a);
 
-/* A verified password; copied.  NULL forgets.  proved: PostgreSQL accepted it now, at loop_now(); 0:
- * it only fits the user's entry. */
+/* A verified password; copied.  NULL forgets.  proved: PostgreSQL accepted it now, at loop_now();
+ * 0: it only fits the user's entry. */
 void account_set_password(struct account *a, const char *password, int64_t proved);
 
 /* Has PostgreSQL accepted this password within ACCOUNT_PROOF?  Compares in constant time. */
@@ -100,21 +100,22 @@ bool account_knows(const struct account *a, const char *password, int64_t now);
 /* Roles have been altered: each password has to be proved again. */
 void accounts_doubt(struct accounts *all);
 
-/* The user has another password now: forgets what is known for logins to PostgreSQL. */
+/* The user has another password now: forgets the secrets for logins to PostgreSQL. */
 void accounts_forget_user(struct accounts *all, const char *user);
 
 /* The keys for backends whose verifier has this salt and iteration count. */
 void account_set_keys(struct account *a, const struct scram_keys *k, const uint8_t *salt,
 	uint8_t salt_len, uint32_t iterations);
 
-/* The profile with these parameters: pairs of zero-terminated strings, in any order, names in
- * any case, but for the protocol's own: "options" is not "OPTIONS".  Made if need be and counted; NULL without memory or for more than 128 pairs. */
+/* The profile with these parameters: pairs of zero-terminated strings, in any order.  Names are in
+ * any case, but for the protocol's own: "options" is not "OPTIONS".  The profile is made if need be
+ * and counted; NULL without memory or for more than 128 pairs. */
 struct profile *profile_get(struct account *a, const char *pairs, size_t len);
 struct profile *profile_hold(struct profile *p);
 void profile_drop(struct profile *p);           /* NULL is fine */
 
-/* What PostgreSQL asks at a login with these parameters.  Its rules look at the user, the database and
- * whether it is a walsender, which "replication" says in several ways. */
+/* PostgreSQL's demand at a login with these parameters.  Its rules look at the user, the database
+ * and whether it is a walsender, which "replication" says in several ways. */
 static inline struct demanded *profile_demanded(struct profile *p)
 {
 	return p->replication ? &p->demanded : &p->account->demanded;
@@ -129,6 +130,7 @@ int profile_copy_welcome(struct profile *to, const struct profile *from);
 
 /* Writes into sql the statement that makes a session started with `from` one as started with
  * `to`; empty when nothing differs.  false: it cannot be done, or does not fit. */
-bool profile_difference(const struct profile *from, const struct profile *to, char *sql, size_t size);
+bool profile_difference(const struct profile *from, const struct profile *to, char *sql,
+                        size_t size);
 
 #endif

@@ -1,5 +1,5 @@
-/* server/backend_log.c - what the log says of servers' messages: log_backend_messages, and complaints
- * about statements under log_per_node_statement. */
+/* server/backend_log.c - what the log says of servers' messages: log_backend_messages, and
+ * complaints about statements under log_per_node_statement. */
 #include "server/inside.h"
 
 static struct log_who *who_of(const struct server *s)
@@ -24,7 +24,9 @@ static const char *label_of(char type)
 	return label ? label : "Unknown";
 }
 
-/* ReadyForQuery is never counted, so that nothing is left to tell when a reply is over. */
+/* Terse: messages of one type in a row are one line, and their number is another when a different
+ * type comes.  ReadyForQuery is never counted, so that no number is left to tell when a reply is
+ * over. */
 void server_log_message(struct server *s, char type)
 {
 	struct log *log = s->all->base->log;

@@ -1,7 +1,7 @@
 /* server/cancel.c - cancel requests on their way to PostgreSQL.
  *
- * Each on a connection of its own to where its server is connected, and with TLS where that has
- * it: the key in it must not be read by others, and must reach nobody else. */
+ * Each is sent on a connection of its own, to the address that its server is connected to, and with
+ * TLS if the server has it.  Nobody else may read the key in it, or receive it. */
 #include "server/inside.h"
 
 #include "server/secure.h"

@@ -1,7 +1,8 @@
 /* server/dial.c - from a node's address to a server that is logged in; probes.
  *
- * One struct dial per attempt, freed when the server is ready or refused.  Nothing here blocks:
- * names and keys are made by helper threads, and the server waits in a list meanwhile. */
+ * There is one struct dial per attempt, freed when the server is ready or refused.  Nothing here
+ * blocks: helper threads look up names and derive keys, and the server waits in a list
+ * meanwhile. */
 #include "server/inside.h"
 
 #include "md5.h"
@@ -28,17 +29,18 @@ struct dial {
 	enum node_role role;
 	struct scram_keys keys;
 	bool have_keys;
-	bool doubtful;                          /* SCRAM began, and the server has not proved itself yet */
+	bool doubtful;                          /* SCRAM began, and the server has not proved
+	                                         * itself yet */
 	bool welcome;                           /* AuthenticationOk came */
 	struct derivation *waits;               /* for keys */
 	struct scram_client scram;
 	struct secure secure;
-	struct timer again;                     /* the next try at a Unix socket whose queue is full */
+	struct timer again;                     /* next try at a Unix socket whose queue is full */
 	struct server *server;
 };
 
-/* Keys being made by a helper thread.  Without a secret of its own it serves every login of the
- * account that needs the same. */
+/* Keys that a helper thread derives.  They serve every login of the account that needs the same,
+ * unless they are of a borrower's secret. */
 struct derivation {
 	struct job job;
 	struct account *account;
@@ -82,7 +84,8 @@ static void no_connection(struct server *s, enum refusal_kind kind, const char *
 	char message[64];
 
 	snprintf(message, sizeof message, "failed to create a backend %d connection", s->node->id);
-	server_refused(s, &(struct refusal){ kind, { "FATAL", "08006", message, why, NULL }, NULL, 0 });
+	server_refused(s, &(struct refusal){ kind,
+		{ "FATAL", "08006", message, why, NULL }, NULL, 0 });
 }
 
 static void node_trouble(struct server *s, const char *why)
@@ -90,14 +93,14 @@ static void node_trouble(struct server *s, const char *why)
 	no_connection(s, REFUSED_NODE, why);
 }
 
-/* Likewise, but it is about this login: the node works. */
+/* The trouble is with this login: the node works. */
 static void login_trouble(struct server *s, const char *why)
 {
 	server_refused(s, &(struct refusal){ REFUSED_BACKEND,
 		{ "FATAL", "28000", "failed to authenticate with backend", why, NULL }, NULL, 0 });
 }
 
-/* PostgreSQL says no.  Starting up and shutting down are states of the node; all else is
+/* PostgreSQL says no.  Starting up and shutting down are states of the node; any other error is
  * about this login. */
 static void backend_says_no(struct server *s, const uint8_t *body, size_t len)
 {
@@ -110,12 +113,13 @@ static void backend_says_no(struct server *s, const uint8_t *body, size_t len)
 		return;
 	}
 	if (code && !strcmp(code, "28P01") && !s->dial->secret) {
-		account_set_password(s->account, NULL, 0);      /* what was proved once is no longer true */
+		account_set_password(s->account, NULL, 0);      /* proved once, wrong now */
 		s->account->have_keys = false;
 	}
-	bool whole = code && strlen(code) == 5 && text;         /* what a client can be shown as it is */
+	bool whole = code && strlen(code) == 5 && text;         /* can be shown as it is */
 	server_refused(s, &(struct refusal){ REFUSED_BACKEND, { "FATAL", whole ? code : "08006",
-		text ? text : "login refused", NULL, NULL }, whole ? body : NULL, whole ? len : 0 });
+		text ? text : "login refused", NULL, NULL },
+		whole ? body : NULL, whole ? len : 0 });
 }
 
 static void no_secret(struct server *s, const char *method)
@@ -124,9 +128,11 @@ static void no_secret(struct server *s, const char *method)
 	bool other = s->account->have_keys;     /* but of another verifier */
 
 	snprintf(message, sizeof message, "failed to authenticate with backend using %s", method);
-	snprintf(hint, sizeof hint, other ? "Node %d lacks the verifier of user \"%.63s\" that the"
-		" proxy has (pool_passwd or auth_query), or asks for %s." : "Node %d asks for the password of user"
-		" \"%.63s\": pool_passwd needs an entry that works with %s.",
+	snprintf(hint, sizeof hint, other
+		? "Node %d lacks the verifier of user \"%.63s\" that the proxy has"
+		" (pool_passwd or auth_query), or asks for %s."
+		: "Node %d asks for the password of user \"%.63s\": pool_passwd needs an entry that"
+		" works with %s.",
 		s->node->id, s->account->user, method);
 	server_refused(s, &(struct refusal){ REFUSED_SECRET,
 		{ "FATAL", "28P01", message, "valid password not found", hint }, NULL, 0 });
@@ -245,15 +251,18 @@ static void derive(struct job *j)
 {
 	struct derivation *d = OWNER(j, struct derivation, job);
 
-	scram_derive(&d->keys, d->password, strlen(d->password), d->salt, d->salt_len, d->iterations);
+	scram_derive(&d->keys, d->password, strlen(d->password), d->salt, d->salt_len,
+		d->iterations);
 }
 
-static bool same_salt(const struct scram_client *c, const uint8_t *salt, size_t len, uint32_t iterations)
+static bool same_salt(const struct scram_client *c, const uint8_t *salt, size_t len,
+                      uint32_t iterations)
 {
 	return c->salt_len == len && c->iterations == iterations && !memcmp(c->salt, salt, len);
 }
 
-static void remember_keys(struct account *a, const struct scram_client *c, const struct scram_keys *k)
+static void remember_keys(struct account *a, const struct scram_client *c,
+                          const struct scram_keys *k)
 {
 	account_set_keys(a, k, c->salt, c->salt_len, c->iterations);
 }
@@ -332,7 +341,8 @@ static void scram_challenge(struct server *s, struct msg *m)
 		s->dial->have_keys = true;
 		scram_answer(s);
 	} else if (!own && a->deriving
-	           && same_salt(c, a->deriving->salt, a->deriving->salt_len, a->deriving->iterations)) {
+	           && same_salt(c, a->deriving->salt, a->deriving->salt_len,
+	                        a->deriving->iterations)) {
 		wait_for(s, a->deriving);
 	} else if (!clear_password(s)) {
 		no_secret(s, "SCRAM");
@@ -345,8 +355,9 @@ static void scram_end(struct server *s, struct msg *m)
 {
 	const char *why;
 
-	if (!s->dial->have_keys || scram_client_verify(&s->dial->scram, (const char *)m->at,
-	                                               (size_t)(m->end - m->at), &s->dial->keys, &why) < 0)
+	if (!s->dial->have_keys
+	    || scram_client_verify(&s->dial->scram, (const char *)m->at,
+	                           (size_t)(m->end - m->at), &s->dial->keys, &why) < 0)
 		login_trouble(s, "it could not prove that it knows the password");
 	else
 		s->dial->doubtful = false;
@@ -359,21 +370,26 @@ static void learn(struct server *s, enum demand demand)
 	s->demand = demand;
 	if (s->node != nodes_primary(s->all->nodes))
 		return;                         /* a replica may trust where the primary asks */
-	*profile_demanded(s->start) = (struct demanded){ demand, s->node->id, loop_now(s->all->base->loop) };
+	*profile_demanded(s->start) =
+		(struct demanded){ demand, s->node->id, loop_now(s->all->base->loop) };
 }
 
-/* backend_require_auth: the log says all, the client not much. */
+/* backend_require_auth: the log says all, the client hears little. */
 static bool allowed(struct server *s, enum demand demand)
 {
 	static const struct { unsigned bit; const char *asks, *hint; } methods[] = {
-		[DEMAND_NOTHING] = { AUTH_NONE, "does not ask", "Let its pg_hba.conf ask for scram-sha-256,"
-			" or add none to backend_require_auth." },
-		[DEMAND_CLEAR] = { AUTH_PASSWORD, "asks in clear text", "Let its pg_hba.conf ask for"
-			" scram-sha-256; or set backend_sslmode = require (without TLS everybody on the way"
-			" can read it), or add password to backend_require_auth." },
-		[DEMAND_MD5] = { AUTH_MD5, "asks by md5", "Let its pg_hba.conf ask for scram-sha-256, or"
-			" add md5 to backend_require_auth." },
-		[DEMAND_SCRAM] = { AUTH_SCRAM, "asks by SCRAM", "Add scram-sha-256 to backend_require_auth." },
+		[DEMAND_NOTHING] = { AUTH_NONE, "does not ask",
+			"Let its pg_hba.conf ask for scram-sha-256, or add none to"
+			" backend_require_auth." },
+		[DEMAND_CLEAR] = { AUTH_PASSWORD, "asks in clear text",
+			"Let its pg_hba.conf ask for scram-sha-256; or set backend_sslmode ="
+			" require (without TLS everybody on the way can read it), or add password"
+			" to backend_require_auth." },
+		[DEMAND_MD5] = { AUTH_MD5, "asks by md5",
+			"Let its pg_hba.conf ask for scram-sha-256, or add md5 to"
+			" backend_require_auth." },
+		[DEMAND_SCRAM] = { AUTH_SCRAM, "asks by SCRAM",
+			"Add scram-sha-256 to backend_require_auth." },
 	};
 	const struct conf_node *n = node_conf(s->node);
 	bool safe = s->conn.tls || !*n->hostname || *n->hostname == '/';
@@ -381,8 +397,8 @@ static bool allowed(struct server *s, enum demand demand)
 	if (conf_allows(n, methods[demand].bit, safe))
 		return true;
 	log_write(s->all->base->log, NULL, LEVEL_ERROR, "backend_require_auth does not allow that",
-		methods[demand].hint, "node %d (%s:%d) %s for the password of user \"%.63s\"", s->node->id,
-		n->hostname, (int)n->port, methods[demand].asks, s->account->user);
+		methods[demand].hint, "node %d (%s:%d) %s for the password of user \"%.63s\"",
+		s->node->id, n->hostname, (int)n->port, methods[demand].asks, s->account->user);
 	login_trouble(s, NULL);
 	return false;
 }
@@ -399,10 +415,11 @@ static bool demands(struct server *s, enum demand demand)
 	learn(s, demand);
 	if (s->dial->look && demand != DEMAND_NOTHING)
 		server_refused(s, &(struct refusal){ REFUSED_ASKED,
-			{ "FATAL", "28000", "PostgreSQL said what it asks for", NULL, NULL }, NULL, 0 });
+			{ "FATAL", "28000", "PostgreSQL said what it asks for", NULL, NULL },
+			NULL, 0 });
 	else if (s->dial->secret && demand == DEMAND_NOTHING)
-		server_refused(s, &(struct refusal){ REFUSED_TRUSTED,
-			{ "FATAL", "28P01", "it did not ask for the password", NULL, NULL }, NULL, 0 });
+		server_refused(s, &(struct refusal){ REFUSED_TRUSTED, { "FATAL", "28P01",
+			"it did not ask for the password", NULL, NULL }, NULL, 0 });
 	else
 		return true;
 	return false;
@@ -450,7 +467,8 @@ static void authentication(struct server *s, struct msg *m)
 		scram_end(s, m);
 		break;
 	default:
-		login_trouble(s, "it asks for an authentication method that this program does not have");
+		login_trouble(s,
+			"it asks for an authentication method that this program does not have");
 	}
 }
 
@@ -477,7 +495,7 @@ static void key_data(struct server *s, struct msg *m)
 	s->key_len = (uint16_t)n;
 }
 
-/* Where TLS was preferred and could not be had: once, until it can. */
+/* TLS was preferred and could not be had: the log says so once, until it can be had. */
 static void tell_plain(struct server *s)
 {
 	const struct secure *x = &s->dial->secure;
@@ -496,7 +514,8 @@ static void logged_in(struct server *s)
 	struct dial *d = s->dial;
 
 	timer_stop(s->all->base->loop, &s->timer);
-	if (d->secret && s->node == nodes_primary(s->all->nodes)) {     /* it was asked for: demands() */
+	/* The primary has asked for the secret (demands()), so this login proves it. */
+	if (d->secret && s->node == nodes_primary(s->all->nodes)) {
 		account_set_password(s->account, d->secret, loop_now(s->all->base->loop));
 		if (d->have_keys)
 			remember_keys(s->account, &d->scram, &d->keys);
@@ -568,7 +587,7 @@ static void logging_in(struct watch *w, short revents)
 		login_message(s, &m);
 	}
 	if (n > 0 && s->phase > LOGIN && s->phase != GONE)
-		server_replies(s, p, (size_t)n);        /* news right behind its ReadyForQuery, or rubbish */
+		server_replies(s, p, (size_t)n);        /* news behind ReadyForQuery, or rubbish */
 	net_flush(net);
 }
 
@@ -659,7 +678,7 @@ static void secured(struct server *s, enum secured how)
 	case SECURE_MORE:
 		break;
 	case SECURE_DONE:
-		if (s->conn.tls) {      /* its cancels are not to be had for less */
+		if (s->conn.tls) {      /* its cancel requests must be as secure */
 			s->secured.mode = mode == SSLMODE_PREFER ? SSLMODE_REQUIRE : mode;
 			s->secured.tls = tls_context_hold(s->all->base->tls);
 			s->secured.host = strdup(s->dial->secure.host);

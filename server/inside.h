@@ -1,4 +1,4 @@
-/* server/inside.h - what server.c, request.c, dial.c and cancel.c tell each other. */
+/* server/inside.h - functions that server.c, request.c, dial.c and cancel.c have for each other. */
 #ifndef SERVER_INSIDE_H
 #define SERVER_INSIDE_H
 
@@ -9,7 +9,8 @@
 /* The one writer of the phase.  Idle servers are in the lists of their account and their node. */
 void server_enter(struct server *s, enum server_phase to);
 
-/* How a login ended: the server goes to who waited for it, or to the pool; or is closed. */
+/* How a login ended: the server goes to the borrower that waited for it, or to the pool; or is
+ * closed. */
 void server_ready(struct server *s);
 void server_refused(struct server *s, const struct refusal *r);
 void server_tried(struct server *s, enum verdict v, const char *why);   /* of a trial */
@@ -22,10 +23,10 @@ void server_canceled(struct server *s);         /* one of its cancel requests ha
 /* The connection's events, from ReadyForQuery of the login on. */
 void server_readable(struct watch *w, short revents);
 
-/* The next bytes of its replies: what was kept, and more. */
+/* The next bytes of its replies: those that were kept, and more. */
 void server_replies(struct server *s, uint8_t *p, size_t n);
 
-/* Settings that make the session another profile's: what they report becomes its welcome. */
+/* Settings that make the session another profile's: their reports become its welcome. */
 int server_take_profile(struct server *s, const char *sql, void (*then)(struct request *, bool));
 bool request_is_own(const struct request *r);
 
@@ -45,8 +46,8 @@ void server_log_complaint(const struct server *s, const struct request *r, const
 
 /* --- dial.c: from an address to a login ---------------------------------- */
 
-/* Connects and logs in; ends in server_ready(), server_refused() or server_tried().  b: who waits for
- * it, NULL for a trial. */
+/* Connects and logs in; ends in server_ready(), server_refused() or server_tried().  b: the
+ * borrower that waits for it, NULL for a trial. */
 void dial_start(struct server *s, const struct borrower *b);
 void dial_free(struct server *s);
 void dial_resume(struct node *n);               /* the node has addresses now, or will have none */

@@ -7,7 +7,7 @@
 enum {
 	SPARE_REQUESTS = 256,                   /* of each kind */
 	ORPHANED_MAX = 1 << 20,                 /* bytes of a lost client's replies worth reading */
-	EXPECT_FIRST = 8,
+	EXPECT_FIRST = 8,                       /* places for expected answers */
 };
 
 static void farewell(struct server *s, const uint8_t *body, size_t len);
@@ -48,6 +48,8 @@ static void release_own(struct request *r)
 	request_give(&r->server->all->own_requests, r);
 }
 
+/* PostgreSQL answers in order, so a list is enough: the next answer is for the first expectation
+ * that has none. */
 int request_expect(struct request *r, struct expect e)
 {
 	if (r->nexpect == r->expect_cap) {
@@ -66,6 +68,7 @@ int request_expect(struct request *r, struct expect e)
 	return 0;
 }
 
+/* From now on it has to be reset before another session gets it (used). */
 void server_send(struct server *s, struct request *r)
 {
 	r->server = s;
@@ -78,13 +81,15 @@ void server_send(struct server *s, struct request *r)
 	s->used = true;
 }
 
-struct request *server_own_request(struct server *s, void (*then)(struct request *, bool), void *owner)
+struct request *server_own_request(struct server *s, void (*then)(struct request *, bool),
+                                   void *owner)
 {
 	struct request *r = request_take(&s->all->own_requests, sizeof *r);
 
 	if (!r)
 		return NULL;
-	*r = (struct request){ .ops = &own_ops, .release = release_own, .owner = owner, .then = then };
+	*r = (struct request){ .ops = &own_ops, .release = release_own, .owner = owner,
+		.then = then };
 	server_send(s, r);
 	return r;
 }
@@ -94,15 +99,20 @@ bool request_is_own(const struct request *r)
 	return r->ops == &own_ops || r->ops == &profile_ops;
 }
 
-int server_own(struct server *s, const char *sql, void (*then)(struct request *, bool), void *owner)
+/* Without memory for its bytes the request is in the FIFO, but PostgreSQL will never answer it: all
+ * later replies would be taken for those of the request before.  So the connection counts as
+ * broken. */
+int server_own(struct server *s, const char *sql, void (*then)(struct request *, bool),
+               void *owner)
 {
 	if (!server_own_request(s, then, owner))
 		return -1;
 	if (conn_put_message(s->all->base->net, &s->conn, 'Q', sql, strlen(sql) + 1) < 0)
-		s->conn.broken = true;  /* its FIFO cannot go on */
+		s->conn.broken = true;
 	return s->conn.broken ? -1 : 0;
 }
 
+/* A request of the proxy's own, whose reply is not only dropped: see note_status(). */
 int server_take_profile(struct server *s, const char *sql, void (*then)(struct request *, bool))
 {
 	if (server_own(s, sql, then, NULL) < 0)
@@ -111,13 +121,15 @@ int server_take_profile(struct server *s, const char *sql, void (*then)(struct r
 	return 0;
 }
 
+/* It stays in the FIFO: PostgreSQL will answer it, and the replies behind it must be told apart. */
 void request_orphan(struct request *r)
 {
 	r->ops = &orphan_ops;
 	r->owner = NULL;
 }
 
-/* The request that runs, or the first that will: what the proxy sent before it is not canceled. */
+/* The client's request that runs, or the first that will run.  The proxy's own requests in front of
+ * it are not canceled: the client did not send them, and the session needs them. */
 void request_cancel(struct server *s, const void *owner)
 {
 	struct request *r = s->head;
@@ -130,6 +142,7 @@ void request_cancel(struct server *s, const void *owner)
 		r->canceled = true;
 }
 
+/* The reply of a request of the proxy's own: of interest is only whether it failed. */
 static bool note_failure(struct request *r, char type, const uint8_t *body, size_t len)
 {
 	if (type == 'E') {
@@ -141,6 +154,9 @@ static bool note_failure(struct request *r, char type, const uint8_t *body, size
 	return false;
 }
 
+/* The reply to server_take_profile().  PostgreSQL reports a value as it has understood it
+ * ("German, DMY" for a DateStyle of "German"), so the welcome is made of its reports.  Its error is
+ * kept as the farewell: the client is told why the value was refused. */
 static bool note_status(struct request *r, char type, const uint8_t *body, size_t len)
 {
 	struct msg m = { .type = type, .at = body, .end = body + len };
@@ -167,7 +183,8 @@ static void own_lost(struct request *r)
 	(void)r;
 }
 
-/* A reply that nobody reads is worth reading to its end only if that is near. */
+/* A reply that nobody reads is worth reading to its end only if that is near.  A long one costs
+ * more than a new connection. */
 static void drop_bytes(struct request *r, const uint8_t *p, size_t n)
 {
 	struct server *s = r->server;
@@ -178,6 +195,7 @@ static void drop_bytes(struct request *r, const uint8_t *p, size_t n)
 		server_close(s, "its client is gone and the result is long");
 }
 
+/* PostgreSQL waits for COPY data that nobody will send. */
 static bool drop_message(struct request *r, char type, const uint8_t *body, size_t len)
 {
 	(void)body, (void)len;
@@ -192,6 +210,8 @@ static const struct request_ops orphan_ops = { drop_bytes, drop_message, own_don
 
 /* --- whole messages ------------------------------------------------------ */
 
+/* PostgreSQL's last words, before it closes the connection: the client hears them as they are,
+ * rather than that its server is gone. */
 static void farewell(struct server *s, const uint8_t *body, size_t len)
 {
 	free(s->farewell);
@@ -201,7 +221,8 @@ static void farewell(struct server *s, const uint8_t *body, size_t len)
 		memcpy(s->farewell, body, len);
 }
 
-/* A standby that is promoted tells its sessions (PostgreSQL 14 and later). */
+/* A standby that is promoted tells its sessions (PostgreSQL 14 and later), before any check would
+ * notice.  A stale server's word may be about the place where the node was before a reload. */
 static void note_role(struct server *s, const uint8_t *body, size_t len)
 {
 	struct msg m = { .at = body, .end = body + len };
@@ -211,7 +232,8 @@ static void note_role(struct server *s, const uint8_t *body, size_t len)
 		node_is(s->node, !strcmp(value, "on") ? ROLE_STANDBY : ROLE_PRIMARY);
 }
 
-/* Nothing was asked.  PostgreSQL says goodbye, or tells news. */
+/* No client's request is running.  PostgreSQL says goodbye, or tells news: a notification, or a
+ * parameter that a reload of its configuration has changed. */
 static void unasked(struct server *s, const uint8_t *p, size_t size)
 {
 	s->proven = true;
@@ -223,7 +245,8 @@ static void unasked(struct server *s, const uint8_t *p, size_t size)
 		s->borrower->ops->async(s->borrower, s, p, size);
 }
 
-/* ParseComplete and CloseComplete: what the server holds changes now, not when it was asked. */
+/* ParseComplete and CloseComplete: the server's statements change now, not when the message was
+ * sent, since it might have failed.  A server whose map cannot be kept true is not used again. */
 static bool answered(struct server *s, struct request *r, char type)
 {
 	if (r->answered >= r->nexpect || r->expect[r->answered].type != type)
@@ -236,6 +259,8 @@ static bool answered(struct server *s, struct request *r, char type)
 	return !e->hidden;
 }
 
+/* ReadyForQuery.  The request leaves the FIFO before done() is told, which may send the next one.
+ * A cancel that came while an earlier request ran is sent now that its own request does. */
 static void finished(struct server *s, struct request *r, char status)
 {
 	s->status = status;
@@ -256,7 +281,12 @@ static void finished(struct server *s, struct request *r, char status)
 	server_emptied(s);
 }
 
-/* A whole message of the head request's reply; true: it is part of what is passed on. */
+/* A whole message of the head request's reply; true: it is passed on.
+ *
+ * Every statement ends with one of C, I and s (CommandComplete, EmptyQueryResponse,
+ * PortalSuspended), so these are counted.  COPY is progress: its data cannot be sent, or shown,
+ * twice.  After an error PostgreSQL answers no more Parse or Close up to the Sync, so none is
+ * expected; message() has to see first which ones those are. */
 static bool whole(struct server *s, struct request *r, char type, const uint8_t *body, size_t len)
 {
 	if (type == '1' || type == '3') {
@@ -287,22 +317,23 @@ static void pass(struct request *r, const struct scan_event *e)
 }
 
 /* NotificationResponse names the process that notified.  If that is one of ours, its client knows
- * itself by another number. */
+ * itself by another number: clients compare it with their own to skip what they sent themselves. */
 __attribute__((cold))
 static void translate_pid(const struct server *s, uint8_t *p)
 {
 	uint32_t pid = wire_u32(p);
 
 	for (const struct server *other = s->all->first; other; other = other->next_all)
-		if (other->pid == pid && other->node == s->node && other->phase == LENT && other->borrower) {
+		if (other->pid == pid && other->node == s->node && other->phase == LENT
+		    && other->borrower) {
 			struct put o = { .base = p, .cap = 4 };
 			put_u32(&o, other->borrower->ops->pid(other->borrower));
 			return;
 		}
 }
 
-/* The warning that a backend sends on an immediate shutdown or after a crash, behind what it had
- * of its reply. */
+/* Is it the warning that a backend sends on an immediate shutdown, or after a crash of another one?
+ * It comes behind the part of the reply that the backend had ready. */
 static bool goes_down(const uint8_t *body, size_t len)
 {
 	const char *code = wire_field(body, len, 'C');
@@ -310,21 +341,26 @@ static bool goes_down(const uint8_t *body, size_t len)
 	return code && (!strcmp(code, "57P01") || !strcmp(code, "57P02"));
 }
 
+/* A request without bytes() wants only the messages that mean something. */
 static enum asked asked(const struct request *r)
 {
 	return !r ? ASKED_NOTHING : r->ops->bytes ? ASKED : ASKED_SILENTLY;
 }
 
+/* A statement that is done is progress: its answer can be shown.  Not if a notice follows: that may
+ * be the warning of a crash, and a replica's request has to run again then. */
 static void take_message(struct server *s, struct request *r, const struct scan_event *e)
 {
 	bool done = e->type == 'C' || e->type == 'I' || e->type == 's';
 
-	r->progress |= done && !e->notice_follows;      /* which may be the warning of a crash */
+	r->progress |= done && !e->notice_follows;
 	pass(r, e);
 	if (s->phase != GONE && !whole(s, r, e->type, e->p + WIRE_HEADER, e->n - WIRE_HEADER))
 		scanner_drop(&s->scanner);
 }
 
+/* News within a client's reply are part of the run and go on with it.  Without a request, or within
+ * a reply to the proxy's own, they go to the borrower. */
 static void take_news(struct server *s, struct request *r, const struct scan_event *e)
 {
 	if (e->type == 'A' && e->n > WIRE_HEADER + 4)
@@ -337,8 +373,9 @@ static void take_news(struct server *s, struct request *r, const struct scan_eve
 		server_log_complaint(s, r, e->p + WIRE_HEADER, e->n - WIRE_HEADER);
 }
 
-/* PostgreSQL sends a short reply, or its first 8 KB, at once: an error or the warning of a crash
- * among it is the reply. */
+/* All bytes that have come are looked at.  PostgreSQL sends a short reply, or its first 8 KB, at
+ * once: if there is an error or the warning of a crash in it, that was seen before any row was
+ * shown.  So rows are progress only here, at the end of what has come. */
 static void take_rest(struct server *s, struct request *r, const struct scan_event *e)
 {
 	if (r && !s->dying)
@@ -348,7 +385,8 @@ static void take_rest(struct server *s, struct request *r, const struct scan_eve
 		server_close(s, "out of memory");
 }
 
-/* The other side ended it.  If it never answered anything, that is no accident of one connection. */
+/* The other side ended it.  If it never answered anything, that is no accident of one connection,
+ * and the next would break as well: the node counts as down. */
 static void broke(struct server *s, const char *why)
 {
 	if (!s->proven && s->phase == LENT)
@@ -363,6 +401,8 @@ static void take_garbage(struct server *s, struct request *r, const struct scan_
 	broke(s, "it sent a message that has no place here");
 }
 
+/* Each event may end the server, and with it the request: after pass() and all else that tells
+ * somebody, the phase is looked at again. */
 void server_replies(struct server *s, uint8_t *p, size_t n)
 {
 	struct scan_event e;

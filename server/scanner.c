@@ -2,14 +2,14 @@
 
 #include "wire.h"
 
-/* What a type byte means: what is done with the message, and whether it is PostgreSQL's answer to one
- * Parse, Bind, Describe, Execute or Close. */
+/* The meaning of a type byte: the way that the message goes, and whether it is PostgreSQL's answer
+ * to one Parse, Bind, Describe, Execute or Close. */
 enum {
-	ALIEN = 0,
+	ALIEN = 0,                              /* never comes after a login */
 	STREAM = 1,                             /* passes by its header */
 	SHOWN = 2,
 	NEWS = 3,
-	WAY = 3,
+	WAY = 3,                                /* the bits of these four */
 	ROW = 4,                                /* STREAM: the statement got somewhere */
 	ANSWER = 8,
 };
@@ -112,8 +112,8 @@ enum scanned scanner_next(struct scanner *x, enum asked asked, struct scan_event
 		uint8_t type = *x->at, sort = sorts[type];
 		size_t size = (size_t)len + 1;
 		bool unasked = (sort & WAY) == NEWS || type == 'S' || type == 'E';
-		if (len < 4 || len > INT32_MAX || sort == ALIEN || (asked == ASKED_NOTHING && !unasked)
-		    || (type == 'Z' && len != 5))
+		if (len < 4 || len > INT32_MAX || sort == ALIEN || (type == 'Z' && len != 5)
+		    || (asked == ASKED_NOTHING && !unasked))
 			return tell(x, e, SCAN_BAD, 0);
 		if ((sort & WAY) == STREAM) {
 			x->rows |= (sort & ROW) != 0;

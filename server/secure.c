@@ -14,8 +14,9 @@ void secure_prepare(struct secure *x, const struct base *base, const struct conf
 
 	*x = (struct secure){ .mode = mode, .direct = n->sslnegotiation == SSL_DIRECT,
 		.context = &base->tls, .log = base->log };
+	/* "db.example." is looked up as it stands, but certificates have it without the dot. */
 	if (len && n->hostname[len - 1] == '.')
-		len--;                  /* "db.example." is looked up as it stands; its name has no dot */
+		len--;
 	snprintf(x->host, sizeof x->host, "%.*s", (int)len, n->hostname);
 }
 
@@ -37,14 +38,14 @@ int secure_connect(const struct sockaddr_storage *at, socklen_t len)
 	return -1;
 }
 
-/* Whatever the mode. */
+/* The outcome, whatever the mode. */
 static enum secured end(struct secure *x, enum secured how, const char *why)
 {
 	snprintf(x->why, sizeof x->why, "%s", why);
 	return how;
 }
 
-/* TLS cannot be had. */
+/* TLS cannot be had: under prefer plain text may do. */
 static enum secured fail(struct secure *x, enum secured how, const char *why)
 {
 	return end(x, x->mode == SSLMODE_PREFER ? SECURE_NOT : how, why);
@@ -77,8 +78,8 @@ enum secured secure_begin(struct secure *x, struct net *net, struct conn *c)
 	return SECURE_MORE;
 }
 
-/* The answer is one byte.  What stands behind it was sent by somebody who does not know the
- * keys (CVE-2021-23222), and what an error says, too (CVE-2024-10977). */
+/* The answer is one byte.  Bytes behind it were sent by somebody who does not know the keys
+ * (CVE-2021-23222), and so was the text of an error (CVE-2024-10977). */
 static enum secured answered(struct secure *x, struct net *net, struct conn *c,
 	const uint8_t *p, long n)
 {
@@ -99,7 +100,7 @@ static enum secured answered(struct secure *x, struct net *net, struct conn *c,
 		: "it does not support TLS, but backend_sslmode is verify-ca or verify-full");
 }
 
-/* The end of the connection before there is TLS. */
+/* The connection ended before there was TLS. */
 static enum secured broke(struct secure *x, const struct conn *c)
 {
 	const char *why = conn_error(c);

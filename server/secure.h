@@ -4,7 +4,7 @@
  *      secure_begin()    it has connected: asks the node (SSLRequest), or begins TLS
  *      secure_go_on()    it is readable: the node's answer of one byte, then the handshake
  *
- * The last two say how far it is.  Never is it weaker than the mode says; what the node says in plain
+ * The last two say how far it is.  It is never weaker than the mode says; the node's word in plain
  * text is believed only where plain text would do.
  */
 #ifndef SERVER_SECURE_H
@@ -22,14 +22,14 @@ enum secured {
 	SECURE_DONE,            /* with or without TLS, as the mode allows: conn->tls tells */
 	SECURE_NOT,             /* no TLS on this connection; on a new one plain text would do */
 	SECURE_BROKEN,          /* the connection or the node is in trouble */
-	SECURE_UNSAFE,          /* the node's TLS, or its certificate, is not what the mode asks */
+	SECURE_UNSAFE,          /* the node's TLS, or its certificate, is not as the mode asks */
 };
 
 struct secure {
 	enum sslmode mode;                      /* SSLMODE_DISABLE: plain text */
 	bool direct;                            /* without asking first */
-	char host[256];                         /* whom the certificate must name */
-	struct tls_context *const *context;     /* where the program has it: a reload exchanges it */
+	char host[256];                         /* the certificate must have this name */
+	struct tls_context *const *context;     /* the program's own: a reload exchanges it */
 	struct log *log;
 	bool shaking;
 	char why[160];                          /* behind SECURE_NOT, _BROKEN, _UNSAFE: a clause */

@@ -96,14 +96,16 @@ struct stmt *stmt_get(struct stmts *all, bool sql, const void *text, size_t len,
 	uint64_t hash = stmt_hash(all, text, len) + sql;
 
 	for (struct stmt *s = all->bucket[hash & (all->nbuckets - 1)]; s; s = s->chain)
-		if (s->hash == hash && s->len == len && s->sql == sql && !memcmp(s->text, text, len))
+		if (s->hash == hash && s->len == len && s->sql == sql
+		    && !memcmp(s->text, text, len))
 			return stmt_hold(s);
 	if (all->count > all->nbuckets)
 		grow_buckets(all);
 	struct stmt *s = malloc(sizeof *s + len + 1);
 	if (!s)
 		return NULL;
-	*s = (struct stmt){ .hash = hash, .facts = *facts, .refs = 1, .len = (uint32_t)len, .sql = sql };
+	*s = (struct stmt){ .hash = hash, .facts = *facts, .refs = 1, .len = (uint32_t)len,
+		.sql = sql };
 	memcpy(s->text, text, len);
 	s->text[len] = 0;
 	s->query_len = (uint32_t)strlen(s->text);
@@ -136,7 +138,7 @@ void stmt_drop(struct stmts *all, struct stmt *s)
 
 static char gone[] = "";        /* the mark of a name that was removed */
 
-/* Keyed, as clients choose the names. */
+/* Keyed, since clients choose the names: nobody can make them collide on purpose. */
 static uint32_t name_hash(const struct names *m, const char *name)
 {
 	uint32_t h = m->seed;

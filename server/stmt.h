@@ -1,14 +1,13 @@
 /* server/stmt.h - prepared statements, and which names they have.
  *
- * A struct stmt is the text of one prepared statement: what a Parse message says
- * behind its name, or the SQL of a PREPARE.  Equal ones are the same object, shared by
- * all clients and servers and counted, so a thousand sessions that prepare the same
- * statements cost its text once.
+ * A struct stmt is the text of one prepared statement: the body of a Parse message behind its
+ * name, or the SQL of a PREPARE.  Equal ones are the same object, shared by all clients and servers
+ * and counted, so a thousand sessions that prepare the same statements cost their text once.
  *
- * A struct names maps names to statements: a client has one (what it prepared), a server
- * has one (what it holds).  Both name spaces are PostgreSQL's: protocol-level and SQL-level
- * statements share it.  What a name has beyond WIRE_NAME_MAX bytes does not count.  The zero value
- * is an empty map.
+ * A struct names maps names to statements: a client has one (of statements that it prepared), a
+ * server has one (of those that it holds).  As in PostgreSQL, statements of the protocol and of SQL
+ * share one name space.  Bytes of a name beyond WIRE_NAME_MAX do not count.  The zero value is an
+ * empty map.
  */
 #ifndef SERVER_STMT_H
 #define SERVER_STMT_H
@@ -21,7 +20,7 @@
 
 struct stmts;                                   /* all texts */
 
-/* What the catalog said of a statement: its flags then, and the oldest answer among its relations'.
+/* The catalog's word on a statement: its flags then, and the oldest answer among its relations'.
  * Kept by catalog.c; the zero value is none. */
 struct finding { uint32_t generation, serial, flags; };
 
