@@ -113,7 +113,7 @@ void server_close(struct server *s, const char *why)
 	log_write(all->base->log, NULL, LEVEL_DEBUG1, why, NULL,
 		"node %d: connection %u of %s/%s closed", s->node->id, s->pid, s->account->user,
 		s->account->database);
-	if (was >= IDLE) {
+	if (was >= IDLE && !s->within) {        /* or it would be the end of the message */
 		struct put o = net_build(all->base->net, WIRE_HEADER);
 		put_message(&o, 'X', NULL, 0);
 		conn_put(all->base->net, &s->conn, o.base, o.len);
@@ -210,7 +210,7 @@ static bool fits(const struct server *s, const struct profile *p, char *sql, siz
 	if (s->profile == p)
 		return true;
 	return !s->profile->replication && !p->replication
-	       && profile_difference(s->profile, p, sql, size);
+	       && profile_difference(s->profile, p, NULL, NULL, sql, size);
 }
 
 /* PostgreSQL refused a value of the startup packet.  On a connection of its own the error would
@@ -740,6 +740,11 @@ void server_return(struct server *s)
 {
 	if (s->phase != LENT)
 		return;
+	if (s->within) {
+		s->borrower = NULL;
+		server_close(s, "its client left within a message");
+		return;
+	}
 	server_enter(s, RESET);
 	s->borrower = NULL;
 	for (struct request *r = s->head; r; r = r->next)

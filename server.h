@@ -248,7 +248,7 @@ void request_orphan(struct request *r);
  *   - Every byte it sends belongs to the request at head, to none (news), or to the login.  When
  *     the FIFO is empty and status is I it is at rest: `used` says whether anything may be left in
  *     it.
- *   - RESET brings back start, not profile: see agree_after_reset().
+ *   - RESET brings back start, not profile: see follow_reset() in reply.c.
  *   - script and names say what it knows of a session.  Both are its own: they are true whatever
  *     the client believes, and are brought up to date before the client's next request.
  *   - It is not lent while a cancel request for it is under way (cancels).
@@ -273,6 +273,7 @@ struct server {
 	struct request *head, *tail;            /* the FIFO */
 	struct scanner scanner;                 /* of the reply to head */
 	bool used;                              /* something ran since the last reset */
+	bool within;                            /* of a message to it more is to come */
 	bool proven;                            /* it has answered a request */
 	bool dying;                             /* it said that it goes down, in a reply */
 	bool stale;                             /* to be closed instead of pooled */

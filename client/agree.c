@@ -30,34 +30,41 @@ static int run_line(struct server *s, const struct script_line *l)
 	return server_own(s, l->text, agree_or_close, NULL);
 }
 
-bool agree_lacks_values(const struct server *s, char *sql, size_t size)
+bool agree_lacks_values(const struct server *s, bool (*back)(const void *ctx, const char *name),
+                        const void *ctx, char *sql, size_t size)
 {
-	return s->start != s->profile && profile_difference(s->start, s->profile, sql, size)
-	       && *sql;
+	return s->start != s->profile
+	       && profile_difference(s->start, s->profile, back, ctx, sql, size) && *sql;
+}
+
+static bool line_took_back(const void *ctx, const char *name)
+{
+	const struct script_line *l = ctx;
+	const struct sql_facts f = { .kind = l->kind, .flags = l->flags };
+
+	return script_takes_back(false, &f, l->name, name);
 }
 
 int agree_on_script(struct client *c, struct server *s)
 {
-	if (s->script == c->script.serial)
-		return 0;
 	char sql[WIRE_STARTUP_MAX];
-	bool reset = false;
+
 	for (uint32_t i = 0; i < c->script.n; i++) {
 		const struct script_line *l = &c->script.line[i];
 		if (l->serial <= s->script)
 			continue;
 		if (run_line(s, l) < 0)
 			return -1;
-		reset |= (sql_kind_does[l->kind] & KIND_TAKES_BACK) || (l->flags & SQL_DEFAULT);
 		if (l->kind == SQL_DISCARD && s->tail)
 			s->tail->deallocates = true;
+		if (agree_lacks_values(s, line_took_back, l, sql, sizeof sql)
+		    && server_own(s, sql, agree_or_close, NULL) < 0)
+			return -1;
 	}
 	/* Before the answers: the next request of a pipeline must not send the lines again.  One
 	 * that fails closes the server. */
 	s->script = c->script.serial;
-	if (!reset || !agree_lacks_values(s, sql, sizeof sql))
-		return 0;
-	return server_own(s, sql, agree_or_close, NULL);
+	return 0;
 }
 
 static void quote(char *out, size_t size, const char *prefix, const char *name)

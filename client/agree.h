@@ -24,8 +24,10 @@ int agree_on_names(struct client *c, struct server *s, struct query *q, const ui
 int agree_on_name(struct client *c, struct server *s, const struct plan *pl);
 
 /* A RESET brings back the values that the server started with.  If its session started with
- * others, sql is the statement that sets those. */
-bool agree_lacks_values(const struct server *s, char *sql, size_t size);
+ * others, and has not set others since, sql is the statement that sets those.  back: does the
+ * parameter have the value that RESET gave it? */
+bool agree_lacks_values(const struct server *s, bool (*back)(const void *ctx, const char *name),
+                        const void *ctx, char *sql, size_t size);
 
 /* The end of such a request, on a server that must not differ from the session: if it failed, the
  * server goes. */

@@ -110,9 +110,9 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 
 	q->executes++;
 	q->copies += f->kind == SQL_COPY_FROM;
-	q->barrier |= f->kind == SQL_COPY_FROM || facts_forgets(f);
 	q->resets |= (sql_kind_does[f->kind] & KIND_TAKES_BACK)
 	             || (f->kind == SQL_SET && (f->flags & SQL_DEFAULT));
+	q->barrier |= f->kind == SQL_COPY_FROM || facts_forgets(f) || q->resets;
 	if (facts_write(c, f, text))
 		note_write(c, f, text, len);
 	if (!facts_effect(f))
@@ -589,7 +589,24 @@ void effect_complete(struct client *c, struct query *q, const uint8_t *body, siz
 	}
 }
 
-/* --- names -------------------------------------------------------------- */
+bool effect_took_back(const void *ctx, const char *name)
+{
+	const struct query *q = ctx;
+	bool back = false;
+	char parameter[128];
+
+	for (const struct effect *e = q->effects; e; e = e->next) {
+		if (e->command > q->request.commands)
+			break;
+		*parameter = 0;
+		if (sql_kind_does[e->facts.kind] & KIND_SETS)
+			sql_parameter(parameter, e->text, &e->facts);
+		back = script_takes_back(back, &e->facts, parameter, name);
+	}
+	return back;
+}
+
+/* --- names --------------------------------------------------------------- */
 
 void effect_name_answered(struct client *c, struct query *q, char type)
 {

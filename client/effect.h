@@ -26,6 +26,10 @@ void effect_complete(struct client *c, struct query *q, const uint8_t *body, siz
  * behind a request that failed may have been wrong. */
 void effect_name_answered(struct client *c, struct query *q, char type);
 
+/* Does the parameter have the value now which its session started with, because a statement of the
+ * request took it back?  ctx: the struct query. */
+bool effect_took_back(const void *ctx, const char *name);
+
 /* The client's names took the request's Parses, Closes and DEALLOCATEs for granted when it was
  * sent.  Those that were not answered did not happen: Parses and Closes from this one on. */
 void effect_undo_names(struct client *c, const struct query *q, uint32_t from);

@@ -137,22 +137,6 @@ static void keep_copy(struct query *q, const uint8_t *p, size_t len)
 		memcpy(q->copy, p, len);
 }
 
-/* RESET brings back the values that the server started with.  A session that started with others
- * gets its own again, in the same write.  They are two requests to PostgreSQL, but one to the
- * client: the first hides its ReadyForQuery, and reply_after_reset_ops shows the second's. */
-static int follow_reset(struct client *c, struct server *s)
-{
-	struct query *reset = c->last;
-	char sql[WIRE_STARTUP_MAX];
-
-	if (!agree_lacks_values(s, sql, sizeof sql))
-		return 0;
-	if (!query_new(c, s, &reply_after_reset_ops))
-		return -1;
-	reset->hidden_end = true;
-	return conn_put_message(s->all->base->net, &s->conn, 'Q', sql, strlen(sql) + 1);
-}
-
 static int send_request(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl)
 {
 	/* The script comes first: statements are prepared under its settings. */
@@ -182,7 +166,7 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	 * made them, when that is taken back. */
 	q->retry &= !pl->must;
 	conn_put(c->all->base->net, &s->conn, p, pl->len);
-	return q->resets && pl->whole && follow_reset(c, s) < 0 ? client_out_of_memory(c) : 1;
+	return 1;
 }
 
 /* With something in flight: all of it is there. */
@@ -378,8 +362,10 @@ static long use_beginning(struct client *c, struct server *to, const uint8_t *p,
 
 	c->left = (uint32_t)(size - there);
 	c->left_to = to;
-	if (to)
+	if (to) {
+		to->within = there < size;
 		conn_put(c->all->base->net, &to->conn, p, there);
+	}
 	return (long)there;
 }
 
@@ -541,6 +527,7 @@ static long stream(struct client *c, const uint8_t *p, size_t n)
 	if (c->left_to) {
 		if (!server_takes(c->left_to))
 			return BLOCKED;
+		c->left_to->within = take < c->left;
 		conn_put(c->all->base->net, &c->left_to->conn, p, take);
 	}
 	c->left -= (uint32_t)take;
@@ -649,8 +636,8 @@ void query_refused(struct client *c, const struct refusal *r)
  * cannot be. */
 void query_free(struct client *c)
 {
-	const struct server *within = c->left && c->left_to ? c->left_to
-		: c->inflight && c->input != INPUT_REQUEST ? last_server(c) : NULL;
+	const struct server *within = c->inflight && c->input != INPUT_REQUEST ? last_server(c)
+	                                                                       : NULL;
 
 	/* Nobody will hear whether they were committed: their tables count as written. */
 	if (c->inflight)

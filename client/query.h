@@ -26,9 +26,7 @@ struct effect;
  *                 simple  barrier  retry  progress
  *     barrier        x               x       x       on a replica only behind extended messages
  *     retry          x       x               x       progress ends it for good, though it stays set
- *     resets         x       x       -       x       RESET runs on the primary
- *     hidden_end     x       -       -       x       only beside resets: the SETs behind it in the
- *                                                    FIFO show theirs
+ *     resets         x       x       -       x       RESET runs on the primary, as a barrier
  *
  * retry: it has a copy, is whole, and runs on a replica.  (progress is the struct request's: the
  * client may have seen something.)
@@ -50,12 +48,12 @@ struct query {
 
 	bool simple;                            /* a Query or FunctionCall ends it, not a Sync */
 	bool barrier;                           /* nothing is sent behind it before its end: a COPY
-	                                         * FROM, a Query that PostgreSQL may not hear, or a
-	                                         * DEALLOCATE: which statements are left? */
+	                                         * FROM, a Query that PostgreSQL may not hear, a
+	                                         * DEALLOCATE (which statements are left?), or what
+	                                         * resets */
 	bool retry;                             /* may be run again on the primary */
-	bool resets;                            /* takes settings back: see follow_reset() */
+	bool resets;                            /* takes settings back: see reply.c */
 	bool undone;                            /* it was taken back, and its names with it */
-	bool hidden_end;                        /* its ReadyForQuery is not the client's */
 };
 
 _Static_assert(offsetof(struct query, request) == 0, "request_take() gives a block that begins so");

@@ -1,5 +1,6 @@
 #include "client/reply.h"
 
+#include "client/agree.h"
 #include "client/effect.h"
 #include "client/facts.h"
 #include "client/plan.h"
@@ -200,6 +201,89 @@ static void on_copy_in(struct client *c, struct query *q)
 	client_resume(c);
 }
 
+/* With nothing in flight any more, kept input can go on, to another server as well. */
+static void on_done(struct request *r, char status)
+{
+	struct client *c = r->owner;
+
+	query_left(c);
+	effect_status(c, status, r->failed);
+	if (conn_kept(&c->conn) || c->ended)
+		client_resume(c);
+}
+
+/* The server broke before it had answered.  A read of a replica runs again; so does a request
+ * behind one that was taken back, if PostgreSQL has answered nothing of it.  Any other may have run
+ * or not, so its writes count as committed and the session cannot go on. */
+static void on_lost(struct request *r)
+{
+	struct client *c = r->owner;
+	struct query *q = query_of(r);
+	bool follows = q->copy && !r->started && c->for_primary;
+
+	if ((q->retry && !r->progress) || follows) {
+		take_back(c, q);
+		client_resume(c);
+		return;
+	}
+	session_committed(&c->session, c->all->route, client_database(c));
+	query_left(c);
+	c->lost_request = true;
+}
+
+/* --- after RESET ---------------------------------------------------------
+ *
+ * RESET brings back the values that the server started with.  A session that started with others
+ * gets its own again, by a request behind that.  They are one to the client: it does not see the
+ * first one's ReadyForQuery, and of the second, besides that, only reports, since it has seen
+ * RESET's own, of values that are not its session's. */
+
+static bool after_message(struct request *r, char type, const uint8_t *body, size_t len)
+{
+	struct client *c = r->owner;
+
+	if (type == 'S')
+		conn_put(c->all->base->net, &c->conn, body - WIRE_HEADER, len + WIRE_HEADER);
+	return false;
+}
+
+/* With other values it would be another session. */
+static void after_done(struct request *r, char status)
+{
+	struct client *c = r->owner;
+
+	if (r->failed) {
+		on_lost(r);
+		agree_or_close(r, false);
+		return;
+	}
+	on_done(r, status);
+	struct put o = net_build(c->all->base->net, 8);
+	put_ready(&o, status);
+	client_say(c, &o);
+}
+
+static const struct request_ops after_reset_ops = { NULL, after_message, after_done, on_lost };
+
+/* At its ReadyForQuery.  What failed has been rolled back, and nothing was sent behind it. */
+static bool follow_reset(struct client *c, struct query *q, char status)
+{
+	struct server *s = q->request.server;
+	char sql[WIRE_STARTUP_MAX];
+
+	if (q->request.failed || status == 'E'
+	    || !agree_lacks_values(s, effect_took_back, q, sql, sizeof sql))
+		return false;
+	if (s->within)                  /* of what comes too late for a COPY */
+		server_close(s, "its session's settings cannot be set within a message");
+	else if (!query_new(c, s, &after_reset_ops)
+	    || conn_put_message(s->all->base->net, &s->conn, 'Q', sql, strlen(sql) + 1) < 0)
+		client_out_of_memory(c);
+	return true;
+}
+
+/* --- a request's reply --------------------------------------------------- */
+
 static bool on_message(struct request *r, char type, const uint8_t *body, size_t len)
 {
 	struct client *c = r->owner;
@@ -235,64 +319,9 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 		return true;
 	case 'Z':
 		r->progress = true;
-		return !q->hidden_end;
+		return !(q->resets && follow_reset(c, q, (char)*body));
 	}
 	return true;
 }
 
-/* With nothing in flight any more, kept input can go on, to another server as well. */
-static void on_done(struct request *r, char status)
-{
-	struct client *c = r->owner;
-
-	query_left(c);
-	effect_status(c, status, r->failed);
-	if (conn_kept(&c->conn) || c->ended)
-		client_resume(c);
-}
-
-/* The server broke before it had answered.  A read of a replica runs again; so does a request
- * behind one that was taken back, if PostgreSQL has answered nothing of it.  Any other may have run
- * or not, so its writes count as committed and the session cannot go on. */
-static void on_lost(struct request *r)
-{
-	struct client *c = r->owner;
-	struct query *q = query_of(r);
-	bool follows = q->copy && !r->started && c->for_primary;
-
-	if ((q->retry && !r->progress) || follows) {
-		take_back(c, q);
-		client_resume(c);
-		return;
-	}
-	session_committed(&c->session, c->all->route, client_database(c));
-	query_left(c);
-	c->lost_request = true;
-}
-
 const struct request_ops reply_ops = { on_bytes, on_message, on_done, on_lost };
-
-/* --- after RESET --------------------------------------------------------- */
-
-/* Of its reply only the reports are shown: the client has seen RESET's own, which were of values
- * that are not its session's. */
-static bool after_message(struct request *r, char type, const uint8_t *body, size_t len)
-{
-	struct client *c = r->owner;
-
-	if (type == 'S')
-		conn_put(c->all->base->net, &c->conn, body - WIRE_HEADER, len + WIRE_HEADER);
-	return false;
-}
-
-/* RESET's own ReadyForQuery was hidden; the client gets this one. */
-static void after_done(struct request *r, char status)
-{
-	struct client *c = r->owner;
-	on_done(r, status);
-	struct put o = net_build(c->all->base->net, 8);
-	put_ready(&o, status);
-	client_say(c, &o);
-}
-
-const struct request_ops reply_after_reset_ops = { NULL, after_message, after_done, on_lost };

@@ -9,8 +9,7 @@
 
 #include "client/query.h"
 
-/* Of a client's requests; and of the SETs that follow a RESET (agree.h): the client sees their
- * reports and their ReadyForQuery. */
-extern const struct request_ops reply_ops, reply_after_reset_ops;
+/* Of a client's requests. */
+extern const struct request_ops reply_ops;
 
 #endif

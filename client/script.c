@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static void free_line(struct script_line *l)
 {
@@ -119,6 +120,21 @@ uint32_t script_rollback_to(struct script *s, const char *savepoint)
 			return s->line[i - 1].serial;
 		}
 	return s->serial;
+}
+
+/* ROLLBACK brings back what was there before all that its transaction did, of one request, too. */
+bool script_takes_back(bool before, const struct sql_facts *f, const char *name,
+                       const char *parameter)
+{
+	bool back = f->kind == SQL_RESET || f->kind == SQL_DISCARD;
+
+	if (f->kind == SQL_ROLLBACK)
+		return false;
+	if (back && (f->flags & SQL_ALL))
+		return true;
+	if ((!back && f->kind != SQL_SET) || strcasecmp(name, parameter))
+		return before;
+	return back || (f->flags & SQL_DEFAULT);
 }
 
 void script_forget(struct script *s)

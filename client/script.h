@@ -45,6 +45,12 @@ void script_rollback(struct script *s);
  * gone beyond. */
 uint32_t script_rollback_to(struct script *s, const char *savepoint);
 
+/* Which value a parameter has after a statement, given with what is called `name` here: true, that
+ * which its session started with, since the statement takes it back; false, one that it sets; the
+ * same as before otherwise. */
+bool script_takes_back(bool before, const struct sql_facts *f, const char *name,
+                       const char *parameter);
+
 /* Nothing of it counts any more (DISCARD ALL). */
 void script_forget(struct script *s);
 

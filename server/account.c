@@ -469,8 +469,9 @@ static void put_setting(struct put *o, const char *name, const char *value)
 	put_bytes(o, ", false) IS NULL", 16);
 }
 
-bool profile_difference(const struct profile *from, const struct profile *to, char *sql,
-                        size_t size)
+bool profile_difference(const struct profile *from, const struct profile *to,
+                        bool (*wanted)(const void *ctx, const char *name), const void *ctx,
+                        char *sql, size_t size)
 {
 	struct put o = { .base = (uint8_t *)sql, .cap = size };
 
@@ -478,7 +479,7 @@ bool profile_difference(const struct profile *from, const struct profile *to, ch
 	     name = value + strlen(value) + 1) {
 		value = name + strlen(name) + 1;
 		const char *has = profile_value(from, name);
-		if (has && !strcmp(has, value))
+		if ((has && !strcmp(has, value)) || (wanted && !wanted(ctx, name)))
 			continue;
 		if (reserved(name))     /* not a session's parameter: it needs a new connection */
 			return false;
@@ -487,7 +488,7 @@ bool profile_difference(const struct profile *from, const struct profile *to, ch
 	for (const char *name = from->params, *value; name < from->params + from->len;
 	     name = value + strlen(value) + 1) {
 		value = name + strlen(name) + 1;
-		if (profile_value(to, name))
+		if (profile_value(to, name) || (wanted && !wanted(ctx, name)))
 			continue;
 		const char *back = reserved(name) ? NULL : default_of(to->account, name);
 		if (!back)

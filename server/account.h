@@ -129,8 +129,10 @@ int profile_report(struct profile *p, const char *name, const char *value);
 int profile_copy_welcome(struct profile *to, const struct profile *from);
 
 /* Writes into sql the statement that makes a session started with `from` one as started with
- * `to`; empty when nothing differs.  false: it cannot be done, or does not fit. */
-bool profile_difference(const struct profile *from, const struct profile *to, char *sql,
-                        size_t size);
+ * `to`; empty when nothing differs.  wanted, if not NULL, says which parameters count.  false: it
+ * cannot be done, or does not fit. */
+bool profile_difference(const struct profile *from, const struct profile *to,
+                        bool (*wanted)(const void *ctx, const char *name), const void *ctx,
+                        char *sql, size_t size);
 
 #endif

@@ -211,7 +211,7 @@ static const char *difference(const struct profile *from, const struct profile *
 {
 	static char sql[512];
 
-	return profile_difference(from, to, sql, sizeof sql) ? sql : "impossible";
+	return profile_difference(from, to, NULL, NULL, sql, sizeof sql) ? sql : "impossible";
 }
 
 #define SET(name, value) "pg_catalog.set_config( E'" name "', E'" value "', false) IS NULL"
@@ -269,7 +269,7 @@ static void test_room(void)
 
 	for (size_t n = 0; n <= need; n++) {
 		char *sql = malloc(n ? n : 1);
-		ok &= profile_difference(none, p, sql, n) == (n == need);
+		ok &= profile_difference(none, p, NULL, NULL, sql, n) == (n == need);
 		free(sql);
 	}
 	say(ok, "it takes %zu bytes, no less", need);

@@ -358,8 +358,8 @@ static void test_request(void)
 	static const struct { const char *list; bool barrier, resets; uint32_t copy_ends; } cases[] = {
 		{ "Q SELECT 1", false, false, 0 }, { "Q COPY t FROM STDIN", true, false, 0 },
 		{ "Q SELECT 1; COPY t FROM STDIN", true, false, 0 }, { "Q SET a = 1", false, false, 0 },
-		{ "Q SET a TO DEFAULT", false, true, 0 }, { "Q RESET a", false, true, 0 },
-		{ "Q DISCARD ALL", true, true, 0 }, { "Q DISCARD PLANS", false, true, 0 },
+		{ "Q SET a TO DEFAULT", true, true, 0 }, { "Q RESET a", true, true, 0 },
+		{ "Q DISCARD ALL", true, true, 0 }, { "Q DISCARD PLANS", true, true, 0 },
 		{ "Q DEALLOCATE a", true, false, 0 }, { "Q SELECT a TO DEFAULT", false, false, 0 },
 		{ "P =COPY t FROM STDIN | B = | E | S", true, false, 0 },
 		{ "P =COPY t FROM STDIN | B = | E | d 1 | c | S", true, false, 1 },

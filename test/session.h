@@ -149,7 +149,6 @@ uint32_t catalog_now(const struct catalog *cat) { (void)cat; return 7; }
 
 static struct server on[2];                     /* the servers, by node */
 static bool none_free;                          /* whoever borrows has to wait */
-static const char *differs;                     /* of what a server started with: the SET for it */
 
 struct server *server_borrow(struct servers *all, struct borrower *b, struct node *n, bool patient)
 {
@@ -169,7 +168,7 @@ static inline void drop_requests(struct server *s)
 	s->tail = NULL;
 }
 
-void server_return(struct server *s) { s->phase = IDLE; }
+void server_return(struct server *s) { s->phase = s->within ? GONE : IDLE; }
 void server_close(struct server *s, const char *why) { (void)why; s->phase = GONE; }
 void server_cancel(struct server *s) { (void)s; }
 void server_emptied(struct server *s) { (void)s; }
@@ -181,10 +180,12 @@ int profile_report(struct profile *p, const char *name, const char *value)
 	return 0;
 }
 
-bool profile_difference(const struct profile *from, const struct profile *to, char *sql, size_t size)
+bool profile_difference(const struct profile *from, const struct profile *to,
+                        bool (*wanted)(const void *ctx, const char *name), const void *ctx,
+                        char *sql, size_t size)
 {
-	(void)from, (void)to;
-	snprintf(sql, size, "%s", differs ? differs : "");
+	(void)from, (void)to, (void)wanted, (void)ctx;
+	snprintf(sql, size, "%s", "");
 	return true;
 }
 
@@ -336,7 +337,6 @@ static inline struct client *session_begin(void)
 	*refused = 0;
 	resumed = none_free = false;
 	stuck = NULL;
-	differs = NULL;
 	catalog_adds = catalog_takes = catalog_changes = doubts = 0;
 	return client;
 }

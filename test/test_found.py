@@ -158,6 +158,31 @@ def test_copy_that_was_not_seen_coming(proxy, primary, leaves):
     p.psql("DROP TABLE unseen")
 
 
+@pytest.mark.parametrize("how", ["simple", "extended", "COPY"])
+def test_half_a_message_is_not_completed(proxy, primary, how):
+    """Its client leaves two bytes before the end of a message: a Terminate behind it would be taken
+    for the rest."""
+    p = proxy()
+    p.psql("CREATE TABLE half (a text)")
+    w, other = p.raw(), p.raw()
+    got = int(wire.value(w.query(ON_PRIMARY + "SELECT pg_backend_pid()")))
+    if how == "COPY":
+        w.send(wire.query("COPY half FROM STDIN"))
+        w.until("G")
+        w.send(wire.copy_data(b"x" * 300000 + b"\n")[:-2])
+    elif how == "simple":
+        w.send(wire.query(f"INSERT INTO half SELECT 'x' -- {'x' * 300000} xx")[:-2])
+    else:
+        w.send(parse("", "INSERT INTO half VALUES ($1)") + bind("", "", ["x" * 300000])[:-2])
+    for _ in range(20):                         # the proxy has read all of that
+        wire.value(other.query(ON_PRIMARY + "SELECT 1"))
+    w.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    w.shut()
+    wait_until(lambda: not primary.backends(f"pid = {got}"), "the end of the server")
+    assert p.psql("SELECT count(*) FROM half").strip() == "0"
+    p.psql("DROP TABLE half")
+
+
 def test_discard_all_ends_what_was_too_much_to_repeat(proxy, replica):
     w = proxy().raw()
     port = "SELECT current_setting('port')"

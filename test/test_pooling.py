@@ -8,7 +8,8 @@ import pytest
 
 import wire
 from pg import alive
-from wire import LoginError, bind, describe, execute, parse, query, sync, wait_until
+from wire import (LoginError, bind, copy_data, copy_done, describe, execute, flush, message, parse,
+                  query, sync, wait_until)
 
 pytestmark = pytest.mark.proxy
 
@@ -213,8 +214,9 @@ def test_application_name_is_the_session_s_own(proxy, primary):
 
 OPTIONS = dict(application_name="mine", options="-c work_mem=9MB -c my.own=1",
                DateStyle="German", TimeZone="Asia/Tokyo", extra_float_digits="3")
+NO_OPTIONS = {k: v for k, v in OPTIONS.items() if k != "options"}
 LOOK = ["SHOW work_mem", "SHOW application_name", "SHOW DateStyle", "SHOW TimeZone",
-        "SHOW extra_float_digits", "SELECT current_setting('my.own', true)", "SHOW client_encoding"]
+        "SHOW extra_float_digits", "SELECT coalesce(current_setting('my.own', true), '')", "SHOW client_encoding"]
 CHANGES = [
     [], ["SET work_mem = '1MB'", "RESET work_mem"], ["SET work_mem = '1MB'", "RESET ALL"],
     ["SET work_mem = '1MB'", "SET work_mem TO DEFAULT"],
@@ -228,21 +230,28 @@ CHANGES = [
     ["BEGIN", "SET work_mem = '1MB'", "RESET work_mem", "ROLLBACK"],
     ["BEGIN", "RESET ALL", "COMMIT"], ["SET client_encoding = 'LATIN1'", "RESET ALL"],
     ["SET work_mem = '1MB'; RESET work_mem"], ["RESET ALL; SET work_mem = '1MB'"],
+    ["SET application_name = 'x'", "RESET work_mem"], ["RESET ALL; SET APPLICATION_NAME = 'x'"],
+    ["RESET ALL", "SET application_name = 'x'"], ["SET DateStyle = 'ISO'", "SET TimeZone TO DEFAULT"],
+    ["SET application_name = 'x'", "BEGIN; RESET application_name; ROLLBACK"],
+    ["SET application_name = 'x'", "RESET application_name; SELECT 1 / 0"],
+    ["SET application_name = 'x'", "BEGIN", "SELECT 1 / 0", "RESET application_name", "ROLLBACK"],
+    ["SET application_name = 'x'", "BEGIN", "DISCARD ALL", "ROLLBACK"],
+    ["SET application_name = 'x'", "BEGIN", "RESET ALL", "SET DateStyle = 'ISO'", "COMMIT"],
 ]
 
 
-def changed(target, steps, where):
+def changed(target, steps, where, options):
     """What a session with startup values of its own sees after these statements, and what was
-    reported to it."""
-    w = target.raw(**OPTIONS)
-    reported = []
+    answered to each of them, and is known from reports behind it."""
+    w = target.raw(**options)
+    said, known = [], dict(w.parameters)
     for sql in steps:
         out = w.query(sql)
-        assert wire.errors(out) == [], sql
-        reported += sorted(m.parameter for m in out if m.type == "S")
+        known.update(m.parameter for m in out if m.type == "S")
+        said.append(([m.type for m in out if m.type != "S"], dict(known)))
     seen = [wire.value(w.query(where + sql)) for sql in LOOK]
     w.bye()
-    return w.parameters, reported, seen
+    return w.parameters, said, seen
 
 
 @pytest.mark.parametrize("where", ["", "/* primary */ "], ids=["replica", "primary"])
@@ -250,9 +259,46 @@ def changed(target, steps, where):
 def test_default_means_the_session_s_startup_values(proxy, primary, steps, where):
     p = proxy(**ONE)
     p.raw(application_name="another", options="-c work_mem=3MB").bye()
-    expected = changed(primary, steps, where)
-    assert changed(p, steps, where) == expected
-    assert changed(p, steps, where) == expected
+    for options in (OPTIONS, OPTIONS, NO_OPTIONS):
+        assert changed(p, steps, where, options) == changed(primary, steps, where, options)
+        w = p.raw(application_name="another", TimeZone="UTC")   # whose server the next one gets
+        w.query(where + "SELECT 1")
+        w.bye()
+
+
+RESETS = {
+    "unheard": (message("B") + query("RESET ALL"), sync()),
+    "unheard, and more": (message("B") + query("DISCARD ALL") + query("SELECT 1"), sync()),
+    "not alone": (query("RESET ALL") + query("SELECT current_setting('application_name')"),),
+    "flushed": (parse("", "RESET ALL") + bind("", "") + execute() + flush(), sync()),
+    "before a COPY": (query("RESET ALL; COPY pg_temp.w FROM STDIN"), copy_data(b"1\n") + copy_done()),
+    "behind a COPY": (query("COPY pg_temp.w FROM STDIN; RESET ALL"), copy_data(b"1\n") + copy_done()),
+    "fails": (query("RESET ALL; SELECT 1 / 0"),),
+}
+
+
+def around(target, messages):
+    """What is answered to these messages, and what the session is afterwards."""
+    w = target.raw(timeout=10, **NO_OPTIONS)
+    w.query("CREATE TEMP TABLE w (a int); SET application_name = 'x'")
+    w.send(b"".join(messages) + query("SELECT 'the end'"))
+    answered, end = [], False
+    while not end or answered[-1] != "Z":
+        m = w.read()
+        end |= m.type == "D" and m.row == [b"the end"]
+        answered += [] if m.type == "S" else [m.type]
+    seen = [wire.value(w.query("/* primary */ " + sql)) for sql in LOOK]
+    w.bye()
+    return answered, seen
+
+
+@pytest.mark.parametrize("how", RESETS)
+def test_reset_in_any_place(proxy, primary, how):
+    p = proxy(**ONE)
+    w = p.raw(application_name="another", TimeZone="UTC")
+    w.query("/* primary */ SELECT 1")
+    w.bye()
+    assert around(p, RESETS[how]) == around(primary, RESETS[how])
 
 
 def test_a_bad_startup_option_on_a_pooled_server(proxy):
