@@ -39,13 +39,13 @@ struct login {
 	char *host;                     /* the client's name, "" for none; NULL: not looked up */
 	struct entry_wait entry;
 	struct verifier_wait keys;
-	struct check *check;
+	struct comparison *comparison;
 	struct scram_server *scram;             /* of an exchange that has begun: 4 KB */
 	struct scram_verifier verifier;
 };
 
 /* A clear text password against a verifier: a helper thread derives its keys. */
-struct check {
+struct comparison {
 	struct job job;
 	struct login *login;                    /* NULL: it has left */
 	struct scram_verifier verifier;
@@ -461,23 +461,23 @@ static int prove(struct client *c)
 	return borrow(c, ASK_PROOF);
 }
 
-static void check_keys(struct job *j)
+static void derive_keys(struct job *j)
 {
-	struct check *k = OWNER(j, struct check, job);
+	struct comparison *k = OWNER(j, struct comparison, job);
 
 	scram_derive(&k->keys, k->password, k->len, k->verifier.salt, k->verifier.salt_len,
 		k->verifier.iterations);
 }
 
-static void checked_keys(struct job *j)
+static void compare_keys(struct job *j)
 {
-	struct check *k = OWNER(j, struct check, job);
+	struct comparison *k = OWNER(j, struct comparison, job);
 	const struct scram_verifier *v = &k->verifier;
 	struct client *c = k->login ? k->login->client : NULL;
 	struct net *net = c ? c->all->base->net : NULL;
 
 	if (c) {
-		c->login->check = NULL;
+		c->login->comparison = NULL;
 		if (v->mock || !scram_keys_fit(&k->keys, v)) {
 			wrong_password(c);
 		} else {
@@ -490,26 +490,26 @@ static void checked_keys(struct job *j)
 }
 
 /* Compares the password with the verifier.  Without one it takes as long, and fails. */
-static int start_check(struct client *c, const struct passwd_entry *e)
+static int start_comparison(struct client *c, const struct passwd_entry *e)
 {
 	const char *password = c->login->answer;
 	size_t len = strlen(password);
-	struct check *k = calloc(1, sizeof *k + len + 1);
+	struct comparison *k = calloc(1, sizeof *k + len + 1);
 
 	if (!k)
 		return client_out_of_memory(c);
-	k->job.work = check_keys;
-	k->job.done = checked_keys;
+	k->job.work = derive_keys;
+	k->job.done = compare_keys;
 	k->login = c->login;
 	k->len = len;
 	memcpy(k->password, password, len);
 	if (!e || e->kind != PASSWD_SCRAM || scram_verifier_parse(&k->verifier, e->text) < 0)
 		scram_verifier_mock(&k->verifier, c->all->mock, account(c)->user);
 	await(c, ASK_KEYS);
-	c->login->check = k;
+	c->login->comparison = k;
 	if (loop_job(c->all->base->loop, LANE_CHECKS, &k->job) < 0) {
-		check_keys(&k->job);    /* no thread to be had: late is better than never */
-		checked_keys(&k->job);
+		derive_keys(&k->job);   /* no thread to be had: late is better than never */
+		compare_keys(&k->job);
 	}
 	return 0;
 }
@@ -523,7 +523,8 @@ static int compare_clear(struct client *c)
 
 	if (e ? e->kind == PASSWD_AES : !*c->all->base->conf->auth_user)
 		return prove(c);
-	return e && passwd_check_clear(e, password, strlen(password)) ? fits(c) : start_check(c, e);
+	return e && passwd_check_clear(e, password, strlen(password)) ? fits(c)
+	                                                              : start_comparison(c, e);
 }
 
 static int compare(struct client *c)
@@ -794,8 +795,8 @@ void login_free(struct client *c)
 	if (!l)
 		return;
 	verifier_unask(&l->keys);
-	if (l->check)
-		l->check->login = NULL;
+	if (l->comparison)
+		l->comparison->login = NULL;
 	entry_unask(&l->entry);
 	peer_forget(l->naming);
 	free(l->host);
