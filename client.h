@@ -130,6 +130,7 @@ struct client {
 	bool waiting;                           /* for a server */
 	bool canceled;                          /* while it waited */
 	bool primary_once;                      /* the next request goes to the primary */
+	bool owes_values;                       /* a RESET in a failed transaction: see reply.c */
 	bool lost_request;                      /* a request was lost that cannot run again */
 	bool told_fatal;                        /* PostgreSQL's own FATAL was forwarded */
 

@@ -202,11 +202,15 @@ static struct server *open_server(struct servers *all, struct node *n, struct pr
 	return s;
 }
 
-/* Is the server's profile this one, or can it be made so?  Then sql is the statement that does it.
- * A walsender is another kind of process, which no SET turns into a session. */
-static bool fits(const struct server *s, const struct profile *p, char *sql, size_t size)
+/* Is the server's profile the borrower's, or can it be made so?  Then sql is the statement that
+ * does it.  A walsender is another kind of process, which no SET turns into a session. */
+static bool fits(const struct server *s, const struct borrower *b, char *sql, size_t size)
 {
+	const struct profile *p = b->profile;
+
 	*sql = 0;
+	if (b->own_start && s->start != p)
+		return false;
 	if (s->profile == p)
 		return true;
 	return !s->profile->replication && !p->replication
@@ -255,8 +259,7 @@ static struct server *find_idle(struct borrower *b, struct node *n, char *sql, s
 	for (int any = 0; any < 2; any++)
 		for (struct server *s = b->profile->account->idle, *next; s; s = next) {
 			next = s->next_idle;
-			if (s->node != n
-			    || !(any ? fits(s, b->profile, sql, size) : s->profile == b->profile))
+			if (s->node != n || !fits(s, b, sql, size) || (!any && *sql))
 				continue;
 			if (!conn_stirs(&s->conn))
 				return s;
@@ -440,7 +443,7 @@ static bool start_opening(struct servers *all, struct borrower *b)
 
 struct server *server_borrow(struct servers *all, struct borrower *b, struct node *n, bool patient)
 {
-	char sql[WIRE_STARTUP_MAX * 3];
+	char sql[PROFILE_SQL_MAX];
 
 	b->patient = patient;
 	b->searching = false;
@@ -616,7 +619,7 @@ static bool keeps(const struct server *s)
 static void available(struct server *s, const struct borrower *opener)
 {
 	struct node *n = s->node;
-	char sql[WIRE_STARTUP_MAX * 3];
+	char sql[PROFILE_SQL_MAX];
 
 	timer_stop(s->all->base->loop, &s->timer);
 	s->used = false;
@@ -624,7 +627,7 @@ static void available(struct server *s, const struct borrower *opener)
 		return;         /* server_canceled() comes back here */
 	for (struct borrower *b = n->queue; b; b = b->next) {
 		if (b->profile->account != s->account || searches(b, n)
-		    || !fits(s, b->profile, sql, sizeof sql))
+		    || !fits(s, b, sql, sizeof sql))
 			continue;
 		if (b->look && b != opener)
 			continue;

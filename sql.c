@@ -205,7 +205,8 @@ static void head_set(struct scan *s)
 	}
 	if (s->tok.word == W_to || s->tok.type == T_OPERATOR)
 		scan_advance(s);
-	if (s->tok.word == W_default || (zone && s->tok.word == W_local))
+	if (s->tok.word == W_default || (zone && s->tok.word == W_local)
+	    || (scan_at_end(s) && s->tok.type != T_BAD))       /* SET NAMES alone */
 		scan_flag(s, SQL_DEFAULT);
 	value(s);
 }

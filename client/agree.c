@@ -30,11 +30,15 @@ static int run_line(struct server *s, const struct script_line *l)
 	return server_own(s, l->text, agree_or_close, NULL);
 }
 
-bool agree_lacks_values(const struct server *s, bool (*back)(const void *ctx, const char *name),
-                        const void *ctx, char *sql, size_t size)
+bool agree_lacks_values(struct server *s, bool (*back)(const void *ctx, const char *name),
+                        const void *ctx, char sql[static PROFILE_SQL_MAX])
 {
-	return s->start != s->profile
-	       && profile_difference(s->start, s->profile, back, ctx, sql, size) && *sql;
+	if (s->start == s->profile)
+		return false;
+	if (profile_difference(s->start, s->profile, back, ctx, sql, PROFILE_SQL_MAX))
+		return *sql;
+	server_close(s, "its session's settings cannot be set again");
+	return false;
 }
 
 static bool line_took_back(const void *ctx, const char *name)
@@ -47,7 +51,7 @@ static bool line_took_back(const void *ctx, const char *name)
 
 int agree_on_script(struct client *c, struct server *s)
 {
-	char sql[WIRE_STARTUP_MAX];
+	char sql[PROFILE_SQL_MAX];
 
 	for (uint32_t i = 0; i < c->script.n; i++) {
 		const struct script_line *l = &c->script.line[i];
@@ -57,9 +61,11 @@ int agree_on_script(struct client *c, struct server *s)
 			return -1;
 		if (l->kind == SQL_DISCARD && s->tail)
 			s->tail->deallocates = true;
-		if (agree_lacks_values(s, line_took_back, l, sql, sizeof sql)
+		if (agree_lacks_values(s, line_took_back, l, sql)
 		    && server_own(s, sql, agree_or_close, NULL) < 0)
 			return -1;
+		if (s->phase == GONE)
+			return 0;
 	}
 	/* Before the answers: the next request of a pipeline must not send the lines again.  One
 	 * that fails closes the server. */

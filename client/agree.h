@@ -25,9 +25,10 @@ int agree_on_name(struct client *c, struct server *s, const struct plan *pl);
 
 /* A RESET brings back the values that the server started with.  If its session started with
  * others, and has not set others since, sql is the statement that sets those.  back: does the
- * parameter have the value that RESET gave it? */
-bool agree_lacks_values(const struct server *s, bool (*back)(const void *ctx, const char *name),
-                        const void *ctx, char *sql, size_t size);
+ * parameter have the value that RESET gave it?  NULL: all of them.  A server that cannot be made
+ * right is closed. */
+bool agree_lacks_values(struct server *s, bool (*back)(const void *ctx, const char *name),
+                        const void *ctx, char sql[static PROFILE_SQL_MAX]);
 
 /* The end of such a request, on a server that must not differ from the session: if it failed, the
  * server goes. */

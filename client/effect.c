@@ -110,8 +110,8 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 
 	q->executes++;
 	q->copies += f->kind == SQL_COPY_FROM;
-	q->resets |= (sql_kind_does[f->kind] & KIND_TAKES_BACK)
-	             || (f->kind == SQL_SET && (f->flags & SQL_DEFAULT));
+	q->resets |= facts_takes_back(f)
+	             && q->request.server->start != q->request.server->profile;
 	q->barrier |= f->kind == SQL_COPY_FROM || facts_forgets(f) || q->resets;
 	if (facts_write(c, f, text))
 		note_write(c, f, text, len);
@@ -592,7 +592,7 @@ void effect_complete(struct client *c, struct query *q, const uint8_t *body, siz
 bool effect_took_back(const void *ctx, const char *name)
 {
 	const struct query *q = ctx;
-	bool back = false;
+	bool kept = false, back = false;
 	char parameter[128];
 
 	for (const struct effect *e = q->effects; e; e = e->next) {
@@ -601,9 +601,12 @@ bool effect_took_back(const void *ctx, const char *name)
 		*parameter = 0;
 		if (sql_kind_does[e->facts.kind] & KIND_SETS)
 			sql_parameter(parameter, e->text, &e->facts);
-		back = script_takes_back(back, &e->facts, parameter, name);
+		if (e->facts.kind == SQL_COMMIT)
+			kept = back;
+		back = e->facts.kind == SQL_ROLLBACK ? kept
+			: script_takes_back(back, &e->facts, parameter, name);
 	}
-	return back;
+	return q->request.failed ? kept : back;
 }
 
 /* --- names --------------------------------------------------------------- */

@@ -102,6 +102,12 @@ bool facts_name_stmt(const struct sql_facts *f)
 	       || (f->kind == SQL_EXPLAIN && f->inner == SQL_EXECUTE);
 }
 
+bool facts_takes_back(const struct sql_facts *f)
+{
+	return f->kind == SQL_RESET || (f->kind == SQL_DISCARD && (f->flags & SQL_ALL))
+	       || (f->kind == SQL_SET && (f->flags & SQL_DEFAULT));
+}
+
 bool facts_forgets(const struct sql_facts *f)
 {
 	return f->kind == SQL_DEALLOCATE || (f->kind == SQL_DISCARD && (f->flags & SQL_ALL));

@@ -74,6 +74,7 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	bool copies = f->kind == SQL_COPY_FROM;         /* its Sync may be data: more may follow */
 
 	pl->notes |= facts_effect(f) || facts_name_stmt(f) || (f->flags & SQL_UNPARSED) || copies;
+	pl->takes_back |= facts_takes_back(f);
 	pl->forgets |= facts_forgets(f);
 	pl->barrier |= copies || pl->forgets;
 	pl->rolls_back_to |= f->kind == SQL_ROLLBACK_TO;

@@ -28,6 +28,7 @@ struct plan {
 	bool ends;              /* COMMIT or ROLLBACK: goes where the transaction is */
 	bool notes;             /* needs the second walk: effect_note() */
 	bool barrier;           /* see struct query */
+	bool takes_back;        /* RESET and its like: see start_own() in query.c */
 	bool forgets;           /* takes names of statements: nothing else is in flight with it */
 	bool rolls_back_to;     /* ROLLBACK TO: only the primary knows the savepoint */
 	bool unnamed, portal;   /* it makes the unnamed statement, the unnamed portal */

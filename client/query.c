@@ -283,6 +283,23 @@ static struct node *choose_node(struct client *c, const struct plan *pl)
 	return n->state == NODE_DOWN || pl->len > RETRY_BYTES ? primary : n;
 }
 
+/* RESET brings back the values that the server started with.  So from its first RESET on a session
+ * has servers that started with its own values, and gives back those that did not - but for one
+ * that has something of it: a transaction, a pin, an unnamed statement.  There the values are set
+ * again behind the RESET: see reply.c. */
+static void start_own(struct client *c)
+{
+	c->borrower.own_start = true;
+	for (struct server *s = c->borrowed, *next; s; s = next) {
+		next = s->next_borrowed;
+		if (s->start == s->profile || s->status != 'I' || s->head
+		    || (c->pins && server_is_primary(s)) || c->unnamed_on == s || c->portal_on == s)
+			continue;
+		client_detach(c, s);
+		server_return(s);
+	}
+}
+
 /* The server for a planned request; NULL: it has to wait.
  *
  * With requests in flight only their server will do: on another one this request could be answered
@@ -292,11 +309,14 @@ static struct server *choose_server(struct client *c, const struct plan *pl)
 {
 	struct node *n = choose_node(c, pl);
 
+	if (pl->takes_back && !c->inflight)
+		start_own(c);
 	if (c->inflight) {
 		struct server *s = last_server(c);
 		/* In a failed transaction a ROLLBACK may be under way: before it ends, no statement
 		 * can be made again. */
-		if (c->last->barrier || pl->forgets || c->status == 'E')
+		if (c->last->barrier || pl->forgets || c->status == 'E'
+		    || (pl->takes_back && s->start != s->profile))
 			return NULL;
 		bool same = s->node == n
 		            || (server_is_primary(s) && pl->reads && !pl->other && !pl->must);
@@ -439,8 +459,10 @@ static long copy_message(struct client *c, const uint8_t *p, size_t n)
 	struct query *q = c->last;
 	struct server *to = q ? last_server(c) : NULL;
 
-	if (to && (!server_is_primary(to) || !server_takes(to)))
-		return BLOCKED;         /* what a replica refuses comes back into the input */
+	bool comes_back = q && q->retry && !q->request.progress;        /* into the input */
+
+	if (to && ((comes_back && c->input != INPUT_COPY) || !server_takes(to)))
+		return BLOCKED;
 	trace_message(c, (struct msg){ .type = (char)*p });
 	if (*p != 'd' && c->input == INPUT_COPY)
 		c->input = INPUT_REQUEST;       /* CopyDone, or one that ends COPY with an error */
@@ -538,11 +560,10 @@ static long stream(struct client *c, const uint8_t *p, size_t n)
  * end as the client told it, and closes when it is done. */
 static void end_input(struct client *c)
 {
-	if (!c->inflight || conn_pending(&last_server(c)->conn)) {
-		if (!c->inflight)
-			client_leave(c);
-		return;
-	}
+	if (!c->inflight)
+		client_leave(c);
+	if (!c->inflight || c->last->resets || conn_pending(&last_server(c)->conn))
+		return;                 /* behind what resets more is to be sent */
 	net_flush(c->all->base->net);
 	if (!conn_pending(&last_server(c)->conn))
 		conn_shut(c->all->base->net, &last_server(c)->conn);
@@ -636,8 +657,9 @@ void query_refused(struct client *c, const struct refusal *r)
  * cannot be. */
 void query_free(struct client *c)
 {
-	const struct server *within = c->inflight && c->input != INPUT_REQUEST ? last_server(c)
-	                                                                       : NULL;
+	bool unheard = c->inflight && c->last->simple && query_unanswered(c->last);
+	const struct server *within = unheard || (c->inflight && c->input != INPUT_REQUEST)
+	                              ? last_server(c) : NULL;
 
 	/* Nobody will hear whether they were committed: their tables count as written. */
 	if (c->inflight)

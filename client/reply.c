@@ -233,10 +233,12 @@ static void on_lost(struct request *r)
 
 /* --- after RESET ---------------------------------------------------------
  *
- * RESET brings back the values that the server started with.  A session that started with others
- * gets its own again, by a request behind that.  They are one to the client: it does not see the
- * first one's ReadyForQuery, and of the second, besides that, only reports, since it has seen
- * RESET's own, of values that are not its session's. */
+ * RESET brings back the values that the server started with.  From its first RESET on a session has
+ * servers that started with its own values: see start_own() in query.c.  On one that it could not
+ * leave, in a transaction or with a temporary table, they are set again by a request behind the
+ * RESET.  The two are one to the client: it does not see the first one's ReadyForQuery, and of the
+ * second, besides that, only reports, since it has seen RESET's own, of values that are not its
+ * session's. */
 
 static bool after_message(struct request *r, char type, const uint8_t *body, size_t len)
 {
@@ -265,19 +267,22 @@ static void after_done(struct request *r, char status)
 
 static const struct request_ops after_reset_ops = { NULL, after_message, after_done, on_lost };
 
-/* At its ReadyForQuery.  What failed has been rolled back, and nothing was sent behind it. */
+/* At its ReadyForQuery; nothing was sent behind it.  In a failed transaction it has to wait for a
+ * ROLLBACK TO; a ROLLBACK takes the RESET back. */
 static bool follow_reset(struct client *c, struct query *q, char status)
 {
 	struct server *s = q->request.server;
-	char sql[WIRE_STARTUP_MAX];
+	char sql[PROFILE_SQL_MAX];
+	bool owed = c->owes_values && status == 'T';
 
-	if (q->request.failed || status == 'E'
-	    || !agree_lacks_values(s, effect_took_back, q, sql, sizeof sql))
+	c->owes_values = status == 'E';
+	if (status == 'E' || !(owed || q->resets)
+	    || !agree_lacks_values(s, owed ? NULL : effect_took_back, q, sql))
 		return false;
 	if (s->within)                  /* of what comes too late for a COPY */
 		server_close(s, "its session's settings cannot be set within a message");
 	else if (!query_new(c, s, &after_reset_ops)
-	    || conn_put_message(s->all->base->net, &s->conn, 'Q', sql, strlen(sql) + 1) < 0)
+	         || conn_put_message(s->all->base->net, &s->conn, 'Q', sql, strlen(sql) + 1) < 0)
 		client_out_of_memory(c);
 	return true;
 }
@@ -319,7 +324,7 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 		return true;
 	case 'Z':
 		r->progress = true;
-		return !(q->resets && follow_reset(c, q, (char)*body));
+		return !((q->resets || c->owes_values) && follow_reset(c, q, (char)*body));
 	}
 	return true;
 }

@@ -23,12 +23,16 @@ static bool for_good(const struct script_line *l)
 }
 
 /* RESET ALL leaves the session's role and session_authorization alone; DISCARD ALL does not. */
+static bool spares(enum sql_kind kind, const char *parameter)
+{
+	return kind == SQL_RESET && (!strcasecmp(parameter, "role")
+	                             || !strcasecmp(parameter, "session_authorization"));
+}
+
 static bool resets(const struct script_line *l, const struct script_line *earlier)
 {
-	if (!(l->flags & SQL_ALL))
-		return false;
-	return l->kind == SQL_DISCARD || (l->kind == SQL_RESET && strcmp(earlier->name, "role")
-	                                  && strcmp(earlier->name, "session_authorization"));
+	return (l->flags & SQL_ALL) && (l->kind == SQL_DISCARD || l->kind == SQL_RESET)
+	       && !spares(l->kind, earlier->name);
 }
 
 /* SESSION CHARACTERISTICS is several parameters by one name. */
@@ -122,16 +126,13 @@ uint32_t script_rollback_to(struct script *s, const char *savepoint)
 	return s->serial;
 }
 
-/* ROLLBACK brings back what was there before all that its transaction did, of one request, too. */
 bool script_takes_back(bool before, const struct sql_facts *f, const char *name,
                        const char *parameter)
 {
 	bool back = f->kind == SQL_RESET || f->kind == SQL_DISCARD;
 
-	if (f->kind == SQL_ROLLBACK)
-		return false;
 	if (back && (f->flags & SQL_ALL))
-		return true;
+		return before || !spares(f->kind, parameter);
 	if ((!back && f->kind != SQL_SET) || strcasecmp(name, parameter))
 		return before;
 	return back || (f->flags & SQL_DEFAULT);

@@ -128,6 +128,9 @@ const char *profile_value(const struct profile *p, const char *name);
 int profile_report(struct profile *p, const char *name, const char *value);
 int profile_copy_welcome(struct profile *to, const struct profile *from);
 
+/* Bytes of the statement for any startup packet: of each byte four, and the calls. */
+enum { PROFILE_SQL_MAX = WIRE_STARTUP_MAX * 6 };
+
 /* Writes into sql the statement that makes a session started with `from` one as started with
  * `to`; empty when nothing differs.  wanted, if not NULL, says which parameters count.  false: it
  * cannot be done, or does not fit. */

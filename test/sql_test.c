@@ -315,6 +315,7 @@ static const struct facts table[] = {
 	C("SET synchronous_commit = local", SET, 0, "synchronous_commit"),
 	C("SET synchronous_commit TO local", SET, 0, "synchronous_commit"),
 	C("SET NAMES 'utf8'", SET, 0, "names"),
+	C("SET NAMES", SET, SQL_DEFAULT, "names"),
 	C("SET SCHEMA 's'", SET, 0, "schema"),
 	C("SET ROLE r", SET, 0, "role"),
 	C("SET SESSION AUTHORIZATION DEFAULT", SET, SQL_DEFAULT, "session authorization"),

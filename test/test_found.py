@@ -158,6 +158,31 @@ def test_copy_that_was_not_seen_coming(proxy, primary, leaves):
     p.psql("DROP TABLE unseen")
 
 
+def test_copy_goes_on_where_it_is(proxy, primary, replica):
+    """The primary is another node by now; the data are still this server's."""
+    p = proxy()
+    p.psql("CREATE TABLE moved (a int)")
+    w = p.raw()
+    w.send(wire.query("COPY moved FROM STDIN"))
+    w.until("G")
+    p.reload(backend_flag0="DISALLOW_TO_FAILOVER", backend_flag1="ALWAYS_PRIMARY|DISALLOW_TO_FAILOVER")
+    w.send(wire.copy_data(b"1\n") + wire.copy_done())
+    assert wire.types(w.reply()) == "CZ"
+    assert primary.su("SELECT count(*) FROM moved") == [(1,)]
+    primary.su("DROP TABLE moved")
+
+
+def test_a_query_that_postgresql_did_not_hear_holds_no_server(proxy):
+    """Behind an error PostgreSQL waits for a Sync, and its client has gone."""
+    p = proxy(num_init_children=1, max_pool=1)
+    w = p.raw()
+    w.query(ON_PRIMARY + "SELECT 1")
+    w.send(wire.query(ON_PRIMARY + "SELECT pg_sleep(0.2)") + bind("", "nobody") + wire.query("SELECT 1"))
+    w.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    w.shut()
+    assert wire.value(p.raw(timeout=10).query(ON_PRIMARY + "SELECT 1")) == "1"
+
+
 @pytest.mark.parametrize("how", ["simple", "extended", "COPY"])
 def test_half_a_message_is_not_completed(proxy, primary, how):
     """Its client leaves two bytes before the end of a message: a Terminate behind it would be taken

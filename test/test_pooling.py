@@ -1,5 +1,6 @@
 """Servers outlive their clients, carry nothing from one to the next, and are never too many."""
 
+import socket
 import threading
 import time
 
@@ -8,8 +9,8 @@ import pytest
 
 import wire
 from pg import alive
-from wire import (LoginError, bind, copy_data, copy_done, describe, execute, flush, message, parse,
-                  query, sync, wait_until)
+from wire import (LoginError, bind, copy_data, copy_done, describe, execute, extended, flush,
+                  message, parse, query, sync, terminate, wait_until)
 
 pytestmark = pytest.mark.proxy
 
@@ -274,13 +275,23 @@ RESETS = {
     "before a COPY": (query("RESET ALL; COPY pg_temp.w FROM STDIN"), copy_data(b"1\n") + copy_done()),
     "behind a COPY": (query("COPY pg_temp.w FROM STDIN; RESET ALL"), copy_data(b"1\n") + copy_done()),
     "fails": (query("RESET ALL; SELECT 1 / 0"),),
+    "committed, then fails": (query("BEGIN; RESET ALL; COMMIT; SELECT 1 / 0"),),
+    "committed, then fails, extended": (b"".join(map(extended, ("BEGIN", "RESET ALL", "COMMIT",
+                                                                "SELECT 1 / 0"))) + sync(),),
+    "committed, then rolled back": (query("BEGIN; RESET ALL; COMMIT; BEGIN; ROLLBACK"),),
+    "rolled back to": (query("BEGIN"), query("SAVEPOINT a; RESET ALL; SELECT 1 / 0"),
+                       query("ROLLBACK TO a"), query("COMMIT")),
+    "not rolled back to": (query("BEGIN"), query("RESET ALL; SAVEPOINT a; SELECT 1 / 0"),
+                           query("ROLLBACK TO a"), query("COMMIT")),
+    "names": (query("SET NAMES LATIN1"), query("SET NAMES")),
 }
 
 
-def around(target, messages):
+def around(target, messages, pinned):
     """What is answered to these messages, and what the session is afterwards."""
     w = target.raw(timeout=10, **NO_OPTIONS)
-    w.query("CREATE TEMP TABLE w (a int); SET application_name = 'x'")
+    w.query("SET application_name = 'x'" if not pinned else
+            "CREATE TEMP TABLE w (a int); SET application_name = 'x'")
     w.send(b"".join(messages) + query("SELECT 'the end'"))
     answered, end = [], False
     while not end or answered[-1] != "Z":
@@ -292,13 +303,48 @@ def around(target, messages):
     return answered, seen
 
 
+@pytest.mark.parametrize("pinned", [True, False])
 @pytest.mark.parametrize("how", RESETS)
-def test_reset_in_any_place(proxy, primary, how):
+def test_reset_in_any_place(proxy, primary, how, pinned):
+    """On a server that started with another session's values.  A pinned session cannot leave it."""
     p = proxy(**ONE)
     w = p.raw(application_name="another", TimeZone="UTC")
     w.query("/* primary */ SELECT 1")
     w.bye()
-    assert around(p, RESETS[how]) == around(primary, RESETS[how])
+    assert around(p, RESETS[how], pinned) == around(primary, RESETS[how], pinned)
+
+
+def test_what_stands_behind_a_reset_has_the_session_s_values(proxy, primary):
+    """Another tenant's table is not written."""
+    for tenant in "ab":
+        primary.su(f"CREATE SCHEMA tenant_{tenant}; CREATE TABLE tenant_{tenant}.w (n int);"
+                   f" GRANT ALL ON SCHEMA tenant_{tenant} TO app; GRANT ALL ON tenant_{tenant}.w TO app")
+    p = proxy(**ONE)
+    try:
+        used_once(p, search_path="tenant_a")
+        w = p.raw(search_path="tenant_b")
+        w.query("INSERT INTO w VALUES (1)")
+        w.query("RESET ALL; INSERT INTO w VALUES (2)")
+        w.ask(extended("RESET ALL") + extended("INSERT INTO w VALUES (3)") + sync())
+        w.query("BEGIN; DISCARD PLANS; RESET ALL; INSERT INTO w VALUES (4); COMMIT; SELECT 1 / 0")
+        w.query("INSERT INTO w VALUES (5)")
+        w.bye()
+        assert primary.su("SELECT count(*) FROM tenant_a.w") == [(0,)]
+        assert primary.su("SELECT array_agg(n ORDER BY n) FROM tenant_b.w") == [([1, 2, 3, 4, 5],)]
+    finally:
+        primary.su("DROP SCHEMA tenant_a, tenant_b CASCADE")
+
+
+@pytest.mark.parametrize("ends", [terminate(), None], ids=["Terminate", "half"])
+def test_the_answer_of_a_reset_comes_though_its_client_ends(proxy, ends):
+    p = proxy(**ONE)
+    used_once(p, application_name="another", TimeZone="UTC")
+    w = p.raw(**NO_OPTIONS)
+    w.query("CREATE TEMP TABLE w (a int)")
+    w.send(query("RESET ALL") + (ends or b""))
+    if not ends:
+        w.sock.shutdown(socket.SHUT_WR)
+    assert wire.types(m for m in w.eof() if m.type != "S") == "CZ"
 
 
 def test_a_bad_startup_option_on_a_pooled_server(proxy):
