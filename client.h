@@ -27,6 +27,7 @@ struct clients {
 	struct servers *servers;
 	struct route *route;
 	struct catalog *catalog;
+	struct bodies *bodies;
 	struct base *base;
 	struct verifiers *verifiers;
 	struct auth_query *auth_query;
@@ -57,8 +58,10 @@ enum {
 	PIN_TEMPORARY = 1,                      /* a temporary table */
 	PIN_LISTEN = 2,
 	PIN_CURSOR = 4,                         /* WITH HOLD */
-	PIN_FUNCTION = 8,                       /* a function that may keep a lock or the like */
+	PIN_FUNCTION = 8,                       /* a function that keeps something */
 	PIN_OTHER = 16,                         /* LOAD, and statements we do not understand */
+	PIN_LOCK = 32,                          /* an advisory one of the session */
+	PIN_DOUBT = 64,                         /* code may have left anything: client/doubt.h */
 };
 
 /* The facts of recent statements, by database and the hash of their shape. */
@@ -124,6 +127,9 @@ struct client {
 	uint8_t key_len;
 	uint8_t hellos;                         /* SSLRequest and GSSENCRequest packets so far */
 	uint8_t pins;
+	uint8_t doubt, asked;                   /* CODE_: to be asked for; in the question */
+	bool ask_soon;                          /* at the end of the transaction */
+	bool foreign;                           /* somebody's code has run since the last answer */
 	bool stranger;
 	bool ended;                             /* it will send no more, but wants its answers */
 	bool paused;                            /* its servers are not read: it is slow */

@@ -149,6 +149,7 @@ static int reload(struct pgpool *pg, struct telling *t)
 	nodes_reload(pg->nodes, old.conf);
 	servers_reload(&pg->servers);
 	catalog_reload(pg->clients.catalog);
+	bodies_reload(pg->clients.bodies);
 	clients_reload(&pg->clients);
 	healths_start(pg->servers.healths);
 	checks_start(pg->checks);
@@ -505,7 +506,7 @@ static bool wire_up(struct pgpool *pg)
 	    || clients_init(c) < 0 || verifiers_of(c->verifiers, pg->passwd) < 0)
 		return false;
 	servers_init(s);
-	return (c->catalog = catalog_new(s)) != NULL;
+	return (c->catalog = catalog_new(s)) && (c->bodies = bodies_new(s));
 }
 
 static int backlog(const struct conf *c)
@@ -605,6 +606,7 @@ static void clean_up(struct pgpool *pg)
 	pcp_close(&pg->pcp);
 	clients_free(&pg->clients);
 	catalog_free(pg->clients.catalog);
+	bodies_free(pg->clients.bodies);
 	checks_free(pg->checks);
 	healths_free(pg->servers.healths);
 	entries_free(pg->servers.entries);

@@ -97,6 +97,12 @@ static bool mentions_list(const struct name_list *l, const char *text, size_t le
 	return l && sql_mentions(text, len, is_in_list, (void *)(uintptr_t)l);
 }
 
+/* Temporary tables have no schema but pg_temp. */
+static bool mentions_temporary(const struct session *s, const char *text, size_t len)
+{
+	return s->temporary && sql_mentions_bare(text, len, is_in_list, s->temporary);
+}
+
 /* We do not know what other sessions wrote before watching began. */
 static bool is_cold(const struct route *rt)
 {
@@ -154,7 +160,7 @@ bool route_reads(const struct route *rt, const struct session *s, const char *da
 		    && (s->wrote_all || mentions_list(s->written, text, len)))
 			return false;
 	}
-	return !mentions_list(s->temporary, text, len) && !is_cold(rt)
+	return !mentions_temporary(s, text, len) && !is_cold(rt)
 	       && !mentions_written(rt, database, text, len, &l);
 }
 
@@ -171,7 +177,7 @@ bool route_why(const struct route *rt, const struct session *s, const char *data
 	else if (f->flags & SQL_CATALOG)
 		why = "systems catalogs are used";
 	else if ((f->flags & SQL_TEMPORARY) || ((f->flags & SQL_CALLS) && s->temporary)
-	         || mentions_list(s->temporary, text, len))
+	         || mentions_temporary(s, text, len))
 		why = "temporary tables are used";
 	else if (f->flags & SQL_UNLOGGED)
 		why = "unlogged tables are used";
@@ -192,7 +198,9 @@ bool route_writes(const struct sql_facts *f)
 
 	if (does & KIND_EXPLAINS)
 		return f->flags & SQL_MODIFIES;
-	return !(does & KIND_NO_WRITE) && !((does & KIND_SETS) && (f->flags & SQL_READ_ONLY));
+	if (does & KIND_SETS)
+		return f->flags & SQL_READ_WRITE;
+	return !(does & KIND_NO_WRITE);
 }
 
 /* --- what the session remembers ------------------------------------------ */
@@ -300,9 +308,14 @@ void session_made_temporary(struct session *s, const char *name)
 	list_add(&s->temporary, name, false);
 }
 
+void session_forget_temporary(struct session *s)
+{
+	list_clear(&s->temporary);
+}
+
 bool session_has_temporary(const struct session *s, const char *text, size_t len)
 {
-	return mentions_list(s->temporary, text, len);
+	return mentions_temporary(s, text, len);
 }
 
 void session_ended_transaction(struct session *s)

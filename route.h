@@ -9,6 +9,7 @@
 
 #include "conf.h"
 #include "node.h"
+#include "route/bodies.h"
 #include "route/catalog.h"
 #include "route/written.h"
 #include "sql.h"
@@ -67,6 +68,7 @@ bool route_writes(const struct sql_facts *f);
 void session_wrote(struct session *s, const struct route *rt, const struct sql_facts *f,
                    const char *text, size_t len);
 void session_made_temporary(struct session *s, const char *name);
+void session_forget_temporary(struct session *s);
 bool session_has_temporary(const struct session *s, const char *text, size_t len);
 void session_ended_transaction(struct session *s);
 

@@ -234,6 +234,11 @@ struct request *server_own_request(struct server *s, void (*then)(struct request
 int server_own(struct server *s, const char *sql, void (*then)(struct request *, bool),
                void *owner);
 
+/* The same for statements that make a server its session's, as one transaction.  If one of them
+ * fails, PostgreSQL refuses all that was sent behind them, unless that begins with the end of a
+ * transaction: nothing of the client runs with the settings of somebody else. */
+int server_hand_over(struct server *s, const char *sql, void (*then)(struct request *, bool));
+
 /* Cancels the owner's request that runs on this server, or will run next. */
 void request_cancel(struct server *s, const void *owner);
 
@@ -270,6 +275,7 @@ struct server {
 	struct borrower *borrower;
 	struct server *next_borrowed;           /* the borrower's list */
 	uint32_t script;                        /* serial of the last line that it has run */
+	unsigned agreeing;                      /* requests that make it its session's, under way */
 	struct names names;                     /* statements that it holds */
 
 	struct request *head, *tail;            /* the FIFO */

@@ -628,11 +628,13 @@ void sql_names(const char *text, size_t len, sql_see *fn, void *ctx)
 	scan_text(&s);
 }
 
-bool sql_mentions(const char *text, size_t len,
-                  bool (*fn)(void *ctx, const char *name, bool called), void *ctx)
+/* bare: not behind a schema, unless that is pg_temp. */
+static bool mentions(const char *text, size_t len, bool bare,
+                     bool (*fn)(void *ctx, const char *name, bool called), void *ctx)
 {
 	struct lex l = { .text = text, .len = len };
 	struct token t = { .type = T_START };
+	bool part = false, temporary = false;   /* behind a dot, and what is before that */
 
 	while (t.type != T_END) {
 		struct token before = t;
@@ -640,14 +642,30 @@ bool sql_mentions(const char *text, size_t len,
 		lex_next(&l, &t);
 		if (t.type == T_BAD)
 			return true;
-		if (!lex_is_name(&before))
+		if (!lex_is_name(&before)) {
+			part = before.type == T_DOT && !temporary;
 			continue;
+		}
 		char name[64];
 		sql_name(name, text, lex_span(&before));
-		if (fn(ctx, name, t.type == T_OPEN))
+		if (!(part && bare) && fn(ctx, name, t.type == T_OPEN))
 			return true;
+		temporary = strncmp(name, "pg_temp", 7) == 0;
+		part = false;
 	}
 	return false;
+}
+
+bool sql_mentions(const char *text, size_t len,
+                  bool (*fn)(void *ctx, const char *name, bool called), void *ctx)
+{
+	return mentions(text, len, false, fn, ctx);
+}
+
+bool sql_mentions_bare(const char *text, size_t len,
+                       bool (*fn)(void *ctx, const char *name, bool called), void *ctx)
+{
+	return mentions(text, len, true, fn, ctx);
 }
 
 const uint16_t sql_kind_does[SQL_KIND_COUNT] = {

@@ -67,7 +67,7 @@ enum {
 	X(COMMIT,              "commit",              KIND_TRANSACTS | KIND_NO_WRITE) \
 	X(ROLLBACK,            "rollback",            KIND_TRANSACTS | KIND_NO_WRITE) \
 	X(SAVEPOINT,           "savepoint",           KIND_TRANSACTS) \
-	X(RELEASE,             "release",             0) \
+	X(RELEASE,             "release",             KIND_TRANSACTS) \
 	X(ROLLBACK_TO,         "rollback to",         KIND_TRANSACTS) \
 	X(PREPARE_TRANSACTION, "prepare transaction", 0) \
 	X(COMMIT_PREPARED,     "commit prepared",     KIND_CHANGES) \
@@ -213,6 +213,35 @@ void sql_name(char dst[static 64], const char *text, struct sql_span s);
  * 127 bytes. */
 void sql_parameter(char dst[static 128], const char *text, const struct sql_facts *f);
 
+/* A parameter that a statement sets, or resets to its default: n values, one behind the other, each
+ * with a zero.  They are what was written, with quotes undone.  list: they are elements of a list,
+ * as SET has them; else it is one value as set_config() takes it. */
+struct sql_setting {
+	char name[128];         /* as by sql_parameter() */
+	bool local, reset, list;
+	unsigned n;
+	size_t len;
+	char values[2048];
+};
+
+typedef void sql_set(void *ctx, const struct sql_setting *s);
+
+/* The nth Bind parameter, which is to be a boolean, or a text; false: not known. */
+typedef bool sql_parameter_value(void *ctx, unsigned nth, bool boolean, const char **text,
+                                 size_t *len);
+
+/* Calls fn for each parameter that SET, RESET of one parameter, or a SELECT of set_config() and
+ * nothing else sets.  false, without a call: the text does not tell the values, or they depend on
+ * what was there before.  param may be NULL. */
+bool sql_settings(const char *text, const struct sql_facts *f, sql_parameter_value *param,
+                  sql_set *fn, void *ctx);
+
+/* Writes the statement that does it: in ASCII, without a string that depends on settings.  A byte
+ * beyond ASCII stands for itself in the server's encoding. */
+struct put;
+enum { SQL_SETTING_MAX = 2048 * 4 + 1024 };     /* bytes, for any setting */
+void sql_put_setting(struct put *o, const struct sql_setting *s);
+
 /* The use of a name in a statement. */
 enum sql_use {
 	SQL_WRITTEN,            /* a table: INSERT, UPDATE, DELETE, MERGE, TRUNCATE, COPY FROM, DML
@@ -232,6 +261,10 @@ void sql_names(const char *text, size_t len, sql_see *fn, void *ctx);
  * anything: true. */
 bool sql_mentions(const char *text, size_t len,
                   bool (*fn)(void *ctx, const char *name, bool called), void *ctx);
+
+/* The same of names that no schema stands in front of, or pg_temp. */
+bool sql_mentions_bare(const char *text, size_t len,
+                       bool (*fn)(void *ctx, const char *name, bool called), void *ctx);
 
 /* The kind's word, from SQL_KINDS. */
 const char *sql_kind_name(enum sql_kind k);

@@ -16,18 +16,37 @@ void agree_or_close(struct request *r, bool ok)
 		server_close(r->server, "it could not be brought to the state of its session");
 }
 
+/* A replica that refuses the session's settings once would refuse them at every read. */
+static void lines_run(struct request *r, bool ok)
+{
+	struct server *s = r->server;
+
+	if (!ok && s->borrower && s->phase == LENT && !server_is_primary(s))
+		OWNER(s->borrower, struct client, borrower)->script.full = true;
+	agree_or_close(r, ok);
+}
+
+static void handed_over(struct request *r, bool ok)
+{
+	r->server->agreeing--;
+	lines_run(r, ok);
+}
+
+bool agree_under_way(const struct server *s)
+{
+	return s->agreeing > 0;
+}
+
 /* A statement of the session's past, for this server.  Savepoints are marks, never run.  A standby
  * refuses READ WRITE: its part of the transaction begins without it. */
-static int run_line(struct server *s, const struct script_line *l)
+static const char *line_text(const struct server *s, const struct script_line *l)
 {
 	bool standby = !server_is_primary(s);
 
 	if (l->kind == SQL_SAVEPOINT
-	    || (standby && l->kind != SQL_BEGIN && (l->flags & SQL_READ_WRITE)))
-		return 0;
-	if (standby && l->kind == SQL_BEGIN && (l->flags & SQL_READ_WRITE))
-		return server_own(s, "BEGIN", agree_or_close, NULL);
-	return server_own(s, l->text, agree_or_close, NULL);
+	    || (standby && l->kind == SQL_SET_TRANSACTION && (l->flags & SQL_READ_WRITE)))
+		return NULL;
+	return standby && l->kind == SQL_BEGIN && (l->flags & SQL_READ_WRITE) ? "BEGIN" : l->text;
 }
 
 bool agree_lacks_values(struct server *s, bool (*back)(const void *ctx, const char *name),
@@ -49,28 +68,85 @@ static bool line_took_back(const void *ctx, const char *name)
 	return script_takes_back(false, &f, l->name, name);
 }
 
-int agree_on_script(struct client *c, struct server *s)
+/* Statements that go together. */
+struct text { char *at; size_t n, cap; bool bad; };
+
+static void add_text(struct text *t, const char *sql)
+{
+	size_t len = strlen(sql), want = t->n + len + 3;
+
+	if (want > t->cap) {
+		char *more = realloc(t->at, want * 2);
+		t->bad |= !more;
+		if (!more)
+			return;
+		t->at = more;
+		t->cap = want * 2;
+	}
+	t->n += (size_t)sprintf(t->at + t->n, "%s%s", t->n ? "; " : "", sql);
+}
+
+/* In a transaction of their own; lines of the client's, for which hand_over is false, are in that.
+ * What was collected goes, and it is empty again. */
+static int send_text(struct server *s, struct text *t, bool hand_over)
+{
+	int bad = t->bad ? -1 : 0;
+
+	if (!bad && t->n)
+		bad = hand_over ? server_hand_over(s, t->at, handed_over)
+		                : server_own(s, t->at, lines_run, NULL);
+	s->agreeing += hand_over && !bad && t->n;
+	free(t->at);
+	*t = (struct text){ .n = 0 };
+	return bad;
+}
+
+/* DISCARD ALL has to be alone. */
+static int send_discard(struct server *s, struct text *t, const char *sql)
+{
+	if (send_text(s, t, true) < 0 || server_own(s, sql, handed_over, NULL) < 0)
+		return -1;
+	s->agreeing++;
+	s->tail->deallocates = true;
+	return 0;
+}
+
+static int add_line(struct server *s, struct text *t, const struct script_line *l)
 {
 	char sql[PROFILE_SQL_MAX];
+	const char *text = line_text(s, l);
 
-	for (uint32_t i = 0; i < c->script.n; i++) {
-		const struct script_line *l = &c->script.line[i];
-		if (l->serial <= s->script)
-			continue;
-		if (run_line(s, l) < 0)
-			return -1;
-		if (l->kind == SQL_DISCARD && s->tail)
-			s->tail->deallocates = true;
-		if (agree_lacks_values(s, line_took_back, l, sql)
-		    && server_own(s, sql, agree_or_close, NULL) < 0)
-			return -1;
-		if (s->phase == GONE)
-			return 0;
+	if (l->kind == SQL_DISCARD && send_discard(s, t, text) < 0)
+		return -1;
+	if (l->kind != SQL_DISCARD && text)
+		add_text(t, text);
+	if (agree_lacks_values(s, line_took_back, l, sql))
+		add_text(t, sql);
+	return 0;
+}
+
+int agree_on_script(struct client *c, struct server *s)
+{
+	const struct script *script = &c->script;
+	struct text t = { .n = 0 };
+	int bad = 0;
+
+	if (s->script == script->serial)
+		return 0;
+	for (uint32_t i = 0; i < script->n && !bad; i++) {
+		if (i == script->transaction)
+			bad = send_text(s, &t, true);
+		if (!bad && script->line[i].serial > s->script)
+			bad = add_line(s, &t, &script->line[i]);
+	}
+	if (s->phase == GONE) {
+		free(t.at);
+		return 0;
 	}
 	/* Before the answers: the next request of a pipeline must not send the lines again.  One
 	 * that fails closes the server. */
-	s->script = c->script.serial;
-	return 0;
+	s->script = script->serial;
+	return send_text(s, &t, script->n <= script->transaction) < 0 ? -1 : bad;
 }
 
 static void quote(char *out, size_t size, const char *prefix, const char *name)

@@ -14,6 +14,10 @@
 /* The lines of the script that it has not run. */
 int agree_on_script(struct client *c, struct server *s);
 
+/* Must a request wait until such lines have been answered?  One that ends a transaction would end
+ * that of the lines, if they failed, and what stands behind it would run. */
+bool agree_under_way(const struct server *s);
+
 /* The names of prepared statements that a request of these bytes uses.  Names that it defines
  * itself are right from then on.  q: the open request that the messages are appended to, or NULL
  * before a new one. */

@@ -1,6 +1,7 @@
 #include "client/effect.h"
 
 #include "client/agree.h"
+#include "client/doubt.h"
 #include "client/facts.h"
 #include "client/portal.h"
 #include "client/trace.h"
@@ -14,6 +15,10 @@ struct effect {
 	uint32_t expects;                       /* Parses and Closes of its request before it */
 	struct names forgotten;                 /* what it took from the client's names */
 	struct sql_facts facts;
+	bool known;                             /* the text tells what it sets */
+	bool keeps;                             /* it calls a function of that kind */
+	uint8_t *bind;                          /* the Bind's body, of a set_config(); or NULL */
+	uint32_t bind_len;
 	uint32_t len;
 	char text[];                            /* the statement, zero-terminated */
 };
@@ -42,6 +47,7 @@ void effects_free(struct query *q)
 		struct effect *e = q->effects;
 		q->effects = e->next;
 		names_clear(q->request.server->all->stmts, &e->forgotten);
+		free(e->bind);
 		free(e);
 	}
 }
@@ -95,35 +101,279 @@ static struct sql_facts all_facts(struct client *c, const struct sql_facts *said
 	struct sql_facts f = *said;
 
 	if (s)
-		f.flags |= facts_of_stmt(c, s).flags & (SQL_FUNCTION | SQL_FOREIGN | SQL_ADVISORY);
+		f.flags |= facts_of_stmt(c, s).flags & (SQL_FUNCTION | SQL_FOREIGN | SQL_ADVISORY
+		                                | SQL_SET_CONFIG);
 	else
 		facts_look_up(c, &f, v, text, len);
 	return f;
 }
 
+/* --- settings, noted --- */
+
+/* A Bind's body, and the statement that it is for. */
+struct binding {
+	const uint8_t *at;
+	size_t len;
+	const struct stmt *stmt;                /* NULL: the types have been looked at */
+};
+
+/* Is the nth parameter of a type whose bytes are its text?  0 is for PostgreSQL to find out, which
+ * means what set_config() takes. */
+static bool type_fits(const struct stmt *st, unsigned nth, bool boolean)
+{
+	enum { BOOLEAN = 16, TEXT = 25, UNKNOWN = 705, VARCHAR = 1043 };
+	const uint8_t *p = (const uint8_t *)st->text;
+	struct msg m = { .at = p + st->query_len + 1, .end = p + st->len };
+	unsigned n = msg_u16(&m);
+	uint32_t type = 0;
+
+	for (unsigned i = 0; i < n && i < nth; i++)
+		type = i + 1 == nth ? msg_u32(&m) : (msg_u32(&m), 0);
+	return !type || (boolean ? type == BOOLEAN
+	                         : type == TEXT || type == UNKNOWN || type == VARCHAR);
+}
+
+/* Zero is text. */
+static unsigned format_of(struct msg *m, unsigned nth)
+{
+	unsigned n = msg_u16(m), format = 0;
+
+	for (unsigned i = 1; i <= n; i++) {
+		unsigned is = msg_u16(m);
+		if (n == 1 || i == nth)
+			format = is;
+	}
+	return format;
+}
+
+static bool bound_value(void *ctx, unsigned nth, bool boolean, const char **text, size_t *len)
+{
+	const struct binding *b = ctx;
+	struct msg m = { .at = b->at, .end = b->at ? b->at + b->len : NULL };
+	uint32_t size = UINT32_MAX;
+
+	if (!b->at || !nth || (b->stmt && !type_fits(b->stmt, nth, boolean)))
+		return false;
+	msg_text(&m), msg_text(&m);
+	bool binary = format_of(&m, nth) == 1;
+	if (msg_u16(&m) < nth)
+		return false;
+	for (unsigned i = 0; i < nth; i++) {
+		m.at += i && size < UINT32_MAX ? size : 0;
+		size = msg_u32(&m);
+		if (m.broken || (size != UINT32_MAX && size > (size_t)(m.end - m.at)))
+			return false;
+	}
+	*text = (const char *)m.at;
+	*len = size;
+	if (binary && boolean && size == 1) {
+		*text = *m.at ? "t" : "f";
+		*len = 1;
+	}
+	return size != UINT32_MAX;
+}
+
+struct naming {
+	struct binding binding;                 /* first, as in struct applying */
+	struct client *client;
+};
+
+/* The question behind this very request is to ask for it. */
+static void note_custom(void *ctx, const struct sql_setting *set)
+{
+	const struct naming *n = ctx;
+	const struct client *c = n->client;
+
+	bodies_name(c->all->bodies, c->borrower.profile->account, set->name);
+}
+
+/* Does the text tell what the statement sets?  If not, it is asked for.  Names of custom parameters
+ * are not in what can be asked for, so they have to be in the text. */
+static bool note_setting(struct client *c, const struct sql_facts *f, const char *text, size_t len,
+                         struct binding *b)
+{
+	struct account *a = c->borrower.profile->account;
+	char name[128];
+
+	if (f->flags & SQL_ALL || (!(f->flags & SQL_SET_CONFIG) && f->kind != SQL_SET
+	                           && f->kind != SQL_RESET))
+		return false;
+	struct naming naming = { *b, c };
+	if (sql_settings(text, f, bound_value, note_custom, &naming))
+		return true;
+	c->ask_soon = true;
+	doubt_add(c, CODE_SETTINGS);
+	if (f->kind == SQL_SET) {
+		sql_parameter(name, text, f);
+		bodies_name(c->all->bodies, a, name);
+	} else if (bodies_text(c->all->bodies, a, text, len) & CODE_NAMES) {
+		c->script.full = true;
+	}
+	return false;
+}
+
+/* --- doubt --- */
+
+/* Functions of PostgreSQL's own, or in C, that keep something for the session. */
+static bool keeps(void *ctx, const char *name, bool called)
+{
+	static const char *const names[] = { "nextval", "setseed", "dblink_connect",
+		"dblink_connect_u", "dblink_open", "set_limit", "pgv_set", "pgv_insert",
+		"pg_replication_origin_session_setup", "pg_backup_start", "pg_start_backup",
+		"pg_create_logical_replication_slot", "pg_create_physical_replication_slot" };
+
+	(void)ctx;
+	for (size_t i = 0; called && i < sizeof names / sizeof *names; i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return false;
+}
+
+static bool locks(void *ctx, const char *name, bool called)
+{
+	(void)ctx;
+	return called && strstr(name, "advisory") && !strstr(name, "_xact_");
+}
+
+/* What the code behind a statement that calls some may leave in the session. */
+static unsigned called_code(struct client *c, const struct sql_facts *f, const char *text,
+                            size_t len)
+{
+	struct account *a = c->borrower.profile->account;
+	unsigned can = 0;
+
+	if (f->kind == SQL_PREPARE)
+		return 0;
+	if (f->kind == SQL_OTHER)
+		can |= CODE_ANYTHING;
+	if (f->kind == SQL_DO)
+		can |= bodies_text(c->all->bodies, a, text, len);
+	if ((f->flags & SQL_FOREIGN) || f->kind == SQL_CALL || f->kind == SQL_DO)
+		can |= bodies_can(c->all->bodies, a) & ~(unsigned)CODE_HOOKED;
+	if ((f->flags & (SQL_FUNCTION | SQL_ADVISORY)) && sql_mentions(text, len, locks, NULL))
+		can |= CODE_LOCK;
+	return can;
+}
+
+/* Names that are computed, or that nobody has told yet, cannot be asked for: see doubt.c. */
+static void doubt_code(struct client *c, unsigned can)
+{
+	c->foreign |= (can & (CODE_NAMES | CODE_UNKNOWN)) != 0;
+	doubt_add(c, can);
+}
+
+/* Triggers and the like may be such code.  It is asked about when a read would leave the
+ * primary; or at once, if we do not know what there is. */
+static void note_hooks(struct client *c)
+{
+	unsigned can = nodes_balance(c->all->servers->nodes)
+	               ? bodies_can(c->all->bodies, c->borrower.profile->account) : 0;
+
+	if (can & CODE_HOOKED)
+		doubt_code(c, can);
+	c->ask_soon |= (can & CODE_UNKNOWN) != 0;
+}
+
+/* A call is asked about at once, and pins until it is answered. */
+static void note_code(struct client *c, const struct sql_facts *f, bool hooks, const char *text,
+                      size_t len)
+{
+	unsigned can = called_code(c, f, text, len);
+
+	doubt_code(c, can);
+	if (can & CODE_ANYTHING) {
+		c->ask_soon = true;
+		c->pins |= PIN_DOUBT;
+	} else if (hooks) {
+		note_hooks(c);
+	}
+	/* ALTER may give a temporary table another name, and search_path may begin with
+	 * pg_temp. */
+	if (f->kind == SQL_DDL && !(f->flags & SQL_TEMP))
+		doubt_add(c, CODE_TEMPORARY);
+}
+
+/* What a statement of the kind may end: the next answer tells. */
+static void note_unpinning(struct client *c, const struct sql_facts *f)
+{
+	static const struct { uint8_t kind, pin, code; } ends[] = {
+		{ SQL_UNLISTEN, PIN_LISTEN, CODE_LISTEN },
+		{ SQL_ROLLBACK, PIN_LISTEN, CODE_LISTEN },
+		{ SQL_CLOSE, PIN_CURSOR, CODE_CURSOR },
+		{ SQL_ROLLBACK, PIN_CURSOR, CODE_CURSOR },
+		{ SQL_DDL, PIN_TEMPORARY, CODE_TEMPORARY },
+		{ SQL_DISCARD, PIN_TEMPORARY, CODE_TEMPORARY },
+		{ SQL_COMMIT, PIN_TEMPORARY, CODE_TEMPORARY },
+		{ SQL_ROLLBACK, PIN_TEMPORARY, CODE_TEMPORARY },
+	};
+
+	if (!c->pins || (f->flags & SQL_TEMP))
+		return;
+	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+		if (ends[i].kind == f->kind && c->pins & ends[i].pin) {
+			c->ask_soon = true;
+			doubt_add(c, ends[i].code);
+		}
+}
+
+static int keep_bind(struct effect *e, const struct binding *b)
+{
+	e->bind = malloc(b->len + 1);
+	if (!e->bind)
+		return -1;
+	memcpy(e->bind, b->at, b->len);
+	e->bind_len = (uint32_t)b->len;
+	return 0;
+}
+
+/* A function that is called by its number. */
+static void note_any_code(struct client *c)
+{
+	c->pins |= PIN_DOUBT;
+	c->ask_soon = true;
+	doubt_code(c, bodies_can(c->all->bodies, c->borrower.profile->account) | CODE_LOCK);
+}
+
 /* A statement is being executed.  Each is counted, also those without effects: answers say which
  * statement they belong to only by their order. */
 static int note_statement(struct client *c, struct query *q, const struct sql_facts *said,
-                          struct finding *v, const char *text, size_t len)
+                          struct finding *v, const char *text, size_t len, struct binding *b)
 {
 	struct sql_facts all = all_facts(c, said, v, text, len), *f = &all;
+	struct stmt *run = run_statement(c, said, text);
 
 	q->executes++;
 	q->copies += f->kind == SQL_COPY_FROM;
 	q->resets |= facts_takes_back(f)
 	             && q->request.server->start != q->request.server->profile;
 	q->barrier |= f->kind == SQL_COPY_FROM || facts_forgets(f) || q->resets;
-	if (facts_write(c, f, text))
+	bool writes = facts_write(c, f, text);
+	if (writes)
 		note_write(c, f, text, len);
+	/* An EXECUTE does what the text of its statement says. */
+	const char *does = run ? run->text : text;
+	size_t does_len = run ? run->query_len : len;
+	if (server_is_primary(q->request.server))
+		note_code(c, f, writes && facts_hooks(f), does, does_len);
+	note_unpinning(c, f);
+	bool known = note_setting(c, f, does, does_len, b);
 	if (!facts_effect(f))
 		return 0;
-	return note_effect(q, f, text, len) < 0 ? -1 : forget_names(c, q->last_effect);
+	if (note_effect(q, f, text, len) < 0)
+		return -1;
+	q->last_effect->known = known;
+	q->last_effect->keeps = (f->flags & SQL_FUNCTION)
+	                        && sql_mentions(does, does_len, keeps, NULL);
+	if (known && b->at && keep_bind(q->last_effect, b) < 0)
+		return -1;
+	return forget_names(c, q->last_effect);
 }
 
 /* The text of a Query: one statement after the other. */
 static int note_query(struct client *c, struct query *q, const char *text)
 {
 	size_t len = strlen(text), at = 0;
+	struct binding none = { .at = NULL };
 	struct sql_facts f;
 
 	trace_query(c, text);
@@ -132,7 +382,7 @@ static int note_query(struct client *c, struct query *q, const char *text)
 		sql_classify(&f, text + at, len - at, &c->all->route->rules);
 		trace_unparsed(c, &f, text + at);
 		if (note_statement(c, q, &f, NULL, text + at,
-		                   f.next < len - at ? f.next : len - at) < 0)
+		                   f.next < len - at ? f.next : len - at, &none) < 0)
 			return -1;
 		at += f.next ? f.next : len - at;
 	} while (at < len);
@@ -172,8 +422,16 @@ static int note_parse(struct client *c, struct query *q, struct msg *m)
  * another meanwhile. */
 static int note_bind(struct client *c, struct query *q, struct msg *m)
 {
+	const uint8_t *body = m->at;
 	const char *portal = msg_text(m), *name = msg_text(m);
 	struct stmt *st = *name ? names_find(&c->prepared, name) : c->unnamed;
+
+	free(q->bind);
+	q->bind_len = (uint32_t)(m->end - body);
+	q->bind = st && (st->facts.flags & SQL_SET_CONFIG) && !m->broken
+	          ? malloc(q->bind_len) : NULL;
+	if (q->bind)
+		memcpy(q->bind, body, q->bind_len);
 
 	trace_sent(c, q, "Bind: ", st ? st->text : "", st ? st->query_len : 0);
 	return portal_set(c, portal, q->request.server, st);
@@ -196,8 +454,12 @@ static int note_execute(struct client *c, struct query *q, struct msg *m)
 	 * another PREPARE. */
 	const struct sql_facts execute = { .kind = SQL_EXECUTE, .inner = SQL_EXECUTE,
 		.name = st->facts.name, .end = st->query_len, .next = st->query_len };
+	/* Its values are known if its Bind is in the same request. */
+	struct binding b = { .stmt = st };
+	if (q->bind && wire_same_name((const char *)q->bind, name))
+		b = (struct binding){ q->bind, q->bind_len, st };
 	return note_statement(c, q, st->sql ? &execute : &st->facts, st->sql ? NULL : &st->finding,
-		st->text, st->query_len);
+		st->text, st->query_len, &b);
 }
 
 /* The statement goes with the expectation, so that the name can be given back if PostgreSQL does
@@ -250,10 +512,8 @@ int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
 		trace_sent(c, q, "Sync", "", 0);
 		return 0;
 	case 'F':
-		/* Any function: it may keep a lock, or make a temporary table. */
 		q->simple = true;
-		c->pins |= PIN_FUNCTION;
-		c->session.doubt = DOUBT_ALL;
+		note_any_code(c);
 		return 0;
 	case 'c': case 'f':
 		if (q->copies) {
@@ -271,8 +531,13 @@ void effect_note_plain(struct client *c, const struct plan *pl, struct server *s
 {
 	static const struct sql_facts none;     /* of tables: those are noted where that matters */
 
-	if (pl->writes)
+	if (pl->writes) {
 		session_wrote(&c->session, c->all->route, &none, "", 0);
+		if (pl->hooks)
+			note_hooks(c);
+	}
+	if (pl->text)
+		note_unpinning(c, &pl->facts);
 	if (pl->simple || pl->portal)
 		portal_set(c, "", pl->simple ? NULL : s, NULL);
 	if (pl->simple || pl->unnamed)          /* a simple query destroys it */
@@ -335,7 +600,7 @@ static void apply_discard(struct client *c, struct server *s, const struct effec
 	script_note(c, s, e, &e->facts, "");
 	apply_deallocate(c, s, e);
 	c->session.serializable_always = false;
-	c->pins = 0;
+	doubt_forget(c);
 }
 
 /* ROLLBACK TO has taken lines back on the authority, the server that ran it.  Servers in the
@@ -364,52 +629,82 @@ static void chain_transaction(struct client *c, struct server *authority, bool c
 	free(text);
 }
 
-/* set_config() with literal arguments can be run again like a SET.  With others, or beside other
- * writes, it cannot, and the session's reads stay on the primary: those of this transaction if the
- * setting is local to it, else all of them. */
-static void apply_set_config(struct client *c, struct server *s, const struct effect *e)
-{
-	struct effect set = *e;
-	const char *at = strcasestr(e->text, "true");
-	bool local = at && at > e->text && (at[-1] == ',' || at[-1] == ' ') && strchr(") ", at[4]);
+/* Of a setting: who runs what is applied. */
+struct applying {
+	struct binding binding;                 /* first: bound_value() looks at it alone */
+	struct client *c;
+	struct server *s;
+};
 
-	if (local && !c->session.in_transaction)
-		return;                 /* it has ended with its statement */
-	set.facts.kind = SQL_SET;
-	set.facts.flags |= local ? SQL_LOCAL : 0;
-	/* Arguments that are not literals may give another value elsewhere. */
-	const char *call = strchr(e->text, '(');
-	bool literal = call && !strchr(call + 1, '(') && !strchr(e->text, '$')
-	               && !strcasestr(e->text, " from ");
-	if (e->facts.kind == SQL_SELECT && literal)
-		script_note(c, s, e, &set.facts, "");
-	else if (local)
-		c->session.no_replica = true;
-	else
-		c->script.full = true;
+/* These are of the open transaction.  Outside of one, setting them has no lasting effect. */
+static bool of_transaction(const char *name)
+{
+	return !strncmp(name, "transaction_", 12);
 }
 
-/* SET and RESET.  Serializable transactions are noted besides: they are the primary's. */
+static void apply_transaction_setting(struct client *c, const struct sql_setting *set)
+{
+	char text[SQL_SETTING_MAX];
+	struct put o = { .base = (uint8_t *)text, .cap = sizeof text };
+	bool serializable = !strcmp(set->name, "transaction_isolation")
+	                    && !strcasecmp(set->values, "serializable");
+	struct sql_facts f = { .kind = SQL_SET_TRANSACTION,
+		.flags = serializable ? SQL_SERIALIZABLE : 0 };
+
+	if (!c->session.in_transaction)
+		return;
+	c->session.serializable |= serializable;
+	if (!strcmp(set->name, "transaction_read_only"))
+		f.flags |= strcasecmp(set->values, "on") ? SQL_READ_WRITE : SQL_READ_ONLY;
+	sql_put_setting(&o, set);
+	script_add(&c->script, &f, "", text, o.len);
+}
+
+/* The server that has just run the statement must not run it again, so it stays level if it was. */
+static void apply_setting(void *ctx, const struct sql_setting *set)
+{
+	struct applying *a = ctx;
+	struct client *c = a->c;
+	bool was_level = a->s->script == c->script.serial;
+
+	if (of_transaction(set->name)) {
+		apply_transaction_setting(c, set);
+	} else if (set->local && !c->session.in_transaction) {
+		script_touch(&c->script, set->name);
+	} else {
+		script_set(&c->script, set);
+		if (!set->local && !strcmp(set->name, "default_transaction_isolation"))
+			c->session.serializable_always = !set->reset
+				&& !strcasecmp(set->values, "serializable");
+	}
+	if (was_level)
+		a->s->script = c->script.serial;
+}
+
+/* SET and RESET, and set_config().  What the text does not tell will be asked for. */
 static void apply_set(struct client *c, struct server *s, const struct effect *e)
 {
-	char name[128];
+	struct applying a = { { e->bind, e->bind_len, NULL }, c, s };
 
-	sql_parameter(name, e->text, &e->facts);
-	if (e->facts.flags & SQL_LOCAL && !c->session.in_transaction)
-		return;                 /* PostgreSQL warns, and sets nothing */
-	if ((e->facts.flags & SQL_ALL) || !strcmp(name, "default_transaction_isolation"))
-		c->session.serializable_always = (e->facts.flags & SQL_SERIALIZABLE) != 0;
-	else if (!strcmp(name, "session characteristics"))
-		c->session.serializable_always |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
-	if (!strcmp(name, "transaction_isolation"))
-		c->session.serializable |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
-	script_note(c, s, e, &e->facts, name);
+	if (e->facts.flags & SQL_ALL) {
+		c->session.serializable_always = false;
+		script_note(c, s, e, &e->facts, "");
+	} else if (e->known) {
+		sql_settings(e->text, &e->facts, bound_value, apply_setting, &a);
+	}
 }
 
 /* DDL for the session's own temporary tables changes nothing for others, so the catalog's answers
  * stay. */
-static bool changes_catalog(const struct session *s, const struct effect *e)
+static bool changes_catalog(const struct client *c, const struct effect *e)
 {
+	const struct session *s = &c->session;
+
+	if (e->facts.kind == SQL_DO)
+		return bodies_text(c->all->bodies, c->borrower.profile->account, e->text, e->len)
+		       & CODE_DDL;
+	if (e->facts.kind != SQL_DDL)
+		return true;
 	return !(e->facts.flags & SQL_TEMP) && !session_has_temporary(s, e->text, e->facts.end);
 }
 
@@ -464,18 +759,19 @@ static void apply_rollback_to(struct client *c, struct server *s, const struct e
 	forget_beyond(c, s, script_rollback_to(&c->script, name));
 }
 
+static void apply_release(struct client *c, struct server *s, const struct effect *e)
+{
+	char name[64];
+
+	(void)s;
+	sql_name(name, e->text, e->facts.name);
+	script_release(&c->script, name);
+}
+
 static void apply_listen(struct client *c, struct server *s, const struct effect *e)
 {
 	(void)s, (void)e;
 	c->pins |= PIN_LISTEN;
-}
-
-/* Only UNLISTEN * ends the pin: which channels there are is not counted. */
-static void apply_unlisten(struct client *c, struct server *s, const struct effect *e)
-{
-	(void)s;
-	if ((e->facts.flags & SQL_ALL) && !c->session.in_transaction)   /* that may be undone */
-		c->pins &= (uint8_t)~PIN_LISTEN;
 }
 
 /* The effects of a statement's flags, of whatever kind it is. */
@@ -483,17 +779,14 @@ static void apply_flags(struct client *c, struct server *s, const struct effect 
 {
 	char name[64];
 
-	/* Somebody's code may have made a temporary table; on a replica it cannot. */
-	if ((e->facts.flags & SQL_FOREIGN) && server_is_primary(s))
-		c->session.doubt = DOUBT_ALL;
 	if (e->facts.flags & SQL_TEMP) {
 		sql_name(name, e->text, e->facts.name);
 		session_made_temporary(&c->session, name);
 		c->pins |= PIN_TEMPORARY;
 	}
-	if (e->facts.flags & SQL_SET_CONFIG)
-		apply_set_config(c, s, e);
-	else if (e->facts.flags & (SQL_FUNCTION | SQL_ADVISORY))
+	if (e->known)
+		apply_set(c, s, e);
+	else if (e->keeps)
 		c->pins |= PIN_FUNCTION;
 }
 
@@ -539,10 +832,8 @@ static void (*const own_effect[SQL_KIND_COUNT])(struct client *c, struct server 
 	[SQL_DEALLOCATE] = apply_deallocate,
 	[SQL_DECLARE] = apply_declare,
 	[SQL_LISTEN] = apply_listen,
-	[SQL_UNLISTEN] = apply_unlisten,
+	[SQL_RELEASE] = apply_release,
 	[SQL_LOAD] = apply_keep,
-	[SQL_CALL] = apply_keep,
-	[SQL_DO] = apply_keep,
 	[SQL_DDL] = apply_ddl,
 	[SQL_OTHER] = apply_keep,
 };
@@ -552,11 +843,7 @@ static void apply(struct client *c, struct server *s, const struct effect *e)
 	uint16_t does = sql_kind_does[e->facts.kind];
 
 	if (does & KIND_CHANGES)
-		c->session.changed |= e->facts.kind != SQL_DDL || changes_catalog(&c->session, e);
-	/* ALTER may give a temporary table another name, and search_path may begin with
-	 * pg_temp. */
-	if ((does & KIND_HIDES) && !(e->facts.flags & SQL_TEMP))
-		c->session.doubt = DOUBT_ALL;
+		c->session.changed |= changes_catalog(c, e);
 	(own_effect[e->facts.kind] ? own_effect[e->facts.kind] : apply_flags)(c, s, e);
 }
 
@@ -688,14 +975,14 @@ static void tell_catalog(struct client *c)
 {
 	struct catalog *cat = c->all->catalog;
 
-	if (c->session.changed)
+	if (c->session.changed) {
 		catalog_changed(cat, c->borrower.profile->account);
+		bodies_changed(c->all->bodies, c->borrower.profile->account);
+	}
 	c->session.changed = false;
 	if (c->session.altered)
 		servers_doubt(c->all->servers);
 	c->session.altered = false;
-	if (c->session.doubt == DOUBT_ALL)
-		c->session.doubt = catalog_now(cat);
 }
 
 /* A transaction may begin and end within one request, and a SET outside of any is one of its own:

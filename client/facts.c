@@ -132,6 +132,16 @@ struct sql_facts facts_of_stmt(const struct client *c, struct stmt *s)
 	return f;
 }
 
+bool facts_hooks(const struct sql_facts *f)
+{
+	switch (f->kind) {
+	case SQL_INSERT: case SQL_UPDATE: case SQL_DELETE: case SQL_MERGE: case SQL_TRUNCATE:
+	case SQL_COPY_FROM: case SQL_DDL: case SQL_EXECUTE: case SQL_OTHER:
+		return true;
+	}
+	return f->flags & (SQL_MODIFIES | SQL_INTO);
+}
+
 /* An EXECUTE does not say what it does, so it counts as its statement does.  One of an unknown name
  * fails. */
 bool facts_write(const struct client *c, const struct sql_facts *f, const char *text)

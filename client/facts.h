@@ -24,6 +24,9 @@ struct stmt *facts_executed(const struct client *c, const struct sql_facts *f, c
 /* Does it count as a write for the rest of the session? */
 bool facts_write(const struct client *c, const struct sql_facts *f, const char *text);
 
+/* May triggers, rules, defaults and the like run with it?  For statements that are writes. */
+bool facts_hooks(const struct sql_facts *f);
+
 /* Does it change what the session is?  See effect.h. */
 bool facts_effect(const struct sql_facts *f);
 

@@ -10,6 +10,7 @@ static void release(struct request *r)
 {
 	struct query *q = query_of(r);
 
+	free(q->bind);
 	free(q->copy);
 	free(q->held);
 	effects_free(q);

@@ -64,6 +64,12 @@ static bool may_execute(struct client *c, struct stmt *s)
 	return may_read(c, &f, s->text, s->query_len);
 }
 
+static bool is_plain_write(unsigned kind)
+{
+	return kind == SQL_INSERT || kind == SQL_UPDATE || kind == SQL_DELETE || kind == SQL_MERGE
+	       || kind == SQL_COPY_FROM || kind == SQL_TRUNCATE;
+}
+
 /* What one statement asks of the request's place.  An EXECUTE asks what its statement does. */
 static void plan_statement(struct client *c, struct plan *pl, const struct sql_facts *f,
                            const char *text, size_t len)
@@ -78,6 +84,10 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	pl->forgets |= facts_forgets(f);
 	pl->barrier |= copies || pl->forgets;
 	pl->rolls_back_to |= f->kind == SQL_ROLLBACK_TO;
+	pl->begins |= f->kind == SQL_BEGIN || (f->flags & (SQL_CHAIN | SQL_UNPARSED));
+	pl->looks |= !is_plain_write(f->kind);
+	pl->leaves |= f->kind == SQL_COMMIT || f->kind == SQL_ROLLBACK
+	              || f->kind == SQL_PREPARE_TRANSACTION;
 	/* A plain BEGIN asks for no place: the statements behind it decide.  One that is READ
 	 * WRITE or SERIALIZABLE is the primary's, since a standby refuses both. */
 	if (f->kind == SQL_BEGIN && !(f->flags & (SQL_READ_WRITE | SQL_SERIALIZABLE)))
@@ -90,6 +100,7 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	*(reads ? &pl->reads : &pl->other) = true;
 	if (facts_write(c, f, text)) {
 		pl->writes = true;
+		pl->hooks |= facts_hooks(f);
 		pl->notes |= c->all->base->conf->disable_load_balance_on_write
 		             >= DLBOW_DML_ADAPTIVE;     /* its tables are noted by name */
 	}
@@ -289,7 +300,7 @@ int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n)
 	/* Too long to be waited for: it streams to the primary.  We cannot know what it does, so
 	 * it counts as a write. */
 	if (end == MORE && n > REQUEST_KEEP) {
-		pl->writes = true;
+		pl->writes = pl->hooks = true;
 		return 1;
 	}
 	return end;

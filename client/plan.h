@@ -23,9 +23,13 @@ struct plan {
 	bool only_sync;
 	bool reads, other;      /* has statements that may be balanced; that may not */
 	bool writes;            /* the session is to know */
+	bool hooks;             /* triggers and the like may run */
 	bool executes;
 	uint32_t extended;      /* extended messages: each has one answer */
 	bool ends;              /* COMMIT or ROLLBACK: goes where the transaction is */
+	bool begins;            /* may begin a transaction */
+	bool looks;             /* has a statement that is no plain write */
+	bool leaves;            /* has a statement that ends even a failed transaction */
 	bool notes;             /* needs the second walk: effect_note() */
 	bool barrier;           /* see struct query */
 	bool takes_back;        /* RESET and its like: see start_own() in query.c */

@@ -1,6 +1,7 @@
 #include "client/query.h"
 
 #include "client/agree.h"
+#include "client/doubt.h"
 #include "client/effect.h"
 #include "client/portal.h"
 #include "client/reply.h"
@@ -137,6 +138,13 @@ static void keep_copy(struct query *q, const uint8_t *p, size_t len)
 		memcpy(q->copy, p, len);
 }
 
+/* Is it certain that the session is outside of a transaction behind this request?  Nothing may be
+ * sent behind COPY FROM, which would take it for data, or behind a Query that may not be heard. */
+static bool ends_idle(const struct client *c, const struct query *q, const struct plan *pl)
+{
+	return pl->whole && c->status == 'I' && !q->before && !pl->begins && !q->barrier;
+}
+
 static int send_request(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl)
 {
 	/* The script comes first: statements are prepared under its settings. */
@@ -145,11 +153,13 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 		return client_out_of_memory(c);
 	if (s->phase != LENT)
 		return BLOCKED;         /* it broke meanwhile */
+	if (pl->leaves && agree_under_way(s))
+		return BLOCKED;
 	struct query *q = query_new(c, s, &reply_ops);
 	if (!q)
 		return client_out_of_memory(c);
 	/* An open request is noted from its beginning: nobody knows what will be appended. */
-	bool notes = pl->notes || !pl->whole || trace_on(c);
+	bool notes = pl->notes || !pl->whole || trace_on(c) || (c->doubt && pl->unnamed);
 	c->input = pl->whole ? INPUT_REQUEST : INPUT_OPEN;
 	q->simple = pl->simple;
 	q->barrier = pl->barrier;
@@ -166,6 +176,8 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	 * made them, when that is taken back. */
 	q->retry &= !pl->must;
 	conn_put(c->all->base->net, &s->conn, p, pl->len);
+	if (c->doubt && (c->ask_soon || pl->looks) && ends_idle(c, q, pl))
+		doubt_ask(c, s);
 	return 1;
 }
 
@@ -273,7 +285,8 @@ static struct node *choose_node(struct client *c, const struct plan *pl)
 	if (pl->ends && !pl->other)
 		return ending_node(c, primary);
 	if (!pl->reads || pl->other || !pl->whole || c->for_primary || c->primary_once
-	    || c->status == 'E' || c->script.full || c->borrower.profile->replication
+	    || c->status == 'E' || c->script.full || doubt_settings(c)
+	    || c->borrower.profile->replication
 	    || !nodes_balance(c->all->servers->nodes))
 		return primary;
 	struct node *n = route_node(c->all->route, &c->session, a->user, a->database,

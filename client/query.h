@@ -5,6 +5,7 @@
  *     plan.h    what is in a request, and where it may go
  *     facts.h   what the texts of its statements mean
  *     agree.h   what the chosen server lacks, sent ahead
+ *     doubt.h   what no statement says is asked for
  *     effect.h  what its statements change in the session: noted, applied, undone
  *     portal.h  where portals and the unnamed statement are
  *     reply.h   the reply: forwarded, held back, or dropped to run the request on the primary
@@ -43,6 +44,8 @@ struct query {
 	uint32_t copies;                        /* COPY FROMs not asked for yet, nor ended ahead */
 	uint32_t copy_ends, late_ends;          /* CopyDone and CopyFail sent before they were
 	                                         * asked for: in the request, behind its end */
+	uint8_t *bind;                          /* the last Bind's body, of a set_config() */
+	uint32_t bind_len;
 	uint8_t *copy, *held;                   /* the request itself; the reply so far */
 	uint32_t copy_len, held_len;
 

@@ -1,6 +1,7 @@
 #include "client/reply.h"
 
 #include "client/agree.h"
+#include "client/doubt.h"
 #include "client/effect.h"
 #include "client/facts.h"
 #include "client/plan.h"
@@ -117,7 +118,7 @@ static void run_on_primary(struct client *c, struct request *r, const char *code
 
 	if (code && !strcmp(code, "25006")) {   /* read_only_sql_transaction */
 		learn_from(c, query_of(r));
-		c->session.doubt = DOUBT_ALL;   /* it may make a temporary table */
+		doubt_add(c, bodies_can(c->all->bodies, c->borrower.profile->account));
 	}
 	for (; r && c->phase == AT_READY; r = r->next)
 		if (r->owner == c) {
@@ -177,8 +178,6 @@ static void on_error(struct client *c, struct query *q, const uint8_t *body, siz
 	if (severity && !strcmp(severity, "FATAL"))
 		c->told_fatal = true;
 	effect_undo_names(c, q, q->request.answered);
-	if (q->effects)
-		c->session.doubt = DOUBT_ALL;   /* a procedure may have committed something */
 	ignored_from_here(c, q);
 }
 
@@ -208,6 +207,8 @@ static void on_done(struct request *r, char status)
 
 	query_left(c);
 	effect_status(c, status, r->failed);
+	if (status == 'I' && c->ask_soon && !c->inflight)
+		doubt_ask(c, r->server);
 	if (conn_kept(&c->conn) || c->ended)
 		client_resume(c);
 }

@@ -1,5 +1,7 @@
 #include "client/script.h"
 
+#include "wire.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -8,6 +10,7 @@ static void free_line(struct script_line *l)
 {
 	free(l->name);
 	free(l->text);
+	free(l->value);
 }
 
 static void truncate_to(struct script *s, uint32_t n)
@@ -29,38 +32,112 @@ static bool spares(enum sql_kind kind, const char *parameter)
 	                             || !strcasecmp(parameter, "session_authorization"));
 }
 
-static bool resets(const struct script_line *l, const struct script_line *earlier)
+static bool resets(const struct script_line *l, const char *name)
 {
 	return (l->flags & SQL_ALL) && (l->kind == SQL_DISCARD || l->kind == SQL_RESET)
-	       && !spares(l->kind, earlier->name);
+	       && !spares(l->kind, name);
 }
 
-/* SESSION CHARACTERISTICS is several parameters by one name. */
-static bool same_parameter(const struct script_line *a, const struct script_line *b)
+/* SET and RESET SESSION AUTHORIZATION reset the role, too. */
+static bool same_parameter(const struct script_line *later, const char *name)
 {
-	return for_good(b) && *a->name && !strcmp(a->name, b->name)
-	       && strcmp(a->name, "session characteristics");
+	return !strcmp(later->name, name)
+	       || (!strcmp(later->name, "session_authorization") && !strcmp(name, "role"));
 }
 
 /* Is the line made pointless by a later one? */
 static bool overruled(const struct script *s, uint32_t i)
 {
+	const char *name = s->line[i].name;
+
 	for (uint32_t k = i + 1; k < s->n; k++)
-		if (resets(&s->line[k], &s->line[i]) || same_parameter(&s->line[i], &s->line[k]))
+		if (resets(&s->line[k], name)
+		    || (*name && for_good(&s->line[k]) && same_parameter(&s->line[k], name)))
 			return true;
 	return false;
+}
+
+/* Which lines come later. */
+static int rank(const struct script_line *l)
+{
+	return !strcmp(l->name, "role") ? 2 : !strcmp(l->name, "session_authorization");
+}
+
+/* The last line becomes the last one of its rank. */
+static void sink(struct script *s, uint32_t n)
+{
+	struct script_line l = s->line[n - 1];
+	uint32_t at = n - 1;
+
+	for (; at && rank(&s->line[at - 1]) > rank(&l); at--)
+		s->line[at] = s->line[at - 1];
+	s->line[at] = l;
+}
+
+/* Nothing takes the name of a custom parameter away: from when it was first set, locally or in a
+ * transaction that was rolled back, it reads '' instead of NULL.  A RESET gives another server the
+ * name.  false: no such line, or without memory. */
+static bool becomes_reset(struct script_line *l)
+{
+	char text[SQL_SETTING_MAX];
+	struct put o = { .base = (uint8_t *)text, .cap = sizeof text };
+	struct sql_setting set = { .reset = true };
+
+	if ((l->kind != SQL_SET && l->kind != SQL_RESET) || !strchr(l->name, '.')
+	    || strlen(l->name) >= sizeof set.name)
+		return false;
+	strcpy(set.name, l->name);
+	sql_put_setting(&o, &set);
+	char *copy = o.full ? NULL : strndup(text, o.len);
+	if (!copy)
+		return false;
+	free(l->text);
+	free(l->value);
+	l->text = copy;
+	l->value = NULL;
+	l->kind = SQL_RESET;
+	l->flags = 0;
+	return true;
+}
+
+static bool is_known(const struct script *s, uint32_t n, const char *name)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (for_good(&s->line[i]) && !strcmp(s->line[i].name, name))
+			return true;
+	return false;
+}
+
+/* Takes back the lines from here on. */
+static void take_back(struct script *s, uint32_t from)
+{
+	uint32_t kept = from;
+
+	for (uint32_t i = from; i < s->n; i++) {
+		struct script_line l = s->line[i];
+		if (!is_known(s, kept, l.name) && becomes_reset(&l))
+			s->line[kept++] = l;
+		else
+			free_line(&l);
+	}
+	s->n = kept;
 }
 
 static void compact(struct script *s)
 {
 	uint32_t kept = 0;
 
+	for (uint32_t i = 0; i < s->n; i++)
+		if (!for_good(&s->line[i]) && !is_known(s, s->n, s->line[i].name))
+			becomes_reset(&s->line[i]);
 	for (uint32_t i = 0; i < s->n; i++) {
 		if (for_good(&s->line[i]) && !overruled(s, i))
 			s->line[kept++] = s->line[i];
 		else
 			free_line(&s->line[i]);
 	}
+	for (uint32_t i = 1; i <= kept; i++)
+		sink(s, i);
 	s->n = s->transaction = kept;
 }
 
@@ -96,6 +173,57 @@ int script_add(struct script *s, const struct sql_facts *f, const char *name,
 	return 0;
 }
 
+/* --- settings ------------------------------------------------------------ */
+
+int script_set(struct script *s, const struct sql_setting *set)
+{
+	char text[SQL_SETTING_MAX];
+	struct put o = { .base = (uint8_t *)text, .cap = sizeof text };
+	const struct sql_facts f = { .kind = set->reset && !set->local ? SQL_RESET : SQL_SET,
+		.flags = (set->local ? SQL_LOCAL : 0) | (set->reset ? SQL_DEFAULT : 0) };
+
+	sql_put_setting(&o, set);
+	s->full |= o.full;
+	if (o.full || script_add(s, &f, set->name, text, o.len) < 0)
+		return -1;
+	if (set->n == 1 && !(s->line[s->n - 1].value = strdup(set->values)))
+		s->full = true;
+	return 0;
+}
+
+void script_touch(struct script *s, const char *name)
+{
+	struct sql_setting set = { .reset = true };
+
+	if (!strchr(name, '.') || strlen(name) >= sizeof set.name || is_known(s, s->n, name))
+		return;
+	strcpy(set.name, name);
+	script_set(s, &set);
+}
+
+int script_settle(struct script *s, const struct sql_setting *set)
+{
+	if (script_set(s, set) < 0)
+		return -1;
+	struct script_line l = s->line[s->n - 1];
+	for (uint32_t i = s->n - 1; i > s->transaction; i--)
+		s->line[i] = s->line[i - 1];
+	s->line[s->transaction++] = l;
+	return 0;
+}
+
+const struct script_line *script_find(const struct script *s, const char *name)
+{
+	for (uint32_t i = s->transaction; i > 0; i--) {
+		const struct script_line *l = &s->line[i - 1];
+		if (resets(l, name) || (for_good(l) && same_parameter(l, name)))
+			return l;
+	}
+	return NULL;
+}
+
+/* --- transactions -------------------------------------------------------- */
+
 char *script_begin(const struct script *s)
 {
 	for (uint32_t i = s->transaction; i < s->n; i++)
@@ -112,7 +240,8 @@ void script_commit(struct script *s)
 
 void script_rollback(struct script *s)
 {
-	truncate_to(s, s->transaction);
+	take_back(s, s->transaction);
+	s->transaction = s->n;
 }
 
 uint32_t script_rollback_to(struct script *s, const char *savepoint)
@@ -120,10 +249,28 @@ uint32_t script_rollback_to(struct script *s, const char *savepoint)
 	for (uint32_t i = s->n; i > s->transaction; i--)
 		if (s->line[i - 1].kind == SQL_SAVEPOINT
 		    && !strcmp(s->line[i - 1].name, savepoint)) {
-			truncate_to(s, i);
+			take_back(s, i);
 			return s->line[i - 1].serial;
 		}
 	return s->serial;
+}
+
+void script_release(struct script *s, const char *savepoint)
+{
+	uint32_t from = s->n;
+
+	while (from > s->transaction && (s->line[from - 1].kind != SQL_SAVEPOINT
+	                                 || strcmp(s->line[from - 1].name, savepoint)))
+		from--;
+	if (from == s->transaction)
+		return;
+	uint32_t kept = from - 1;
+	for (uint32_t i = kept; i < s->n; i++)
+		if (s->line[i].kind == SQL_SAVEPOINT)
+			free_line(&s->line[i]);
+		else
+			s->line[kept++] = s->line[i];
+	s->n = kept;
 }
 
 bool script_takes_back(bool before, const struct sql_facts *f, const char *name,

@@ -6,8 +6,13 @@
  * transaction its BEGIN and its SETs.  Each line has a serial number; a server remembers the last
  * one it ran.
  *
+ * A line does not repeat the client's text, which may mean something else later, but says the value
+ * that the parameter got.  It is ASCII and has no string that depends on a setting.
+ *
  * Lines of a transaction go with its ROLLBACK; at COMMIT the settings among them stay.  Of two
- * settings of one parameter the later one stays.  Savepoints are marks, never run.
+ * settings of one parameter the later one stays.  The role comes last, and before it
+ * session_authorization, since the others may need the rights of the login.  Savepoints are marks,
+ * never run.
  */
 #ifndef CLIENT_SCRIPT_H
 #define CLIENT_SCRIPT_H
@@ -23,16 +28,30 @@ struct script {
 		enum sql_kind kind;
 		char *name;                     /* parameter or savepoint, "" if none */
 		char *text;
+		char *value;                    /* of a SET of one value; else NULL */
 	} *line;
 	uint32_t n, cap;
 	uint32_t serial;                        /* the last one given out */
 	uint32_t transaction;                   /* lines before this index are older than it */
-	bool full;
+	bool full;                              /* the session cannot be carried */
 };
 
 /* Appends; -1 without memory (the script is full then, too). */
 int script_add(struct script *s, const struct sql_facts *f, const char *name,
                const char *text, size_t len);
+
+/* The same of a setting.  Values beyond ASCII are bytes in the server's encoding. */
+int script_set(struct script *s, const struct sql_setting *set);
+
+/* A custom parameter was set for a moment: its name stays. */
+void script_touch(struct script *s, const char *name);
+
+/* The same as script_set(), but it was set before the open transaction. */
+int script_settle(struct script *s, const struct sql_setting *set);
+
+/* The line that says the value of the parameter before the open transaction: its last SET, or a
+ * RESET or DISCARD; NULL: none. */
+const struct script_line *script_find(const struct script *s, const char *name);
 
 /* A copy of the BEGIN of the open transaction, or NULL. */
 char *script_begin(const struct script *s);
@@ -44,6 +63,9 @@ void script_rollback(struct script *s);
 /* ROLLBACK TO: drops the lines after the savepoint.  Returns the serial that no server may have
  * gone beyond. */
 uint32_t script_rollback_to(struct script *s, const char *savepoint);
+
+/* RELEASE: the savepoint, and those after it, are no more; their settings stay. */
+void script_release(struct script *s, const char *savepoint);
 
 /* Which value a parameter has after a statement, given with what is called `name` here: true, that
  * which its session started with, since the statement takes it back; false, one that it sets; the

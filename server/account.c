@@ -1,5 +1,7 @@
 #include "server/account.h"
 
+#include "sql.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -437,36 +439,28 @@ static const char *default_of(const struct account *a, const char *name)
 
 /* --- differences --------------------------------------------------------- */
 
-/* In ASCII, whatever client_encoding is: in some a backslash is the second byte of a character.  An
- * escaped byte is taken as it is, like those of a startup packet. */
-static void put_quoted(struct put *o, const char *s)
+/* As the startup packet gives it: one value, which is taken as it is. */
+static bool put_setting(struct put *o, const char *name, const char *value)
 {
-	char escaped[8];
+	struct sql_setting s = { .n = 1 };
+	size_t len = strlen(value) + 1;
 
-	put_bytes(o, " E'", 3);
-	for (; *s; s++) {
-		int n = snprintf(escaped, sizeof escaped, "\\x%02x", (uint8_t)*s);
-		if (!(*s & 0x80)) {
-			memset(escaped, *s, 2);
-			n = *s == '\'' || *s == '\\' ? 2 : 1;
-		}
-		put_bytes(o, escaped, (size_t)n);
-	}
-	put_byte(o, '\'');
+	if (strlen(name) >= sizeof s.name || len > sizeof s.values)
+		return false;
+	strcpy(s.name, name);
+	memcpy(s.values, value, len);
+	if (o->len)
+		put_bytes(o, "; ", 2);
+	sql_put_setting(o, &s);
+	return true;
 }
 
-/* set_config() takes a value as the startup packet does; SET would parse a list again.  It returns
- * the value, which may have characters that client_encoding does not have: hence IS NULL. */
-static void put_setting(struct put *o, const char *name, const char *value)
+/* A value of DateStyle may be one part of it: the other is the default's, not the old value's. */
+static bool put_default(struct put *o, const struct account *a, const char *name)
 {
-	static const char call[] = "pg_catalog.set_config(";
+	const char *value = default_of(a, name);
 
-	put_bytes(o, o->len ? ", " : "SELECT ", o->len ? 2 : 7);
-	put_bytes(o, call, sizeof call - 1);
-	put_quoted(o, name);
-	put_byte(o, ',');
-	put_quoted(o, value);
-	put_bytes(o, ", false) IS NULL", 16);
+	return value && put_setting(o, name, value);
 }
 
 bool profile_difference(const struct profile *from, const struct profile *to,
@@ -483,7 +477,10 @@ bool profile_difference(const struct profile *from, const struct profile *to,
 			continue;
 		if (reserved(name))     /* not a session's parameter: it needs a new connection */
 			return false;
-		put_setting(&o, name, value);
+		if (has && !strcmp(name, "datestyle") && !put_default(&o, to->account, name))
+			return false;
+		if (!put_setting(&o, name, value))
+			return false;
 	}
 	for (const char *name = from->params, *value; name < from->params + from->len;
 	     name = value + strlen(value) + 1) {
@@ -493,8 +490,8 @@ bool profile_difference(const struct profile *from, const struct profile *to,
 		const char *back = reserved(name) ? NULL : default_of(to->account, name);
 		if (!back)
 			return false;
-		if (strcmp(back, value))
-			put_setting(&o, name, back);
+		if (strcmp(back, value) && !put_default(&o, to->account, name))
+			return false;
 	}
 	put_byte(&o, 0);
 	return !o.full;

@@ -128,11 +128,12 @@ const char *profile_value(const struct profile *p, const char *name);
 int profile_report(struct profile *p, const char *name, const char *value);
 int profile_copy_welcome(struct profile *to, const struct profile *from);
 
-/* Bytes of the statement for any startup packet: of each byte four, and the calls. */
+/* Bytes of the statements for any startup packet: of each byte four, and the rest of each SET. */
 enum { PROFILE_SQL_MAX = WIRE_STARTUP_MAX * 6 };
 
-/* Writes into sql the statement that makes a session started with `from` one as started with
- * `to`; empty when nothing differs.  wanted, if not NULL, says which parameters count.  false: it
+/* Writes into sql the statements that make a session started with `from` one as started with
+ * `to`; empty when nothing differs.  They take no snapshot, but for a list of names that is written
+ * in an unusual way.  wanted, if not NULL, says which parameters count.  false: it
  * cannot be done, or does not fit. */
 bool profile_difference(const struct profile *from, const struct profile *to,
                         bool (*wanted)(const void *ctx, const char *name), const void *ctx,

@@ -11,7 +11,7 @@ enum {
 };
 
 static void farewell(struct server *s, const uint8_t *body, size_t len);
-static const struct request_ops own_ops, profile_ops, orphan_ops;
+static const struct request_ops own_ops, hand_over_ops, profile_ops, orphan_ops;
 
 /* --- requests ------------------------------------------------------------ */
 
@@ -96,7 +96,7 @@ struct request *server_own_request(struct server *s, void (*then)(struct request
 
 bool request_is_own(const struct request *r)
 {
-	return r->ops == &own_ops || r->ops == &profile_ops;
+	return r->ops == &own_ops || r->ops == &hand_over_ops || r->ops == &profile_ops;
 }
 
 /* Without memory for its bytes the request is in the FIFO, but PostgreSQL will never answer it: all
@@ -112,10 +112,27 @@ int server_own(struct server *s, const char *sql, void (*then)(struct request *,
 	return s->conn.broken ? -1 : 0;
 }
 
+/* At READ COMMITTED: a default of SERIALIZABLE, DEFERRABLE would make a SELECT wait for others. */
+int server_hand_over(struct server *s, const char *sql, void (*then)(struct request *, bool))
+{
+	static const char begin[] = "BEGIN ISOLATION LEVEL READ COMMITTED NOT DEFERRABLE; ";
+	size_t size = strlen(sql) + sizeof begin + sizeof "; COMMIT";
+	char *text = malloc(size);
+
+	if (!text)
+		return -1;
+	stpcpy(stpcpy(stpcpy(text, begin), sql), "; COMMIT");
+	int bad = server_own(s, text, then, NULL);
+	if (!bad)
+		s->tail->ops = &hand_over_ops;
+	free(text);
+	return bad;
+}
+
 /* A request of the proxy's own, whose reply is not only dropped: see note_status(). */
 int server_take_profile(struct server *s, const char *sql, void (*then)(struct request *, bool))
 {
-	if (server_own(s, sql, then, NULL) < 0)
+	if (server_hand_over(s, sql, then) < 0)
 		return -1;
 	s->tail->ops = &profile_ops;
 	return 0;
@@ -154,9 +171,16 @@ static bool note_failure(struct request *r, char type, const uint8_t *body, size
 	return false;
 }
 
+/* The error is kept as the farewell: the client is told why it cannot go on here. */
+static bool note_refusal(struct request *r, char type, const uint8_t *body, size_t len)
+{
+	if (type == 'E')
+		farewell(r->server, body, len);
+	return note_failure(r, type, body, len);
+}
+
 /* The reply to server_take_profile().  PostgreSQL reports a value as it has understood it
- * ("German, DMY" for a DateStyle of "German"), so the welcome is made of its reports.  Its error is
- * kept as the farewell: the client is told why the value was refused. */
+ * ("German, DMY" for a DateStyle of "German"), so the welcome is made of its reports. */
 static bool note_status(struct request *r, char type, const uint8_t *body, size_t len)
 {
 	struct msg m = { .type = type, .at = body, .end = body + len };
@@ -165,10 +189,8 @@ static bool note_status(struct request *r, char type, const uint8_t *body, size_
 		const char *name = msg_text(&m), *value = msg_text(&m);
 		if (!m.broken)
 			profile_report(r->server->profile, name, value);
-	} else if (type == 'E') {
-		farewell(r->server, body, len);
 	}
-	return note_failure(r, type, body, len);
+	return note_refusal(r, type, body, len);
 }
 
 static void own_done(struct request *r, char status)
@@ -205,6 +227,7 @@ static bool drop_message(struct request *r, char type, const uint8_t *body, size
 }
 
 static const struct request_ops own_ops = { NULL, note_failure, own_done, own_lost };
+static const struct request_ops hand_over_ops = { NULL, note_refusal, own_done, own_lost };
 static const struct request_ops profile_ops = { NULL, note_status, own_done, own_lost };
 static const struct request_ops orphan_ops = { drop_bytes, drop_message, own_done, own_lost };
 

@@ -214,7 +214,7 @@ static const char *difference(const struct profile *from, const struct profile *
 	return profile_difference(from, to, NULL, NULL, sql, sizeof sql) ? sql : "impossible";
 }
 
-#define SET(name, value) "pg_catalog.set_config( E'" name "', E'" value "', false) IS NULL"
+#define SET(name, value) "SET \"" name "\" = E'" value "'"
 #define WAY(from, to, want) do { const char *d_ = difference(from, to); \
 	say(!strcmp(d_, want), "%s", d_); } while (0)
 
@@ -228,13 +228,13 @@ static void test_difference(void)
 
 	WAY(x, x, "");
 	WAY(none, none, "");
-	WAY(none, x, "SELECT " SET("a", "x"));
-	WAY(x, y, "SELECT " SET("a", "y"));
-	WAY(x, two, "SELECT " SET("b", "it''s"));
-	WAY(none, two, "SELECT " SET("a", "x") ", " SET("b", "it''s"));
-	WAY(none, back, "SELECT " SET("a", "\\\\''\\\\\\\\''''"));
-	WAY(none, name, "SELECT " SET("it''s \\\\", "x"));
-	WAY(none, GET(a, "a\0\xe4\xb8\xad\\'"), "SELECT " SET("a", "\\xe4\\xb8\\xad\\\\''"));
+	WAY(none, x, SET("a", "x"));
+	WAY(x, y, SET("a", "y"));
+	WAY(x, two, SET("b", "it''s"));
+	WAY(none, two, SET("a", "x") "; " SET("b", "it''s"));
+	WAY(none, back, SET("a", "\\\\''\\\\\\\\''''"));
+	WAY(none, name, SET("it's \\", "x"));
+	WAY(none, GET(a, "a\0\xe4\xb8\xad\\'"), SET("a", "\\xe4\\xb8\\xad\\\\''"));
 	WAY(x, none, "impossible");
 	WAY(none, GET(a, "USER\0postgres"), "impossible");
 	WAY(GET(a, "USER\0postgres"), none, "impossible");
@@ -245,14 +245,14 @@ static void test_difference(void)
 	profile_report(none, "A", "dflt");
 	WAY(x, none, "impossible");             /* not all of its reports are there yet */
 	none->welcomed = true;
-	WAY(x, none, "SELECT " SET("a", "dflt"));
+	WAY(x, none, SET("a", "dflt"));
 	WAY(GET(a, "A\0dflt"), none, "");
 	WAY(two, none, "impossible");           /* b was never reported */
 	WAY(two, y, "impossible");
 	profile_report(x, "b", "bee's");
 	x->welcomed = true;
-	WAY(two, none, "SELECT " SET("a", "dflt") ", " SET("b", "bee''s"));
-	WAY(two, y, "SELECT " SET("a", "y") ", " SET("b", "bee''s"));
+	WAY(two, none, SET("a", "dflt") "; " SET("b", "bee''s"));
+	WAY(two, y, SET("a", "y") "; " SET("b", "bee''s"));
 	profile_report(options, "c", "of options");
 	options->welcomed = true;
 	WAY(GET(a, "c\0x"), none, "impossible");        /* options may have set it */

@@ -236,15 +236,15 @@ static const struct { const char *text, *want; } texts[] = {
 	{ "ROLLBACK", "ends notes" },
 	{ "ABORT", "ends notes" },
 	{ "SAVEPOINT a", "other writes notes" },
-	{ "RELEASE a", "other writes" },
+	{ "RELEASE a", "other writes notes" },
 	{ "ROLLBACK TO a", "other writes notes to" },
 	{ "PREPARE TRANSACTION 'a'", "other writes" },
 	{ "COMMIT PREPARED 'a'", "other writes notes" },
-	{ "SET a = 1", "other writes notes" },
-	{ "SET LOCAL a = 1", "other writes notes" },
+	{ "SET a = 1", "other notes" },
+	{ "SET LOCAL a = 1", "other notes" },
 	{ "SET TRANSACTION READ ONLY", "other notes" },
 	{ "SET TRANSACTION READ WRITE", "other writes notes" },
-	{ "RESET ALL", "other writes notes" },
+	{ "RESET ALL", "other notes" },
 	{ "DISCARD ALL", "other writes notes barrier" },
 	{ "DISCARD PLANS", "other writes notes" },
 	{ "PREPARE p AS SELECT 1", "reads notes" },
@@ -270,7 +270,7 @@ static const struct { const char *text, *want; } texts[] = {
 	{ "SELECT 'open", "other writes notes" },
 	{ "SELECT 1; SELECT 2", "reads other" },
 	{ "SELECT 1; DELETE FROM t", "reads other writes" },
-	{ "SELECT 1; SET a = 1", "reads other writes notes" },
+	{ "SELECT 1; SET a = 1", "reads other notes" },
 	{ "SELECT 1;;", "reads" },
 	{ "BEGIN; SELECT 1", "reads other notes" },
 	{ "BEGIN; COMMIT", "other ends notes" },
@@ -390,7 +390,7 @@ static void test_names(void)
 	begin_prepared();
 	check("B =r | E | S", "whole reads executes portal 2 r");
 	check("B =w | E | S", "whole other writes executes portal 2 w");
-	check("B =set | E | S", "whole other writes executes notes portal 2 set");
+	check("B =set | E | S", "whole other executes notes portal 2 set");
 	check("B =nope | E | S", "whole other executes portal 2 nope?");
 	check("B =r | S", "whole reads notes portal 1 r");
 	check("B p=r | E p | S", "whole reads executes notes portal 2 r");

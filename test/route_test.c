@@ -138,12 +138,12 @@ static void test_gate(void)
 static void test_writes(void)
 {
 	static const char *const yes[] = { "INSERT INTO t VALUES (1)", "CREATE TABLE t ()",
-	    "SET a = 1",
 		"SELECT f() FOR UPDATE", "EXPLAIN ANALYZE DELETE FROM t", "gibberish",
 		"SET TRANSACTION READ WRITE" };
 	static const char *const no[] = { "BEGIN", "COMMIT", "ROLLBACK", "EXECUTE p",
 	    "DEALLOCATE p", "",
-		"EXPLAIN SELECT 1", "EXPLAIN DELETE FROM t", "SET TRANSACTION READ ONLY" };
+		"EXPLAIN SELECT 1", "EXPLAIN DELETE FROM t", "SET TRANSACTION READ ONLY",
+		"SET a = 1", "RESET ALL" };
 	struct sql_facts f;
 
 	for (size_t i = 0; i < sizeof yes / sizeof *yes; i++) {

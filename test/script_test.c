@@ -1,5 +1,10 @@
 /* script_test.c - what stays of a session's settings, and what goes with its transaction. */
 #include "client/script.c"
+#include "sql.c"
+#include "sql/body.c"
+#include "sql/lex.c"
+#include "sql/setting.c"
+#include "wire.c"
 
 #include <stdio.h>
 
@@ -207,6 +212,100 @@ static void test_forget(void)
 	script_free(&s);
 }
 
+static void set(struct script *s, const char *name, const char *value, bool local)
+{
+	struct sql_setting set = { .n = 1, .local = local };
+
+	snprintf(set.name, sizeof set.name, "%s", name);
+	set.len = (size_t)snprintf(set.values, sizeof set.values, "%s", value) + 1;
+	say(script_set(s, &set) == 0, "set %s", name);
+}
+
+/* The role comes last: what else is set may need the rights of the login. */
+static void test_order(void)
+{
+	struct script s = { 0 };
+
+	set(&s, "role", "a", false);
+	set(&s, "session_authorization", "b", false);
+	set(&s, "log_statement", "all", false);
+	script_commit(&s);
+	IS(&s, "SET \"log_statement\" = E'all'; SET \"session_authorization\" = E'b'");
+	set(&s, "role", "c", false);
+	set(&s, "work_mem", "1MB", false);
+	script_commit(&s);
+	IS(&s, "SET \"log_statement\" = E'all'; SET \"work_mem\" = E'1MB';"
+	       " SET \"session_authorization\" = E'b'; SET \"role\" = E'c'");
+	script_free(&s);
+}
+
+/* What the answer says is from before the open transaction. */
+static void test_settle(void)
+{
+	struct script s = { 0 };
+	struct sql_setting told = { .name = "a", .n = 1, .len = 2, .values = "2" };
+
+	set(&s, "a", "1", false);
+	script_commit(&s);
+	add(&s, SQL_BEGIN, 0, "", "BEGIN");
+	set(&s, "a", "3", false);
+	say(!strcmp(script_find(&s, "a")->value, "1") && !script_find(&s, "b"), "before the transaction");
+	say(script_settle(&s, &told) == 0, "told");
+	IS(&s, "SET \"a\" = E'1'; SET \"a\" = E'2'; BEGIN; SET \"a\" = E'3'");
+	say(!strcmp(script_find(&s, "a")->value, "2"), "the new one");
+	script_rollback(&s);
+	script_commit(&s);
+	IS(&s, "SET \"a\" = E'2'");
+	add(&s, SQL_RESET, SQL_ALL, "", "RESET ALL");
+	script_commit(&s);
+	say(script_find(&s, "a")->kind == SQL_RESET, "or all were reset");
+	script_free(&s);
+}
+
+/* A custom name that was there once reads '' and not NULL. */
+static void test_custom(void)
+{
+	struct script s = { 0 };
+
+	add(&s, SQL_BEGIN, 0, "", "BEGIN");
+	set(&s, "a.b", "1", true);
+	set(&s, "a.c", "1", true);
+	set(&s, "a.c", "2", false);
+	set(&s, "plain", "1", true);
+	script_commit(&s);
+	IS(&s, "RESET \"a\".\"b\"; SET \"a\".\"c\" = E'2'");
+	add(&s, SQL_BEGIN, 0, "", "BEGIN");
+	set(&s, "a.c", "3", false);
+	set(&s, "a.d", "3", false);
+	script_rollback(&s);
+	IS(&s, "RESET \"a\".\"b\"; SET \"a\".\"c\" = E'2'; RESET \"a\".\"d\"");
+	script_touch(&s, "a.d");
+	script_touch(&s, "a.e");
+	script_touch(&s, "plain");
+	script_commit(&s);
+	IS(&s, "RESET \"a\".\"b\"; SET \"a\".\"c\" = E'2'; RESET \"a\".\"d\"; RESET \"a\".\"e\"");
+	script_free(&s);
+}
+
+/* After RELEASE the name means an older savepoint. */
+static void test_release(void)
+{
+	struct script s = { 0 };
+
+	add(&s, SQL_BEGIN, 0, "", "BEGIN");
+	add(&s, SQL_SAVEPOINT, 0, "a", "SAVEPOINT a");
+	set(&s, "x", "1", false);
+	add(&s, SQL_SAVEPOINT, 0, "a", "SAVEPOINT a");
+	add(&s, SQL_SAVEPOINT, 0, "b", "SAVEPOINT b");
+	set(&s, "x", "2", false);
+	script_release(&s, "nothing");
+	say(s.n == 6, "no such savepoint");
+	script_release(&s, "a");
+	IS(&s, "BEGIN; SAVEPOINT a; SET \"x\" = E'1'; SET \"x\" = E'2'");
+	say(script_rollback_to(&s, "a") == 2 && s.n == 2, "to the older one");
+	script_free(&s);
+}
+
 int main(void)
 {
 	test_add();
@@ -217,5 +316,9 @@ int main(void)
 	test_begin();
 	test_full();
 	test_forget();
+	test_order();
+	test_settle();
+	test_custom();
+	test_release();
 	return done();
 }

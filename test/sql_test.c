@@ -2,6 +2,8 @@
 #include "sql/lex.c"
 #include "sql/body.c"
 #include "sql.c"
+#include "sql/setting.c"
+#include "wire.c"
 
 #include <stdlib.h>
 
@@ -1129,6 +1131,85 @@ static void test_words(void)
 	say(found, "each function is found");
 }
 
+/* --- settings --- */
+
+static bool one_parameter(void *ctx, unsigned nth, bool boolean, const char **text, size_t *len)
+{
+	(void)ctx;
+	*text = boolean ? "t" : "it's";
+	*len = strlen(*text);
+	return nth == 1;
+}
+
+static void write_setting(void *ctx, const struct sql_setting *set)
+{
+	struct put *o = ctx;
+
+	put_bytes(o, "; ", o->len ? 2 : 0);
+	sql_put_setting(o, set);
+}
+
+/* The statements that say the same; "?" if the text does not tell. */
+static const char *said(const char *text)
+{
+	static char out[4096];
+	struct put o = { .base = (uint8_t *)out, .cap = sizeof out - 1 };
+	char *copy = exact(text, strlen(text));
+	struct sql_facts f;
+
+	sql_classify(&f, copy, strlen(text), NULL);
+	bool ok = sql_settings(copy, &f, one_parameter, write_setting, &o);
+	out[o.len] = 0;
+	free(copy);
+	return ok ? out : o.len ? "told, and yet not" : "?";
+}
+
+static void test_settings(void)
+{
+	static const struct { const char *text, *said; } cases[] = {
+		{ "SET a = 1", "SET \"a\" = E'1'" }, { "set session A to 'B'", "SET \"a\" = E'B'" },
+		{ "SET a = On;", "SET \"a\" = E'on'" }, { "SET a = \"On\"", "SET \"a\" = E'On'" },
+		{ "SET LOCAL a.b = -1.5", "SET LOCAL \"a\".\"b\" = E'-1.5'" },
+		{ "SET a = 'it''s'", "SET \"a\" = E'it''s'" }, { "SET a = $x$a\\b$x$", "SET \"a\" = E'a\\\\b'" },
+		{ "SET a = x, 'Y z', \"W\"", "SET \"a\" = E'x', E'Y z', E'W'" },
+		{ "SET a TO DEFAULT", "RESET \"a\"" }, { "SET LOCAL a = DEFAULT", "SET LOCAL \"a\" TO DEFAULT" },
+		{ "RESET a.\"user\"", "RESET \"a\".\"user\"" }, { "RESET ROLE", "RESET \"role\"" },
+		{ "SET TIME ZONE 'UTC'", "SET \"timezone\" = E'UTC'" }, { "SET TIME ZONE LOCAL", "RESET \"timezone\"" },
+		{ "SET NAMES 'utf8'", "SET \"client_encoding\" = E'utf8'" },
+		{ "SET SCHEMA 'a'", "SET \"search_path\" = E'a'" }, { "SET ROLE NONE", "SET \"role\" = E'none'" },
+		{ "SET SESSION AUTHORIZATION x", "SET \"session_authorization\" = E'x'" },
+		{ "SET XML OPTION CONTENT", "SET \"xmloption\" = E'content'" },
+		{ "SET datestyle = 'SQL, DMY'", "SET \"datestyle\" = E'SQL, DMY'" },
+		{ "SET datestyle = iso, ymd", "SET \"datestyle\" = E'iso', E'ymd'" },
+		{ "SET datestyle = German", "SET \"datestyle\" = E'german'" }, { "RESET datestyle", "RESET \"datestyle\"" },
+		{ "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY, NOT DEFERRABLE",
+		  "SET \"default_transaction_isolation\" = E'repeatable read'; "
+		  "SET \"default_transaction_read_only\" = E'on'; SET \"default_transaction_deferrable\" = E'off'" },
+		{ "SELECT set_config('A.b', 'C', false)", "SET \"a\".\"b\" = E'C'" },
+		{ "SELECT pg_catalog.set_config('a', 'x', 'yes') AS y, set_config('b', $1, $1) z",
+		  "SET LOCAL \"a\" = E'x'; SET LOCAL \"b\" = E'it''s'" },
+		{ "SELECT set_config('search_path', '\"$user\", b', false)", "SET \"search_path\" = E'$user', E'b'" },
+		{ "SELECT set_config('search_path', '', true)",
+		  "SELECT pg_catalog.set_config(E'search_path', E'', true) IS NULL" },
+		{ "SELECT set_config('search_path', 'A,b', false)",
+		  "SELECT pg_catalog.set_config(E'search_path', E'A,b', false) IS NULL" },
+		/* what the text does not tell */
+		{ "SET a = E'b'", "?" }, { "SET a = 'b\\c'", "?" }, { "SET a = 'b' 'c'", "?" }, { "SET a = '\303\244'", "?" },
+		{ "SET a = 010", "?" }, { "SET a = 1_000", "?" }, { "SET a FROM CURRENT", "?" }, { "SET a =", "?" },
+		{ "SET TIME ZONE INTERVAL '-8' HOUR", "?" }, { "SET datestyle = ISO", "?" }, { "SET datestyle = dmy", "?" },
+		{ "SELECT set_config('datestyle', 'iso', false)", "?" }, { "SELECT set_config('a', 'b', not true)", "?" },
+		{ "SELECT set_config('a', 'b', false) WHERE true", "?" }, { "SELECT set_config('a', 'b', false), true", "?" },
+		{ "SELECT set_config('a', 'b', false) FROM t", "?" }, { "SELECT set_config('a', $2, false)", "?" },
+		{ "SELECT set_config('a', lower('b'), false)", "?" }, { "SELECT set_config('a', '1'::int::text, false)", "?" },
+		{ "SELECT set_config('a', 'x', false), set_config('b', now()::text, false)", "?" },
+		{ "SELECT x.set_config('a', 'b', false)", "?" }, { "SELECT 1", "?" }, { "DELETE FROM t", "?" },
+	};
+
+	for (size_t i = 0; i < LEN(cases); i++)
+		say(!strcmp(said(cases[i].text), cases[i].said), "%s: %s, not %s", cases[i].text, cases[i].said,
+			said(cases[i].text));
+}
+
 int main(void)
 {
 	test_words();
@@ -1144,5 +1225,6 @@ int main(void)
 	test_parameters();
 	test_rules();
 	test_size();
+	test_settings();
 	return done();
 }

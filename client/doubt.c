@@ -1,0 +1,405 @@
+#include "client/doubt.h"
+
+#include "ask.h"
+#include "client/portal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { ANSWER_MAX = 64 * 1024 };
+
+/* A question in flight.  Its request has no owner: nobody cancels it. */
+struct question {
+	struct request request;
+	struct client *client;
+	unsigned asked;
+	uint32_t generation;                    /* of what is known of the database's code */
+	bool canceled;
+	uint8_t *reply;
+	size_t len;
+};
+
+_Static_assert(offsetof(struct question, request) == 0, "request_give() takes a block");
+
+static const struct { unsigned code; uint8_t pin; } pins[] = {
+	{ CODE_TEMPORARY, PIN_TEMPORARY }, { CODE_CURSOR, PIN_CURSOR },
+	{ CODE_LISTEN, PIN_LISTEN }, { CODE_LOCK, PIN_LOCK },
+};
+
+void doubt_add(struct client *c, unsigned code)
+{
+	c->doubt |= code & CODE_ANYTHING;
+	if (code & CODE_TEMPORARY)
+		c->session.doubt = DOUBT_ALL;
+}
+
+void doubt_forget(struct client *c)
+{
+	c->doubt = 0;
+	c->ask_soon = false;
+	c->session.doubt = c->asked & CODE_TEMPORARY ? DOUBT_ALL : 0;
+	c->pins = 0;
+}
+
+/* --- the question -------------------------------------------------------- */
+
+/* Each names its operators and types with their schema: search_path may lead anywhere.  Texts come
+ * as hexadecimal bytes in the server's encoding, since client_encoding may lack some of them.
+ *
+ * The first line: with a default of SERIALIZABLE, DEFERRABLE the question would wait for
+ * others. */
+#define HEX(value) "pg_catalog.encode(pg_catalog.convert_to(" value \
+	", pg_catalog.getdatabaseencoding()), 'hex')"
+
+static const char isolation[] = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;";
+static const char begins[] =
+	"SELECT 'end'::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.text";
+
+static const struct { unsigned code; const char *sql; } parts[] = {
+	{ CODE_SETTINGS,
+	  " UNION ALL SELECT s.context, pg_catalog.lower(s.name), " HEX("s.setting")
+	  " FROM pg_catalog.pg_show_all_settings() s"
+	  " WHERE s.source OPERATOR(pg_catalog.=) 'session'"
+	  " AND s.name OPERATOR(pg_catalog.!~~) 'transaction%'"
+	  " UNION ALL SELECT 'user', 'session_authorization', " HEX("session_user::pg_catalog.text")
+	  " UNION ALL SELECT 'user', 'role', " HEX("pg_catalog.current_setting('role')") },
+	{ CODE_TEMPORARY,
+	  " UNION ALL SELECT 'temp', c.relname::pg_catalog.text, NULL FROM pg_catalog.pg_depend d"
+	  " LEFT JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid"
+	  " AND d.classid OPERATOR(pg_catalog.=) 1259::pg_catalog.oid"
+	  " WHERE d.refclassid OPERATOR(pg_catalog.=) 2615::pg_catalog.oid"
+	  " AND d.refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()" },
+	{ CODE_CURSOR,
+	  " UNION ALL SELECT 'hold', NULL, NULL FROM pg_catalog.pg_cursor() c"
+	  " WHERE c.is_holdable" },
+	{ CODE_LISTEN,
+	  " UNION ALL SELECT 'listen', l.l, NULL FROM pg_catalog.pg_listening_channels() l(l)" },
+	{ CODE_LOCK,
+	  " UNION ALL SELECT 'lock', NULL, NULL"
+	  " WHERE EXISTS (SELECT FROM pg_catalog.pg_lock_status() l"
+	  " WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory'"
+	  " AND l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())" },
+};
+
+/* A custom parameter's name has letters, digits, _, $ and dots: nothing else can be set. */
+static void put_custom(void *ctx, const char *name)
+{
+	struct put *o = ctx;
+	bool first = o->len && o->base[o->len - 1] == '{';
+
+	if (name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$.")])
+		return;
+	put_bytes(o, ",", !first);
+	put_bytes(o, name, strlen(name));
+}
+
+static void put_all(struct put *o, const char *text)
+{
+	put_bytes(o, text, strlen(text));
+}
+
+/* Those that are known, and those of the bodies that are looked at in the same question. */
+static void put_customs(struct client *c, struct put *o, bool learns)
+{
+	put_all(o, " UNION ALL SELECT 'custom', n.n, "
+		HEX("pg_catalog.current_setting(n.n, true)") " FROM (SELECT pg_catalog.unnest('{");
+	bodies_names(c->all->bodies, c->borrower.profile->account, put_custom, o);
+	put_all(o, "}'::pg_catalog.text[])");
+	put_all(o, learns ? " UNION SELECT b.name FROM bodies_names b) n(n)" : ") n(n)");
+}
+
+static void put_question(struct client *c, struct put *o, unsigned asked, bool learns)
+{
+	put_all(o, isolation);
+	put_all(o, learns ? bodies_with : "");
+	put_all(o, begins);
+	put_all(o, learns ? bodies_rows : "");
+	if (asked & CODE_SETTINGS)
+		put_customs(c, o, learns);
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+		put_all(o, asked & parts[i].code ? parts[i].sql : "");
+	put_byte(o, 0);
+}
+
+static const struct request_ops question_ops;
+
+static void release(struct request *r)
+{
+	struct question *q = OWNER(r, struct question, request);
+
+	free(q->reply);
+	free(r->text);
+	free(q);
+}
+
+/* It is a simple query, which destroys the unnamed statement. */
+static bool send_question(struct client *c, struct server *s, unsigned asked)
+{
+	struct account *a = c->borrower.profile->account;
+	char sql[16 * 1024];
+	struct put o = { .base = (uint8_t *)sql, .cap = sizeof sql };
+	struct question *q = malloc(sizeof *q);
+
+	put_question(c, &o, asked, bodies_can(c->all->bodies, a) & CODE_UNKNOWN);
+	if (!q || o.full) {
+		free(q);
+		return false;
+	}
+	*q = (struct question){ .client = c, .asked = asked,
+		.generation = bodies_generation(c->all->bodies, a),
+		.request = { .ops = &question_ops, .release = release } };
+	server_send(s, &q->request);
+	if (conn_put_message(s->all->base->net, &s->conn, 'Q', sql, o.len) < 0)
+		s->conn.broken = true;
+	if (c->unnamed_on == s)
+		c->unnamed_on = NULL;
+	return true;
+}
+
+void doubt_ask(struct client *c, struct server *s)
+{
+	unsigned asked = c->doubt;
+
+	if (!asked || c->asked || !server_is_primary(s) || s->phase != LENT || s->within
+	    || !nodes_balance(s->all->nodes) || c->borrower.profile->replication
+	    || (c->unnamed_on == s && !c->unnamed))     /* nobody could make it again */
+		return;
+	c->doubt = 0;
+	c->asked = (uint8_t)asked;
+	c->ask_soon = false;
+	if (!send_question(c, s, asked)) {
+		c->asked = 0;
+		c->script.full = true;
+	}
+}
+
+/* --- the answer: settings ------------------------------------------------ */
+
+/* Settings that the script has are compared with the answer; what it has beyond that is gone. */
+struct told {
+	struct client *client;
+	struct server *server;
+	uint32_t generation;
+	unsigned n, cap;
+	char **name;                            /* of all that are set */
+};
+
+static void add_line(struct told *t, const struct sql_setting *set)
+{
+	struct client *c = t->client;
+	bool was_level = t->server->script == c->script.serial;
+
+	if (script_settle(&c->script, set) == 0 && was_level)
+		t->server->script = c->script.serial;
+}
+
+/* A number with a fraction shows six digits of it: then the text knows better. */
+static bool same_value(const char *said, const char *told)
+{
+	char six[64], *end;
+	double value = strtod(said, &end);
+
+	if (!strcmp(said, told))
+		return true;
+	snprintf(six, sizeof six, "%g", value);
+	return !*end && end > said && !strcmp(six, told);
+}
+
+static void take_setting(struct told *t, const char *context, const char *name, const char *hex)
+{
+	struct client *c = t->client;
+	const struct script_line *l = script_find(&c->script, name);
+	struct sql_setting set = { .n = 1 };
+	size_t len = strlen(hex);
+
+	if (strlen(name) >= sizeof set.name || len / 2 >= sizeof set.values) {
+		c->script.full = true;
+		return;
+	}
+	strcpy(set.name, name);
+	for (set.len = 0; set.len < len / 2; set.len++)
+		sscanf(hex + 2 * set.len, "%2hhx", (unsigned char *)&set.values[set.len]);
+	set.values[set.len++] = 0;
+	if (l && l->value && same_value(l->value, set.values))
+		return;
+	if (!l && !strcmp(name, "session_authorization")
+	    && !strcmp(set.values, c->borrower.profile->account->user))
+		return;
+	/* Only code with the rights of somebody else may have set it. */
+	c->script.full |= strcmp(context, "user") && strcmp(context, "custom") && !l;
+	add_line(t, &set);
+}
+
+static void keep_name(struct told *t, const char *name)
+{
+	if (t->n == t->cap) {
+		unsigned cap = t->cap ? t->cap * 2 : 16;
+		char **more = realloc(t->name, cap * sizeof *more);
+		if (!more)
+			return;
+		t->name = more;
+		t->cap = cap;
+	}
+	if ((t->name[t->n] = strdup(name)))
+		t->n++;
+}
+
+static bool is_told(const struct told *t, const char *name)
+{
+	for (unsigned i = 0; i < t->n; i++)
+		if (!strcmp(t->name[i], name))
+			return true;
+	return false;
+}
+
+/* What the script sets and PostgreSQL does not.  Custom parameters that exist have a value. */
+static void take_resets(struct told *t)
+{
+	struct script *script = &t->client->script;
+
+	for (uint32_t i = 0, n = script->transaction; i < n; i++) {
+		struct sql_setting set = { .reset = true };
+		const char *name = script->line[i].name;
+		if (script->line[i].kind != SQL_SET || strchr(name, '.') || is_told(t, name)
+		    || script_find(script, name) != &script->line[i])
+			continue;
+		strcpy(set.name, name);
+		add_line(t, &set);
+	}
+}
+
+/* --- the answer: all of it ----------------------------------------------- */
+
+static void take_row(struct told *t, const char *field[3], unsigned *found)
+{
+	static const struct { const char *word; unsigned code; } words[] = {
+		{ "temp", CODE_TEMPORARY }, { "hold", CODE_CURSOR }, { "listen", CODE_LISTEN },
+		{ "lock", CODE_LOCK },
+	};
+
+	struct client *c = t->client;
+	struct account *a = c->borrower.profile->account;
+
+	if (!strcmp(field[0], "can") && field[1])
+		bodies_learn(c->all->bodies, a, t->generation, (unsigned)atoi(field[1]));
+	if (!strcmp(field[0], "name") && field[1])
+		bodies_name(c->all->bodies, a, field[1]);
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (!strcmp(field[0], words[i].word)) {
+			*found |= words[i].code;
+			if (words[i].code == CODE_TEMPORARY && field[1])
+				session_made_temporary(&c->session, field[1]);
+			return;
+		}
+	if (field[1] && field[2]) {
+		keep_name(t, field[1]);
+		take_setting(t, field[0], field[1], field[2]);
+	}
+}
+
+static void take_pins(struct client *c, unsigned asked, unsigned found)
+{
+	for (size_t i = 0; i < sizeof pins / sizeof *pins; i++)
+		if (asked & pins[i].code)
+			c->pins = (uint8_t)((c->pins & ~pins[i].pin)
+			                    | (found & pins[i].code ? pins[i].pin : 0));
+	if (!c->doubt)
+		c->pins &= (uint8_t)~PIN_DOUBT;
+}
+
+/* Statements behind the question may have added doubt since. */
+static void take_answer(struct client *c, struct question *q)
+{
+	struct answer r = { .at = q->reply, .end = q->reply ? q->reply + q->len : NULL };
+	struct told t = { .client = c, .server = q->request.server,
+		.generation = q->generation };
+	unsigned found = 0;
+	const char *field[3];
+
+	if (q->asked & CODE_TEMPORARY)
+		session_forget_temporary(&c->session);
+	while (answer_row(&r, field, 3) == 3)
+		if (field[0])
+			take_row(&t, field, &found);
+	if (q->asked & CODE_SETTINGS)
+		take_resets(&t);
+	if (!c->session.in_transaction)
+		script_commit(&c->script);
+	for (unsigned i = 0; i < t.n; i++)
+		free(t.name[i]);
+	free(t.name);
+	take_pins(c, q->asked, found);
+	if (!((c->doubt | c->asked) & CODE_TEMPORARY))
+		c->session.doubt = 0;
+}
+
+/* Code that sets parameters under names that it computes: they cannot be asked for.  After DDL
+ * we do not know any more what the code could do: the next answer will tell. */
+static void judge_names(struct client *c)
+{
+	unsigned can = bodies_can(c->all->bodies, c->borrower.profile->account);
+
+	if (c->foreign && (can & CODE_UNKNOWN))
+		doubt_add(c, CODE_SETTINGS);
+	else if (c->foreign && (can & CODE_NAMES) && (can & CODE_SETTINGS))
+		c->script.full = true;
+	c->foreign = c->foreign && (can & CODE_UNKNOWN);
+}
+
+static void done(struct request *r, char status)
+{
+	struct question *q = OWNER(r, struct question, request);
+	struct client *c = q->client;
+
+	(void)status;
+	c->asked = 0;
+	if (!r->failed) {
+		take_answer(c, q);
+		judge_names(c);
+	} else if (q->canceled) {
+		doubt_add(c, q->asked);
+	} else {
+		c->script.full = true;          /* it may have anything */
+		c->pins |= PIN_OTHER;
+	}
+	if (conn_kept(&c->conn))
+		client_resume(c);
+}
+
+static void keep_bytes(struct request *r, const uint8_t *p, size_t n)
+{
+	struct question *q = OWNER(r, struct question, request);
+	uint8_t *more = q->len + n > ANSWER_MAX ? NULL : realloc(q->reply, q->len + n);
+
+	r->failed |= !more;
+	if (!more)
+		return;
+	memcpy(more + q->len, p, n);
+	q->reply = more;
+	q->len += n;
+}
+
+/* News of a reload come with it, too. */
+static bool note(struct request *r, char type, const uint8_t *body, size_t len)
+{
+	struct question *q = OWNER(r, struct question, request);
+	struct client *c = q->client;
+	const char *code = type == 'E' ? wire_field(body, len, 'C') : NULL;
+
+	q->canceled |= code && !strcmp(code, "57014");
+	if (type == 'S')
+		conn_put(c->all->base->net, &c->conn, body - WIRE_HEADER, len + WIRE_HEADER);
+	return false;
+}
+
+static void lost(struct request *r)
+{
+	struct question *q = OWNER(r, struct question, request);
+
+	q->client->asked = 0;
+	doubt_add(q->client, q->asked);
+}
+
+static const struct request_ops question_ops = { keep_bytes, note, done, lost };

@@ -1,0 +1,35 @@
+/* client/doubt.h - what a session has that no statement says.
+ *
+ * A function, a trigger or a DO may set a parameter, make a temporary table, take a lock.  After
+ * one that may have, the session is in doubt (CODE_ in route/bodies.h says about what), and one
+ * question to its server on the primary tells.  It goes right behind the request, in the same
+ * write, so nobody waits for it; until it is answered, reads stay on the primary.  After plain
+ * writes, whose triggers may have done something, it goes behind the next read.
+ *
+ * It is asked outside of transactions only: within one, what is local to it could not be told
+ * apart, and the question would take a snapshot.
+ *
+ * The answer becomes lines of the script, pins, and names of temporary tables.
+ */
+#ifndef CLIENT_DOUBT_H
+#define CLIENT_DOUBT_H
+
+#include "client/query.h"
+
+/* Something ran that may have left these (CODE_). */
+void doubt_add(struct client *c, unsigned code);
+
+/* Must reads stay on the primary? */
+static inline bool doubt_settings(const struct client *c)
+{
+	return (c->doubt | c->asked) & CODE_SETTINGS;
+}
+
+/* The last request in flight on this server leaves the session outside of a transaction, or nothing
+ * is in flight: asks, if there is doubt and no question under way. */
+void doubt_ask(struct client *c, struct server *s);
+
+/* DISCARD ALL: whatever it was is gone. */
+void doubt_forget(struct client *c);
+
+#endif

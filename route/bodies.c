@@ -1,0 +1,320 @@
+#include "route/bodies.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { NAMES_MAX = 200 };                       /* custom parameters of a database */
+
+struct code {
+	struct code *next;
+	struct bodies *all;
+	int64_t expires;                        /* loop_now(); 0: never */
+	uint32_t generation;
+	unsigned can;
+	bool known;
+	unsigned nnames;
+	char *name[NAMES_MAX];
+	char database[];
+};
+
+struct bodies {
+	struct servers *servers;
+	struct code *first;
+};
+
+/* --- the question -------------------------------------------------------- */
+
+/* The bodies' own texts are looked at, strings and comments included.  "set" counts where a
+ * statement may begin: not in UPDATE t SET.  EXECUTE of a literal, or of format() with quoted names
+ * and literals only, says in its text what it does; any other may do anything. */
+#define SET_BEGINS "(^|[;'\"/>$]|--[^\\n]*\\n|\\m(begin|then|else|loop|do|atomic)\\M)\\s*set\\M"
+#define FORMAT "format\\s*\\(\\s*'([^'%]|''|%[IL%]|%\\d+\\$[IL])*'\\s*(,[^;|]*)?\\)"
+#define BUILDS "\\mexecute\\s+(?!(function|procedure|on)\\M|('([^']|'')*'|" FORMAT ")" \
+	"\\s*(;|into\\M|using\\M))"
+#define CONFIGURES "\\mset_config\\s*\\(\\s*"
+#define NAMED CONFIGURES "'([a-z_]\\w*(?:\\.\\w+)+)'"
+#define COMPUTED CONFIGURES "(?!'[^']*'\\s*,)"
+#define CUSTOM "\\m(?:set|local|session)\\s+\"?([a-z_]\\w*)\"?\\s*\\.\\s*\"?(\\w+)\"?" \
+	"\\s*(?:=|to\\M)"
+
+/* It runs in a client's session: operators, functions and types are those of pg_catalog,
+ * whatever search_path says, and patterns stand between dollars, whatever
+ * standard_conforming_strings says. */
+#define IS " OPERATOR(pg_catalog.=) "
+#define OR_BITS " OPERATOR(pg_catalog.|) "
+#define HAS(pattern) "s.t OPERATOR(pg_catalog.~*) $p$" pattern "$p$"
+#define BITS(pattern, bits) OR_BITS "(CASE WHEN " HAS(pattern) " THEN " bits " ELSE 0 END)"
+#define CLASS(name) "d.classid" IS "'pg_catalog." name "'::pg_catalog.regclass"
+#define MATCHES(pattern) "pg_catalog.regexp_matches(s.t, $p$" pattern "$p$, 'gi') m(m)"
+
+const char bodies_with[] = "WITH s AS MATERIALIZED ("
+	"SELECT COALESCE(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) t,"
+	" l.lanpltrusted trusted"
+	" FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid" IS "p.prolang"
+	" WHERE l.lanname OPERATOR(pg_catalog.<>) ALL ('{c,internal}'::pg_catalog.name[])"
+	" AND p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid),"
+	" bodies_names(name) AS MATERIALIZED ("
+	"SELECT pg_catalog.lower(m.m[1]) FROM s, " MATCHES(NAMED)
+	" UNION SELECT pg_catalog.lower(pg_catalog.concat(m.m[1], '.', m.m[2])) FROM s, "
+	MATCHES(CUSTOM) " LIMIT 200) ";
+
+const char bodies_rows[] = " UNION ALL SELECT 'name', b.name, NULL FROM bodies_names b"
+	" UNION ALL SELECT 'can', ((SELECT COALESCE(pg_catalog.bit_or("
+	"(CASE WHEN s.trusted THEN 0 ELSE 31 END)"
+	BITS("\\m(set_config|reset|discard|pg_settings)\\M|" SET_BEGINS, "1")
+	BITS("\\m(temp|temporary|pg_temp\\w*)\\M", "2")
+	BITS("\\mhold\\M", "4")
+	BITS("\\m(un)?listen\\M", "8")
+	BITS("advisory", "16")
+	BITS(BUILDS, "31")
+	BITS(COMPUTED, "32")
+	OR_BITS "(CASE WHEN " HAS(BUILDS) " AND " HAS(SET_BEGINS) " THEN 32 ELSE 0 END)), 0)"
+	" FROM s)" OR_BITS "(CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_depend d"
+	" LEFT JOIN pg_catalog.pg_rewrite r ON " CLASS("pg_rewrite") " AND r.oid" IS "d.objid"
+	" AND r.ev_type OPERATOR(pg_catalog.<>) '1'"
+	" WHERE d.refclassid" IS "'pg_catalog.pg_proc'::pg_catalog.regclass"
+	" AND d.refobjid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND (r.oid IS NOT NULL"
+	" OR " CLASS("pg_trigger") " OR " CLASS("pg_attrdef") " OR " CLASS("pg_policy")
+	" OR " CLASS("pg_constraint") " OR " CLASS("pg_event_trigger") ")) THEN 64 ELSE 0 END)"
+	")::pg_catalog.text, NULL";
+
+/* --- outside ------------------------------------------------------------- */
+
+static void add_name(struct code *c, const char *name)
+{
+	for (unsigned i = 0; i < c->nnames; i++)
+		if (!strcasecmp(c->name[i], name))
+			return;
+	char *copy = c->nnames < NAMES_MAX ? strdup(name) : NULL;
+	if (copy)
+		c->name[c->nnames++] = copy;
+}
+
+static struct code *find(const struct bodies *b, const struct account *a)
+{
+	struct code *c = b->first;
+
+	while (c && strcmp(c->database, a->database))
+		c = c->next;
+	return c;
+}
+
+/* NULL without memory. */
+static struct code *code_of(struct bodies *b, struct account *a)
+{
+	struct code *c = find(b, a);
+	size_t n = strlen(a->database) + 1;
+
+	if (c || !(c = calloc(1, sizeof *c + n)))
+		return c;
+	memcpy(c->database, a->database, n);
+	c->all = b;
+	c->next = b->first;
+	b->first = c;
+	return c;
+}
+
+unsigned bodies_can(struct bodies *b, struct account *a)
+{
+	struct code *c = nodes_balance(b->servers->nodes) ? code_of(b, a) : NULL;
+
+	if (!c)
+		return CODE_ANYTHING | CODE_HOOKED;
+	if (c->known && c->expires && c->expires <= loop_now(b->servers->base->loop))
+		c->known = false;
+	if (!c->known)
+		return CODE_ANYTHING | CODE_HOOKED | CODE_UNKNOWN;
+	return c->can | (c->nnames == NAMES_MAX ? CODE_NAMES : 0);
+}
+
+uint32_t bodies_generation(struct bodies *b, struct account *a)
+{
+	const struct code *c = code_of(b, a);
+
+	return c ? c->generation : 0;
+}
+
+void bodies_learn(struct bodies *b, struct account *a, uint32_t generation, unsigned can)
+{
+	struct code *c = code_of(b, a);
+	int64_t seconds = b->servers->base->conf->relcache_expire;
+
+	if (!c || c->generation != generation)
+		return;
+	c->can = can;
+	c->known = true;
+	c->expires = seconds && seconds < INT64_MAX / 2000
+	             ? loop_now(b->servers->base->loop) + seconds * 1000 : 0;
+}
+
+void bodies_name(struct bodies *b, struct account *a, const char *name)
+{
+	struct code *c = strchr(name, '.') ? code_of(b, a) : NULL;
+
+	if (c)
+		add_name(c, name);
+}
+
+void bodies_names(struct bodies *b, struct account *a, void (*fn)(void *ctx, const char *name),
+                  void *ctx)
+{
+	const struct code *c = find(b, a);
+
+	for (unsigned i = 0; c && i < c->nnames; i++)
+		fn(ctx, c->name[i]);
+}
+
+static void outdate(struct code *c)
+{
+	c->known = false;
+	c->generation++;
+}
+
+void bodies_changed(struct bodies *b, const struct account *a)
+{
+	struct code *c = find(b, a);
+
+	if (c)
+		outdate(c);
+}
+
+void bodies_reload(struct bodies *b)
+{
+	for (struct code *c = b->first; c; c = c->next)
+		outdate(c);
+}
+
+struct bodies *bodies_new(struct servers *all)
+{
+	struct bodies *b = calloc(1, sizeof *b);
+
+	if (b)
+		b->servers = all;
+	return b;
+}
+
+void bodies_free(struct bodies *b)
+{
+	for (struct code *c = b ? b->first : NULL, *next; c; c = next) {
+		next = c->next;
+		for (unsigned i = 0; i < c->nnames; i++)
+			free(c->name[i]);
+		free(c);
+	}
+	free(b);
+}
+
+/* --- one text ------------------------------------------------------------ */
+
+static bool in_word(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')
+	       || c == '_' || c & 0x80;
+}
+
+static bool is(const char *p, size_t len, const char *word)
+{
+	return strlen(word) == len && !strncasecmp(p, word, len);
+}
+
+static size_t blanks(const char *text, size_t at, size_t len)
+{
+	while (at < len && (text[at] == ' ' || (text[at] >= '\t' && text[at] <= '\r')))
+		at++;
+	return at;
+}
+
+static size_t word(const char *text, size_t at, size_t len)
+{
+	while (at < len && in_word(text[at]))
+		at++;
+	return at;
+}
+
+static void keep_name(struct code *c, const char *name, size_t len)
+{
+	char copy[128];
+
+	if (!c || len >= sizeof copy || !memchr(name, '.', len))
+		return;
+	memcpy(copy, name, len);
+	copy[len] = 0;
+	add_name(c, copy);
+}
+
+/* Behind set_config: ('name', .  A name that is not written out cannot be asked for. */
+static unsigned configures(struct code *c, const char *text, size_t at, size_t len)
+{
+	at = blanks(text, at, len);
+	if (at < len && text[at] == '(')
+		at = blanks(text, at + 1, len);
+	size_t from = at + 1, end = from;
+	if (at >= len || text[at] != '\'')
+		return CODE_SETTINGS | CODE_NAMES;
+	while (end < len && (in_word(text[end]) || text[end] == '.'))
+		end++;
+	at = end < len && text[end] == '\'' ? blanks(text, end + 1, len) : len;
+	if (at >= len || text[at] != ',')
+		return CODE_SETTINGS | CODE_NAMES;
+	keep_name(c, text + from, end - from);
+	return CODE_SETTINGS;
+}
+
+/* Behind SET: [LOCAL] a.b. */
+static unsigned sets(struct code *c, const char *text, size_t at, size_t len)
+{
+	size_t from = blanks(text, at, len), end = word(text, from, len);
+
+	if (is(text + from, end - from, "local") || is(text + from, end - from, "session")) {
+		from = blanks(text, end, len);
+		end = word(text, from, len);
+	}
+	while (end < len && text[end] == '.')
+		end = word(text, end + 1, len);
+	keep_name(c, text + from, end - from);
+	return CODE_SETTINGS;
+}
+
+static unsigned word_can(const char *p, size_t len)
+{
+	static const struct { const char *word; unsigned can; } words[] = {
+		{ "reset", CODE_SETTINGS }, { "discard", CODE_SETTINGS },
+		{ "pg_settings", CODE_SETTINGS }, { "temp", CODE_TEMPORARY },
+		{ "temporary", CODE_TEMPORARY }, { "pg_temp", CODE_TEMPORARY },
+		{ "hold", CODE_CURSOR }, { "listen", CODE_LISTEN }, { "unlisten", CODE_LISTEN },
+		{ "execute", CODE_ANYTHING | CODE_DDL }, { "create", CODE_DDL },
+		{ "alter", CODE_DDL }, { "drop", CODE_DDL }, { "refresh", CODE_DDL },
+	};
+	unsigned can = memmem(p, len, "advisory", 8) ? CODE_LOCK : 0;
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		can |= is(p, len, words[i].word) ? words[i].can : 0;
+	return can;
+}
+
+/* "set" counts unless UPDATE and a table stand before it. */
+unsigned bodies_text(struct bodies *b, struct account *a, const char *text, size_t len)
+{
+	struct code *c = code_of(b, a);
+	unsigned can = 0;
+	bool updates = false;
+
+	for (size_t at = 0, end; at < len; at = end) {
+		end = word(text, at, len);
+		const char *p = text + at;
+		if (end == at) {
+			updates &= *p != ';' && *p != '\'';
+			end++;
+		} else if (is(p, end - at, "set_config")) {
+			can |= configures(c, text, end, len);
+		} else if (is(p, end - at, "set")) {
+			can |= updates ? 0 : sets(c, text, end, len);
+			updates = false;
+		} else {
+			can |= word_can(p, end - at);
+			updates |= is(p, end - at, "update");
+		}
+	}
+	return can;
+}

@@ -1,0 +1,67 @@
+/* route/bodies.h - what a database's own code may leave in a session.
+ *
+ * A call does not tell what the code behind it does: the function, its triggers, whatever they
+ * call. So one question per database looks what the bodies of all its functions mention.  Most
+ * databases have none that sets a parameter, makes a temporary table or takes a lock; there a call
+ * leaves nothing.  The first session that has to know asks it together with its own question (see
+ * client/doubt.h), over its own connection.  Until then, and after DDL of any client until it is
+ * asked anew, code may do anything.
+ *
+ * Code in C does nothing of this, but for some functions that are known by name.  Code in an
+ * untrusted language, or that builds statements, may do anything.
+ *
+ * Custom parameters are in no view, so their names are collected: from the bodies, and from the
+ * statements of all clients.
+ */
+#ifndef ROUTE_BODIES_H
+#define ROUTE_BODIES_H
+
+#include "server.h"
+
+/* What code may leave. */
+enum {
+	CODE_SETTINGS = 1,
+	CODE_TEMPORARY = 2,             /* tables and other objects */
+	CODE_CURSOR = 4,                /* WITH HOLD */
+	CODE_LISTEN = 8,
+	CODE_LOCK = 16,                 /* advisory, of the session */
+	CODE_ANYTHING = 31,
+	CODE_NAMES = 32,                /* parameters whose names are not in the bodies */
+	CODE_HOOKED = 64,               /* with plain writes, too: triggers and the like */
+	CODE_DDL = 256,                 /* bodies_text() alone tells it */
+	CODE_UNKNOWN = 128,             /* nobody has answered yet */
+};
+
+struct bodies;
+
+struct bodies *bodies_new(struct servers *all);         /* NULL without memory */
+void bodies_free(struct bodies *b);                     /* NULL is fine */
+void bodies_reload(struct bodies *b);
+
+/* DDL of a client of the account's database has ended. */
+void bodies_changed(struct bodies *b, const struct account *a);
+
+/* What the code of the account's database may leave. */
+unsigned bodies_can(struct bodies *b, struct account *a);
+
+/* The question, as parts of a SELECT of three texts: its WITH, which has the table
+ * bodies_names(name), and what UNION ALL adds.  A row is 'can', a number; or 'name', a custom
+ * parameter. */
+extern const char bodies_with[], bodies_rows[];
+
+/* The knowledge that an answer will be about, and the answer, which counts if there was no DDL. */
+uint32_t bodies_generation(struct bodies *b, struct account *a);
+void bodies_learn(struct bodies *b, struct account *a, uint32_t generation, unsigned can);
+
+/* What this code, of a DO, or a call of set_config() may leave by itself.  The custom
+ * parameters in it are kept. */
+unsigned bodies_text(struct bodies *b, struct account *a, const char *text, size_t len);
+
+/* A client uses this custom parameter. */
+void bodies_name(struct bodies *b, struct account *a, const char *name);
+
+/* All of the database's; fn is called in no particular order. */
+void bodies_names(struct bodies *b, struct account *a, void (*fn)(void *ctx, const char *name),
+                  void *ctx);
+
+#endif
