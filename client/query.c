@@ -341,6 +341,8 @@ static struct server *choose_server(struct client *c, const struct plan *pl)
 		return same && server_takes(s) ? s : NULL;
 	}
 	struct server *s = server_on(c, n);
+	if (s && pl->takes_back && s->start != s->profile && s->head)
+		return NULL;            /* when it has answered a question of ours, it may go */
 	if (s)
 		return server_takes(s) ? s : NULL;
 	c->wanted = n;

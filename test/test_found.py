@@ -64,8 +64,9 @@ def test_a_session_that_ends_itself_harms_no_other(proxy):
 
 
 def test_settings_that_cannot_be_replayed_end_with_their_server(proxy, primary):
+    """Nobody can ask for a custom parameter whose name was computed."""
     w = proxy().raw(application_name="tenant")
-    w.ask(extended("SELECT set_config('app.tenant', $1, false)", ["7"]) + sync())
+    w.ask(extended("SELECT set_config('app.' || $1, '7', false)", ["tenant"]) + sync())
     pid = wire.value(w.query(ON_PRIMARY + "SELECT pg_backend_pid()"))
     primary.su(f"SELECT pg_terminate_backend({pid})")
     assert wire.errors(w.eof()) == ["57P01"]
