@@ -85,6 +85,8 @@ static uint32_t more_slots(const struct clients *all)
 
 static int take_slot(struct clients *all, struct client *c)
 {
+	if (all->used == SESSIONS_MAX)
+		return -1;
 	if (all->used == all->nslots) {
 		uint32_t n = more_slots(all);
 		struct client **slot = realloc(all->slot, n * sizeof *slot);
@@ -100,7 +102,7 @@ static int take_slot(struct clients *all, struct client *c)
 	uint32_t i = all->next_slot++ % all->nslots;
 	all->slot[i] = c;
 	all->used++;
-	c->pid = i + 1;
+	c->pid = SESSION_PID + i;
 	return 0;
 }
 
@@ -108,24 +110,30 @@ static void leave_slot(struct client *c)
 {
 	if (!c->pid)
 		return;
-	c->all->slot[c->pid - 1] = NULL;
+	c->all->slot[c->pid - SESSION_PID] = NULL;
 	c->all->used--;
 	c->pid = 0;
 }
 
-void client_cancel(struct clients *all, uint32_t pid, const uint8_t *key, size_t len)
+struct client *client_find(const struct clients *all, uint32_t pid)
 {
-	struct client *c = pid && pid <= all->nslots ? all->slot[pid - 1] : NULL;
+	return pid - SESSION_PID < all->nslots ? all->slot[pid - SESSION_PID] : NULL;
+}
+
+bool client_cancel(struct client *by, uint32_t pid, const uint8_t *key, size_t len)
+{
+	struct client *c = client_find(by->all, pid);
 
 	if (!c || len != c->key_len || !scram_equal(c->key, key, len))
-		return;
+		return false;
 	if (c->waiting) {
 		server_unborrow(&c->borrower);
 		c->canceled = true;
 		client_resume(c);
 	} else if (c->inflight) {
-		request_cancel(c->last->request.server, c);
+		return request_cancel(c->last->request.server, c, &by->borrower);
 	}
+	return false;
 }
 
 /* --- saying something ---------------------------------------------------- */
@@ -222,6 +230,8 @@ void client_leave(struct client *c)
 	if (c->phase == AT_GONE)
 		return;
 	log_goodbye(c);
+	if (c->phase == AT_HELLO)
+		cancels_forget(c->all->servers, &c->borrower);
 	client_enter(c, AT_GONE);
 	server_unborrow(&c->borrower);
 	query_free(c);
@@ -296,10 +306,10 @@ void clients_end(struct clients *all, const char *sqlstate, const char *message)
 
 /* --- events -------------------------------------------------------------- */
 
-/* Before it is logged in, is it the client's turn? */
+/* Before it is logged in, is it the client's turn?  Not behind a cancel request. */
 static bool its_turn(const struct client *c)
 {
-	return c->phase == AT_HELLO || (c->phase == AT_LOGIN && login_awaits(c));
+	return c->phase == AT_HELLO ? c->stranger : c->phase == AT_LOGIN && login_awaits(c);
 }
 
 static void early_input(struct client *c, uint8_t *p, size_t n)
@@ -534,7 +544,9 @@ static void eased(struct borrower *b)
 {
 	struct client *c = OWNER(b, struct client, borrower);
 
-	if (c->phase == AT_LOGIN)
+	if (c->phase == AT_HELLO)
+		client_leave(c);        /* it brought a cancel request, which was delivered */
+	else if (c->phase == AT_LOGIN)
 		login_eased(c);
 	else if (conn_kept(&c->conn) || c->ended)
 		client_resume(c);

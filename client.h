@@ -34,7 +34,7 @@ struct clients {
 	struct crowd strangers;                 /* clients that owe us a message of their login */
 	struct crowd others;
 	unsigned strangers_max;                 /* that the process's descriptors allow */
-	struct client **slot;                   /* by process id - 1; cancel requests name them */
+	struct client **slot;                   /* by process id; cancel requests name them */
 	uint32_t nslots, used, next_slot;
 	uint32_t open;                          /* structs, those that say goodbye included */
 	uint8_t mock[32];                       /* the salts of unknown users are made from it */
@@ -69,6 +69,11 @@ struct recent {
 	struct sql_facts facts;
 	struct finding finding;
 };
+
+/* Process ids that clients are told: beyond the largest of Linux, which is 4,194,304, so that they
+ * are nobody's on a node; of ten digits; and the low bits name the session.  Bits 20 to 29 are
+ * free. */
+enum { SESSION_PID = 1 << 30, SESSIONS_MAX = 1 << 20 };
 
 /* Bytes of BackendKeyData's secret in protocol 3.0 and 3.2. */
 enum { KEY_3_0 = 4, KEY_3_2 = 32 };
@@ -119,7 +124,7 @@ struct client {
 	enum client_phase phase;
 	char status;                            /* as the client was last told: I T E */
 
-	uint32_t pid;                           /* told by BackendKeyData; its slot + 1 */
+	uint32_t pid;                           /* told by BackendKeyData: SESSION_PID + its slot */
 	uint8_t key[KEY_3_2];
 	uint8_t key_len;
 	uint8_t hellos;                         /* SSLRequest and GSSENCRequest packets so far */
@@ -191,8 +196,13 @@ void client_owes(struct client *c, bool owes);
 /* Counts it as a session, from its startup packet on; -1: there are too many. */
 int client_admit(struct client *c);
 
-/* Cancels the request that the client with this key runs, if there is one. */
-void client_cancel(struct clients *all, uint32_t pid, const uint8_t *key, size_t len);
+/* The session with this process id, or NULL. */
+struct client *client_find(const struct clients *all, uint32_t pid);
+
+/* Cancels the request that the client with this key runs, if there is one.  true: `by`, whose
+ * connection brought the cancel request, has to stay until that has been delivered, when it hears
+ * eased(). */
+bool client_cancel(struct client *by, uint32_t pid, const uint8_t *key, size_t len);
 
 /* Ends all sessions with this message. */
 void clients_end(struct clients *all, const char *sqlstate, const char *message);

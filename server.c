@@ -623,8 +623,6 @@ static void available(struct server *s, const struct borrower *opener)
 
 	timer_stop(s->all->base->loop, &s->timer);
 	s->used = false;
-	if (s->cancels)
-		return;         /* server_canceled() comes back here */
 	for (struct borrower *b = n->queue; b; b = b->next) {
 		if (b->profile->account != s->account || searches(b, n)
 		    || !fits(s, b, sql, sizeof sql))
@@ -656,7 +654,7 @@ static void available(struct server *s, const struct borrower *opener)
 
 /* --- reset --------------------------------------------------------------- */
 
-/* The last cancel request decides: until then the server was kept from the next client, or its
+/* The last cancel request decides: until then the server was kept from the next request, or its
  * struct from being freed. */
 void server_canceled(struct server *s)
 {
@@ -666,6 +664,8 @@ void server_canceled(struct server *s)
 		loop_defer(s->all->base->loop, &s->bury);
 	else if (s->phase == RESET && !s->head)
 		clean(s);
+	else if (s->phase == LENT && s->borrower)
+		s->borrower->ops->eased(s->borrower);
 }
 
 /* One statement of reset_query_list has ended.  A server that is not clean for certain is closed:
@@ -709,6 +709,8 @@ static void clean(struct server *s)
 {
 	const struct conf_list *list = &s->all->base->conf->reset_query_list;
 
+	if (s->cancels)
+		return;         /* it would hit the reset; server_canceled() comes back here */
 	if (!keeps(s)) {
 		server_close(s, "it is not kept");
 		return;

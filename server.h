@@ -104,7 +104,7 @@ struct borrower_ops {
 	void (*async)(struct borrower *b, struct server *s, const uint8_t *p, size_t n);
 	/* The process id that its client knows: notifications name it instead of the server's. */
 	uint32_t (*pid)(struct borrower *b);
-	/* The server took all that was put, or its FIFO ran empty. */
+	/* The server took all that was put, its FIFO ran empty, or a cancel was delivered. */
 	void (*eased)(struct borrower *b);
 };
 
@@ -234,8 +234,9 @@ struct request *server_own_request(struct server *s, void (*then)(struct request
 int server_own(struct server *s, const char *sql, void (*then)(struct request *, bool),
                void *owner);
 
-/* Cancels the owner's request that runs on this server, or will run next. */
-void request_cancel(struct server *s, const void *owner);
+/* Cancels the owner's request that runs on this server, or will run next.  true: the cancel request
+ * is on its way, and `by` hears eased() when PostgreSQL has delivered it. */
+bool request_cancel(struct server *s, const void *owner, struct borrower *by);
 
 /* From now on nobody wants the replies of this request. */
 void request_orphan(struct request *r);
@@ -253,7 +254,7 @@ void request_orphan(struct request *r);
  *   - RESET brings back start, not profile: see follow_reset() in reply.c.
  *   - script and names say what it knows of a session.  Both are its own: they are true whatever
  *     the client believes, and are brought up to date before the client's next request.
- *   - It is not lent while a cancel request for it is under way (cancels).
+ *   - It is not lent, and gets no request, while a cancel request for it is under way (cancels).
  *   - dial exists until it is logged in; after GONE only things are left that its burial frees.
  */
 struct server {
@@ -313,9 +314,11 @@ struct server {
 __attribute__((cold))
 void server_close(struct server *s, const char *why);
 
-/* Asks PostgreSQL to cancel the statement that it runs.  The server is not lent again before that
- * has been delivered, so that it cannot hit another client. */
-void server_cancel(struct server *s);
+/* Asks PostgreSQL to cancel the statement that it runs.  Nothing is sent to the server before that
+ * has been delivered, so that it cannot hit another statement.  by: hears eased() then, or NULL.
+ * false: it cannot be sent. */
+bool server_cancel(struct server *s, struct borrower *by);
+void cancels_forget(struct servers *all, const struct borrower *by);    /* does not want to hear */
 void cancels_end(struct servers *all);          /* forgets those that are on their way */
 
 static inline bool server_is_primary(const struct server *s)
@@ -323,7 +326,10 @@ static inline bool server_is_primary(const struct server *s)
 	return s->node == nodes_primary(s->all->nodes);
 }
 
-/* Whether more may be sent to it now. */
-static inline bool server_takes(const struct server *s) { return !conn_pending(&s->conn); }
+/* Whether more may be sent to it now.  A cancel under way would hit that instead. */
+static inline bool server_takes(const struct server *s)
+{
+	return !conn_pending(&s->conn) && !s->cancels;
+}
 
 #endif

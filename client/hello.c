@@ -108,7 +108,9 @@ static int start_session(struct client *c, struct msg *m, uint32_t version)
 	return login_start(c);
 }
 
-static void cancel_request(struct client *c, struct msg *m)
+/* As with PostgreSQL, the end of the connection tells the client that the cancel has been
+ * delivered.  It is not listened to until then.  false: it leaves. */
+static bool cancel_request(struct client *c, struct msg *m)
 {
 	uint32_t pid = msg_u32(m);
 
@@ -118,9 +120,11 @@ static void cancel_request(struct client *c, struct msg *m)
 		log_write(c->all->base->log, &c->who, LEVEL_LOG, detail, NULL,
 			"Cancel message from frontend.");
 	}
-	if (!m->broken)
-		client_cancel(c->all, pid, m->at, (size_t)(m->end - m->at));
-	client_leave(c);
+	if (m->broken || !client_cancel(c, pid, m->at, (size_t)(m->end - m->at)))
+		return false;
+	client_owes(c, false);
+	conn_reading(c->all->base->net, &c->conn, false);
+	return true;
 }
 
 /* --- TLS ----------------------------------------------------------------- */
@@ -215,7 +219,8 @@ static void hello(struct client *c, struct msg *m, bool alone)
 		put_byte(&o, 'N');
 		client_say(c, &o);
 	} else if (code == WIRE_CANCEL) {
-		cancel_request(c, m);
+		if (!cancel_request(c, m))
+			client_leave(c);
 	} else if (code >> 16 == 3) {
 		start_session(c, m, code);
 	} else {

@@ -130,16 +130,17 @@ void request_orphan(struct request *r)
 
 /* The client's request that runs, or the first that will run.  The proxy's own requests in front of
  * it are not canceled: the client did not send them, and the session needs them. */
-void request_cancel(struct server *s, const void *owner)
+bool request_cancel(struct server *s, const void *owner, struct borrower *by)
 {
 	struct request *r = s->head;
 
 	while (r && r->owner != owner)
 		r = r->next;
 	if (r && r == s->head)
-		server_cancel(s);
-	else if (r)
+		return server_cancel(s, by);
+	if (r)
 		r->canceled = true;
+	return false;
 }
 
 /* The reply of a request of the proxy's own: of interest is only whether it failed. */
@@ -275,7 +276,7 @@ static void finished(struct server *s, struct request *r, char status)
 	if (s->phase == GONE)
 		return;
 	if (s->head && s->head->canceled)
-		server_cancel(s);
+		server_cancel(s, NULL);
 	if (s->head)
 		return;
 	server_emptied(s);
