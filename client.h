@@ -97,6 +97,12 @@ enum input {
 struct login;
 struct query;
 
+/* Statements of a transaction that alter roles or databases, see client/renew.h. */
+struct altered {
+	struct altered *next;
+	char text[];
+};
+
 /* One client.  What is always true:
  *
  *   - phase is written by client_enter() alone.
@@ -155,6 +161,7 @@ struct client {
 	struct stmt *unnamed, *bound;
 	struct server *unnamed_on, *portal_on;
 	struct portal *portals;                 /* named ones, and where they are */
+	struct altered *altered;
 
 	struct timer timer;
 	struct task task;                       /* goes on with kept bytes, or buries */

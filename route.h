@@ -29,7 +29,7 @@ struct session {
 	bool no_replica;                        /* the replica left this transaction */
 	bool wrote_all;                         /* in it, tables with unknown names */
 	bool changed;                           /* the catalog was changed in it */
-	bool altered;                           /* roles were changed */
+	bool altered;                           /* roles or databases were changed */
 	uint32_t doubt;                         /* in answers of the catalog, up to this number */
 	struct node *node;                      /* drawn for the session's reads; NULL: not yet */
 	struct name_list *temporary, *written;  /* tables made here; tables written

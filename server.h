@@ -28,6 +28,7 @@
 #include "server/account.h"
 #include "server/scanner.h"
 #include "server/stmt.h"
+#include "server/residue.h"
 
 struct server;
 struct request;
@@ -58,8 +59,10 @@ struct servers {
 	struct entries *entries;                /* of pool_passwd and of auth_query */
 	struct healths *healths;                /* of the nodes */
 	struct cancel *cancels;                 /* on their way */
+	struct residues residues;
 	struct spares own_requests, queries;    /* the proxy's own; those of clients */
 	struct server *first;                   /* all servers */
+	int64_t reset_told;                     /* loop_now() when a failing reset was last told */
 	bool draining;                          /* the program is ending: keep nothing */
 };
 
@@ -119,6 +122,7 @@ struct borrower {
 	bool own_start;                         /* only a server that started with the profile, and
 	                                         * was not made so, will do: RESET is to be right */
 	struct log_who *who;                    /* in the log, messages of its servers are its */
+	uint64_t residue;                        /* that it leaves, see server/residue.h */
 
 	/* server.c's own, while it waits: */
 	struct borrower *next;
@@ -142,6 +146,11 @@ void server_unborrow(struct borrower *b);       /* no longer waits */
 
 /* No connection that exists now goes back to the pool of its node. */
 void servers_renew(struct servers *all, struct node *n, const char *why);
+
+/* Connections of these accounts that exist now are not lent again, and what a login would tell is
+ * asked anew. */
+void servers_renew_accounts(struct servers *all,
+	bool (*which)(const void *ctx, const struct account *a), const void *ctx, const char *why);
 
 /* --- trials -------------------------------------------------------------- */
 
@@ -272,6 +281,7 @@ struct server {
 	struct server *next_borrowed;           /* the borrower's list */
 	uint32_t script;                        /* serial of the last line that it has run */
 	struct names names;                     /* statements that it holds */
+	uint64_t residue;                        /* of all its sessions */
 
 	struct request *head, *tail;            /* the FIFO */
 	struct scanner scanner;                 /* of the reply to head */

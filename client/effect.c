@@ -3,6 +3,7 @@
 #include "client/agree.h"
 #include "client/facts.h"
 #include "client/portal.h"
+#include "client/renew.h"
 #include "client/trace.h"
 
 #include <stdlib.h>
@@ -115,6 +116,8 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 	q->barrier |= f->kind == SQL_COPY_FROM || facts_forgets(f) || q->resets;
 	if (facts_write(c, f, text))
 		note_write(c, f, text, len);
+	if (f->kind == SQL_DDL)
+		renew_before(c, text + f->start, f->end - f->start);
 	if (!facts_effect(f))
 		return 0;
 	return note_effect(q, f, text, len) < 0 ? -1 : forget_names(c, q->last_effect);
@@ -413,23 +416,6 @@ static bool changes_catalog(const struct session *s, const struct effect *e)
 	return !(e->facts.flags & SQL_TEMP) && !session_has_temporary(s, e->text, e->facts.end);
 }
 
-static bool is_role(void *ctx, const char *name, bool called)
-{
-	int *nth = ctx;
-
-	(void)called;
-	return ++*nth == 2
-	       && (!strcmp(name, "role") || !strcmp(name, "user") || !strcmp(name, "group"));
-}
-
-/* CREATE, ALTER or DROP ROLE and its other names. */
-static bool alters_role(const struct effect *e)
-{
-	int nth = 0;
-
-	return sql_mentions(e->text + e->facts.start, e->facts.end - e->facts.start, is_role, &nth);
-}
-
 /* Into the script: a node that reads later in this transaction begins it in the same way.  What
  * follows it in the request stands in the transaction. */
 static void apply_begin(struct client *c, struct server *s, const struct effect *e)
@@ -520,7 +506,9 @@ static void apply_commit_prepared(struct client *c, struct server *s, const stru
 
 static void apply_ddl(struct client *c, struct server *s, const struct effect *e)
 {
-	c->session.altered |= alters_role(e);
+	const struct sql_facts *f = &e->facts;
+
+	c->session.altered |= renew_note(c, e->text + f->start, f->end - f->start);
 	apply_flags(c, s, e);
 }
 
@@ -694,6 +682,7 @@ static void tell_catalog(struct client *c)
 	if (c->session.altered)
 		servers_doubt(c->all->servers);
 	c->session.altered = false;
+	renew_after(c);
 	if (c->session.doubt == DOUBT_ALL)
 		c->session.doubt = catalog_now(cat);
 }

@@ -3,6 +3,7 @@
 #include "client/agree.h"
 #include "client/effect.h"
 #include "client/portal.h"
+#include "client/renew.h"
 #include "client/reply.h"
 #include "client/trace.h"
 
@@ -676,5 +677,6 @@ void query_free(struct client *c)
 	portal_set_unnamed(c, NULL, NULL);
 	portals_forget(c, NULL);
 	script_free(&c->script);
+	renew_after(c);                 /* it may have been committed */
 	session_free(&c->session);
 }

@@ -74,6 +74,16 @@ void accounts_doubt(struct accounts *all)
 			a->proved = 0;
 }
 
+void accounts_forget_welcomes(struct accounts *all,
+                              bool (*which)(const void *ctx, const struct account *a),
+                              const void *ctx)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct account *a = all->bucket[i]; a; a = a->chain)
+			for (struct profile *p = which(ctx, a) ? a->profiles : NULL; p; p = p->next)
+				p->welcomed = false;
+}
+
 void accounts_forget_user(struct accounts *all, const char *user)
 {
 	for (int i = 0; i < BUCKETS; i++)

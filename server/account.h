@@ -97,6 +97,10 @@ void account_set_password(struct account *a, const char *password, int64_t prove
 enum { ACCOUNT_PROOF = 5000 };                  /* ms */
 bool account_knows(const struct account *a, const char *password, int64_t now);
 
+/* Sessions of these accounts may begin with other values now. */
+void accounts_forget_welcomes(struct accounts *all,
+	bool (*which)(const void *ctx, const struct account *a), const void *ctx);
+
 /* Roles have been altered: each password has to be proved again. */
 void accounts_doubt(struct accounts *all);
 

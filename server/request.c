@@ -143,12 +143,14 @@ bool request_cancel(struct server *s, const void *owner, struct borrower *by)
 	return false;
 }
 
-/* The reply of a request of the proxy's own: of interest is only whether it failed. */
+/* The reply of a request of the proxy's own: of interest is only whether it failed, and why. */
 static bool note_failure(struct request *r, char type, const uint8_t *body, size_t len)
 {
 	if (type == 'E') {
 		const char *text = wire_field(body, len, 'M');
 		r->failed = true;
+		free(r->text);
+		r->text = text ? strdup(text) : NULL;
 		log_write(r->server->all->base->log, NULL, LEVEL_DEBUG1, text, NULL,
 			"a statement of the proxy's own failed on node %d", r->server->node->id);
 	}
@@ -282,6 +284,21 @@ static void finished(struct server *s, struct request *r, char status)
 	server_emptied(s);
 }
 
+/* A role was dropped, and maybe made anew, by somebody who does not come through the proxy: its
+ * connections have no rights, and some statements say that they know no such role.  A permission
+ * that is missing may mean the same. */
+__attribute__((cold))
+static void note_role_error(struct server *s, const uint8_t *body, size_t len)
+{
+	const char *code = wire_field(body, len, 'C'), *source = wire_field(body, len, 'R');
+
+	s->stale |= code && !strcmp(code, "42501");
+	bool gone = code && source && !strcmp(code, "42704");
+	if (gone && (!strcmp(source, "GetUserNameFromId")
+	             || !strcmp(source, "shdepLockAndCheckObject")))
+		server_role_gone(s);
+}
+
 /* A whole message of the head request's reply; true: it is passed on.
  *
  * Every statement ends with one of C, I and s (CommandComplete, EmptyQueryResponse,
@@ -299,6 +316,7 @@ static bool whole(struct server *s, struct request *r, char type, const uint8_t 
 	if (type == 'E') {
 		r->failed = true;
 		server_log_complaint(s, r, body, len);
+		note_role_error(s, body, len);
 	}
 	if (type == 'C' || type == 'I' || type == 's')
 		r->commands++;

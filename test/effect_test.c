@@ -775,6 +775,45 @@ static void test_told(void)
 	session_end();
 }
 
+/* Connections of a database, or of a role, are closed before and after a statement that needs it. */
+static unsigned renewals_by(const char *sql)
+{
+	char message[200];
+
+	renewals = 0;
+	session_begin();
+	snprintf(message, sizeof message, "Q %s", sql);
+	run(message, "C DDL | Z I");
+	session_end();
+	return renewals;
+}
+
+static void test_renewed(void)
+{
+	static const char *const yes[] = { "DROP DATABASE db", "drop database if exists \"db\"",
+		"ALTER DATABASE db RENAME TO x", "ALTER DATABASE db SET work_mem = 1",
+		"CREATE DATABASE x TEMPLATE = db", "CREATE DATABASE x WITH OWNER y TEMPLATE 'db'",
+		"DROP ROLE x, u", "DROP USER u", "ALTER ROLE u SET work_mem = 1", "ALTER ROLE ALL SET a = 1",
+		"ALTER USER CURRENT_USER SET a = 1", "ALTER ROLE x RENAME TO u", "CREATE ROLE u",
+		"REASSIGN OWNED BY u TO x", "ALTER ROLE u IN DATABASE x SET a = 1" };
+	static const char *const no[] = { "DROP DATABASE x", "DROP TABLE db", "CREATE DATABASE x OWNER u",
+		"DROP ROLE db", "ALTER ROLE x SET work_mem = 1", "CREATE TABLE u ()", "DROP SCHEMA db" };
+
+	for (size_t i = 0; i < sizeof yes / sizeof *yes; i++)
+		say(renewals_by(yes[i]) == 2, "renewed, before and after: %s", yes[i]);
+	for (size_t i = 0; i < sizeof no / sizeof *no; i++)
+		say(renewals_by(no[i]) == 0, "not renewed: %s", no[i]);
+	renewals = 0;
+	session_begin();
+	begin("BEGIN");
+	query("DROP ROLE u", 'T');
+	say(renewals == 1, "before it");
+	query("DROP ROLE x", 'T');
+	run("Q COMMIT", "C COMMIT | Z I");
+	say(renewals == 2, "and when its transaction has ended");
+	session_end();
+}
+
 /* Pipelined: portals and writes of what follows are not over with this one. */
 static void test_inflight(void)
 {
@@ -876,6 +915,7 @@ int main(void)
 	test_within();
 	test_savepoint();
 	test_told();
+	test_renewed();
 	test_inflight();
 	test_written();
 	test_plain();

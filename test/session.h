@@ -170,8 +170,9 @@ static inline void drop_requests(struct server *s)
 
 void server_return(struct server *s) { s->phase = s->within ? GONE : IDLE; }
 void server_close(struct server *s, const char *why) { (void)why; s->phase = GONE; }
-void server_cancel(struct server *s) { (void)s; }
+bool server_cancel(struct server *s, struct borrower *by) { (void)s, (void)by; return false; }
 void server_emptied(struct server *s) { (void)s; }
+void server_role_gone(struct server *s) { (void)s; }
 void servers_doubt(struct servers *all) { (void)all; doubts++; }
 
 int profile_report(struct profile *p, const char *name, const char *value)
@@ -196,7 +197,16 @@ static struct servers servers = { .base = &shared };
 static struct written written;
 static struct route route;
 static struct clients clients = { .servers = &servers, .route = &route, .base = &shared };
-static struct account account = { .database = "db", .user = "" };
+static struct account account = { .database = "db", .user = "u" };
+static unsigned renewals;                       /* of this account */
+
+void servers_renew_accounts(struct servers *all,
+	bool (*which)(const void *ctx, const struct account *a), const void *ctx, const char *why)
+{
+	(void)all, (void)why;
+	renewals += which(ctx, &account);
+}
+
 static struct profile profile = { .account = &account, .application_name = "" };
 static struct client *client;
 static char refused[128];                       /* what it was told when it was thrown out */
