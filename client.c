@@ -513,7 +513,8 @@ static void lost(struct borrower *b, struct server *s, const uint8_t *farewell, 
 	c->primary_once |= !primary;    /* a replica that breaks at once is not tried for ever */
 	if (c->told_fatal)
 		client_leave(c);
-	else if (c->lost_request || (primary && (in_transaction || c->pins || c->script.full)))
+	else if (c->lost_request || c->terminated
+	         || (primary && (in_transaction || c->pins || c->script.full)))
 		farewell ? client_relay(c, farewell, len)
 		         : client_refuse(c, "08006", "server closed the connection unexpectedly",
 		                "The connection to PostgreSQL broke while it was in use.",

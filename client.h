@@ -144,6 +144,7 @@ struct client {
 	bool owes_values;                       /* a RESET in a failed transaction: see reply.c */
 	bool lost_request;                      /* a request was lost that cannot run again */
 	bool told_fatal;                        /* PostgreSQL's own FATAL was forwarded */
+	bool terminated;                        /* by pg_terminate_backend(), or maybe */
 
 	enum input input;
 	uint32_t left;                          /* bytes of a message whose beginning was used, */

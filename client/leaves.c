@@ -2,19 +2,32 @@
 
 #include <string.h>
 
-/* Functions whose residue DISCARD ALL leaves. */
-static bool keeps_more(void *ctx, const char *name, bool called)
-{
-	static const char *const list[] = { "setseed", "pg_replication_origin_session_setup",
-		"pg_create_physical_replication_slot", "pg_create_logical_replication_slot",
-		"pg_copy_physical_replication_slot", "pg_copy_logical_replication_slot",
-		"pg_backup_start", "pg_start_backup", "dblink_connect", "dblink_connect_u",
-		"set_limit", "pgv_set", "pgv_insert" };
+/* Functions that concern more than their statement. */
+static const struct { const char *name; uint8_t what; } functions[] = {
+	{ "setseed", LEAVES_MORE },
+	{ "pg_replication_origin_session_setup", LEAVES_MORE },
+	{ "pg_create_physical_replication_slot", LEAVES_MORE },
+	{ "pg_create_logical_replication_slot", LEAVES_MORE },
+	{ "pg_copy_physical_replication_slot", LEAVES_MORE },
+	{ "pg_copy_logical_replication_slot", LEAVES_MORE },
+	{ "pg_backup_start", LEAVES_MORE },
+	{ "pg_start_backup", LEAVES_MORE },
+	{ "dblink_connect", LEAVES_MORE },
+	{ "dblink_connect_u", LEAVES_MORE },
+	{ "set_limit", LEAVES_MORE },
+	{ "pgv_set", LEAVES_MORE },
+	{ "pgv_insert", LEAVES_MORE },
+	{ "pg_cancel_backend", LEAVES_SIGNAL },
+	{ "pg_terminate_backend", LEAVES_SIGNAL | LEAVES_END },
+};
 
-	(void)ctx;
-	for (size_t i = 0; called && i < sizeof list / sizeof *list; i++)
-		if (!strcmp(list[i], name))
-			return true;
+static bool see_name(void *ctx, const char *name, bool called)
+{
+	unsigned *what = ctx;
+
+	for (size_t i = 0; called && i < sizeof functions / sizeof *functions; i++)
+		if (!strcmp(functions[i].name, name))
+			*what |= functions[i].what;
 	return false;
 }
 
@@ -54,9 +67,10 @@ static void note_calls(struct client *c, const char *text, size_t len)
 	}
 }
 
-void leaves_note(struct client *c, const struct sql_facts *f, const char *text, size_t len)
+unsigned leaves_note(struct client *c, const struct sql_facts *f, const char *text, size_t len)
 {
 	char name[128];
+	unsigned what = f->kind == SQL_LOAD ? LEAVES_MORE : 0;
 
 	if (f->kind == SQL_SET) {
 		sql_parameter(name, text, f);
@@ -64,7 +78,9 @@ void leaves_note(struct client *c, const struct sql_facts *f, const char *text, 
 	}
 	if (f->flags & SQL_SET_CONFIG)
 		note_calls(c, text, len);
-	if (f->kind == SQL_LOAD
-	    || ((f->flags & SQL_FUNCTION) && sql_mentions(text, len, keeps_more, NULL)))
+	if (f->flags & SQL_FUNCTION)
+		sql_mentions(text, len, see_name, &what);
+	if (what & LEAVES_MORE)
 		c->borrower.residue |= RESIDUE_UNKNOWN;
+	return what;
 }

@@ -4,9 +4,15 @@
 
 #include "client.h"
 
-/* Adds to the session's residue what this statement will leave.  It counts from when it is planned,
- * so that the server it gets may be one that has had its names. */
-void leaves_note(struct client *c, const struct sql_facts *f, const char *text, size_t len);
+enum {
+	LEAVES_MORE = 1,        /* more than names */
+	LEAVES_SIGNAL = 2,      /* it signals a process, see client/signal.h; */
+	LEAVES_END = 4,         /* that is to end */
+};
+
+/* Adds to the session's residue what this statement will leave, and returns what it does.  It
+ * counts from when it is planned, so that its server may be one that has had its names. */
+unsigned leaves_note(struct client *c, const struct sql_facts *f, const char *text, size_t len);
 
 /* A parameter of the startup packet. */
 void leaves_note_parameter(struct client *c, const char *name);

@@ -72,7 +72,7 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	struct stmt *executed = facts_executed(c, f, text);
 	bool reads = executed ? may_execute(c, executed) : may_read(c, f, text, len);
 
-	leaves_note(c, f, text, len);
+	pl->does |= leaves_note(c, f, text, len);
 	bool copies = f->kind == SQL_COPY_FROM;         /* its Sync may be data: more may follow */
 
 	pl->notes |= facts_effect(f) || facts_name_stmt(f) || (f->flags & SQL_UNPARSED) || copies;

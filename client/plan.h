@@ -34,6 +34,8 @@ struct plan {
 	bool unnamed, portal;   /* it makes the unnamed statement, the unnamed portal */
 	const char *name;       /* a prepared statement that it uses; without notes the only one */
 	const struct stmt *named;       /* the client's statement of that name; NULL: unknown */
+	unsigned does;          /* LEAVES_ */
+	struct node *signals;   /* it signals a process there; or NULL */
 	struct server *must;    /* has the portal or the unnamed statement; maybe no longer ours */
 	struct sql_facts facts; /* of a simple query; text is NULL for any other request */
 	const char *text;

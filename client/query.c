@@ -2,9 +2,11 @@
 
 #include "client/agree.h"
 #include "client/effect.h"
+#include "client/leaves.h"
 #include "client/portal.h"
 #include "client/renew.h"
 #include "client/reply.h"
+#include "client/signal.h"
 #include "client/trace.h"
 
 #include <stdio.h>
@@ -166,6 +168,9 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	 * on its own.  It keeps its copy: it can together with the request in front of it that
 	 * made them, when that is taken back. */
 	q->retry &= !pl->must;
+	if (pl->does & LEAVES_SIGNAL)
+		signal_translate(c, s->node, pl->does & LEAVES_END, (uint8_t *)(uintptr_t)p,
+			pl->len);
 	conn_put(c->all->base->net, &s->conn, p, pl->len);
 	return 1;
 }
@@ -254,11 +259,12 @@ static struct node *less_delayed(struct client *c, const struct plan *pl)
 /* The first that applies:
  *
  *   1. the node where the transaction has failed: the others do not know that it has;
- *   2. the server that has the portal or the unnamed statement which the request uses;
- *   3. for an end of the transaction, the node that has the transaction;
- *   4. the primary for requests that write, that are not there to their end, or that a replica has
+ *   2. outside a transaction, the node of a process that the request signals;
+ *   3. the server that has the portal or the unnamed statement which the request uses;
+ *   4. for an end of the transaction, the node that has the transaction;
+ *   5. the primary for requests that write, that are not there to their end, or that a replica has
  *      already failed to answer, and for sessions that replicas cannot follow;
- *   5. the node that was drawn for reads, unless it is down or too far behind.
+ *   6. the node that was drawn for reads, unless it is down or too far behind.
  *
  * ROLLBACK TO goes to the primary even in a failed transaction: only the primary has savepoints.
  */
@@ -269,6 +275,8 @@ static struct node *choose_node(struct client *c, const struct plan *pl)
 
 	if (failed_node(c) && !pl->rolls_back_to)
 		return failed_node(c);
+	if (pl->signals && pl->whole && !c->session.in_transaction && !c->for_primary)
+		return pl->signals;
 	if (pl->must && still_has(c, pl->must) && !pl->other && !c->for_primary)
 		return pl->must->node;
 	if (pl->ends && !pl->other)
@@ -366,6 +374,8 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 
 	if (go <= 0)
 		return go;
+	if (pl.does & LEAVES_SIGNAL)
+		pl.signals = signal_node(c, p, pl.len);
 	if (!c->inflight && answer_here(c, &pl))
 		return (long)pl.len;
 	struct server *s = choose_server(c, &pl);

@@ -74,6 +74,7 @@ bool body_matches(const regex_t *list, size_t n, const char *text)
 static void note_function(struct scan *s, const char *name)
 {
 	static const struct { const char *name; uint32_t flag; } notable[] = {
+		{ "pg_backend_pid", SQL_CATALOG },
 		{ "pg_advisory_lock", SQL_ADVISORY },
 		{ "pg_advisory_lock_shared", SQL_ADVISORY },
 		{ "pg_try_advisory_lock", SQL_ADVISORY },
@@ -113,10 +114,9 @@ static void check_function(struct scan *s, const struct name *n)
 	sql_name(last, s->lex.text, n->last);
 
 	bool reads = own && function_reads(last);
-	if (!reads) {
-		note_function(s, last);
+	note_function(s, last);
+	if (!reads)
 		tell_name(s, SQL_CALLED, n);
-	}
 	if (r && r->nread_only > 0)
 		reads = body_matches(r->read_only_functions, r->nread_only, own ? last : name);
 	else if (r && r->nwrite > 0)

@@ -218,6 +218,12 @@ static inline struct tape *tape_of(const struct conn *c)
 	       : c == &on[1].conn ? &to_server[1] : &lost_tape;
 }
 
+struct client *client_find(const struct clients *all, uint32_t pid)
+{
+	(void)all;
+	return client && pid == SESSION_PID ? client : NULL;
+}
+
 void client_attach(struct client *c, struct server *s)
 {
 	s->next_borrowed = c->borrowed;

@@ -467,7 +467,7 @@ static const struct facts table[] = {
 	C("SELECT clock_timestamp()", SELECT, SQL_FUNCTION),
 	C("SELECT txid_current()", SELECT, SQL_FUNCTION),
 	C("SELECT pg_current_xact_id()", SELECT, SQL_FUNCTION),
-	C("SELECT pg_backend_pid()", SELECT, 0),
+	C("SELECT pg_backend_pid()", SELECT, SQL_CATALOG),
 	C("SELECT pg_notify('a', 'b')", SELECT, SQL_FUNCTION),
 	C("SELECT * FROM dblink('x', 'y') AS t(a int)", SELECT, SQL_FUNCTION),
 	C("SELECT currval('s')", SELECT, SQL_FUNCTION | SQL_SEQUENCE),

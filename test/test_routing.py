@@ -151,7 +151,7 @@ READS = [
     "SELECT lower('A'), length('b')",
     "SELECT pg_catalog.lower('A')", "SELECT current_setting('port')", "SELECT inet_server_port()",
     "SELECT current_database(), current_user, session_user", "SELECT coalesce(NULL, 1)",
-    "SELECT to_char(now(), 'YYYY')", "SELECT json_build_object('a', 1)", "SELECT pg_backend_pid()",
+    "SELECT to_char(now(), 'YYYY')", "SELECT json_build_object('a', 1)",
     "SELECT count(*), max(a), array_agg(a) FROM r.t", "SELECT row_number() OVER () FROM r.t",
     # information_schema is balanced
     "SELECT count(*) FROM information_schema.tables",
@@ -159,7 +159,7 @@ READS = [
 ]
 
 WRITES = [
-    "EXPLAIN SELECT 1", "EXPLAIN ANALYZE SELECT 1", "EXPLAIN (COSTS OFF) DELETE FROM r.t",
+    "SELECT pg_backend_pid()", "EXPLAIN SELECT 1", "EXPLAIN ANALYZE SELECT 1", "EXPLAIN (COSTS OFF) DELETE FROM r.t",
     "VALUES (1), (2)",
     "SELECT * FROM r.t FOR UPDATE", "SELECT * FROM r.t FOR SHARE", "SELECT * FROM r.t FOR NO KEY"
     " UPDATE", "SELECT * FROM r.t FOR KEY SHARE OF t NOWAIT", "SELECT * FROM (SELECT * FROM r.t FOR"
@@ -814,8 +814,9 @@ def test_portal_of_a_read_on_the_replica(session):
 
 def test_log_per_node_statement(session, primary, replica):
     s = session(log_per_node_statement=True)
-    reader = s.value("SELECT pg_backend_pid() AS reader")
-    s.proxy.wait_log(rf"LOG:  DB node id: 1 backend pid: {reader} statement: SELECT pg_backend_pid"
+    port = s.value("SELECT inet_client_port() AS reader")
+    reader, = replica.su("SELECT pid FROM pg_stat_activity WHERE client_port = %s", (port,))[0]
+    s.proxy.wait_log(rf"LOG:  DB node id: 1 backend pid: {reader} statement: SELECT inet_client_port"
                      r"\(\) AS reader")
     s.run("INSERT INTO r.w VALUES (1)")
     s.proxy.wait_log(r"LOG:  DB node id: 0 backend pid: \d+ statement: INSERT INTO r\.w VALUES")
