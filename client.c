@@ -444,6 +444,21 @@ static void idle_too_long(struct client *c)
 	client_refuse(c, "57000", "unable to read data", detail, NULL);
 }
 
+/* The timer is the idle limit's as well. */
+static void paused_within(struct client *c)
+{
+	int64_t pause = loop_now(c->all->base->loop) - c->active;
+
+	if (pause < REQUEST_PAUSE) {
+		timer_set(c->all->base->loop, &c->timer, REQUEST_PAUSE - pause);
+		return;
+	}
+	c->partial = false;
+	c->hurried = true;
+	client_resume(c);
+	idle_too_long(c);
+}
+
 static void due(struct timer *t)
 {
 	struct client *c = OWNER(t, struct client, timer);
@@ -457,7 +472,7 @@ static void due(struct timer *t)
 		client_refuse(c, "57014", "canceling authentication due to timeout", NULL, NULL);
 		break;
 	case AT_READY:
-		idle_too_long(c);
+		(c->partial ? paused_within : idle_too_long)(c);
 		break;
 	case AT_GONE:
 		c->conn.broken = true;

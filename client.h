@@ -61,6 +61,10 @@ enum {
 	PIN_OTHER = 16,                         /* LOAD, and statements we do not understand */
 };
 
+/* A request whose end does not come is sent as far as it is there: PostgreSQL tells an error in it
+ * at once. */
+enum { REQUEST_PAUSE = 20 };                    /* ms without more input */
+
 /* The facts of recent statements, by database and the hash of their shape. */
 enum { RECENT_STATEMENTS = 512 };
 
@@ -142,6 +146,8 @@ struct client {
 	bool canceled;                          /* while it waited */
 	bool primary_once;                      /* the next request goes to the primary */
 	bool owes_values;                       /* a RESET in a failed transaction: see reply.c */
+	bool partial;                           /* a request began, and its end is awaited: */
+	bool hurried;                           /* no longer, what is there goes on */
 	bool lost_request;                      /* a request was lost that cannot run again */
 	bool told_fatal;                        /* PostgreSQL's own FATAL was forwarded */
 	bool terminated;                        /* by pg_terminate_backend(), or maybe */

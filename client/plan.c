@@ -294,5 +294,5 @@ int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n)
 		pl->writes = true;
 		return 1;
 	}
-	return end;
+	return end == MORE && c->hurried && pl->len ? 1 : end;
 }

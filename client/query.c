@@ -605,6 +605,11 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 	if (c->phase != AT_READY)
 		return;
 	bool more = !n || used == MORE;
+	c->hurried = false;
+	if (n && used == MORE && c->input == INPUT_REQUEST && !c->partial) {
+		c->partial = true;
+		timer_set(c->all->base->loop, &c->timer, REQUEST_PAUSE);
+	}
 	if (n && conn_keep(&c->conn, p, n) < 0)
 		client_out_of_memory(c);
 	else if (c->ended && more)
