@@ -871,6 +871,21 @@ void server_role_gone(struct server *s)
 	servers_renew_accounts(s->all, is_user, s->account->user, "its role was dropped");
 }
 
+static bool is_any(const void *ctx, const struct account *a)
+{
+	(void)ctx, (void)a;
+	return true;
+}
+
+/* The configuration was reloaded, or a role altered: its own values are those of now. */
+void server_told_news(struct server *s)
+{
+	bool stale = s->stale;
+
+	servers_renew_accounts(s->all, is_any, NULL, "new connections begin with other values");
+	s->stale = stale;
+}
+
 /* A password that a client has proved stays good for its session, unless the user's entry says
  * something else. */
 static bool still_true(void *ctx, const struct account *a)

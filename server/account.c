@@ -398,7 +398,8 @@ int profile_report(struct profile *p, const char *name, const char *value)
 	size_t from = p->welcome_len, to = from;
 	size_t size = 1 + 4 + strlen(name) + 1 + strlen(value) + 1;
 
-	status_find(was, p->welcome_len, name, &from, &to);
+	const char *had = status_find(was, p->welcome_len, name, &from, &to);
+	bool news = had && strcmp(had, value) != 0;
 	uint8_t *w = malloc(p->welcome_len + size);
 	if (!w)
 		return -1;
@@ -412,7 +413,7 @@ int profile_report(struct profile *p, const char *name, const char *value)
 	free(p->welcome);
 	p->welcome = w;
 	p->welcome_len = o.len;
-	return 0;
+	return news;
 }
 
 int profile_copy_welcome(struct profile *to, const struct profile *from)

@@ -128,7 +128,7 @@ static inline struct demanded *profile_demanded(struct profile *p)
 /* The value of a parameter in the profile, or NULL. */
 const char *profile_value(const struct profile *p, const char *name);
 
-/* Adds or replaces one ParameterStatus in the welcome.  -1 without memory. */
+/* Adds or replaces one ParameterStatus in the welcome.  1: it had another value; -1: no memory. */
 int profile_report(struct profile *p, const char *name, const char *value);
 int profile_copy_welcome(struct profile *to, const struct profile *from);
 

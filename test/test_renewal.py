@@ -134,6 +134,38 @@ def test_is_superuser_is_told_anew(proxy, primary, admin):
                 and m.parameter[0] == "is_superuser"] == ["on"]
 
 
+def test_new_sessions_begin_with_what_a_reload_has_changed(proxy, own_pair):
+    """A session learns it from its server.  The first login to PostgreSQL tells it to all others."""
+    p = proxy(nodes=own_pair)
+    before = value(p, "DateStyle")
+    assert value(p, "DateStyle", user="postgres") == before != {"SQL, DMY"}
+    with p.raw() as a, p.raw() as b:
+        a.query(PID)
+        for node in own_pair:
+            node.su("ALTER SYSTEM SET datestyle = 'SQL, DMY'")
+            node.reload()
+        b.query(PID)
+        for user in ("app", "postgres"):
+            assert value(p, "DateStyle", user=user) == {"SQL, DMY"}
+        assert ("DateStyle", "SQL, DMY") in [m.parameter for m in a.query(PID) if m.type == "S"]
+
+
+def test_new_sessions_begin_with_what_was_altered_directly(proxy, primary):
+    """As soon as a new connection is made."""
+    p = proxy()
+    before = value(p, "DateStyle")
+    with p.raw() as a, p.raw() as b:
+        a.query(PID)
+        primary.su("ALTER ROLE app SET datestyle = 'SQL, DMY'")
+        try:
+            b.query(PID)
+            with p.raw() as w:
+                assert [m.parameter[1] for m in w.greeting if m.type == "S"
+                        and m.parameter[0] == "DateStyle"] == ["SQL, DMY"] != before
+        finally:
+            primary.su("ALTER ROLE app RESET datestyle")
+
+
 # ---- roles ------------------------------------------------------------------------------------
 
 def role_pid(p):
