@@ -329,6 +329,11 @@ static void apply_deallocate(struct client *c, struct server *s, const struct ef
  * servers of the session have to forget the same. */
 static void apply_discard(struct client *c, struct server *s, const struct effect *e)
 {
+	char word[64];
+
+	sql_name(word, e->text, e->facts.name);
+	if ((e->facts.flags & SQL_ALL) || !strncmp(word, "temp", 4))
+		session_dropped(&c->session, NULL);
 	if (!(e->facts.flags & SQL_ALL))
 		return;
 	script_forget(&c->script);
@@ -401,6 +406,8 @@ static void apply_set(struct client *c, struct server *s, const struct effect *e
 		c->session.serializable_always = (e->facts.flags & SQL_SERIALIZABLE) != 0;
 	else if (!strcmp(name, "session characteristics"))
 		c->session.serializable_always |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
+	if (e->facts.flags & SQL_READ_WRITE)
+		c->session.read_only = false;
 	if (!strcmp(name, "transaction_isolation"))
 		c->session.serializable |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
 	script_note(c, s, e, &e->facts, name);
@@ -436,6 +443,8 @@ static void apply_begin(struct client *c, struct server *s, const struct effect 
 {
 	c->session.in_transaction = true;
 	c->session.serializable |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
+	if (e->facts.flags & (SQL_READ_ONLY | SQL_READ_WRITE))
+		c->session.read_only = e->facts.flags & SQL_READ_ONLY;
 	script_note(c, s, e, &e->facts, "");
 }
 
@@ -462,6 +471,7 @@ static void apply_rollback_to(struct client *c, struct server *s, const struct e
 
 	sql_name(name, e->text, e->facts.name);
 	forget_beyond(c, s, script_rollback_to(&c->script, name));
+	session_rolled_back_to(&c->session);
 }
 
 static void apply_listen(struct client *c, struct server *s, const struct effect *e)
@@ -488,7 +498,7 @@ static void apply_flags(struct client *c, struct server *s, const struct effect 
 		c->session.doubt = DOUBT_ALL;
 	if (e->facts.flags & SQL_TEMP) {
 		sql_name(name, e->text, e->facts.name);
-		session_made_temporary(&c->session, name);
+		session_made_temporary(&c->session, name, e->facts.flags & SQL_DROPS);
 		c->pins |= PIN_TEMPORARY;
 	}
 	if (e->facts.flags & SQL_SET_CONFIG)
@@ -518,9 +528,19 @@ static void apply_commit_prepared(struct client *c, struct server *s, const stru
 	c->session.altered = true;
 }
 
+static void note_dropped(void *ctx, enum sql_use use, const char *schema, const char *name)
+{
+	struct client *c = ctx;
+
+	if (use == SQL_DROPPED && (!*schema || !strncmp(schema, "pg_temp", 7)))
+		session_dropped(&c->session, name);
+}
+
 static void apply_ddl(struct client *c, struct server *s, const struct effect *e)
 {
 	c->session.altered |= alters_role(e);
+	if (c->session.temporary && (e->facts.flags & (SQL_DROPS | SQL_TEMP)) == SQL_DROPS)
+		sql_names(e->text + e->facts.start, e->facts.end - e->facts.start, note_dropped, c);
 	apply_flags(c, s, e);
 }
 
@@ -654,6 +674,7 @@ void effect_undo_names(struct client *c, const struct query *q, uint32_t from)
  * are in the same list, so none can be forgotten. */
 static void end_writes(struct client *c, bool committed)
 {
+	session_settle_temporary(&c->session, committed);
 	if (committed)
 		session_committed(&c->session, c->all->route, client_database(c));
 	if (!c->inflight)
@@ -708,7 +729,7 @@ void effect_status(struct client *c, char status, bool failed)
 	if (status == 'I' && (was || c->script.n > c->script.transaction)) {
 		effect_end_transaction(c, !failed);
 	} else if (status == 'I') {
-		s->wrote = false;
+		s->wrote = s->no_replica = false;
 		end_writes(c, !failed);
 	} else {
 		s->in_transaction = true;

@@ -127,14 +127,12 @@ struct sql_facts facts_of_stmt(const struct client *c, struct stmt *s)
 }
 
 /* An EXECUTE does not say what it does, so it counts as its statement does.  One of an unknown name
- * fails. */
+ * fails.  A read that is the primary's for what it reads is a read all the same. */
 bool facts_write(const struct client *c, const struct sql_facts *f, const char *text)
 {
 	struct stmt *s = facts_executed(c, f, text);
+	struct sql_facts does = s ? facts_of_stmt(c, s) : *f;
 
-	if (s) {
-		struct sql_facts inner = facts_of_stmt(c, s);
-		return !route_gate(c->all->route, &inner);
-	}
-	return !route_gate(c->all->route, f) && route_writes(f);
+	does.flags &= ~(uint32_t)(SQL_HELD | SQL_UNKNOWN);
+	return !route_gate(c->all->route, &does) && (s || route_writes(&does));
 }
