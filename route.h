@@ -13,8 +13,8 @@
 #include "route/written.h"
 #include "sql.h"
 
-/* Names of tables, or "f()" of functions.  Of temporary ones: in this transaction it was made first,
- * or dropped (or will be, at its end). */
+/* Names of tables, or "f()" of functions.  A temporary one was made in this transaction and not
+ * before; it was dropped in it, or will be at its end. */
 struct name_list {
 	unsigned n;
 	struct listed {

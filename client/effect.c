@@ -696,6 +696,7 @@ void effect_end_transaction(struct client *c, bool committed)
 		script_commit(&c->script);
 	else
 		script_rollback(&c->script);
+	c->session.changed &= committed;
 	session_ended_transaction(&c->session);
 	end_writes(c, committed);
 }

@@ -72,7 +72,10 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 		return;
 	}
 	*(reads ? &pl->reads : &pl->other) = true;
-	pl->unknown |= (does.flags & SQL_UNKNOWN) != 0;
+	/* The catalog need not know the session's temporary tables. */
+	pl->unknown |= (does.flags & SQL_UNKNOWN)
+	               && !session_has_temporary(&c->session, s ? s->text : text,
+	                                         s ? s->query_len : len);
 	if (facts_write(c, f, text)) {
 		pl->writes = true;
 		pl->notes |= c->all->base->conf->disable_load_balance_on_write

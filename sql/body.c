@@ -445,7 +445,8 @@ static void see_word(struct scan *s, struct frame *fr)
 	}
 	if (fr->expect == INTO && is_into_option(s, w))
 		return;
-	begin_name(s, fr, w);
+	if (w != W_rows || scan_peek(s).word != W_from)         /* not ROWS FROM (f(), g()) */
+		begin_name(s, fr, w);
 	see_lock(s, w);
 	if (w != W_NONE)
 		see_keyword(s, fr, w);

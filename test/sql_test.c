@@ -856,6 +856,7 @@ static void test_uses(void)
 		{ "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x, u", "r:u" },
 		{ "DROP TABLE IF EXISTS a, pg_temp.\"B\", c CASCADE", "d:a d:pg_temp.B d:c d:cascade" },
 		{ "DROP FUNCTION a", "" },
+		{ "SELECT * FROM ROWS FROM (f(1), lower('a')) x, rows", "c:f r:rows" },
 		{ "SELECT (SELECT max(a) FROM t) UNION TABLE u", "r:t r:u" },
 		{ "COPY s.t (a) TO STDOUT", "r:s.t" },
 		{ "COPY (SELECT f() FROM t) TO STDOUT", "c:f r:t" },
