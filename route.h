@@ -38,6 +38,8 @@ struct session {
 	bool changed;                           /* the catalog was changed in it */
 	bool altered;                           /* roles were changed */
 	uint32_t doubt;                         /* in answers of the catalog, up to this number */
+	uint32_t unknown;                       /* the number when it last read unknown names; 0:
+	                                         * never: see catalog_doubt() */
 	struct node *node;                      /* drawn for the session's reads; NULL: not yet */
 	struct name_list *temporary, *written;  /* tables made here; tables written
 	                                         * in the transaction */

@@ -9,10 +9,31 @@ static struct account *account_of(const struct client *c)
 	return c->borrower.profile->account;
 }
 
+static uint32_t doubt_of(const struct client *c)
+{
+	const struct session *s = &c->session;
+
+	return s->unknown ? catalog_doubt(c->all->catalog, account_of(c), s->unknown, s->doubt)
+	                  : s->doubt;
+}
+
 void facts_look_up(const struct client *c, struct sql_facts *f, struct finding *v, const char *text,
                    size_t len)
 {
-	f->flags = catalog_flags(c->all->catalog, account_of(c), f, text, len, c->session.doubt, v);
+	f->flags = catalog_flags(c->all->catalog, account_of(c), f, text, len, doubt_of(c), v);
+}
+
+/* It may be a view that writes: what follows in its transaction is to see that.  Or it made a
+ * temporary table. */
+void facts_read_unknown(struct client *c)
+{
+	uint32_t doubt = doubt_of(c);
+
+	if (doubt != DOUBT_ALL)
+		c->session.doubt = doubt;
+	if (doubt != DOUBT_ALL || !c->session.unknown)
+		c->session.unknown = catalog_now(c->all->catalog);
+	c->session.no_replica = true;
 }
 
 /* Has a replica refused this text, or another of its shape? */

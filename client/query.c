@@ -2,6 +2,7 @@
 
 #include "client/agree.h"
 #include "client/effect.h"
+#include "client/facts.h"
 #include "client/portal.h"
 #include "client/reply.h"
 #include "client/trace.h"
@@ -152,8 +153,8 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	/* An open request is noted from its beginning: nobody knows what will be appended. */
 	bool notes = pl->notes || !pl->whole || trace_on(c);
 	c->input = pl->whole ? INPUT_REQUEST : INPUT_OPEN;
-	/* It may be a view that writes: then what follows in its transaction is to see that. */
-	c->session.no_replica |= pl->unknown;
+	if (pl->unknown)
+		facts_read_unknown(c);
 	q->simple = pl->simple;
 	q->barrier = pl->barrier;
 	q->extended = pl->extended;

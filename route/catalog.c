@@ -62,6 +62,9 @@ struct database {
 	struct ask ask;
 	int64_t expires;                        /* of the first of the evicted entries; 0: none */
 	uint32_t serial;                        /* of the question under way */
+	uint32_t answered;                      /* of the last one that is over */
+	uint32_t surprise;                      /* the number when an unknown view turned out to
+	                                         * run somebody's code */
 	bool on_standby;                        /* it is */
 	bool outdated;                          /* DDL has ended since it was sent */
 	bool own;                               /* sr_check_user cannot ask here, so `by` does */
@@ -566,6 +569,8 @@ static void take_answer(const struct database *db, struct known *e, bool failed)
 		return;                 /* an older answer is better than none */
 	if (e->known && e->answer != e->before)
 		begin_generation(e->db);
+	if (!e->known && !e->function && (e->answer & WRITES) && (e->answer & FOREIGN))
+		e->db->surprise = e->db->cat->serial;
 	e->known = true;
 	e->answer = failed ? FAILED : e->answer;
 	/* Of temporary tables it may not know yet. */
@@ -575,6 +580,7 @@ static void take_answer(const struct database *db, struct known *e, bool failed)
 
 static void take_answers(struct database *db, bool failed)
 {
+	db->answered = db->serial;
 	while (db->asked) {
 		struct known *e = db->asked;
 		db->asked = e->next;
@@ -799,6 +805,18 @@ void catalog_changed(struct catalog *cat, const struct account *a)
 uint32_t catalog_now(const struct catalog *cat)
 {
 	return cat->serial;
+}
+
+uint32_t catalog_doubt(const struct catalog *cat, const struct account *a, uint32_t since,
+                       uint32_t doubt)
+{
+	const struct database *db = find_database(cat, a);
+
+	if (!db)
+		return doubt;
+	if ((db->wanted || db->asked) && db->answered <= since)
+		return DOUBT_ALL;
+	return db->surprise >= since && db->surprise > doubt ? db->surprise : doubt;
 }
 
 void catalog_reload(struct catalog *cat)

@@ -44,6 +44,12 @@ void catalog_changed(struct catalog *cat, const struct account *a);
 uint32_t catalog_now(const struct catalog *cat);
 #define DOUBT_ALL UINT32_MAX                            /* covers all possible answers */
 
+/* The doubt of a session that has read names of this account's database which were unknown, when
+ * the number was `since`: all, until they are known; more than before, if one of them was a view
+ * that may have made a table. */
+uint32_t catalog_doubt(const struct catalog *cat, const struct account *a, uint32_t since,
+                       uint32_t doubt);
+
 /* The flags of a statement of this account: f's, corrected by the catalog.  Unknown names are
  * looked up.  doubt: answers up to this number may be wrong; 0: none.  v may be NULL. */
 uint32_t catalog_look(struct catalog *cat, struct account *a, const struct sql_facts *f,

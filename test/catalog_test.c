@@ -396,6 +396,32 @@ static void test_doubt(void)
 	end();
 }
 
+/* A session that has read an unknown view, which may have made a table. */
+static void test_doubt_of_the_unknown(void)
+{
+	for (int makes = 0; makes < 2; makes++) {
+		begin();
+		look("SELECT 1 FROM t");
+		tick(0);
+		look("SELECT 1 FROM v");
+		uint32_t now_ = catalog_now(cat);
+		say(catalog_doubt(cat, &account, now_, 0) == DOUBT_ALL, "nothing is believed");
+		rows[0] = "1 1";
+		answer(NULL, false);
+		say(catalog_doubt(cat, &account, now_, 0) == DOUBT_ALL, "until all is known");
+		rows[0] = makes ? "1 25" : "1 9";
+		answer(NULL, false);
+		say(catalog_doubt(cat, &account, now_, 0) == (makes ? catalog_now(cat) : 0), "makes: %d",
+			makes);
+		say(catalog_doubt(cat, &account, now_, 99) == 99, "never less than before");
+		say(catalog_doubt(cat, &account, catalog_now(cat) + 1, 3) == 3, "who read it later knows");
+		end();
+	}
+	begin();
+	say(catalog_doubt(cat, &account, 1, 5) == 5, "where nothing was asked");
+	end();
+}
+
 static void test_names_that_cannot_be_asked_for(void)
 {
 	begin();
@@ -608,6 +634,7 @@ int main(void)
 	test_time();
 	test_changes();
 	test_doubt();
+	test_doubt_of_the_unknown();
 	test_names_that_cannot_be_asked_for();
 	test_utf8();
 	test_hidden();

@@ -515,8 +515,9 @@ class Proxy(Target):
     def learn(self, *names, **login):
         """Reads of these relations are balanced from now on, since the catalog has told of them;
         unless nothing is balanced."""
+        aliased = ", ".join(f"{name} x{i}" for i, name in enumerate(names))
         plain = "SELECT inet_server_port()"
-        read = f"{plain} FROM (SELECT count(*) FROM {', '.join(names)} WHERE false) x"
+        read = f"{plain} FROM (SELECT count(*) FROM {aliased} WHERE false) x"
         standbys = {str(n.port) for n in self.nodes[1:]}
         with self.raw(**login) as w:
             def told(tries=[0]):
