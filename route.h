@@ -13,9 +13,14 @@
 #include "route/written.h"
 #include "sql.h"
 
+/* Names of tables, or "f()" of functions.  A temporary one was made in this transaction and not
+ * before; it was dropped in it, or will be at its end. */
 struct name_list {
 	unsigned n;
-	char *name[];
+	struct listed {
+		char *name;
+		bool made, dropped;
+	} at[];
 };
 
 /* What routing remembers of a session.  The zero value is a new one. */
@@ -26,11 +31,15 @@ struct session {
 	bool wrote_ever;                        /* anywhere in the session */
 	bool serializable;                      /* the transaction is: only the primary serves it */
 	bool serializable_always;               /* default_transaction_isolation says so */
-	bool no_replica;                        /* the replica left this transaction */
+	bool no_replica;                        /* the transaction's reads are the primary's: it
+	                                         * may have written there, or the replica left */
+	bool read_only;                         /* the transaction was begun so */
 	bool wrote_all;                         /* in it, tables with unknown names */
 	bool changed;                           /* the catalog was changed in it */
 	bool altered;                           /* roles or databases were changed */
 	uint32_t doubt;                         /* in answers of the catalog, up to this number */
+	uint32_t unknown;                       /* the number when it last read unknown names; 0:
+	                                         * never: see catalog_doubt() */
 	struct node *node;                      /* drawn for the session's reads; NULL: not yet */
 	struct name_list *temporary, *written;  /* tables made here; tables written
 	                                         * in the transaction */
@@ -66,8 +75,17 @@ bool route_writes(const struct sql_facts *f);
 /* Tells the session that such a statement is being sent.  f NULL: we do not know what it writes. */
 void session_wrote(struct session *s, const struct route *rt, const struct sql_facts *f,
                    const char *text, size_t len);
-void session_made_temporary(struct session *s, const char *name);
+
+/* Temporary tables: drops: at the transaction's end; name NULL: all of them. */
+void session_made_temporary(struct session *s, const char *name, bool drops);
+void session_dropped(struct session *s, const char *name);
 bool session_has_temporary(const struct session *s, const char *text, size_t len);
+
+/* ROLLBACK TO, or the end of the transaction: what was dropped may be there again, and what was
+ * made is not, or the other way round. */
+void session_rolled_back_to(struct session *s);
+void session_settle_temporary(struct session *s, bool committed);
+
 void session_ended_transaction(struct session *s);
 
 /* Its writes are visible to all, or may be. */

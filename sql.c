@@ -219,9 +219,14 @@ static void head_show(struct scan *s)
 	if (pool && s->f->kind == SQL_SHOW)
 		scan_become(s, SQL_SHOW_POOL);
 	if (s->tok.word == W_all)
-		scan_flag(s, SQL_ALL);
+		scan_flag(s, SQL_ALL | (s->f->kind == SQL_SHOW ? SQL_CATALOG : 0));
 	else
 		parameter(s);
+	if (s->f->kind == SQL_SHOW && s->f->name.len) {
+		char name[128];
+		sql_parameter(name, s->lex.text, s->f);
+		scan_flag(s, lex_tells(name, strlen(name)) & SQL_CATALOG);
+	}
 }
 
 static void head_pgpool(struct scan *s)
@@ -369,6 +374,24 @@ static void head_create(struct scan *s)
 	skim(s, routine);
 }
 
+/* Only these can be in the way of a permanent table of their name. */
+static void head_drop(struct scan *s)
+{
+	struct token schema = { .type = T_START };
+
+	if (s->tok.word != W_table && s->tok.word != W_view && s->tok.word != W_sequence)
+		return;
+	scan_flag(s, SQL_DROPS);
+	for (scan_advance(s); !scan_at_end(s); scan_advance(s)) {
+		if (!lex_is_name(&s->tok) || s->tok.word == W_if || s->tok.word == W_exists)
+			continue;
+		if (scan_peek(s).type == T_DOT)
+			schema = s->tok;
+		else
+			body_dropped(s, s->prev.type == T_DOT ? &schema : NULL);
+	}
+}
+
 static const struct verb {
 	uint8_t kind;
 	bool query;             /* the head begins at the verb itself */
@@ -417,7 +440,7 @@ static const struct verb {
 	[W_do]         = { SQL_DO, false, NULL },
 	[W_create]     = { SQL_DDL, false, head_create },
 	[W_alter]      = { SQL_DDL, false, NULL },
-	[W_drop]       = { SQL_DDL, false, NULL },
+	[W_drop]       = { SQL_DDL, false, head_drop },
 	[W_grant]      = { SQL_DDL, false, NULL },
 	[W_revoke]     = { SQL_DDL, false, NULL },
 	[W_comment]    = { SQL_DDL, false, NULL },
@@ -508,8 +531,6 @@ static uint32_t first_flags(const char *text, size_t len)
 		flags |= SQL_BLANK;
 	if (at == len || (text[at] && strchr("sS(wWtT;", text[at])))
 		flags |= SQL_FIRST;
-	if (len - at >= 2 && (memcmp(text + at, "--", 2) == 0 || memcmp(text + at, "/*", 2) == 0))
-		flags |= SQL_COMMENT;
 	return flags;
 }
 
@@ -646,6 +667,29 @@ bool sql_mentions(const char *text, size_t len,
 		sql_name(name, text, lex_span(&before));
 		if (fn(ctx, name, t.type == T_OPEN))
 			return true;
+	}
+	return false;
+}
+
+bool sql_runs(const char *text, size_t len, bool (*fn)(void *ctx, const char *name), void *ctx)
+{
+	struct lex l = { .text = text, .len = len };
+	struct token t = { .type = T_START };
+	bool type = false;              /* the next name is a type's, or its schema's */
+
+	while (t.type != T_END && t.type != T_BAD) {
+		struct token before = t;
+		char name[64];
+
+		lex_next(&l, &t);
+		bool is_type = lex_is_name(&before) && (type || t.type == T_STRING);
+		if (before.type == T_OPERATOR || is_type) {
+			sql_name(name, text, lex_span(&before));
+			if (fn(ctx, name))
+				return true;
+		}
+		type = before.type == T_CAST || before.word == W_as
+		       || (type && (t.type == T_DOT || before.type == T_DOT));
 	}
 	return false;
 }

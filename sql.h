@@ -113,7 +113,7 @@ extern const uint16_t sql_kind_does[SQL_KIND_COUNT];
 enum {
 	SQL_UNPARSED       = 1 << 0,  /* * open string, comment, identifier or parenthesis, a byte
 				       *   no token starts with, nesting beyond 255: next is len */
-	SQL_COMMENT        = 1 << 1,  /* the text's first non-blank is a comment */
+	SQL_TIME           = 1 << 1,  /* tells when the transaction began: now(), 'today' */
 	SQL_BLANK          = 1 << 2,  /* the text begins with white space */
 	SQL_FIRST          = 1 << 3,  /* the text's first non-blank is one of sS(wWtT; or missing:
 				       *   Pgpool-II's test for a SELECT */
@@ -124,9 +124,10 @@ enum {
 				       *   is not a SELECT or VALUES */
 	SQL_FUNCTION       = 1 << 7,  /* * calls a function that is not known to only read */
 	SQL_CATALOG        = 1 << 8,  /* * reads a relation of pg_catalog or any pg_ schema, or an
-				       *   unqualified one named pg_something */
+				       *   unqualified one named pg_something; or tells of the
+				       *   node: current_setting('in_hot_standby'), SHOW ALL */
 	SQL_TEMP           = 1 << 9,  /* makes a temporary object; name = its last part */
-	SQL_DROPS          = 1 << 10, /* ... ON COMMIT DROP */
+	SQL_DROPS          = 1 << 10, /* ... ON COMMIT DROP; or DROP TABLE, VIEW, SEQUENCE */
 	SQL_LOCAL          = 1 << 11, /* SET LOCAL */
 	SQL_READ_WRITE     = 1 << 12, /* BEGIN or SET TRANSACTION ... READ WRITE, SET
 				       *   [default_]transaction_read_only = off, false, 0, no */
@@ -152,9 +153,13 @@ enum {
 	SQL_TEMPORARY      = 1 << 27, /* * reads a temporary table, or maybe */
 	SQL_FOREIGN        = 1 << 28, /* may run somebody's code that may change anything */
 	SQL_CALLS          = 1 << 29, /* may run somebody's code, which may read anything */
+	SQL_UNKNOWN        = 1u << 31, /* * reads what the catalog has not told of yet */
+
+	/* The primary's for what they read, not for what they do. */
+	SQL_HELD = SQL_CATALOG | SQL_UNLOGGED | SQL_TEMPORARY,
 
 	SQL_NOT_READ = SQL_UNPARSED | SQL_LOCKS | SQL_INTO | SQL_MODIFIES | SQL_FUNCTION
-		| SQL_CATALOG | SQL_PATTERN | SQL_UNLOGGED | SQL_TEMPORARY
+		| SQL_PATTERN | SQL_UNKNOWN | SQL_HELD
 };
 
 /* A piece of the text, quotes included; len 0 = none. */
@@ -218,7 +223,8 @@ enum sql_use {
 	SQL_WRITTEN,            /* a table: INSERT, UPDATE, DELETE, MERGE, TRUNCATE, COPY FROM, DML
 				 * in WITH; also of what a PREPAREd one will do, but not of EXPLAIN
 				 * without ANALYZE */
-	SQL_READ,               /* a relation, or a name from WITH */
+	SQL_DROPPED,            /* a table, view or sequence, by DROP */
+	SQL_READ,               /* a relation */
 	SQL_CALLED,             /* a function that is not known to only read */
 };
 
@@ -232,6 +238,10 @@ void sql_names(const char *text, size_t len, sql_see *fn, void *ctx);
  * anything: true. */
 bool sql_mentions(const char *text, size_t len,
                   bool (*fn)(void *ctx, const char *name, bool called), void *ctx);
+
+/* Does fn accept what may run code without a call: an operator, or a type after :: or AS, or before
+ * a string?  A text that cannot be read to its end is left to others. */
+bool sql_runs(const char *text, size_t len, bool (*fn)(void *ctx, const char *name), void *ctx);
 
 /* The kind's word, from SQL_KINDS. */
 const char *sql_kind_name(enum sql_kind k);

@@ -332,6 +332,11 @@ static void apply_deallocate(struct client *c, struct server *s, const struct ef
  * servers of the session have to forget the same. */
 static void apply_discard(struct client *c, struct server *s, const struct effect *e)
 {
+	char word[64];
+
+	sql_name(word, e->text, e->facts.name);
+	if ((e->facts.flags & SQL_ALL) || !strncmp(word, "temp", 4))
+		session_dropped(&c->session, NULL);
 	if (!(e->facts.flags & SQL_ALL))
 		return;
 	script_forget(&c->script);
@@ -404,6 +409,8 @@ static void apply_set(struct client *c, struct server *s, const struct effect *e
 		c->session.serializable_always = (e->facts.flags & SQL_SERIALIZABLE) != 0;
 	else if (!strcmp(name, "session characteristics"))
 		c->session.serializable_always |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
+	if (e->facts.flags & SQL_READ_WRITE)
+		c->session.read_only = false;
 	if (!strcmp(name, "transaction_isolation"))
 		c->session.serializable |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
 	script_note(c, s, e, &e->facts, name);
@@ -422,6 +429,8 @@ static void apply_begin(struct client *c, struct server *s, const struct effect 
 {
 	c->session.in_transaction = true;
 	c->session.serializable |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
+	if (e->facts.flags & (SQL_READ_ONLY | SQL_READ_WRITE))
+		c->session.read_only = e->facts.flags & SQL_READ_ONLY;
 	script_note(c, s, e, &e->facts, "");
 }
 
@@ -448,6 +457,7 @@ static void apply_rollback_to(struct client *c, struct server *s, const struct e
 
 	sql_name(name, e->text, e->facts.name);
 	forget_beyond(c, s, script_rollback_to(&c->script, name));
+	session_rolled_back_to(&c->session);
 }
 
 static void apply_listen(struct client *c, struct server *s, const struct effect *e)
@@ -474,7 +484,7 @@ static void apply_flags(struct client *c, struct server *s, const struct effect 
 		c->session.doubt = DOUBT_ALL;
 	if (e->facts.flags & SQL_TEMP) {
 		sql_name(name, e->text, e->facts.name);
-		session_made_temporary(&c->session, name);
+		session_made_temporary(&c->session, name, e->facts.flags & SQL_DROPS);
 		c->pins |= PIN_TEMPORARY;
 	}
 	if (e->facts.flags & SQL_SET_CONFIG)
@@ -504,11 +514,21 @@ static void apply_commit_prepared(struct client *c, struct server *s, const stru
 	c->session.altered = true;
 }
 
+static void note_dropped(void *ctx, enum sql_use use, const char *schema, const char *name)
+{
+	struct client *c = ctx;
+
+	if (use == SQL_DROPPED && (!*schema || !strncmp(schema, "pg_temp", 7)))
+		session_dropped(&c->session, name);
+}
+
 static void apply_ddl(struct client *c, struct server *s, const struct effect *e)
 {
 	const struct sql_facts *f = &e->facts;
 
 	c->session.altered |= renew_note(c, e->text + f->start, f->end - f->start);
+	if (c->session.temporary && (f->flags & (SQL_DROPS | SQL_TEMP)) == SQL_DROPS)
+		sql_names(e->text + f->start, f->end - f->start, note_dropped, c);
 	apply_flags(c, s, e);
 }
 
@@ -645,6 +665,7 @@ void effect_undo_names(struct client *c, const struct query *q, uint32_t from)
  * are in the same list, so none can be forgotten. */
 static void end_writes(struct client *c, bool committed)
 {
+	session_settle_temporary(&c->session, committed);
 	if (committed)
 		session_committed(&c->session, c->all->route, client_database(c));
 	if (!c->inflight)
@@ -666,6 +687,7 @@ void effect_end_transaction(struct client *c, bool committed)
 		script_commit(&c->script);
 	else
 		script_rollback(&c->script);
+	c->session.changed &= committed;
 	session_ended_transaction(&c->session);
 	end_writes(c, committed);
 }
@@ -700,7 +722,7 @@ void effect_status(struct client *c, char status, bool failed)
 	if (status == 'I' && (was || c->script.n > c->script.transaction)) {
 		effect_end_transaction(c, !failed);
 	} else if (status == 'I') {
-		s->wrote = false;
+		s->wrote = s->no_replica = false;
 		end_writes(c, !failed);
 	} else {
 		s->in_transaction = true;

@@ -17,16 +17,6 @@ struct bound {
 	unsigned nparsed;
 };
 
-/* SHOW transaction_read_only and SHOW in_hot_standby: drivers ask in this way whether they are
- * connected to a primary.  The proxy stands for one, so the primary answers. */
-static bool asks_for_role(const char *text, const struct sql_facts *f)
-{
-	char name[128];
-
-	sql_parameter(name, text, f);
-	return !strcmp(name, "transaction_read_only") || !strcmp(name, "in_hot_standby");
-}
-
 /* A request that has to wait is planned, and logged, again. */
 __attribute__((cold))
 static void log_why(struct client *c, const struct sql_facts *f, const char *text, size_t len)
@@ -44,33 +34,29 @@ static void log_why(struct client *c, const struct sql_facts *f, const char *tex
 }
 
 /* May it be balanced, as the session stands?  A function that may read anything may read a
- * temporary table of the session, which is on the primary only. */
+ * temporary table of the session, which is on the primary only.  The transaction begins on each
+ * node at another time, but may tell one time only, and what it writes has the primary's. */
 static bool may_read(struct client *c, const struct sql_facts *f, const char *text, size_t len)
 {
 	const struct route *rt = c->all->route;
 	bool reads = route_gate(rt, f)
 	             && route_reads(rt, &c->session, client_database(c), text, len)
 	             && !((f->flags & SQL_CALLS) && c->session.temporary)
-	             && !(f->kind == SQL_SHOW && asks_for_role(text, f));
+	             && !((f->flags & SQL_TIME) && c->session.in_transaction
+	                  && !c->session.read_only);
 
 	if (!reads && log_wants(c->all->base->log, LEVEL_DEBUG1))
 		log_why(c, f, text, len);
 	return reads;
 }
 
-static bool may_execute(struct client *c, struct stmt *s)
-{
-	struct sql_facts f = facts_of_stmt(c, s);
-
-	return may_read(c, &f, s->text, s->query_len);
-}
-
 /* What one statement asks of the request's place.  An EXECUTE asks what its statement does. */
 static void plan_statement(struct client *c, struct plan *pl, const struct sql_facts *f,
                            const char *text, size_t len)
 {
-	struct stmt *executed = facts_executed(c, f, text);
-	bool reads = executed ? may_execute(c, executed) : may_read(c, f, text, len);
+	struct stmt *s = facts_executed(c, f, text);
+	struct sql_facts does = s ? facts_of_stmt(c, s) : *f;
+	bool reads = may_read(c, &does, s ? s->text : text, s ? s->query_len : len);
 
 	pl->does |= leaves_note(c, f, text, len);
 	bool copies = f->kind == SQL_COPY_FROM;         /* its Sync may be data: more may follow */
@@ -90,6 +76,10 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 		return;
 	}
 	*(reads ? &pl->reads : &pl->other) = true;
+	/* The catalog need not know the session's temporary tables. */
+	pl->unknown |= (does.flags & SQL_UNKNOWN)
+	               && !session_has_temporary(&c->session, s ? s->text : text,
+	                                         s ? s->query_len : len);
 	if (facts_write(c, f, text)) {
 		pl->writes = true;
 		pl->notes |= c->all->base->conf->disable_load_balance_on_write

@@ -23,6 +23,7 @@ struct plan {
 	bool only_sync;
 	bool reads, other;      /* has statements that may be balanced; that may not */
 	bool writes;            /* the session is to know */
+	bool unknown;           /* reads what the catalog has not told of yet */
 	bool executes;
 	uint32_t extended;      /* extended messages: each has one answer */
 	bool ends;              /* COMMIT or ROLLBACK: goes where the transaction is */

@@ -2,6 +2,7 @@
 
 #include "client/agree.h"
 #include "client/effect.h"
+#include "client/facts.h"
 #include "client/leaves.h"
 #include "client/portal.h"
 #include "client/renew.h"
@@ -84,6 +85,7 @@ static bool begin_here(struct client *c, const struct plan *pl)
 		return false;
 	c->status = 'T';
 	c->session.in_transaction = true;
+	c->session.read_only = f->flags & SQL_READ_ONLY;
 	say_command(c, strncasecmp(pl->text + f->start, "start", 5) ? "BEGIN"
 	                                                            : "START TRANSACTION");
 	return true;
@@ -154,6 +156,8 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	/* An open request is noted from its beginning: nobody knows what will be appended. */
 	bool notes = pl->notes || !pl->whole || trace_on(c);
 	c->input = pl->whole ? INPUT_REQUEST : INPUT_OPEN;
+	if (pl->unknown)
+		facts_read_unknown(c);
 	q->simple = pl->simple;
 	q->barrier = pl->barrier;
 	q->extended = pl->extended;

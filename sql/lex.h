@@ -139,6 +139,10 @@ static inline unsigned lex_class(unsigned word) { return lex_classes[word]; }
 /* The next token. */
 void lex_next(struct lex *l, struct token *t);
 
+/* Words in strings that tell something: SQL_TIME for "now" or "today 10:00", SQL_CATALOG for a
+ * parameter that is another one on a standby.  0: nothing of the kind. */
+uint32_t lex_tells(const char *text, size_t len);
+
 /* Is the text, in any case, this lower-case word of the same length? */
 bool lex_same(const char *word, const char *text, size_t len);
 

@@ -65,7 +65,7 @@ static const char *became(void)
 	if (script->full)
 		add_words(&w, "full");
 	for (unsigned i = 0; s->temporary && i < s->temporary->n; i++)
-		add_words(&w, "temporary-%s", s->temporary->name[i]);
+		add_words(&w, "temporary-%s", s->temporary->at[i].name);
 	const struct { bool is; const char *word; } flags[] = { { s->doubt == DOUBT_ALL, "doubt" },
 		{ s->changed, "changed" }, { s->altered, "altered" },
 		{ s->serializable, "serializable" }, { s->serializable_always, "always" },

@@ -278,8 +278,8 @@ static void test_session(void)
 	s = (struct session){ .serializable_always = true };
 	say(!reads(&s, "SELECT 1"), "serializable by default");
 	s = (struct session){ 0 };
-	session_made_temporary(&s, "tmp");
-	session_made_temporary(&s, "tmp");
+	session_made_temporary(&s, "tmp", false);
+	session_made_temporary(&s, "tmp", false);
 	say(s.temporary->n == 1 && !reads(&s, "SELECT * FROM Tmp"), "a temporary table");
 	session_ended_transaction(&s);
 	say(!reads(&s, "SELECT * FROM tmp") && reads(&s, "SELECT * FROM t"), "for the session");

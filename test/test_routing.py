@@ -103,7 +103,8 @@ def session(proxy, primary, replica, mark):
     witness = Witness((primary, replica))
 
     def make(way="simple", login=None, **params):
-        p = proxy(**params)
+        p = proxy(**params).learn("r.t", "r.u", "r.w", "r.v", "information_schema.tables",
+                                  user="route")
         s = Session(p, witness, mark, way, **(login or {}))
         s.proxy = p
         return s
@@ -121,7 +122,7 @@ READS = [
     "(SELECT 1)", "((SELECT 1) UNION (SELECT 2))", "SELECT 1 UNION ALL SELECT 2", "TABLE r.t",
     "WITH x AS (SELECT 1 AS a) SELECT * FROM x",
     "WITH RECURSIVE x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x WHERE n < 5) SELECT * FROM x",
-    "SHOW work_mem", "SHOW TIME ZONE", "SHOW TRANSACTION ISOLATION LEVEL", "SHOW ALL",
+    "SHOW work_mem", "SHOW TIME ZONE", "SHOW TRANSACTION ISOLATION LEVEL",
     "COPY r.t TO STDOUT", "COPY r.t (a) TO STDOUT (FORMAT csv)", "COPY (SELECT 1) TO STDOUT",
     ";", "SELECT", "SELECT ALL 1", "SELECT DISTINCT a FROM r.t",
     # words that look like more than they are
@@ -208,6 +209,9 @@ WRITES = [
     "SELECT count(*) FROM pg_class", "SELECT count(*) FROM pg_catalog.pg_type",
     "SELECT count(*) FROM r.t JOIN pg_namespace ON true", "SELECT * FROM pg_stat_activity",
     "SELECT count(*) FROM r.t, pg_type", "SELECT (SELECT count(*) FROM pg_roles)",
+    "SHOW ALL", "SHOW in_hot_standby", "SHOW transaction_read_only",
+    "SELECT current_setting('in_hot_standby')", "SELECT current_setting('In_hot_standby', true)",
+    "SELECT current_setting(name) FROM (SELECT 'port') x(name)",
     'SELECT count(*) FROM "pg_class"', "TABLE pg_database",
     # comments in front (Hibernate, SQLAlchemy and /*NO LOAD BALANCE*/ rely on it)
     "/*NO LOAD BALANCE*/ SELECT 1", "/* x */ SELECT 1", "-- x\nSELECT 1", "  /* x */ SELECT 1",
@@ -435,7 +439,10 @@ COUNTS_AS_WRITE = [
     "DECLARE c CURSOR FOR SELECT 1", "SELECT * FROM r.t FOR UPDATE", "LISTEN x",
     "DO $$ BEGIN NULL; END $$", "TRUNCATE r.w",
 ]
-COUNTS_NOT = ["EXPLAIN SELECT 1", "SELECT 1", "SHOW port", "SET TRANSACTION READ ONLY"]
+COUNTS_NOT = ["EXPLAIN SELECT 1", "SELECT 1", "SHOW port", "SET TRANSACTION READ ONLY", "SHOW ALL",
+              "SELECT count(*) FROM pg_class", "SELECT * FROM pg_catalog.pg_type, r.t",
+              "SELECT current_setting('in_hot_standby')", "COPY (TABLE pg_class) TO STDOUT",
+              "SELECT now()"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -669,8 +676,10 @@ def play(session, steps):
 
 
 def test_settings_do_not_keep_reads_from_the_replica(session):
-    session().script([("SET work_mem = '7MB'", ANY), ("SELECT current_setting('work_mem')", R),
-                      ("SET search_path = r", ANY), ("SELECT count(*) FROM t", R)])
+    s = session()
+    s.proxy.learn("t", user="route", options="-c search_path=r")
+    s.script([("SET work_mem = '7MB'", ANY), ("SELECT current_setting('work_mem')", R),
+              ("SET search_path = r", ANY), ("SELECT count(*) FROM t", R)])
 
 
 @pytest.mark.parametrize("sql, read, value", [
