@@ -99,7 +99,7 @@ build/hello_fuzz: test/hello_fuzz.c $(SOURCES) $(HEADERS) | build debug-packages
 # What a session's requests stand on, and the other parts of it, are linked: see test/session.h.
 SESSION = $(patsubst %.c,build/debug/%.o,$(wildcard sql/*.c conf/*.c wire/*.c) sql.c conf.c wire.c node.c \
           route.c route/written.c $(patsubst %,server/%.c,backend_log request scanner stmt) \
-          $(patsubst %,client/%.c,agree effect facts inflight plan portal query reply script trace))
+          $(patsubst %,client/%.c,agree effect facts inflight plan portal query reply script trace transact))
 
 build/plan_test build/effect_test build/portal_test build/query_test: $(SESSION)
 

@@ -24,8 +24,11 @@ struct session {
 	bool wrote;                             /* a write was sent in it: then only the primary */
 	bool wrote_before;                      /* the same in this or an earlier one */
 	bool wrote_ever;                        /* anywhere in the session */
-	bool serializable;                      /* the transaction is: only the primary serves it */
-	bool serializable_always;               /* default_transaction_isolation says so */
+	uint8_t level;                          /* the transaction's; LEVEL_UNSAID: not known */
+	uint8_t default_level;                  /* that the session has set; LEVEL_UNSAID: none */
+	bool read_only;                         /* the transaction says that it is */
+	bool seen;                              /* an answer from within the transaction was */
+	bool lost;                              /* the replica that had its snapshot */
 	bool no_replica;                        /* the replica left this transaction */
 	bool wrote_all;                         /* in it, tables with unknown names */
 	bool changed;                           /* the catalog was changed in it */

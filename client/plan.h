@@ -25,6 +25,8 @@ struct plan {
 	bool writes;            /* the session is to know */
 	bool executes;
 	uint32_t extended;      /* extended messages: each has one answer */
+	bool begins;            /* BEGIN */
+	bool asks_level;        /* BEGIN, of a level that is not known */
 	bool ends;              /* COMMIT or ROLLBACK: goes where the transaction is */
 	bool notes;             /* needs the second walk: effect_note() */
 	bool barrier;           /* see struct query */

@@ -74,6 +74,14 @@ void accounts_doubt(struct accounts *all)
 			a->proved = 0;
 }
 
+void accounts_forget_levels(struct accounts *all)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct account *a = all->bucket[i]; a; a = a->chain)
+			for (struct profile *p = a->profiles; p; p = p->next)
+				p->level = 0;
+}
+
 void accounts_forget_user(struct accounts *all, const char *user)
 {
 	for (int i = 0; i < BUCKETS; i++)
