@@ -65,6 +65,15 @@ static bool may_execute(struct client *c, struct stmt *s)
 	return may_read(c, &f, s->text, s->query_len);
 }
 
+/* Would a replica do it for itself, or refuse it although a READ ONLY transaction may do it? */
+static bool is_home_only(const struct client *c, const struct sql_facts *f, const char *text,
+                         size_t len)
+{
+	return (sql_kind_does[f->kind] & KIND_LISTENS) || f->kind == SQL_NOTIFY
+	       || f->kind == SQL_LOCK || (f->flags & SQL_ADVISORY)
+	       || (c->session.temporary && session_has_temporary(&c->session, text, len));
+}
+
 /* What one statement asks of the request's place.  An EXECUTE asks what its statement does. */
 static void plan_statement(struct client *c, struct plan *pl, const struct sql_facts *f,
                            const char *text, size_t len)
@@ -79,6 +88,8 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	pl->forgets |= facts_forgets(f);
 	pl->barrier |= copies || pl->forgets;
 	pl->rolls_back_to |= f->kind == SQL_ROLLBACK_TO;
+	pl->sets_modes |= f->level || f->kind == SQL_SET_TRANSACTION;
+	pl->home_only |= is_home_only(c, f, text, len);
 	/* A BEGIN asks for no place, the statements behind it decide, if a replica may serve them.
 	 * A standby refuses READ WRITE. */
 	if (f->kind == SQL_BEGIN) {

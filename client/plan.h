@@ -27,6 +27,8 @@ struct plan {
 	uint32_t extended;      /* extended messages: each has one answer */
 	bool begins;            /* BEGIN */
 	bool asks_level;        /* BEGIN, of a level that is not known */
+	bool sets_modes;        /* of the open transaction */
+	bool home_only;         /* has a meaning at home only: LISTEN, a lock of the session */
 	bool ends;              /* COMMIT or ROLLBACK: goes where the transaction is */
 	bool notes;             /* needs the second walk: effect_note() */
 	bool barrier;           /* see struct query */

@@ -167,7 +167,9 @@ static int agree_on_transaction(struct client *c, struct server *s, const struct
 	if (s == c->home && pl->asks_level && transact_ask_level(c, s) < 0)
 		return -1;
 	/* Settings, and BEGIN. */
-	return agree_on_script(c, s) < 0 ? -1 : transact_doom(c, s);
+	if (agree_on_script(c, s) < 0 || transact_doom(c, s) < 0)
+		return -1;
+	return pl->sets_modes ? transact_repeat_reads(c, s) : 0;
 }
 
 static int send_request(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl)
@@ -347,6 +349,8 @@ static bool may_follow(struct client *c, const struct plan *pl, const struct ser
 	if (c->last->barrier || pl->forgets || c->status == 'E'
 	    || (pl->takes_back && s->start != s->profile))
 		return false;
+	if (s != c->home && pl->home_only)
+		return false;
 	/* Requests behind one that is taken back are taken back with it, so they must have their
 	 * copies, and all of these must fit into the input. */
 	if (s != c->home && (!pl->whole || retry_bytes(c) + pl->len > RETRY_BYTES))
@@ -475,6 +479,8 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 		return go;
 	if (!c->inflight && answer_here(c, &pl))
 		return (long)pl.len;
+	if (!c->inflight && pl.home_only)
+		transact_come_home(c);
 	if (c->session.lost && !pl.ends) {
 		c->status = 'E';
 		c->session.lost = false;

@@ -63,7 +63,7 @@ bool transact_leaves(const struct client *c, const struct sql_facts *begin)
 	case LEVEL_READ_UNCOMMITTED: case LEVEL_READ_COMMITTED:
 		return true;
 	case LEVEL_REPEATABLE_READ:
-		return begin->flags & SQL_READ_ONLY;
+		return (begin->flags & SQL_READ_ONLY) && !c->session.stays_home;
 	case LEVEL_UNSAID: case LEVEL_SERIALIZABLE:     /* a standby refuses the latter */
 		break;
 	}
@@ -78,7 +78,7 @@ void transact_begun(struct client *c, const struct sql_facts *f)
 	if (f->level || !s->in_transaction)
 		s->level = transact_level(c, f);
 	if (f->flags & (SQL_READ_ONLY | SQL_READ_WRITE))
-		s->read_only = f->flags & SQL_READ_ONLY;
+		s->read_only = (f->flags & SQL_READ_ONLY) && !s->stays_home;
 	s->in_transaction = true;
 }
 
@@ -176,6 +176,26 @@ void transact_end_legs(struct client *c)
 			s->script = before;
 		server_own(s, "ROLLBACK", agree_or_close, NULL);
 	}
+}
+
+void transact_come_home(struct client *c)
+{
+	struct server *s = transact_owner(c);
+
+	if (!s || s == c->home || s->status == 'E')
+		return;
+	c->session.lost = c->session.seen;
+	c->session.stays_home = c->session.no_replica = true;
+	client_detach(c, s);
+	server_return(s);
+}
+
+int transact_repeat_reads(struct client *c, struct server *s)
+{
+	const struct server *leg = first_within(c, "T");
+
+	return leg && leg != s && s == c->home && c->session.in_transaction
+	       ? server_own(s, "SELECT 1", NULL, NULL) : 0;
 }
 
 int transact_doom(struct client *c, struct server *s)

@@ -45,6 +45,14 @@ void transact_defaults(struct client *c);
  * about to do, and with it the primary's COMMIT, so they go first. */
 void transact_end_legs(struct client *c);
 
+/* The snapshot is on a replica, but what comes next has a meaning at home only: the transaction is
+ * given up there.  That has a cure: the session's next ones will be at home from the beginning. */
+void transact_come_home(struct client *c);
+
+/* Behind a BEGIN at home, in front of what sets the transaction's modes: there must have been a
+ * query if a leg has had one, since PostgreSQL refuses new modes then.  -1 without memory. */
+int transact_repeat_reads(struct client *c, struct server *s);
+
 /* In front of a BEGIN that is sent to home: asks PostgreSQL for the default level of the session's
  * profile, if nobody has yet.  -1 without memory. */
 int transact_ask_level(struct client *c, struct server *s);
