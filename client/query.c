@@ -159,17 +159,24 @@ static void keep_copy(struct query *q, const uint8_t *p, size_t len)
 		memcpy(q->copy, p, len);
 }
 
+/* A Query of our own ends the server's unnamed statement.  Does the request need it? */
+static bool keeps_unnamed(const struct client *c, const struct server *s, const struct plan *pl)
+{
+	return c->unnamed_on == s && !pl->simple && !pl->unnamed;
+}
+
 /* What the transaction needs in front of the request. */
 static int agree_on_transaction(struct client *c, struct server *s, const struct plan *pl)
 {
 	if (s == c->home && (pl->writes || pl->ends || !pl->whole))
 		transact_end_legs(c);
-	if (s == c->home && pl->asks_level && transact_ask_level(c, s) < 0)
+	bool may_ask = s == c->home && !keeps_unnamed(c, s, pl);
+	if (may_ask && pl->asks_level && transact_ask_level(c, s) < 0)
 		return -1;
 	/* Settings, and BEGIN. */
 	if (agree_on_script(c, s) < 0 || transact_doom(c, s) < 0)
 		return -1;
-	return pl->sets_modes ? transact_repeat_reads(c, s) : 0;
+	return may_ask && pl->sets_modes ? transact_repeat_reads(c, s) : 0;
 }
 
 static int send_request(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl)

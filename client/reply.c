@@ -110,11 +110,13 @@ static void learn_from(struct client *c, const struct query *q)
 
 /* An error on a replica, of which the client has seen nothing yet: its requests go back into the
  * input, marked for the primary.  Those behind the failed one go, too, since replies keep their
- * order.  A transaction has failed on that replica, so the replica leaves it. */
+ * order.  A transaction has failed on that replica, or was begun by one of them, so the replica
+ * leaves it. */
 __attribute__((cold))
 static void run_on_primary(struct client *c, struct request *r, const char *code)
 {
 	struct server *s = r->server;
+	bool begun = c->session.in_transaction;
 
 	if (code && !strcmp(code, "25006")) {   /* read_only_sql_transaction */
 		learn_from(c, query_of(r));
@@ -122,11 +124,12 @@ static void run_on_primary(struct client *c, struct request *r, const char *code
 	}
 	for (; r && c->phase == AT_READY; r = r->next)
 		if (r->owner == c) {
+			begun |= query_of(r)->effects != NULL;
 			take_back(c, query_of(r));
 			request_orphan(r);
 		}
-	if (c->session.in_transaction) {
-		c->session.no_replica = true;
+	c->session.no_replica |= c->session.in_transaction;
+	if (begun) {
 		client_detach(c, s);
 		server_return(s);
 	}
@@ -235,6 +238,12 @@ static void on_done(struct request *r, char status)
 		client_resume(c);
 }
 
+/* Can the client be told that the request has failed?  Not in the middle of a message. */
+static bool may_fail(const struct query *q)
+{
+	return is_hidden(q) || (q->copy && !q->request.failed && !q->request.server->scanner.left);
+}
+
 /* The snapshot is gone with its server, so the transaction has failed.  What follows fails with it
  * at home: see transact_doom(). */
 __attribute__((cold))
@@ -260,7 +269,7 @@ static void on_lost(struct request *r)
 	struct query *q = query_of(r);
 	bool follows = q->copy && !r->started && c->for_primary;
 
-	if (is_hidden(q) && c->status == 'T' && has_snapshot(c, r->server)) {
+	if (may_fail(q) && c->status == 'T' && has_snapshot(c, r->server)) {
 		fail_snapshot(c, q);
 		return;
 	}
@@ -355,8 +364,10 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 			run_on_primary(c, r, wire_field(body, len, 'C'));
 			return false;
 		}
-		if (is_hidden(q) && is_fatal(body, len) && has_snapshot(c, r->server))
-			return false;           /* on_lost() follows */
+		if (q->copy && is_fatal(body, len) && has_snapshot(c, r->server)) {
+			r->failed = false;      /* on_lost() follows */
+			return false;
+		}
 		on_error(c, q, body, len);
 		return true;
 	case 'C': case 's':

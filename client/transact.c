@@ -194,7 +194,7 @@ int transact_repeat_reads(struct client *c, struct server *s)
 {
 	const struct server *leg = first_within(c, "T");
 
-	return leg && leg != s && s == c->home && c->session.in_transaction
+	return leg && leg != s && c->session.in_transaction
 	       ? server_own(s, "SELECT 1", NULL, NULL) : 0;
 }
 

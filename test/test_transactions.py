@@ -241,6 +241,36 @@ def test_the_replica_with_the_snapshot_is_lost_in_use(proxy, replica):
     done(w.query("SELECT 1"))
 
 
+def test_the_replica_with_the_snapshot_is_lost_in_the_middle_of_a_result(proxy, replica):
+    w = proxy().raw()
+    done(w.query(SNAPSHOT))
+    assert where(w) == replica.port
+    sql = "SELECT repeat('x', 100) FROM generate_series(1, 50000) UNION ALL SELECT 'end' FROM" \
+          " generate_series(1, 200000000) g WHERE g < 0"
+    w.send(query(sql) + query("SELECT 2"))
+    w.until("D")
+    runs(replica, sql[:40])
+    end(replica, w)
+    lost_snapshot(w.reply())
+    assert wire.errors(w.reply()) == ["25P02"]
+    done(w.query("ROLLBACK"))
+
+
+def test_an_unnamed_begin_is_prepared_and_then_run(proxy, primary, replica):
+    """What is asked in front of it would end the unnamed statement."""
+    primary.su("DROP ROLE IF EXISTS tx_new")
+    primary.su("CREATE ROLE tx_new LOGIN SUPERUSER")
+    primary.catch_up(replica)
+    p = proxy()
+    w = p.raw(user="tx_new", database="app")
+    done(w.ask(parse("", "BEGIN") + sync() + bind() + execute() + sync(), 2))
+    assert where(w) == replica.port
+    done(w.query("COMMIT"))
+    w.bye()
+    p.stop()
+    primary.su("DROP ROLE tx_new")
+
+
 def test_before_its_first_answer_the_snapshot_may_be_another_one(proxy, primary, replica):
     w = proxy().raw()
     slow = "SELECT count(*), current_setting('port') FROM generate_series(1, 4000000)"
