@@ -94,7 +94,6 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	 * A standby refuses READ WRITE. */
 	if (f->kind == SQL_BEGIN) {
 		pl->begins = true;
-		pl->asks_level |= !transact_level(c, f);
 		pl->other |= (f->flags & SQL_READ_WRITE) || !transact_leaves(c, f);
 		return;
 	}

@@ -26,7 +26,6 @@ struct plan {
 	bool executes;
 	uint32_t extended;      /* extended messages: each has one answer */
 	bool begins;            /* BEGIN */
-	bool asks_level;        /* BEGIN, of a level that is not known */
 	bool sets_modes;        /* of the open transaction */
 	bool home_only;         /* has a meaning at home only: LISTEN, a lock of the session */
 	bool ends;              /* COMMIT or ROLLBACK: goes where the transaction is */

@@ -171,7 +171,8 @@ static int agree_on_transaction(struct client *c, struct server *s, const struct
 	if (s == c->home && (pl->writes || pl->ends || !pl->whole))
 		transact_end_legs(c);
 	bool may_ask = s == c->home && !keeps_unnamed(c, s, pl);
-	if (may_ask && pl->asks_level && transact_ask_level(c, s) < 0)
+	bool begins = pl->begins || (c->session.in_transaction && s->status == 'I');
+	if (may_ask && begins && transact_ask_level(c, s) < 0)
 		return -1;
 	/* Settings, and BEGIN. */
 	if (agree_on_script(c, s) < 0 || transact_doom(c, s) < 0)

@@ -142,20 +142,32 @@ static void release(struct request *r)
 
 static const struct request_ops question_ops = { take_reply, take_message, answered, lost };
 
+/* relcache_expire is how long answers of this kind are believed. */
+static bool is_known(const struct client *c, int64_t now)
+{
+	const struct profile *p = c->borrower.profile;
+	int64_t seconds = c->all->base->conf->relcache_expire;
+
+	return p->level && (!seconds || (now - p->level_at) / 1000 < seconds);
+}
+
 /* The session's own settings are not those of its profile.  It counts as not having any of this
  * name while it has no pins: no code of anybody has set it, and a SET is in the script. */
 int transact_ask_level(struct client *c, struct server *s)
 {
 	static const char sql[] = "SHOW default_transaction_isolation";
 	struct profile *p = c->borrower.profile;
+	int64_t now = loop_now(c->all->base->loop);
 
-	if (p->level || c->session.default_level || c->pins || c->script.full || c->status == 'E')
+	if (is_known(c, now) || c->session.default_level || c->pins || c->script.full
+	    || c->status == 'E')
 		return 0;
 	struct question *q = calloc(1, sizeof *q);
 	if (!q)
 		return -1;
 	q->request = (struct request){ .ops = &question_ops, .release = release };
 	q->profile = profile_hold(p);
+	p->level_at = now;
 	server_send(s, &q->request);
 	return conn_put_message(s->all->base->net, &s->conn, 'Q', sql, sizeof sql);
 }

@@ -54,7 +54,7 @@ void transact_come_home(struct client *c);
 int transact_repeat_reads(struct client *c, struct server *s);
 
 /* In front of a BEGIN that is sent to home: asks PostgreSQL for the default level of the session's
- * profile, if nobody has yet.  -1 without memory. */
+ * profile, if nobody has lately.  -1 without memory. */
 int transact_ask_level(struct client *c, struct server *s);
 
 /* What the client hears when the only server that had the transaction's snapshot is gone. */

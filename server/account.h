@@ -69,6 +69,7 @@ struct profile {
 	bool welcomed;                          /* all of them are there */
 	uint8_t level;                          /* default_transaction_isolation, an enum sql_level;
 	                                         * LEVEL_UNSAID: nobody has asked yet */
+	int64_t level_at;                       /* loop_now() of the question */
 	size_t len;                             /* of params */
 	const char *application_name;           /* in params, or "" */
 	bool replication;                       /* a walsender's: never pooled */
