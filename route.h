@@ -32,6 +32,7 @@ struct session {
 	bool lost;                              /* the replica that had its snapshot */
 	bool no_replica;                        /* the replica left this transaction */
 	bool wrote_all;                         /* in it, tables with unknown names */
+	bool listened;                          /* its first LISTEN is in it */
 	bool changed;                           /* the catalog was changed in it */
 	bool altered;                           /* roles were changed */
 	uint32_t doubt;                         /* in answers of the catalog, up to this number */

@@ -475,6 +475,7 @@ static void apply_rollback_to(struct client *c, struct server *s, const struct e
 static void apply_listen(struct client *c, struct server *s, const struct effect *e)
 {
 	(void)s, (void)e;
+	c->session.listened |= !(c->pins & PIN_LISTEN);
 	c->pins |= PIN_LISTEN;
 }
 
@@ -661,12 +662,15 @@ void effect_undo_names(struct client *c, const struct query *q, uint32_t from)
 
 /* --- the end of a transaction -------------------------------------------- */
 
-/* Its writes are known to be there, or not to be there.  While requests are in flight, their tables
- * are in the same list, so none can be forgotten. */
+/* Its writes and its LISTEN are known to be there, or not to be there.  While requests are in
+ * flight, their tables are in the same list, so none can be forgotten. */
 static void end_writes(struct client *c, bool committed)
 {
 	if (committed)
 		session_committed(&c->session, c->all->route, client_database(c));
+	else if (c->session.listened)
+		c->pins &= (uint8_t)~PIN_LISTEN;
+	c->session.listened = false;
 	if (!c->inflight)
 		session_forget_written(&c->session);
 }

@@ -429,6 +429,8 @@ TRANSACTIONS = [
       ("COMMIT", ANY)]),
     ("settings, adaptive", ["dml_adaptive"],
      [("BEGIN", ANY), ("SET work_mem = '6MB'", P), (READ, R), W, (READ, R), ("COMMIT", ANY)]),
+    ("no listener in the end", ["transaction"],
+     [("BEGIN", ANY), ("LISTEN x", P), (READ, P), ("ROLLBACK", ANY), (READ, R)]),
     ("a listener", ["transaction"],
      [("LISTEN x", P), (READ, P), ("BEGIN", ANY), (READ, P), ("COMMIT", ANY), ("UNLISTEN *", P),
       (READ, R)]),
