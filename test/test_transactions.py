@@ -36,16 +36,12 @@ def where(w):
     return int(value(w, PORT))
 
 
-def end(node, w, count=1):
-    """Ends the session's server on this node; back when the proxy must have heard of it."""
-    pids = [pid for (pid,) in node.su("SELECT pid FROM pg_stat_activity WHERE"
-                                      " backend_type = 'client backend' AND usename = 'app'"
-                                      " AND state <> 'idle'")]
-    assert len(pids) == count, pids
-    for pid in pids:
-        node.su("SELECT pg_terminate_backend(%s)", (pid,))
-    wait_until(lambda: not node.su("SELECT 1 FROM pg_stat_activity WHERE pid = ANY(%s)", (pids,)),
-               "its end")
+def end(node, p):
+    """Ends the session's server on this node; back when the proxy has heard of it."""
+    ((pid,),) = node.su("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'"
+                        " AND usename = 'app' AND state <> 'idle'")
+    node.su("SELECT pg_terminate_backend(%s)", (pid,))
+    p.wait_log(f"connection {pid} of .* closed")
 
 
 def runs(node, text):
@@ -185,11 +181,12 @@ def test_the_same_in_the_extended_protocol(proxy, primary):
 
 
 def test_the_server_of_a_failed_transaction_is_lost(proxy, primary, replica):
-    w = proxy().raw()
+    p = proxy(log_min_messages="debug1")
+    w = p.raw()
     done(w.query("BEGIN"))
     assert where(w) == replica.port
     assert wire.errors(w.query(FAILS)) == ["22012"]
-    end(replica, w)
+    end(replica, p)
     assert w.eof()[-1].code == "57P01"
 
 
@@ -201,11 +198,12 @@ def lost_snapshot(out):
 
 
 def test_the_replica_with_the_snapshot_is_lost_in_idleness(proxy, replica):
-    w = proxy().raw()
+    p = proxy(log_min_messages="debug1")
+    w = p.raw()
     for i in range(2):
         done(w.query(SNAPSHOT))
         assert where(w) == replica.port
-        end(replica, w)
+        end(replica, p)
         if i:
             out = w.ask(extended("SELECT 1") + extended("SELECT 2") + sync())
         else:
@@ -218,22 +216,24 @@ def test_the_replica_with_the_snapshot_is_lost_in_idleness(proxy, replica):
 
 @pytest.mark.parametrize("word", ["COMMIT", "ROLLBACK", "END WORK"])
 def test_the_lost_snapshot_is_not_needed_any_more(proxy, replica, word):
-    w = proxy().raw()
+    p = proxy(log_min_messages="debug1")
+    w = p.raw()
     done(w.query(SNAPSHOT))
     assert where(w) == replica.port
-    end(replica, w)
+    end(replica, p)
     assert done(w.query(word))[-1].status == "I"
     done(w.query("INSERT INTO tx.t VALUES (1)"))
     done(w.query("DELETE FROM tx.t"))
 
 
 def test_the_replica_with_the_snapshot_is_lost_in_use(proxy, replica):
-    w = proxy().raw()
+    p = proxy(log_min_messages="debug1")
+    w = p.raw()
     done(w.query(SNAPSHOT))
     assert where(w) == replica.port
     w.send(query(LONG) + query("SELECT 2") + extended("SELECT 3") + sync())
     runs(replica, LONG)
-    end(replica, w)
+    end(replica, p)
     lost_snapshot(w.reply())
     assert wire.errors(w.reply(2)) == ["25P02", "25P02"]
     assert w.query("ROLLBACK")[0].tag == "ROLLBACK"
@@ -249,8 +249,8 @@ def test_the_replica_with_the_snapshot_is_lost_in_the_middle_of_a_result(proxy, 
           " generate_series(1, 200000000) g WHERE g < 0"
     w.send(query(sql) + query("SELECT 2"))
     w.until("D")
-    runs(replica, sql[:40])
-    end(replica, w)
+    replica.su("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE %s",
+               (sql[:40] + "%",))
     lost_snapshot(w.reply())
     assert wire.errors(w.reply()) == ["25P02"]
     done(w.query("ROLLBACK"))
@@ -272,12 +272,13 @@ def test_an_unnamed_begin_is_prepared_and_then_run(proxy, primary, replica):
 
 
 def test_before_its_first_answer_the_snapshot_may_be_another_one(proxy, primary, replica):
-    w = proxy().raw()
+    p = proxy(log_min_messages="debug1")
+    w = p.raw()
     slow = "SELECT count(*), current_setting('port') FROM generate_series(1, 4000000)"
     done(w.query(SNAPSHOT))
     w.send(query(slow))
     runs(replica, slow)
-    end(replica, w)
+    end(replica, p)
     assert wire.rows(done(w.reply()))[0][1] == str(primary.port).encode()
     assert where(w) == primary.port
     done(w.query("COMMIT"))
