@@ -6,6 +6,7 @@
 #include "client/peer.h"
 #include "client/portal.h"
 #include "client/query.h"
+#include "client/transact.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -65,6 +66,8 @@ void client_detach(struct client *c, struct server *s)
 		at = &(*at)->next_borrowed;
 	if (*at)
 		*at = s->next_borrowed;
+	if (c->home == s)
+		c->home = NULL;
 	if (c->unnamed_on == s)
 		c->unnamed_on = NULL;
 	if (c->left_to == s)
@@ -507,12 +510,29 @@ static void refused(struct borrower *b, const struct refusal *r)
 		query_refused(c, r);
 }
 
+/* What the session had there cannot be had again. */
+__attribute__((cold))
+static void end_lost(struct client *c, const uint8_t *farewell, size_t len)
+{
+	static const char detail[] = "The connection to PostgreSQL broke while it was in use.";
+
+	if (farewell)
+		client_relay(c, farewell, len);
+	else if (c->lost_request)
+		client_refuse(c, "08006", "server closed the connection unexpectedly", detail,
+			"Connect again; the outcome of the last statement is not known.");
+	else
+		client_refuse(c, "57P01", "terminating connection because its server is gone",
+			detail, "Connect again; what only this session had is lost.");
+}
+
 /* A connection broke.  A replica's is replaced, and so is the primary's as long as nothing that
  * only it had is lost. */
 static void lost(struct borrower *b, struct server *s, const uint8_t *farewell, size_t len)
 {
 	struct client *c = OWNER(b, struct client, borrower);
-	bool primary = server_is_primary(s), in_transaction = s->status != 'I';
+	bool needed = transact_needs(c, s), home = client_home(c, s);
+	bool snapshot = c->session.seen && s == transact_owner(c);
 
 	if (c->phase == AT_LOGIN) {
 		login_refused(c, &(struct refusal){ REFUSED_BACKEND, { "FATAL", "08006",
@@ -525,18 +545,14 @@ static void lost(struct borrower *b, struct server *s, const uint8_t *farewell, 
 	if (c->phase == AT_GONE)
 		return;
 	c->left = c->lost_request ? 0 : c->left;
-	c->primary_once |= !primary;    /* a replica that breaks at once is not tried for ever */
+	c->primary_once |= !home;       /* a replica that breaks at once is not tried for ever */
 	if (c->told_fatal)
 		client_leave(c);
-	else if (c->lost_request || c->terminated
-	         || (primary && (in_transaction || c->pins || c->script.full)))
-		farewell ? client_relay(c, farewell, len)
-		         : client_refuse(c, "08006", "server closed the connection unexpectedly",
-		                "The connection to PostgreSQL broke while it was in use.",
-		                "Connect again;"
-		                " the outcome of the last statement is not known.");
-	else if (in_transaction)
+	else if (c->lost_request || c->terminated || needed)
+		end_lost(c, farewell, len);
+	else if (s->status != 'I')
 		c->session.no_replica = true;
+	c->session.lost |= snapshot && c->status == 'T';
 	if (c->phase == AT_READY && conn_kept(&c->conn))
 		client_resume(c);       /* it was about to ask */
 }
@@ -545,7 +561,9 @@ static void async(struct borrower *b, struct server *s, const uint8_t *p, size_t
 {
 	struct client *c = OWNER(b, struct client, borrower);
 
-	if (c->phase == AT_READY && server_is_primary(s))
+	if (*p == 'A')
+		c->pins |= PIN_LISTEN;  /* somebody's code has said LISTEN */
+	if (c->phase == AT_READY && client_home(c, s))
 		conn_put(c->all->base->net, &c->conn, p, n);
 	if (conn_kept(&c->conn))
 		client_resume(c);       /* the news may be all that wakes it */

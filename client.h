@@ -161,6 +161,7 @@ struct client {
 	struct query *last;                     /* the newest in flight; NULL: there is none */
 	struct node *wanted;
 	struct server *borrowed;
+	struct server *home;                    /* see client/transact.h; NULL: none yet */
 
 	struct session session;
 	struct script script;
@@ -254,6 +255,12 @@ const char *client_runs(const struct client *c);
 
 /* "127.0.0.1" and "5432"; "[local]" and "" for a Unix socket. */
 void client_peer(const struct client *c, char *host, size_t size, char *port, size_t port_size);
+
+/* Does the server stand for the primary to this session? */
+static inline bool client_home(const struct client *c, const struct server *s)
+{
+	return c->home ? c->home == s : server_is_primary(s);
+}
 
 static inline const char *client_database(const struct client *c)
 {

@@ -135,16 +135,24 @@ static bool mentions_written(const struct route *rt, const char *database, const
 	return is_written(l, "", false) || sql_mentions(text, len, is_written, l);
 }
 
+/* All statements of the transaction see one snapshot, and it may write or asks for more than a
+ * standby has: only the primary serves it. */
+static bool is_primarys(const struct session *s)
+{
+	return s->level == LEVEL_UNSAID || s->level == LEVEL_SERIALIZABLE
+	       || (s->level == LEVEL_REPEATABLE_READ && !s->read_only);
+}
+
 bool route_reads(const struct route *rt, const struct session *s, const char *database,
                  const char *text, size_t len)
 {
 	struct lately l;
 	enum dlbow mode = rt->conf->disable_load_balance_on_write;
 
-	if (s->serializable_always || (mode == DLBOW_ALWAYS && s->wrote_ever))
+	if (s->default_level == LEVEL_SERIALIZABLE || (mode == DLBOW_ALWAYS && s->wrote_ever))
 		return false;
 	if (s->in_transaction) {
-		if (s->serializable || s->no_replica)
+		if (is_primarys(s) || s->no_replica)
 			return false;
 		if (mode == DLBOW_TRANSACTION && s->wrote)
 			return false;
@@ -194,7 +202,7 @@ bool route_writes(const struct sql_facts *f)
 
 	if (does & KIND_EXPLAINS)
 		return f->flags & SQL_MODIFIES;
-	return !(does & KIND_NO_WRITE) && !((does & KIND_SETS) && (f->flags & SQL_READ_ONLY));
+	return !(does & KIND_NO_WRITE);
 }
 
 /* --- what the session remembers ------------------------------------------ */
@@ -352,7 +360,8 @@ bool session_has_temporary(const struct session *s, const char *text, size_t len
 
 void session_ended_transaction(struct session *s)
 {
-	s->in_transaction = s->wrote = s->serializable = s->no_replica = s->read_only = false;
+	s->in_transaction = s->wrote = s->read_only = s->seen = s->lost = s->no_replica = false;
+	s->level = LEVEL_UNSAID;
 }
 
 void session_forget_written(struct session *s)

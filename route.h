@@ -29,12 +29,15 @@ struct session {
 	bool wrote;                             /* a write was sent in it: then only the primary */
 	bool wrote_before;                      /* the same in this or an earlier one */
 	bool wrote_ever;                        /* anywhere in the session */
-	bool serializable;                      /* the transaction is: only the primary serves it */
-	bool serializable_always;               /* default_transaction_isolation says so */
-	bool no_replica;                        /* the transaction's reads are the primary's: it
-	                                         * may have written there, or the replica left */
-	bool read_only;                         /* the transaction was begun so */
+	uint8_t level;                          /* the transaction's; LEVEL_UNSAID: not known */
+	uint8_t default_level;                  /* that the session has set; LEVEL_UNSAID: none */
+	bool read_only;                         /* the transaction says that it is */
+	bool stays_home;                        /* READ ONLY ones, too: see transact_come_home() */
+	bool seen;                              /* an answer from within the transaction was */
+	bool lost;                              /* the replica that had its snapshot */
+	bool no_replica;                        /* the replica left this transaction */
 	bool wrote_all;                         /* in it, tables with unknown names */
+	bool listened;                          /* its first LISTEN is in it */
 	bool changed;                           /* the catalog was changed in it */
 	bool altered;                           /* roles or databases were changed */
 	uint32_t doubt;                         /* in answers of the catalog, up to this number */

@@ -49,7 +49,13 @@ static void head_modes(struct scan *s)
 	for (; !scan_at_end(s); scan_advance(s)) {
 		unsigned w = s->tok.word;
 		if (w == W_serializable)
-			scan_flag(s, SQL_SERIALIZABLE);
+			s->f->level = LEVEL_SERIALIZABLE;
+		else if (w == W_read && s->prev.word == W_repeatable)
+			s->f->level = LEVEL_REPEATABLE_READ;
+		else if (w == W_committed && s->prev.word == W_read)
+			s->f->level = LEVEL_READ_COMMITTED;
+		else if (w == W_uncommitted && s->prev.word == W_read)
+			s->f->level = LEVEL_READ_UNCOMMITTED;
 		else if (w == W_write && s->prev.word == W_read)
 			scan_flag(s, SQL_READ_WRITE);
 		else if (w == W_only && s->prev.word == W_read)
@@ -163,6 +169,31 @@ static bool value_is(const struct scan *s, const char *word, size_t least)
 	return len >= least && len <= strlen(word) && lex_same(word, p, len);
 }
 
+enum sql_level sql_level_named(const char *value, size_t len)
+{
+	static const char *const names[] = {
+		[LEVEL_READ_UNCOMMITTED] = "read uncommitted",
+		[LEVEL_READ_COMMITTED] = "read committed",
+		[LEVEL_REPEATABLE_READ] = "repeatable read",
+		[LEVEL_SERIALIZABLE] = "serializable",
+	};
+
+	for (enum sql_level l = LEVEL_READ_UNCOMMITTED; l <= LEVEL_SERIALIZABLE; l++)
+		if (len == strlen(names[l]) && lex_same(names[l], value, len))
+			return l;
+	return LEVEL_UNSAID;
+}
+
+/* A value that we cannot read counts as the level that asks for most. */
+static enum sql_level level_at(const struct scan *s)
+{
+	const char *p = s->lex.text + s->tok.at;
+	bool quoted = s->tok.type == T_STRING && s->tok.len >= 2 && *p == '\'';
+	enum sql_level l = sql_level_named(p + quoted, s->tok.len - 2 * quoted);
+
+	return l ? l : LEVEL_SERIALIZABLE;
+}
+
 /* The value at tok, of the few parameters that decide where a transaction runs. */
 static void value(struct scan *s)
 {
@@ -170,8 +201,8 @@ static void value(struct scan *s)
 
 	sql_parameter(name, s->lex.text, s->f);
 	const char *p = strncmp(name, "default_", 8) == 0 ? name + 8 : name;
-	if (strcmp(p, "transaction_isolation") == 0 && value_is(s, "serializable", 12))
-		scan_flag(s, SQL_SERIALIZABLE);
+	if (strcmp(p, "transaction_isolation") == 0 && !(s->f->flags & SQL_DEFAULT))
+		s->f->level = level_at(s);
 	if (strcmp(p, "transaction_read_only") != 0)
 		return;
 	if (value_is(s, "off", 2) || value_is(s, "false", 1) || value_is(s, "no", 1)

@@ -30,7 +30,7 @@ enum {
 	KIND_READS      = 1 << 0,       /* may be balanced, if nothing else forbids it */
 	KIND_NO_WRITE   = 1 << 1,       /* does not count as one, though it is not balanced */
 	KIND_EXPLAINS   = 1 << 2,       /* a write if SQL_MODIFIES is set */
-	KIND_SETS       = 1 << 3,       /* a parameter; a write unless SQL_READ_ONLY is set */
+	KIND_SETS       = 1 << 3,       /* a parameter */
 	KIND_TAKES_BACK = 1 << 4,       /* settings, as RESET does */
 	KIND_TRANSACTS  = 1 << 5,       /* begins, ends, marks or rolls back a transaction */
 	KIND_NAMES      = 1 << 6,       /* gives or takes the name of a prepared statement */
@@ -72,10 +72,10 @@ enum {
 	X(PREPARE_TRANSACTION, "prepare transaction", 0) \
 	X(COMMIT_PREPARED,     "commit prepared",     KIND_CHANGES) \
 	X(ROLLBACK_PREPARED,   "rollback prepared",   0) \
-	X(SET,                 "set",                 KIND_SETS) \
-	X(SET_TRANSACTION,     "set transaction",     KIND_SETS) \
+	X(SET,                 "set",                 KIND_SETS | KIND_NO_WRITE) \
+	X(SET_TRANSACTION,     "set transaction",     KIND_SETS | KIND_NO_WRITE) \
 	X(SET_CONSTRAINTS,     "set constraints",     0) \
-	X(RESET,               "reset",               KIND_SETS | KIND_TAKES_BACK) \
+	X(RESET,               "reset",               KIND_SETS | KIND_NO_WRITE | KIND_TAKES_BACK) \
 	X(DISCARD,             "discard",             KIND_TAKES_BACK) \
 	X(PREPARE,             "prepare",             KIND_NAMES) \
 	X(EXECUTE,             "execute",             KIND_USES_NAME | KIND_NO_WRITE) \
@@ -132,7 +132,6 @@ enum {
 	SQL_READ_WRITE     = 1 << 12, /* BEGIN or SET TRANSACTION ... READ WRITE, SET
 				       *   [default_]transaction_read_only = off, false, 0, no */
 	SQL_READ_ONLY      = 1 << 13, /* the opposite */
-	SQL_SERIALIZABLE   = 1 << 14, /* the same forms, isolation level SERIALIZABLE */
 	SQL_CHAIN          = 1 << 15, /* COMMIT or ROLLBACK AND CHAIN */
 	SQL_ALL            = 1 << 16, /* DEALLOCATE, DISCARD, RESET, CLOSE, SHOW ALL; UNLISTEN *;
 				       *   there is no name then, but DISCARD's */
@@ -162,6 +161,15 @@ enum {
 		| SQL_PATTERN | SQL_UNKNOWN | SQL_HELD
 };
 
+/* Isolation levels.  A statement that names none has LEVEL_UNSAID. */
+enum sql_level {
+	LEVEL_UNSAID,
+	LEVEL_READ_UNCOMMITTED,
+	LEVEL_READ_COMMITTED,
+	LEVEL_REPEATABLE_READ,
+	LEVEL_SERIALIZABLE,
+};
+
 /* A piece of the text, quotes included; len 0 = none. */
 struct sql_span { uint32_t at, len; };
 
@@ -169,6 +177,9 @@ struct sql_facts {
 	uint8_t kind;           /* enum sql_kind */
 	uint8_t inner;          /* that of the statement inside PREPARE, EXPLAIN, DECLARE, COPY
 				 * (...), of PGPOOL's verb; else the same as kind */
+	uint8_t level;          /* enum sql_level, of BEGIN and SET TRANSACTION, of SET
+				 * [default_]transaction_isolation, of SESSION
+				 * CHARACTERISTICS */
 	uint32_t flags;
 	struct sql_span name;   /* savepoint, prepared statement (also EXPLAIN EXECUTE's), prepared
 				 * transaction (a string), parameter (all its words: see
@@ -217,6 +228,9 @@ void sql_name(char dst[static 64], const char *text, struct sql_span s);
  * session_authorization, SESSION CHARACTERISTICS = "session characteristics"; "" = none.  Cut to
  * 127 bytes. */
 void sql_parameter(char dst[static 128], const char *text, const struct sql_facts *f);
+
+/* "repeatable read", in any case: LEVEL_REPEATABLE_READ.  LEVEL_UNSAID: no such level. */
+enum sql_level sql_level_named(const char *value, size_t len);
 
 /* The use of a name in a statement. */
 enum sql_use {

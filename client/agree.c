@@ -16,18 +16,35 @@ void agree_or_close(struct request *r, bool ok)
 		server_close(r->server, "it could not be brought to the state of its session");
 }
 
-/* A statement of the session's past, for this server.  Savepoints are marks, never run.  A standby
- * refuses READ WRITE: its part of the transaction begins without it. */
-static int run_line(struct server *s, const struct script_line *l)
+/* READ WRITE is refused by a standby, so a leg does without; the rest of the line counts. */
+static const char *leg_text(const struct script_line *l)
 {
-	bool standby = !server_is_primary(s);
+	static const char *const begin[] = { "BEGIN",
+		"BEGIN ISOLATION LEVEL READ UNCOMMITTED", "BEGIN ISOLATION LEVEL READ COMMITTED",
+		"BEGIN ISOLATION LEVEL REPEATABLE READ", "BEGIN ISOLATION LEVEL SERIALIZABLE" };
+	static const char *const set[] = { NULL,
+		"SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED",
+		"SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+		"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+		"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE" };
 
-	if (l->kind == SQL_SAVEPOINT
-	    || (standby && l->kind != SQL_BEGIN && (l->flags & SQL_READ_WRITE)))
+	if (!(l->flags & SQL_READ_WRITE))
+		return l->text;
+	if (l->kind == SQL_BEGIN)
+		return begin[l->level];
+	if (l->kind == SQL_SET_TRANSACTION)
+		return set[l->level];
+	return strcmp(l->name, "transaction_read_only") ? l->text : NULL;
+}
+
+/* A statement of the session's past, for this server.  Savepoints are marks, never run. */
+static int run_line(struct client *c, struct server *s, const struct script_line *l)
+{
+	const char *text = client_home(c, s) ? l->text : leg_text(l);
+
+	if (l->kind == SQL_SAVEPOINT || !text)
 		return 0;
-	if (standby && l->kind == SQL_BEGIN && (l->flags & SQL_READ_WRITE))
-		return server_own(s, "BEGIN", agree_or_close, NULL);
-	return server_own(s, l->text, agree_or_close, NULL);
+	return server_own(s, text, agree_or_close, NULL);
 }
 
 bool agree_lacks_values(struct server *s, bool (*back)(const void *ctx, const char *name),
@@ -57,7 +74,7 @@ int agree_on_script(struct client *c, struct server *s)
 		const struct script_line *l = &c->script.line[i];
 		if (l->serial <= s->script)
 			continue;
-		if (run_line(s, l) < 0)
+		if (run_line(c, s, l) < 0)
 			return -1;
 		if (l->kind == SQL_DISCARD && s->tail)
 			s->tail->deallocates = true;

@@ -5,6 +5,7 @@
 #include "client/portal.h"
 #include "client/renew.h"
 #include "client/trace.h"
+#include "client/transact.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -342,7 +343,7 @@ static void apply_discard(struct client *c, struct server *s, const struct effec
 	script_forget(&c->script);
 	script_note(c, s, e, &e->facts, "");
 	apply_deallocate(c, s, e);
-	c->session.serializable_always = false;
+	transact_defaults(c);
 	c->pins = 0;
 }
 
@@ -359,14 +360,18 @@ static void forget_beyond(struct client *c, const struct server *authority, uint
 	}
 }
 
-/* AND CHAIN: the next transaction begins at once, as the last one was begun. */
+/* AND CHAIN: the next transaction begins at once, with the last one's modes. */
 static void chain_transaction(struct client *c, struct server *authority, bool committed)
 {
 	struct sql_facts begin = { .kind = SQL_BEGIN };
 	char *text = script_begin(&c->script);
+	uint8_t level = c->session.level;
+	bool read_only = c->session.read_only;
 
 	effect_end_transaction(c, committed);
 	c->session.in_transaction = true;
+	c->session.level = level;
+	c->session.read_only = read_only;
 	if (script_add(&c->script, &begin, "", text ? text : "BEGIN", text ? strlen(text) : 5) == 0)
 		authority->script = c->script.serial;
 	free(text);
@@ -385,19 +390,25 @@ static void apply_set_config(struct client *c, struct server *s, const struct ef
 		return;                 /* it has ended with its statement */
 	set.facts.kind = SQL_SET;
 	set.facts.flags |= local ? SQL_LOCAL : 0;
+	/* Nobody looks for the value, so it counts as the level that asks for most. */
+	bool level = strcasestr(e->text, "transaction_isolation");
+	set.facts.level = level ? LEVEL_SERIALIZABLE : LEVEL_UNSAID;
+	if (level && c->session.in_transaction)
+		c->session.level = LEVEL_SERIALIZABLE;
 	/* Arguments that are not literals may give another value elsewhere. */
 	const char *call = strchr(e->text, '(');
 	bool literal = call && !strchr(call + 1, '(') && !strchr(e->text, '$')
 	               && !strcasestr(e->text, " from ");
 	if (e->facts.kind == SQL_SELECT && literal)
-		script_note(c, s, e, &set.facts, "");
+		script_note(c, s, e, &set.facts, level ? "default_transaction_isolation" : "");
 	else if (local)
 		c->session.no_replica = true;
 	else
 		c->script.full = true;
+	transact_defaults(c);
 }
 
-/* SET and RESET.  Serializable transactions are noted besides: they are the primary's. */
+/* SET and RESET.  The open transaction's modes can be set like parameters. */
 static void apply_set(struct client *c, struct server *s, const struct effect *e)
 {
 	char name[128];
@@ -405,15 +416,10 @@ static void apply_set(struct client *c, struct server *s, const struct effect *e
 	sql_parameter(name, e->text, &e->facts);
 	if (e->facts.flags & SQL_LOCAL && !c->session.in_transaction)
 		return;                 /* PostgreSQL warns, and sets nothing */
-	if ((e->facts.flags & SQL_ALL) || !strcmp(name, "default_transaction_isolation"))
-		c->session.serializable_always = (e->facts.flags & SQL_SERIALIZABLE) != 0;
-	else if (!strcmp(name, "session characteristics"))
-		c->session.serializable_always |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
-	if (e->facts.flags & SQL_READ_WRITE)
-		c->session.read_only = false;
-	if (!strcmp(name, "transaction_isolation"))
-		c->session.serializable |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
+	if (c->session.in_transaction && !strncmp(name, "transaction_", 12))
+		transact_begun(c, &e->facts);
 	script_note(c, s, e, &e->facts, name);
+	transact_defaults(c);
 }
 
 /* DDL for the session's own temporary tables changes nothing for others, so the catalog's answers
@@ -427,10 +433,7 @@ static bool changes_catalog(const struct session *s, const struct effect *e)
  * follows it in the request stands in the transaction. */
 static void apply_begin(struct client *c, struct server *s, const struct effect *e)
 {
-	c->session.in_transaction = true;
-	c->session.serializable |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
-	if (e->facts.flags & (SQL_READ_ONLY | SQL_READ_WRITE))
-		c->session.read_only = e->facts.flags & SQL_READ_ONLY;
+	transact_begun(c, &e->facts);
 	script_note(c, s, e, &e->facts, "");
 }
 
@@ -458,11 +461,13 @@ static void apply_rollback_to(struct client *c, struct server *s, const struct e
 	sql_name(name, e->text, e->facts.name);
 	forget_beyond(c, s, script_rollback_to(&c->script, name));
 	session_rolled_back_to(&c->session);
+	transact_defaults(c);
 }
 
 static void apply_listen(struct client *c, struct server *s, const struct effect *e)
 {
 	(void)s, (void)e;
+	c->session.listened |= !(c->pins & PIN_LISTEN);
 	c->pins |= PIN_LISTEN;
 }
 
@@ -480,7 +485,7 @@ static void apply_flags(struct client *c, struct server *s, const struct effect 
 	char name[64];
 
 	/* Somebody's code may have made a temporary table; on a replica it cannot. */
-	if ((e->facts.flags & SQL_FOREIGN) && server_is_primary(s))
+	if ((e->facts.flags & SQL_FOREIGN) && client_home(c, s))
 		c->session.doubt = DOUBT_ALL;
 	if (e->facts.flags & SQL_TEMP) {
 		sql_name(name, e->text, e->facts.name);
@@ -661,13 +666,16 @@ void effect_undo_names(struct client *c, const struct query *q, uint32_t from)
 
 /* --- the end of a transaction -------------------------------------------- */
 
-/* Its writes are known to be there, or not to be there.  While requests are in flight, their tables
- * are in the same list, so none can be forgotten. */
+/* Its writes and its LISTEN are known to be there, or not to be there.  While requests are in
+ * flight, their tables are in the same list, so none can be forgotten. */
 static void end_writes(struct client *c, bool committed)
 {
 	session_settle_temporary(&c->session, committed);
 	if (committed)
 		session_committed(&c->session, c->all->route, client_database(c));
+	else if (c->session.listened)
+		c->pins &= (uint8_t)~PIN_LISTEN;
+	c->session.listened = false;
 	if (!c->inflight)
 		session_forget_written(&c->session);
 }
@@ -688,6 +696,7 @@ void effect_end_transaction(struct client *c, bool committed)
 	else
 		script_rollback(&c->script);
 	c->session.changed &= committed;
+	transact_defaults(c);
 	session_ended_transaction(&c->session);
 	end_writes(c, committed);
 }
@@ -698,8 +707,10 @@ static void tell_catalog(struct client *c)
 {
 	struct catalog *cat = c->all->catalog;
 
-	if (c->session.changed)
+	if (c->session.changed) {
 		catalog_changed(cat, c->borrower.profile->account);
+		accounts_forget_levels(c->all->servers->accounts);
+	}
 	c->session.changed = false;
 	if (c->session.altered)
 		servers_doubt(c->all->servers);
@@ -725,7 +736,7 @@ void effect_status(struct client *c, char status, bool failed)
 		s->wrote = s->no_replica = false;
 		end_writes(c, !failed);
 	} else {
-		s->in_transaction = true;
+		s->in_transaction = s->seen = true;
 		s->wrote_before |= s->wrote;
 	}
 	if (status == 'I')

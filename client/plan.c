@@ -3,6 +3,7 @@
 #include "client/facts.h"
 #include "client/portal.h"
 #include "client/leaves.h"
+#include "client/transact.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +51,15 @@ static bool may_read(struct client *c, const struct sql_facts *f, const char *te
 	return reads;
 }
 
+/* Would a replica do it for itself, or refuse it although a READ ONLY transaction may do it? */
+static bool is_home_only(const struct client *c, const struct sql_facts *f, const char *text,
+                         size_t len)
+{
+	return (sql_kind_does[f->kind] & KIND_LISTENS) || f->kind == SQL_NOTIFY
+	       || f->kind == SQL_LOCK || (f->flags & SQL_ADVISORY)
+	       || (c->session.temporary && session_has_temporary(&c->session, text, len));
+}
+
 /* What one statement asks of the request's place.  An EXECUTE asks what its statement does. */
 static void plan_statement(struct client *c, struct plan *pl, const struct sql_facts *f,
                            const char *text, size_t len)
@@ -66,10 +76,15 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	pl->forgets |= facts_forgets(f);
 	pl->barrier |= copies || pl->forgets;
 	pl->rolls_back_to |= f->kind == SQL_ROLLBACK_TO;
-	/* A plain BEGIN asks for no place: the statements behind it decide.  One that is READ
-	 * WRITE or SERIALIZABLE is the primary's, since a standby refuses both. */
-	if (f->kind == SQL_BEGIN && !(f->flags & (SQL_READ_WRITE | SQL_SERIALIZABLE)))
+	pl->sets_modes |= f->level || f->kind == SQL_SET_TRANSACTION;
+	pl->home_only |= is_home_only(c, f, text, len);
+	/* A BEGIN asks for no place, the statements behind it decide, if a replica may serve them.
+	 * A standby refuses READ WRITE. */
+	if (f->kind == SQL_BEGIN) {
+		pl->begins = true;
+		pl->other |= (f->flags & SQL_READ_WRITE) || !transact_leaves(c, f);
 		return;
+	}
 	/* The end of the transaction goes where the transaction is: ending_node(). */
 	if (f->kind == SQL_COMMIT || f->kind == SQL_ROLLBACK) {
 		pl->ends = true;
@@ -157,10 +172,16 @@ static void plan_use(struct client *c, struct plan *pl, const char *name, const 
 		/* Its text was not remembered, so no other server can have it.  On the primary
 		 * it may be a write. */
 		pl->must = c->unnamed_on;
-		pl->writes |= server_is_primary(pl->must);
+		pl->writes |= client_home(c, pl->must);
 	} else {
 		pl->other = true;       /* we do not know it; maybe the primary does */
 	}
+}
+
+/* Is what the request makes gone at its end, as all portals are outside a transaction? */
+static bool is_alone(const struct client *c, const struct plan *pl)
+{
+	return c->status == 'I' && !c->session.in_transaction && !pl->begins;
 }
 
 static void plan_bind(struct client *c, struct plan *pl, struct msg *m, struct bound *b)
@@ -168,6 +189,9 @@ static void plan_bind(struct client *c, struct plan *pl, struct msg *m, struct b
 	const char *portal = msg_text(m), *name = msg_text(m);
 
 	pl->notes |= *portal != 0;
+	/* A portal that outlives its request is not made again elsewhere, where another snapshot
+	 * has other rows.  A named one is meant to. */
+	pl->other |= *portal && !is_alone(c, pl);
 	b->portal = true;
 	plan_use(c, pl, name, b);
 }
@@ -237,6 +261,7 @@ static int plan_message(struct client *c, struct plan *pl, struct msg *m, struct
 		return MORE;
 	case 'E':
 		plan_portal(c, pl, msg_text(m), b);
+		pl->other |= msg_u32(m) && b->portal && !is_alone(c, pl);
 		pl->executes = true;
 		return MORE;
 	case 'H': case 'd': case 'c': case 'f':
@@ -271,6 +296,7 @@ int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n)
 	/* A statement that is prepared or bound now and executed later is worth remembering.  Of
 	 * one that is executed at once, effect_note_plain() remembers only where it is. */
 	pl->notes |= (b.unnamed || b.portal) && !pl->executes;
+	pl->other |= b.portal && !pl->executes && !is_alone(c, pl);
 	/* A Query behind extended messages without a Sync: after an error in those, PostgreSQL
 	 * ignores it like all else up to a Sync, and sends no ReadyForQuery. */
 	if (pl->simple && pl->extended)

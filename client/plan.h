@@ -26,6 +26,9 @@ struct plan {
 	bool unknown;           /* reads what the catalog has not told of yet */
 	bool executes;
 	uint32_t extended;      /* extended messages: each has one answer */
+	bool begins;            /* BEGIN */
+	bool sets_modes;        /* of the open transaction */
+	bool home_only;         /* has a meaning at home only: LISTEN, a lock of the session */
 	bool ends;              /* COMMIT or ROLLBACK: goes where the transaction is */
 	bool notes;             /* needs the second walk: effect_note() */
 	bool barrier;           /* see struct query */

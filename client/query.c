@@ -9,6 +9,7 @@
 #include "client/reply.h"
 #include "client/signal.h"
 #include "client/trace.h"
+#include "client/transact.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,19 +50,39 @@ static bool is_words(const struct plan *pl, const char *words)
 	       && !strncasecmp(pl->text + pl->facts.start, words, len);
 }
 
+/* Takes one of these words or phrases off the front, and a blank or comma behind it. */
+static bool skip_words(const char **p, const char *end, const char *const *forms, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(forms[i]);
+		if ((size_t)(end - *p) < len || strncasecmp(*p, forms[i], len))
+			continue;
+		const char *at = *p + len;
+		if (at < end && *at == ',')
+			at++;
+		if (at < end && *at++ != ' ')
+			continue;
+		*p = at;
+		return true;
+	}
+	return false;
+}
+
 /* Only forms that the script's BEGIN repeats word for word on any node, a standby included.  All
  * others go to PostgreSQL, which knows more of them. */
 static bool plain_begin(const struct plan *pl)
 {
-	static const char *const forms[] = { "begin", "begin transaction", "begin work",
-		"start transaction", "begin read only", "start transaction read only",
-		"begin transaction read only", "begin isolation level repeatable read",
-		"begin transaction isolation level repeatable read" };
+	static const char *const begins[] = { "begin transaction", "begin work", "begin",
+		"start transaction" };
+	static const char *const modes[] = { "isolation level read committed",
+		"isolation level repeatable read", "read only" };
+	const char *p = pl->text + pl->facts.start, *end = pl->text + pl->facts.end;
 
-	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
-		if (is_words(pl, forms[i]))
-			return true;
-	return false;
+	if (!skip_words(&p, end, begins, sizeof begins / sizeof *begins) || p[-1] == ',')
+		return false;
+	while (p < end && skip_words(&p, end, modes, sizeof modes / sizeof *modes))
+		;
+	return p == end && p[-1] != ',' && p[-1] != ' ';
 }
 
 static bool plain_end(const struct plan *pl)
@@ -79,13 +100,13 @@ static bool begin_here(struct client *c, const struct plan *pl)
 	const struct sql_facts *f = &pl->facts;
 
 	if (f->kind != SQL_BEGIN || c->status != 'I' || f->next < pl->text_len
-	    || !nodes_balance(c->all->servers->nodes) || !plain_begin(pl))
+	    || !nodes_balance(c->all->servers->nodes) || !transact_level(c, f)
+	    || !plain_begin(pl))
 		return false;
 	if (script_add(&c->script, f, "", pl->text + f->start, f->end - f->start) < 0)
 		return false;
 	c->status = 'T';
-	c->session.in_transaction = true;
-	c->session.read_only = f->flags & SQL_READ_ONLY;
+	transact_begun(c, f);
 	say_command(c, strncasecmp(pl->text + f->start, "start", 5) ? "BEGIN"
 	                                                            : "START TRANSACTION");
 	return true;
@@ -142,10 +163,31 @@ static void keep_copy(struct query *q, const uint8_t *p, size_t len)
 		memcpy(q->copy, p, len);
 }
 
+/* A Query of our own ends the server's unnamed statement.  Does the request need it? */
+static bool keeps_unnamed(const struct client *c, const struct server *s, const struct plan *pl)
+{
+	return c->unnamed_on == s && !pl->simple && !pl->unnamed;
+}
+
+/* What the transaction needs in front of the request. */
+static int agree_on_transaction(struct client *c, struct server *s, const struct plan *pl)
+{
+	if (s == c->home && (pl->writes || pl->ends || !pl->whole))
+		transact_end_legs(c);
+	bool may_ask = s == c->home && !keeps_unnamed(c, s, pl);
+	bool begins = pl->begins || (c->session.in_transaction && s->status == 'I');
+	if (may_ask && begins && transact_ask_level(c, s) < 0)
+		return -1;
+	/* Settings, and BEGIN. */
+	if (agree_on_script(c, s) < 0 || transact_doom(c, s) < 0)
+		return -1;
+	return may_ask && pl->sets_modes ? transact_repeat_reads(c, s) : 0;
+}
+
 static int send_request(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl)
 {
 	/* The script comes first: statements are prepared under its settings. */
-	if (agree_on_script(c, s) < 0 || (pl->notes ? agree_on_names(c, s, NULL, p, pl)
+	if (agree_on_transaction(c, s, pl) < 0 || (pl->notes ? agree_on_names(c, s, NULL, p, pl)
 	                                     : agree_on_name(c, s, pl)) < 0)
 		return client_out_of_memory(c);
 	if (s->phase != LENT)
@@ -166,7 +208,7 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	if (notes && note_request(c, q, p, pl) < 0)
 		return client_out_of_memory(c);
 	/* In a failed transaction an error is the right answer: it need not run again. */
-	if (!server_is_primary(s) && pl->whole && c->status != 'E')
+	if (s != c->home && pl->whole && c->status != 'E')
 		keep_copy(q, p, pl->len);
 	/* A request that uses a portal or the unnamed statement of that replica cannot run again
 	 * on its own.  It keeps its copy: it can together with the request in front of it that
@@ -215,28 +257,15 @@ static bool still_has(const struct client *c, const struct server *which)
 	return false;
 }
 
-/* Where the transaction has failed: that node knows it, the others do not. */
-static struct node *failed_node(const struct client *c)
+/* A transaction ends where it was begun: at home if it is there, else on its leg. */
+static struct server *ending_server(const struct client *c)
 {
-	for (const struct server *s = c->borrowed; c->status == 'E' && s; s = s->next_borrowed)
-		if (s->status == 'E')
-			return s->node;
-	return NULL;
-}
-
-/* A transaction ends where it was begun: on the primary if it is there, else on the replica. */
-static struct node *ending_node(const struct client *c, struct node *primary)
-{
-	const struct server *s = server_on(c, primary);
-
-	if (failed_node(c))
-		return failed_node(c);
-	if (s && s->status != 'I')
-		return primary;
-	for (s = c->borrowed; s; s = s->next_borrowed)
+	if (c->home && c->home->status != 'I')
+		return c->home;
+	for (struct server *s = c->borrowed; s; s = s->next_borrowed)
 		if (s->status != 'I')
-			return s->node;
-	return primary;
+			return s;
+	return NULL;
 }
 
 /* Instead of a standby that is too far behind. */
@@ -260,40 +289,53 @@ static struct node *less_delayed(struct client *c, const struct plan *pl)
 	return nodes_primary(nodes);
 }
 
-/* The first that applies:
+/* The server that alone can serve the request, the first that applies:
  *
- *   1. the node where the transaction has failed: the others do not know that it has;
- *   2. outside a transaction, the node of a process that the request signals;
- *   3. the server that has the portal or the unnamed statement which the request uses;
- *   4. for an end of the transaction, the node that has the transaction;
- *   5. the primary for requests that write, that are not there to their end, or that a replica has
- *      already failed to answer, and for sessions that replicas cannot follow;
- *   6. the node that was drawn for reads, unless it is down or too far behind.
+ *   1. the one that has the transaction's snapshot;
+ *   2. the one on which the transaction has failed: the others do not know that it has;
+ *   3. the one that has the portal or the unnamed statement which the request uses;
+ *   4. for an end of the transaction, the one that has the transaction.
  *
- * ROLLBACK TO goes to the primary even in a failed transaction: only the primary has savepoints.
- */
+ * ROLLBACK TO goes home even in a failed transaction: only home has the savepoints of one that may
+ * have legs. */
+static struct server *only_server(const struct client *c, const struct plan *pl)
+{
+	struct server *s = transact_owner(c);
+
+	if (!s && !pl->rolls_back_to)
+		s = transact_failed(c);
+	if (!s && pl->must && still_has(c, pl->must) && !pl->other && !c->for_primary)
+		s = pl->must;
+	return !s && pl->ends && !pl->other ? ending_server(c) : s;
+}
+
+/* May a replica serve it?  Not what writes, is not there to its end, or was on a replica already;
+ * nor what belongs to a session that replicas cannot follow, or whose notifications a replica could
+ * overtake. */
+static bool may_leave(const struct client *c, const struct plan *pl)
+{
+	return pl->reads && !pl->other && pl->whole && pl->len <= RETRY_BYTES && c->status != 'E'
+	       && !c->for_primary && !c->primary_once && !c->script.full
+	       && !(c->pins & PIN_LISTEN) && !c->borrower.profile->replication
+	       && nodes_balance(c->all->servers->nodes);
+}
+
+/* Home, or the node that was drawn for reads, unless that is down or too far behind.  The replicas
+ * of a session whose home is the primary no longer follow another one. */
 static struct node *choose_node(struct client *c, const struct plan *pl)
 {
-	struct node *primary = nodes_primary(c->all->servers->nodes);
+	struct node *home = transact_home(c);
 	const struct account *a = c->borrower.profile->account;
 
-	if (failed_node(c) && !pl->rolls_back_to)
-		return failed_node(c);
 	if (pl->signals && pl->whole && !c->session.in_transaction && !c->for_primary)
-		return pl->signals;
-	if (pl->must && still_has(c, pl->must) && !pl->other && !c->for_primary)
-		return pl->must->node;
-	if (pl->ends && !pl->other)
-		return ending_node(c, primary);
-	if (!pl->reads || pl->other || !pl->whole || c->for_primary || c->primary_once
-	    || c->status == 'E' || c->script.full || c->borrower.profile->replication
-	    || !nodes_balance(c->all->servers->nodes))
-		return primary;
+		return pl->signals;     /* the node of the process */
+	if (!may_leave(c, pl) || home != nodes_primary(home->all))
+		return home;
 	struct node *n = route_node(c->all->route, &c->session, a->user, a->database,
 		c->borrower.profile->application_name);
 	if (n->late)
 		n = less_delayed(c, pl);
-	return n->state == NODE_DOWN || pl->len > RETRY_BYTES ? primary : n;
+	return n->state == NODE_DOWN ? home : n;
 }
 
 /* RESET brings back the values that the server started with.  So from its first RESET on a session
@@ -306,54 +348,130 @@ static void start_own(struct client *c)
 	for (struct server *s = c->borrowed, *next; s; s = next) {
 		next = s->next_borrowed;
 		if (s->start == s->profile || s->status != 'I' || s->head
-		    || (c->pins && server_is_primary(s)) || c->unnamed_on == s || c->portal_on == s)
+		    || (s == c->home && transact_bound(c)) || c->unnamed_on == s || c->portal_on == s)
 			continue;
 		client_detach(c, s);
 		server_return(s);
 	}
 }
 
-/* The server for a planned request; NULL: it has to wait.
- *
- * With requests in flight only their server will do: on another one this request could be answered
- * before them.  A read follows writes to the primary, though it might run on a replica: waiting
- * for them would cost a round trip. */
+/* With requests in flight only their server will do: on another one this request could be answered
+ * before them.  A read follows writes home, though it might run on a replica: waiting for them
+ * would cost a round trip. */
+static bool may_follow(struct client *c, const struct plan *pl, const struct server *only,
+                       const struct node *n)
+{
+	const struct server *s = last_server(c);
+
+	/* In a failed transaction a ROLLBACK may be under way: before it ends, no statement can be
+	 * made again. */
+	if (c->last->barrier || pl->forgets || c->status == 'E'
+	    || (pl->takes_back && s->start != s->profile))
+		return false;
+	if (s != c->home && pl->home_only)
+		return false;
+	/* Requests behind one that is taken back are taken back with it, so they must have their
+	 * copies, and all of these must fit into the input. */
+	if (s != c->home && (!pl->whole || retry_bytes(c) + pl->len > RETRY_BYTES))
+		return false;
+	if (s == c->home && pl->reads && !pl->other && !pl->must)
+		return true;
+	if (only || n != transact_home(c))
+		return only ? s == only : s->node == n;
+	return s == c->home;
+}
+
+/* The client's server on this node.  A leg there cannot become home, if its node has become the
+ * primary: a transaction that began on a standby stays read-only. */
+static struct server *server_at(struct client *c, const struct node *n, bool home)
+{
+	struct server *s = server_on(c, n);
+
+	if (s && home && s != c->home && s->status != 'I') {
+		client_detach(c, s);
+		server_return(s);
+		s = NULL;
+	}
+	if (s && home)
+		c->home = s;
+	return s;
+}
+
+/* The server for a planned request; NULL: it has to wait. */
 static struct server *choose_server(struct client *c, const struct plan *pl)
 {
-	struct node *n = choose_node(c, pl);
-
 	if (pl->takes_back && !c->inflight)
 		start_own(c);
-	if (c->inflight) {
-		struct server *s = last_server(c);
-		/* In a failed transaction a ROLLBACK may be under way: before it ends, no statement
-		 * can be made again. */
-		if (c->last->barrier || pl->forgets || c->status == 'E'
-		    || (pl->takes_back && s->start != s->profile))
-			return NULL;
-		bool same = s->node == n
-		            || (server_is_primary(s) && pl->reads && !pl->other && !pl->must);
-		/* Requests behind one that is taken back are taken back with it, so they must
-		 * have their copies, and all of these must fit into the input. */
-		if (!server_is_primary(s)
-		    && (!pl->whole || retry_bytes(c) + pl->len > RETRY_BYTES))
-			return NULL;
-		return same && server_takes(s) ? s : NULL;
-	}
-	struct server *s = server_on(c, n);
+	struct server *s = only_server(c, pl);
+	struct node *n = s ? s->node : choose_node(c, pl);
+	bool home = n == transact_home(c);
+
+	if (c->inflight)
+		return may_follow(c, pl, s, n) && server_takes(last_server(c)) ? last_server(c)
+		                                                               : NULL;
+	if (!s)
+		s = server_at(c, n, home);
 	if (s)
 		return server_takes(s) ? s : NULL;
 	c->wanted = n;
-	s = server_borrow(c->all->servers, &c->borrower, n, n == nodes_primary(n->all));
+	s = server_borrow(c->all->servers, &c->borrower, n, home);
 	if (!s) {
 		c->waiting = true;
 		return NULL;
 	}
 	client_attach(c, s);
+	c->home = home ? s : c->home;
 	return s;
 }
 
 /* --- cutting ------------------------------------------------------------- */
+
+/* Sends a message, or the beginning of a long one, whose rest goes there, too.  To NULL: drops
+ * it. */
+static long use_beginning(struct client *c, struct server *to, const uint8_t *p, size_t n)
+{
+	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
+
+	c->left = (uint32_t)(size - there);
+	c->left_to = to;
+	if (to) {
+		to->within = there < size;
+		conn_put(c->all->base->net, &to->conn, p, there);
+	}
+	return (long)there;
+}
+
+/* After an error of our own: nothing counts before the Sync. */
+static long skip_message(struct client *c, const uint8_t *p, size_t n)
+{
+	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
+
+	trace_message(c, (struct msg){ (char)*p, p + WIRE_HEADER, p + there, false });
+	if (*p == 'S') {
+		c->input = INPUT_REQUEST;
+		say_ready(c);
+	}
+	return use_beginning(c, NULL, p, n);
+}
+
+/* The request that begins at p is answered with an error.  The rest of it is dropped, as PostgreSQL
+ * would do after an error: the one Query, or all messages up to the Sync.  Returns how much of the
+ * input was used. */
+static long answer_error(struct client *c, const struct report *r, const uint8_t *p, size_t n)
+{
+	struct put o = net_build(c->all->base->net, 2048);
+
+	put_report(&o, 'E', r);
+	client_say(c, &o);
+	log_write(c->all->base->log, &c->who, LEVEL_ERROR, r->detail, r->hint, "%s", r->message);
+	c->for_primary = 0;
+	if (n && (*p == 'Q' || *p == 'F')) {
+		say_ready(c);
+		return use_beginning(c, NULL, p, n);
+	}
+	c->input = INPUT_SKIPPED;
+	return n ? skip_message(c, p, n) : 0;
+}
 
 /* Answers requests that need no server: a lone Sync, and BEGIN and its end.  Only with nothing in
  * flight, or the answer would overtake others. */
@@ -382,26 +500,18 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 		pl.signals = signal_node(c, p, pl.len);
 	if (!c->inflight && answer_here(c, &pl))
 		return (long)pl.len;
+	if (!c->inflight && pl.home_only)
+		transact_come_home(c);
+	if (c->session.lost && !pl.ends) {
+		c->status = 'E';
+		c->session.lost = false;
+		return answer_error(c, &transact_lost, p, n);
+	}
 	struct server *s = choose_server(c, &pl);
 	if (!s || send_request(c, s, p, &pl) < 0)
 		return BLOCKED;
 	c->primary_once = false;
 	return (long)pl.len;
-}
-
-/* Sends a message, or the beginning of a long one, whose rest goes there, too.  To NULL: drops
- * it. */
-static long use_beginning(struct client *c, struct server *to, const uint8_t *p, size_t n)
-{
-	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
-
-	c->left = (uint32_t)(size - there);
-	c->left_to = to;
-	if (to) {
-		to->within = there < size;
-		conn_put(c->all->base->net, &to->conn, p, there);
-	}
-	return (long)there;
 }
 
 /* How much of a message must be there before it is sent: the fields that we read.  A Bind of a
@@ -473,7 +583,6 @@ static long copy_message(struct client *c, const uint8_t *p, size_t n)
 {
 	struct query *q = c->last;
 	struct server *to = q ? last_server(c) : NULL;
-
 	bool comes_back = q && q->retry && !q->request.progress;        /* into the input */
 
 	if (to && ((comes_back && c->input != INPUT_COPY) || !server_takes(to)))
@@ -484,19 +593,6 @@ static long copy_message(struct client *c, const uint8_t *p, size_t n)
 	else if (*p != 'd' && q && q->late_ends < q->copies)
 		q->late_ends++;
 	return use_beginning(c, to, p, n);
-}
-
-/* After an error of our own: nothing counts before the Sync. */
-static long skip_message(struct client *c, const uint8_t *p, size_t n)
-{
-	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
-
-	trace_message(c, (struct msg){ (char)*p, p + WIRE_HEADER, p + there, false });
-	if (*p == 'S') {
-		c->input = INPUT_REQUEST;
-		say_ready(c);
-	}
-	return use_beginning(c, NULL, p, n);
 }
 
 /* A Sync or Flush that changes nothing: PostgreSQL, too, ignores both within COPY data. */
@@ -624,31 +720,17 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 
 /* --- no server ----------------------------------------------------------- */
 
-/* The waiting request is answered with an error.  A session outside a transaction can go on: the
- * rest of the request is dropped, as PostgreSQL would do after an error - the one Query, or all
- * messages up to the Sync. */
+/* The waiting request is answered with an error.  A session outside a transaction can go on. */
 __attribute__((cold))
-static void answer_error(struct client *c, const struct report *r)
+static void refuse_waiting(struct client *c, const struct report *r)
 {
 	struct report error = *r;
-	struct put o = net_build(c->all->base->net, 2048);
 	uint8_t *p;
 	long n = conn_refill(c->all->base->net, &c->conn, &p);
 
 	error.severity = "ERROR";
-	put_report(&o, 'E', &error);
-	client_say(c, &o);
-	log_write(c->all->base->log, &c->who, LEVEL_ERROR, r->detail, r->hint, "%s", r->message);
-	if (n > 0 && (*p == 'Q' || *p == 'F')) {
-		say_ready(c);
-		long used = use_beginning(c, NULL, p, (size_t)n);
-		p += used;
-		n -= used;
-	} else {
-		c->input = INPUT_SKIPPED;
-	}
-	c->for_primary = 0;
-	query_input(c, p, (size_t)n);
+	long used = answer_error(c, &error, p, (size_t)n);
+	query_input(c, p + used, (size_t)(n - used));
 }
 
 /* A replica that cannot be had is no reason to fail: the primary answers. */
@@ -669,7 +751,7 @@ void query_refused(struct client *c, const struct refusal *r)
 	} else if (r->kind == REFUSED_BACKEND || r->kind == REFUSED_SECRET || c->status != 'I') {
 		client_refused(c, r);
 	} else {
-		answer_error(c, &r->report);
+		refuse_waiting(c, &r->report);
 	}
 }
 

@@ -4,6 +4,7 @@
  *               in the scratch block
  *     plan.h    what is in a request, and where it may go
  *     facts.h   what the texts of its statements mean
+ *     transact.h  which servers have the transaction, and its isolation level
  *     agree.h   what the chosen server lacks, sent ahead
  *     effect.h  what its statements change in the session: noted, applied, undone
  *     portal.h  where portals and the unnamed statement are

@@ -86,6 +86,7 @@ int script_add(struct script *s, const struct sql_facts *f, const char *name,
 	if (grow(s) < 0)
 		return -1;
 	struct script_line l = { .serial = ++s->serial, .flags = f->flags, .kind = f->kind,
+		.level = f->level,
 		.name = strdup(name), .text = strndup(text, len) };
 	if (!l.name || !l.text) {
 		free_line(&l);
@@ -94,6 +95,24 @@ int script_add(struct script *s, const struct sql_facts *f, const char *name,
 	}
 	s->line[s->n++] = l;
 	return 0;
+}
+
+enum sql_level script_default_level(const struct script *s)
+{
+	for (uint32_t i = s->n; i > 0; i--) {
+		const struct script_line *l = &s->line[i - 1];
+		bool all = (l->kind == SQL_RESET || l->kind == SQL_DISCARD)
+		           && (l->flags & SQL_ALL);
+		if (all || !strcmp(l->name, "default_transaction_isolation")
+		    || (l->level && !strcmp(l->name, "session characteristics")))
+			return l->level;
+	}
+	return LEVEL_UNSAID;
+}
+
+uint32_t script_settled(const struct script *s)
+{
+	return s->transaction ? s->line[s->transaction - 1].serial : 0;
 }
 
 char *script_begin(const struct script *s)

@@ -21,6 +21,7 @@ struct script {
 		uint32_t serial;
 		uint32_t flags;                 /* SQL_ */
 		enum sql_kind kind;
+		enum sql_level level;
 		char *name;                     /* parameter or savepoint, "" if none */
 		char *text;
 	} *line;
@@ -33,6 +34,13 @@ struct script {
 /* Appends; -1 without memory (the script is full then, too). */
 int script_add(struct script *s, const struct sql_facts *f, const char *name,
                const char *text, size_t len);
+
+/* The isolation level that the session's settings give to transactions; LEVEL_UNSAID: that of its
+ * profile. */
+enum sql_level script_default_level(const struct script *s);
+
+/* The serial of the last line that is older than the transaction. */
+uint32_t script_settled(const struct script *s);
 
 /* A copy of the BEGIN of the open transaction, or NULL. */
 char *script_begin(const struct script *s);

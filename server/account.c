@@ -84,6 +84,14 @@ void accounts_forget_welcomes(struct accounts *all,
 				p->welcomed = false;
 }
 
+void accounts_forget_levels(struct accounts *all)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct account *a = all->bucket[i]; a; a = a->chain)
+			for (struct profile *p = a->profiles; p; p = p->next)
+				p->level = 0;
+}
+
 void accounts_forget_user(struct accounts *all, const char *user)
 {
 	for (int i = 0; i < BUCKETS; i++)

@@ -67,6 +67,9 @@ struct profile {
 	uint8_t *welcome;                       /* ParameterStatus messages, or NULL */
 	size_t welcome_len;
 	bool welcomed;                          /* all of them are there */
+	uint8_t level;                          /* default_transaction_isolation, an enum sql_level;
+	                                         * LEVEL_UNSAID: nobody has asked yet */
+	int64_t level_at;                       /* loop_now() of the question */
 	size_t len;                             /* of params */
 	const char *application_name;           /* in params, or "" */
 	bool replication;                       /* a walsender's: never pooled */
@@ -127,6 +130,9 @@ static inline struct demanded *profile_demanded(struct profile *p)
 
 /* The value of a parameter in the profile, or NULL. */
 const char *profile_value(const struct profile *p, const char *name);
+
+/* Defaults may have been altered: the levels of all profiles have to be asked for again. */
+void accounts_forget_levels(struct accounts *all);
 
 /* Adds or replaces one ParameterStatus in the welcome.  1: it had another value; -1: no memory. */
 int profile_report(struct profile *p, const char *name, const char *value);

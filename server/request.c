@@ -302,9 +302,9 @@ static void note_role_error(struct server *s, const uint8_t *body, size_t len)
 /* A whole message of the head request's reply; true: it is passed on.
  *
  * Every statement ends with one of C, I and s (CommandComplete, EmptyQueryResponse,
- * PortalSuspended), so these are counted.  COPY is progress: its data cannot be sent, or shown,
- * twice.  After an error PostgreSQL answers no more Parse or Close up to the Sync, so none is
- * expected; message() has to see first which ones those are. */
+ * PortalSuspended), so these are counted.  COPY FROM is progress: its data cannot be sent twice.
+ * After an error PostgreSQL answers no more Parse or Close up to the Sync, so none is expected;
+ * message() has to see first which ones those are. */
 static bool whole(struct server *s, struct request *r, char type, const uint8_t *body, size_t len)
 {
 	if (type == '1' || type == '3') {
@@ -320,7 +320,7 @@ static bool whole(struct server *s, struct request *r, char type, const uint8_t 
 	}
 	if (type == 'C' || type == 'I' || type == 's')
 		r->commands++;
-	r->progress |= type == 'G' || type == 'H' || type == 'W';
+	r->progress |= type == 'G' || type == 'W';
 	bool on = r->ops->message(r, type, body, len);
 	if (type == 'E' && s->phase != GONE)
 		r->answered = r->nexpect;

@@ -228,7 +228,9 @@ static const struct { const char *text, *want; } texts[] = {
 	{ "CREATE TABLE t ()", "other writes notes" },
 	{ "CREATE TEMP TABLE t ()", "other writes notes" },
 	{ "BEGIN", "notes" },
-	{ "START TRANSACTION ISOLATION LEVEL REPEATABLE READ", "notes" },
+	{ "START TRANSACTION ISOLATION LEVEL READ COMMITTED", "notes" },
+	{ "START TRANSACTION ISOLATION LEVEL REPEATABLE READ", "other notes" },
+	{ "BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ", "notes" },
 	{ "BEGIN READ ONLY", "notes" },
 	{ "BEGIN READ WRITE", "other notes" },
 	{ "BEGIN ISOLATION LEVEL SERIALIZABLE", "other notes" },
@@ -241,11 +243,11 @@ static const struct { const char *text, *want; } texts[] = {
 	{ "ROLLBACK TO a", "other writes notes to" },
 	{ "PREPARE TRANSACTION 'a'", "other writes" },
 	{ "COMMIT PREPARED 'a'", "other writes notes" },
-	{ "SET a = 1", "other writes notes" },
-	{ "SET LOCAL a = 1", "other writes notes" },
+	{ "SET a = 1", "other notes" },
+	{ "SET LOCAL a = 1", "other notes" },
 	{ "SET TRANSACTION READ ONLY", "other notes" },
-	{ "SET TRANSACTION READ WRITE", "other writes notes" },
-	{ "RESET ALL", "other writes notes" },
+	{ "SET TRANSACTION READ WRITE", "other notes" },
+	{ "RESET ALL", "other notes" },
 	{ "DISCARD ALL", "other writes notes barrier" },
 	{ "DISCARD PLANS", "other writes notes" },
 	{ "PREPARE p AS SELECT 1", "reads notes" },
@@ -271,7 +273,7 @@ static const struct { const char *text, *want; } texts[] = {
 	{ "SELECT 'open", "other writes notes" },
 	{ "SELECT 1; SELECT 2", "reads other" },
 	{ "SELECT 1; DELETE FROM t", "reads other writes" },
-	{ "SELECT 1; SET a = 1", "reads other writes notes" },
+	{ "SELECT 1; SET a = 1", "reads other notes" },
 	{ "SELECT 1;;", "reads" },
 	{ "BEGIN; SELECT 1", "reads other notes" },
 	{ "BEGIN; COMMIT", "other ends notes" },
@@ -361,7 +363,8 @@ static void test_session(void)
 	check("Q SELECT * FROM t", "whole simple reads notes");
 	check("Q SELECT * FROM mine", "whole simple other notes");
 	catalog_adds = 0;
-	client->session.in_transaction = client->session.serializable = true;
+	client->session.in_transaction = true;
+	client->session.level = LEVEL_SERIALIZABLE;
 	check("Q SELECT * FROM t", "whole simple other");
 	check("B =r | E | S", "whole other executes portal 2 r");
 	check("Q EXECUTE r", "whole simple other notes");
@@ -402,7 +405,7 @@ static void test_names(void)
 	begin_prepared();
 	check("B =r | E | S", "whole reads executes portal 2 r");
 	check("B =w | E | S", "whole other writes executes portal 2 w");
-	check("B =set | E | S", "whole other writes executes notes portal 2 set");
+	check("B =set | E | S", "whole other executes notes portal 2 set");
 	check("B =nope | E | S", "whole other executes portal 2 nope?");
 	check("B =r | S", "whole reads notes portal 1 r");
 	check("B p=r | E p | S", "whole reads executes notes portal 2 r");

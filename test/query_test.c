@@ -451,6 +451,18 @@ static void test_nodes(void)
 		{ { "P =SELECT 1 | H" }, "0" },
 		{ { "P =SELECT 1 | Q SELECT 1" }, "0" },
 		{ { "P a=SELECT 1 | P a=SELECT 1 | S", "Q SELECT 1" }, "b1" },
+		{ { "Q BEGIN", "Q SELECT 1", "Q DELETE FROM t", "Q SELECT 1", "Q COMMIT" }, "-1b00" },
+		{ { "Q BEGIN", "Q SET a = 1", "Q SELECT 1", "Q COMMIT", "Q SELECT 1" }, "-01b1" },
+		{ { "Q BEGIN ISOLATION LEVEL REPEATABLE READ", "Q SELECT 1", "Q COMMIT", "Q SELECT 1" },
+		  "-001" },
+		{ { "Q BEGIN WORK ISOLATION LEVEL REPEATABLE READ, READ ONLY", "Q SELECT 1", "Q SAVEPOINT a",
+		    "Q DELETE FROM t", "Q COMMIT" }, "-1111" },
+		{ { "Q BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "Q SELECT 1", "Q LISTEN a" }, "-1-" },
+		{ { "Q BEGIN READ ONLY, READ WRITE", "Q SELECT 1", "Q COMMIT" }, "01b" },
+		{ { "Q BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY", "Q SELECT 1" }, "00" },
+		{ { "Q LISTEN a", "Q SELECT 1", "Q UNLISTEN *", "Q SELECT 1" }, "0001" },
+		{ { "P =SELECT 1 | B p= | E p | S", "Q BEGIN", "P =SELECT 1 | B p= | E p | S" }, "1-0" },
+		{ { "Q BEGIN", "P =SELECT 1 | B = | S", "E | S", "Q COMMIT" }, "-000" },
 		{ { "Q BEGIN", "Q fail", "Q SELECT 1", "Q ROLLBACK TO a", "Q ROLLBACK", "Q SELECT 1" }, "-00001" },
 	};
 
@@ -469,6 +481,38 @@ static void test_nodes(void)
 		}
 		session_end();
 	}
+	unconfigure();
+}
+
+/* Requests, the nodes that they go to, and which node is the primary then. */
+static void test_home(void)
+{
+	static const struct { const char *requests[6], *nodes, *primary; } cases[] = {
+		{ { "Q DELETE FROM t", "Q DELETE FROM t" }, "01", "01" },
+		{ { "Q BEGIN", "Q DELETE FROM t", "Q DELETE FROM t", "Q SELECT 1", "Q COMMIT",
+		    "Q DELETE FROM t" }, "-00001", "001111" },
+		{ { "Q BEGIN", "Q SELECT 1", "Q DELETE FROM t", "Q COMMIT" }, "-111", "0011" },
+		{ { "Q LISTEN a", "Q DELETE FROM t", "Q SELECT 1", "Q UNLISTEN *", "Q DELETE FROM t" },
+		  "00001", "01111" },
+		{ { "Q BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "Q SELECT 1", "Q SELECT 1",
+		    "Q DELETE FROM t", "Q COMMIT" }, "-1111", "00111" },
+	};
+
+	configure("");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		begin();
+		for (size_t k = 0; cases[i].nodes[k]; k++) {
+			size_t primary = to_server[0].n;
+
+			servers.nodes->primary = cases[i].primary[k] - '0';
+			give(cases[i].requests[k]);
+			say((cases[i].nodes[k] != '0') == (to_server[0].n == primary), "%s: %c",
+				cases[i].requests[k], cases[i].nodes[k]);
+			settle();
+		}
+		session_end();
+	}
+	servers.nodes->primary = 0;
 	unconfigure();
 }
 
@@ -647,6 +691,7 @@ int main(void)
 	test_left();
 	unconfigure();
 	test_nodes();
+	test_home();
 	test_cuts(true);
 	test_cuts(false);
 	test_random("load_balance_mode = off", "any sequence, one node", any);

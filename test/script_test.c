@@ -161,6 +161,32 @@ static void test_begin(void)
 	script_free(&s);
 }
 
+/* The level that the settings give to transactions, and what is older than the open one. */
+static void test_level(void)
+{
+	static const char name[] = "default_transaction_isolation", both[] = "session characteristics";
+	struct script s = { 0 };
+	struct sql_facts f = { .kind = SQL_SET, .level = LEVEL_REPEATABLE_READ };
+
+	say(!script_default_level(&s) && !script_settled(&s), "none");
+	script_add(&s, &f, name, "a", 1);
+	script_commit(&s);
+	say(script_default_level(&s) == LEVEL_REPEATABLE_READ && script_settled(&s) == 1, "set");
+	add(&s, SQL_SET, 0, both, "b");
+	say(script_default_level(&s) == LEVEL_REPEATABLE_READ, "another characteristic leaves it");
+	f.level = LEVEL_SERIALIZABLE;
+	script_add(&s, &f, both, "c", 1);
+	say(script_default_level(&s) == LEVEL_SERIALIZABLE && script_settled(&s) == 1, "in a transaction");
+	script_rollback(&s);
+	say(script_default_level(&s) == LEVEL_REPEATABLE_READ, "that is undone");
+	add(&s, SQL_RESET, SQL_ALL, "", "d");
+	say(!script_default_level(&s), "RESET ALL");
+	script_rollback(&s);
+	add(&s, SQL_SET, SQL_DEFAULT, name, "e");
+	say(!script_default_level(&s), "TO DEFAULT");
+	script_free(&s);
+}
+
 static void test_full(void)
 {
 	struct script s = { 0 };
@@ -214,6 +240,7 @@ int main(void)
 	test_rollback();
 	test_overrule();
 	test_rollback_to();
+	test_level();
 	test_begin();
 	test_full();
 	test_forget();

@@ -182,6 +182,10 @@ void server_emptied(struct server *s) { (void)s; }
 void server_role_gone(struct server *s) { (void)s; }
 void servers_doubt(struct servers *all) { (void)all; doubts++; }
 
+struct profile *profile_hold(struct profile *p) { return p; }
+void profile_drop(struct profile *p) { (void)p; }
+void accounts_forget_levels(struct accounts *all) { (void)all; }
+
 int profile_report(struct profile *p, const char *name, const char *value)
 {
 	(void)p, (void)name, (void)value;
@@ -214,7 +218,8 @@ void servers_renew_accounts(struct servers *all,
 	renewals += which(ctx, &account);
 }
 
-static struct profile profile = { .account = &account, .application_name = "" };
+static struct profile profile = { .account = &account, .application_name = "",
+	.level = LEVEL_READ_COMMITTED };
 static struct client *client;
 static char refused[128];                       /* what it was told when it was thrown out */
 static bool resumed;                            /* it wants to go on with what was kept */
@@ -245,6 +250,8 @@ void client_detach(struct client *c, struct server *s)
 		at = &(*at)->next_borrowed;
 	if (*at)
 		*at = s->next_borrowed;
+	if (c->home == s)
+		c->home = NULL;
 	if (c->unnamed_on == s)
 		c->unnamed_on = NULL;
 	if (c->left_to == s)

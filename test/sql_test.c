@@ -289,11 +289,11 @@ static const struct facts table[] = {
 	C("START_REPLICATION SLOT x", OTHER, 0),
 	C("START x", OTHER, 0),
 	C("BEGIN ISOLATION LEVEL SERIALIZABLE, READ WRITE",
-	  BEGIN, SQL_SERIALIZABLE | SQL_READ_WRITE),
+	  BEGIN, SQL_READ_WRITE),
 	C("BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED", BEGIN, 0),
 	C("BEGIN READ WRITE", BEGIN, SQL_READ_WRITE),
 	C("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE",
-	  BEGIN, SQL_SERIALIZABLE | SQL_READ_ONLY),
+	  BEGIN, SQL_READ_ONLY),
 	C("COMMIT", COMMIT, 0),
 	C("END WORK", COMMIT, 0),
 	C("COMMIT AND CHAIN", COMMIT, SQL_CHAIN),
@@ -337,21 +337,21 @@ static const struct facts table[] = {
 	C("SET default_transaction_read_only = true",
 	  SET, SQL_READ_ONLY, "default_transaction_read_only"),
 	C("SET transaction_read_only = o", SET, 0, "transaction_read_only"),
-	C("SET default_transaction_isolation = 'serializable'", SET, SQL_SERIALIZABLE,
+	C("SET default_transaction_isolation = 'serializable'", SET, 0,
 	  "default_transaction_isolation"),
 	C("SET transaction_isolation TO SERIALIZABLE",
-	  SET, SQL_SERIALIZABLE, "transaction_isolation"),
+	  SET, 0, "transaction_isolation"),
 	C("SET transaction_isolation TO 'repeatable read'", SET, 0, "transaction_isolation"),
 	C("SET x = 'serializable'", SET, 0, "x"),
 	C("SET TRANSACTION READ WRITE", SET_TRANSACTION, SQL_READ_WRITE),
 	C("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE READ ONLY", SET_TRANSACTION,
-	  SQL_SERIALIZABLE | SQL_READ_ONLY),
+	  SQL_READ_ONLY),
 	C("SET LOCAL TRANSACTION READ ONLY", SET_TRANSACTION, SQL_LOCAL | SQL_READ_ONLY),
 	C("SET TRANSACTION SNAPSHOT '1'", SET_TRANSACTION, 0),
 	C("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", SET, SQL_READ_ONLY,
 	  "session characteristics"),
 	C("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE READ WRITE", SET,
-	  SQL_SERIALIZABLE | SQL_READ_WRITE, "session characteristics"),
+	  SQL_READ_WRITE, "session characteristics"),
 	C("SET CONSTRAINTS ALL DEFERRED", SET_CONSTRAINTS, 0),
 	C("RESET work_mem", RESET, 0, "work_mem"),
 	C("RESET pool_x", RESET, 0, "pool_x"),
@@ -640,6 +640,44 @@ static void test_table(void)
 		say(survives_cuts(c->text), "cuts");
 		free(copy);
 	}
+}
+
+static void test_levels(void)
+{
+	static const struct { const char *text; enum sql_level level; } cases[] = {
+		{ "BEGIN", LEVEL_UNSAID },
+		{ "BEGIN READ WRITE", LEVEL_UNSAID },
+		{ "BEGIN ISOLATION LEVEL READ COMMITTED", LEVEL_READ_COMMITTED },
+		{ "BEGIN ISOLATION LEVEL READ UNCOMMITTED READ ONLY", LEVEL_READ_UNCOMMITTED },
+		{ "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE", LEVEL_REPEATABLE_READ },
+		{ "start transaction read write, isolation level repeatable read",
+		  LEVEL_REPEATABLE_READ },
+		{ "BEGIN READ ONLY DEFERRABLE ISOLATION LEVEL SERIALIZABLE", LEVEL_SERIALIZABLE },
+		{ "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+		  LEVEL_REPEATABLE_READ },
+		{ "SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED", LEVEL_READ_COMMITTED },
+		{ "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE ISOLATION LEVEL"
+		  " REPEATABLE READ", LEVEL_REPEATABLE_READ },
+		{ "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", LEVEL_UNSAID },
+		{ "SET default_transaction_isolation = 'Repeatable Read'", LEVEL_REPEATABLE_READ },
+		{ "SET LOCAL transaction_isolation TO \"read committed\"", LEVEL_SERIALIZABLE },
+		{ "SET transaction_isolation TO E'read committed'", LEVEL_SERIALIZABLE },
+		{ "SET transaction_isolation TO 'read committed'", LEVEL_READ_COMMITTED },
+		{ "SET transaction_isolation TO serializable", LEVEL_SERIALIZABLE },
+		{ "SET default_transaction_isolation TO DEFAULT", LEVEL_UNSAID },
+		{ "SET default_transaction_isolation TO", LEVEL_SERIALIZABLE },
+		{ "RESET default_transaction_isolation", LEVEL_UNSAID },
+		{ "SET x = 'serializable'", LEVEL_UNSAID },
+		{ "SELECT 'isolation level repeatable read'", LEVEL_UNSAID },
+	};
+
+	for (size_t i = 0; i < LEN(cases); i++) {
+		struct sql_facts f;
+		sql_classify(&f, cases[i].text, strlen(cases[i].text), NULL);
+		say(f.level == cases[i].level, "level: %s", cases[i].text);
+	}
+	say(sql_level_named("REPEATABLE READ", 15) == LEVEL_REPEATABLE_READ
+	    && !sql_level_named("repeatable", 10) && !sql_level_named("", 0), "named");
 }
 
 static void test_first(void)
@@ -1172,6 +1210,7 @@ int main(void)
 {
 	test_words();
 	test_table();
+	test_levels();
 	test_first();
 	test_reads();
 	test_split();

@@ -402,8 +402,42 @@ TRANSACTIONS = [
     ("serializable by default", ["transaction"],
      [("SET default_transaction_isolation = serializable", P), ("BEGIN", ANY), (READ, P),
       ("COMMIT", ANY)]),
-    ("repeatable read", ["transaction"],
-     [("BEGIN ISOLATION LEVEL REPEATABLE READ", ANY), (READ, R), ("COMMIT", ANY)]),
+    ("repeatable read", ["off", "transaction", "always", "dml_adaptive"],
+     [("BEGIN ISOLATION LEVEL REPEATABLE READ", ANY), (READ, P), ("COMMIT", ANY), (READ, R)]),
+    ("serializable, read only", ["transaction"],
+     [("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY", ANY), (READ, P), ("COMMIT", ANY)]),
+    ("repeatable read by set", ["transaction"],
+     [("BEGIN", ANY), ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", P), (READ, P),
+      ("COMMIT AND CHAIN", P), (READ, P), ("COMMIT", ANY), (READ, R)]),
+    ("repeatable read by parameter", ["transaction"],
+     [("BEGIN", ANY), ("SET LOCAL transaction_isolation = 'repeatable read'", P), (READ, P),
+      ("COMMIT", ANY), (READ, R)]),
+    ("repeatable read by set_config", ["transaction"],
+     [("SELECT set_config('default_transaction_isolation', 'repeatable read', false)", P),
+      (READ, P), ("BEGIN", ANY), (READ, P), ("COMMIT", ANY)]),
+    ("repeatable read by default", ["transaction"],
+     [("SET default_transaction_isolation = 'repeatable read'", P), (READ, R), ("BEGIN", ANY),
+      (READ, P), ("COMMIT", ANY), ("BEGIN ISOLATION LEVEL READ COMMITTED", ANY), (READ, R),
+      ("COMMIT", ANY), ("RESET default_transaction_isolation", P), ("BEGIN", ANY), (READ, R),
+      ("COMMIT", ANY)]),
+    ("repeatable read by characteristics", ["transaction"],
+     [("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ READ WRITE", P),
+      ("BEGIN", ANY), (READ, P), ("COMMIT", ANY)]),
+    ("a level that is rolled back", ["transaction"],
+     [("BEGIN", ANY), ("SET default_transaction_isolation = 'repeatable read'", P),
+      ("ROLLBACK", ANY), ("BEGIN", ANY), (READ, R), ("COMMIT", ANY)]),
+    ("settings", ["transaction", "trans_transaction", "always"],
+     [("SET work_mem = '5MB'", P), (READ, R), ("BEGIN", ANY), ("SET work_mem = '6MB'", P),
+      (READ, R), ("SET LOCAL search_path = r", P), ("SELECT count(*) FROM t", R),
+      ("RESET work_mem", P), (READ, R), ("COMMIT", ANY), ("BEGIN", ANY), (READ, R),
+      ("COMMIT", ANY)]),
+    ("settings, adaptive", ["dml_adaptive"],
+     [("BEGIN", ANY), ("SET work_mem = '6MB'", P), (READ, R), W, (READ, R), ("COMMIT", ANY)]),
+    ("no listener in the end", ["transaction"],
+     [("BEGIN", ANY), ("LISTEN x", P), (READ, P), ("ROLLBACK", ANY), (READ, R)]),
+    ("a listener", ["transaction"],
+     [("LISTEN x", P), (READ, P), ("BEGIN", ANY), (READ, P), ("COMMIT", ANY), ("UNLISTEN *", P),
+      (READ, R)]),
     ("read only", ["transaction"],
      [("START TRANSACTION READ ONLY", ANY), (READ, R), ("COMMIT", ANY), (READ, R)]),
     ("read write", ["transaction"],
@@ -433,16 +467,23 @@ def test_transactions(session, primary, replica, name, mode, steps, way):
     session(way, disable_load_balance_on_write=mode).script(steps)
 
 
+def test_a_snapshot_on_a_replica_serves_all_of_its_transaction(session):
+    session().script(
+        [("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ANY), (READ, R), ("SAVEPOINT s", R),
+         ("SET LOCAL work_mem = '5MB'", R), ("DECLARE c CURSOR FOR SELECT 1", R), ("FETCH c", R),
+         ("ROLLBACK TO s", R), (READ, R), ("COMMIT AND CHAIN", R), (READ, R), ("COMMIT", R),
+         (READ, R)])
+
+
 COUNTS_AS_WRITE = [
     "INSERT INTO r.w VALUES (1)", "CREATE TEMP TABLE x (a int)", "SAVEPOINT s", "VALUES (1)",
-    "SET work_mem = '5MB'", "LOCK TABLE r.w", "/* x */ SELECT 1", "SELECT random()",
-    "DECLARE c CURSOR FOR SELECT 1", "SELECT * FROM r.t FOR UPDATE", "LISTEN x",
-    "DO $$ BEGIN NULL; END $$", "TRUNCATE r.w",
+    "LOCK TABLE r.w", "/* x */ SELECT 1", "SELECT random()", "DECLARE c CURSOR FOR SELECT 1",
+    "SELECT * FROM r.t FOR UPDATE", "DO $$ BEGIN NULL; END $$", "TRUNCATE r.w",
 ]
 COUNTS_NOT = ["EXPLAIN SELECT 1", "SELECT 1", "SHOW port", "SET TRANSACTION READ ONLY", "SHOW ALL",
               "SELECT count(*) FROM pg_class", "SELECT * FROM pg_catalog.pg_type, r.t",
               "SELECT current_setting('in_hot_standby')", "COPY (TABLE pg_class) TO STDOUT",
-              "SELECT now()"]
+              "SELECT now()", "SET work_mem = '5MB'", "RESET work_mem"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -697,9 +738,10 @@ def test_characteristics_of_a_transaction_hold_in_reads(session, sql, read, valu
     s.run("COMMIT")
 
 
-def test_repeatable_read_gives_one_snapshot_per_node(session, primary, replica):
+@pytest.mark.parametrize("modes", ["", " READ ONLY"])
+def test_repeatable_read_gives_one_snapshot(session, primary, replica, modes):
     s = session()
-    s.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    s.run("BEGIN ISOLATION LEVEL REPEATABLE READ" + modes)
     before = s.value("SELECT count(*) FROM r.u")
     primary.su("INSERT INTO r.u VALUES (1000)")
     primary.catch_up(replica)
