@@ -69,6 +69,8 @@ void client_detach(struct client *c, struct server *s)
 		c->unnamed_on = NULL;
 	if (c->left_to == s)
 		c->left_to = NULL;
+	if (c->asked == s)
+		c->asked = NULL;
 	portals_forget(c, s);
 }
 

@@ -147,6 +147,8 @@ struct client {
 	struct session session;
 	struct script script;
 	struct names prepared;
+	struct server *asked;                   /* has answered what it makes of statements that
+	                                         * the next request uses: see remake.h */
 	struct stmt *unnamed, *bound;
 	struct server *unnamed_on, *portal_on;
 	struct portal *portals;                 /* named ones, and where they are */

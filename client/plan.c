@@ -64,16 +64,40 @@ static bool may_execute(struct client *c, struct stmt *s)
 	return may_read(c, &f, s->text, s->query_len);
 }
 
+static bool sees_statements(void *ctx, const char *name, bool called)
+{
+	(void)ctx, (void)called;
+	return !strcmp(name, "execute") || !strncmp(name, "pg_prepared_statement", 21);
+}
+
+/* Code may use any name; that of functions, we assume, only names of SQL's PREPARE. */
+static enum sees what_it_sees(const struct client *c, const struct sql_facts *f, const char *text)
+{
+	bool maybe = f->kind == SQL_DDL || f->kind == SQL_OTHER
+	             || (f->kind == SQL_EXPLAIN && f->inner != SQL_EXECUTE)
+	             || (f->flags & SQL_CATALOG);
+
+	if (!c->prepared.used)
+		return SEES_NONE;
+	if (f->kind == SQL_DO || f->kind == SQL_CALL
+	    || (maybe && sql_mentions(text + f->start, f->end - f->start, sees_statements, NULL)))
+		return SEES_ALL;
+	return f->flags & SQL_FOREIGN ? SEES_SQL : SEES_NONE;
+}
+
 /* What one statement asks of the request's place.  An EXECUTE asks what its statement does. */
 static void plan_statement(struct client *c, struct plan *pl, const struct sql_facts *f,
                            const char *text, size_t len)
 {
 	struct stmt *executed = facts_executed(c, f, text);
 	bool reads = executed ? may_execute(c, executed) : may_read(c, f, text, len);
+	enum sees sees = what_it_sees(c, f, text);
 
 	bool copies = f->kind == SQL_COPY_FROM;         /* its Sync may be data: more may follow */
 
-	pl->notes |= facts_effect(f) || facts_name_stmt(f) || (f->flags & SQL_UNPARSED) || copies;
+	pl->sees = sees > pl->sees ? sees : pl->sees;
+	pl->notes |= sees || facts_effect(f) || facts_name_stmt(f) || (f->flags & SQL_UNPARSED)
+	             || copies;
 	pl->takes_back |= facts_takes_back(f);
 	pl->forgets |= facts_forgets(f);
 	pl->barrier |= copies || pl->forgets;
@@ -87,7 +111,8 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 		pl->ends = true;
 		return;
 	}
-	*(reads ? &pl->reads : &pl->other) = true;
+	/* PREPARE is the primary's, so that it has all statements that any SQL may name. */
+	*(reads && f->kind != SQL_PREPARE ? &pl->reads : &pl->other) = true;
 	if (facts_write(c, f, text)) {
 		pl->writes = true;
 		pl->notes |= c->all->base->conf->disable_load_balance_on_write
@@ -151,15 +176,15 @@ static void plan_use(struct client *c, struct plan *pl, const char *name, const 
 		return;
 	struct stmt *s = *name ? names_find(&c->prepared, name) : c->unnamed;
 	if (*name) {
-		/* One name is most often all, and agree_on_name() compares it without a second
-		 * walk.  Two are for agree_on_names(). */
+		/* One name is most often all, and remake_name() compares it without a second
+		 * walk.  Two are for remake_names(). */
 		pl->notes |= pl->name && !wire_same_name(pl->name, name);
 		pl->name = name;
 		pl->named = s;
 	}
 	if (s) {
 		struct sql_facts f = facts_of_stmt(c, s);
-		pl->notes |= !*name;    /* the chosen server may lack it: agree_on_names() */
+		pl->notes |= !*name;    /* the chosen server may lack it: remake_names() */
 		plan_statement(c, pl, &f, s->text, s->query_len);
 	} else if (!*name && c->unnamed_on) {
 		/* Its text was not remembered, so no other server can have it.  On the primary

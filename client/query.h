@@ -4,7 +4,8 @@
  *               in the scratch block
  *     plan.h    what is in a request, and where it may go
  *     facts.h   what the texts of its statements mean
- *     agree.h   what the chosen server lacks, sent ahead
+ *     agree.h   what settings the chosen server lacks, sent ahead
+ *     remake.h  what statements it lacks, asked for and awaited
  *     effect.h  what its statements change in the session: noted, applied, undone
  *     portal.h  where portals and the unnamed statement are
  *     reply.h   the reply: forwarded, held back, or dropped to run the request on the primary
@@ -40,6 +41,7 @@ struct query {
 	uint32_t executes;                      /* statements, each with one CommandComplete */
 	uint32_t extended;                      /* extended messages before its Query or so far:
 	                                         * each has one answer */
+	uint32_t refused_at;                    /* of these, ours: it fails */
 	uint32_t copies;                        /* COPY FROMs not asked for yet, nor ended ahead */
 	uint32_t copy_ends, late_ends;          /* CopyDone and CopyFail sent before they were
 	                                         * asked for: in the request, behind its end */
@@ -53,6 +55,7 @@ struct query {
 	                                         * resets */
 	bool retry;                             /* may be run again on the primary */
 	bool resets;                            /* takes settings back: see reply.c */
+	bool refused;                           /* see remake_refuse() */
 	bool undone;                            /* it was taken back, and its names with it */
 };
 

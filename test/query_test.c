@@ -47,6 +47,11 @@ static void deallocate(struct postgres *pg, const char *name)
 			pg->statement[i].set = false;
 }
 
+static bool rolls_back_to(const char *text)
+{
+	return !strncmp(text, "ROLLBACK TO", 11);
+}
+
 static bool ends(const char *text)
 {
 	return !strncmp(text, "COMMIT", 6) || !strncmp(text, "ROLLBACK", 8);
@@ -63,6 +68,9 @@ static bool run_text(struct postgres *pg, const char *text, size_t len)
 	} else if (strstr(s, "fail") || (pg->status == 'E' && !ends(s))) {
 		say_error(pg);
 		return false;
+	} else if (rolls_back_to(s)) {
+		say_done(pg, "ROLLBACK");
+		pg->status = 'T';
 	} else if (ends(s)) {
 		say_done(pg, pg->status == 'E' || *s == 'R' ? "ROLLBACK" : "COMMIT");
 		pg->status = 'I';
@@ -145,13 +153,18 @@ static void run_extended(struct postgres *pg, struct msg *m)
 		set_name(pg, true, first, text);
 		put_message(&pg->out, '2', NULL, 0);
 	} else if (m->type == 'D') {
-		if ((what == 'S' && !known) || pg->status == 'E')
+		if ((what == 'S' && !known) || (pg->status == 'E' && !(known && ends(known)))) {
 			fail_extended(pg);
-		else
-			put_message(&pg->out, 'n', NULL, 0);
+			return;
+		}
+		if (what == 'S')
+			put_message(&pg->out, 't', "\0\0", 2);
+		put_message(&pg->out, 'n', NULL, 0);
 	} else if (m->type == 'C') {
 		if (what == 'S' && *first)
 			deallocate(pg, first);
+		for (size_t i = 1; what == 'P' && i < NAMES; i++)
+			pg->portal[i].set &= strcmp(pg->portal[i].name, first) != 0;
 		put_message(&pg->out, '3', NULL, 0);
 	} else {
 		FIND(pg->portal, first, text);
