@@ -213,6 +213,7 @@ struct request {
 	bool progress;                          /* its client may have seen some: no way back */
 	bool failed;                            /* an ErrorResponse came */
 	bool canceled;                          /* to be canceled as soon as it runs */
+	bool quiet;                             /* nobody is told of its notices */
 	bool deallocates;                       /* at its end all statements are gone */
 	bool describes, describing;             /* it expects a 'T'; that is answered now */
 };

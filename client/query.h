@@ -42,6 +42,8 @@ struct query {
 	uint32_t extended;                      /* extended messages before its Query or so far:
 	                                         * each has one answer */
 	uint32_t refused_at;                    /* of these, ours: it fails */
+	struct stmt *refused;                   /* for this one, which a message of this type */
+	char refused_type;                      /* uses: see remake_refuse(); or NULL */
 	uint32_t copies;                        /* COPY FROMs not asked for yet, nor ended ahead */
 	uint32_t copy_ends, late_ends;          /* CopyDone and CopyFail sent before they were
 	                                         * asked for: in the request, behind its end */
@@ -55,7 +57,6 @@ struct query {
 	                                         * resets */
 	bool retry;                             /* may be run again on the primary */
 	bool resets;                            /* takes settings back: see reply.c */
-	bool refused;                           /* see remake_refuse() */
 	bool undone;                            /* it was taken back, and its names with it */
 };
 

@@ -133,8 +133,10 @@ static struct request *own_request(struct server *s, void (*then)(struct request
 {
 	struct request *r = server_own_request(s, then, NULL);
 
-	if (r)
+	if (r) {
 		r->ops = &own_ops;
+		r->quiet = true;
+	}
 	return r;
 }
 
@@ -330,15 +332,24 @@ static int send_empty(struct server *s, struct query *q, const char *name)
 
 /* --- agreeing ------------------------------------------------------------ */
 
-/* Will a request that is on its way decide the meaning of the name?  The server's map knows only
- * requests that have been answered, and so is behind. */
-static bool under_way(const struct server *s, const char *name)
+/* Not if it is a Parse of a name that the client has already: that fails. */
+static bool decides(const struct expect *e, const char *name)
 {
+	return e->name && wire_same_name(e->name, name)
+	       && (e->type == '3' || (e->type == '1' && (e->fresh || e->hidden)));
+}
+
+/* The last message on its way that gives or takes the name, and so decides what it means; or NULL.
+ * The server's map knows only requests that have been answered. */
+static const struct expect *under_way(const struct server *s, const char *name)
+{
+	const struct expect *last = NULL;
+
 	for (const struct request *r = s->head; r; r = r->next)
 		for (uint32_t i = r->answered; i < r->nexpect; i++)
-			if (r->expect[i].name && wire_same_name(r->expect[i].name, name))
-				return true;
-	return false;
+			if (decides(&r->expect[i], name))
+				last = &r->expect[i];
+	return last;
 }
 
 /* One that PostgreSQL has not described to us is known by its text alone. */
@@ -357,7 +368,7 @@ struct walk {
 	size_t at;                      /* the message that is looked at */
 	struct refused *no;
 	bool busy;                      /* requests are in flight, so nothing can be made yet */
-	bool awaited;
+	bool awaited, sent;
 	bool parsed;                    /* the request has made an unnamed statement of its own */
 };
 
@@ -379,7 +390,9 @@ static bool made_before(const struct walk *w, const char *name)
 /* A server in a failed transaction refuses all of this, as it will refuse the request. */
 static bool agreed(const struct walk *w, const char *name, struct stmt *ours, struct stmt *its)
 {
-	return same_statement(ours, its) || w->s->status == 'E' || under_way(w->s, name)
+	const struct expect *e = under_way(w->s, name);
+
+	return (e ? !e->hidden : same_statement(ours, its)) || w->s->status == 'E'
 	       || made_before(w, name);
 }
 
@@ -387,7 +400,8 @@ static bool agreed(const struct walk *w, const char *name, struct stmt *ours, st
 static enum remade refuse(struct walk *w, const char *name, struct stmt *ours,
                           const struct stmt *its)
 {
-	*w->no = (struct refused){ .at = w->at, .stmt = ours, .exists = its != NULL };
+	*w->no = (struct refused){ .at = w->at, .stmt = ours, .exists = its != NULL,
+		.type = (char)w->p[w->at] };
 	snprintf(w->no->name, sizeof w->no->name, "%s", name);
 	return REFUSED;
 }
@@ -402,7 +416,7 @@ static enum remade make_open(struct walk *w, const char *name, struct stmt *ours
 	stmt_drop(w->s->all->stmts, now);
 	if (differs)
 		return refuse(w, name, ours, its);
-	w->awaited = true;
+	w->awaited = w->sent = true;
 	return remake_open(w->q, name, ours, its) < 0 ? REMADE_NO_MEMORY : REMADE;
 }
 
@@ -417,7 +431,10 @@ static enum remade make(struct walk *w, const char *name, struct stmt *ours, str
 	if (w->q)
 		return make_open(w, name, ours, its);
 	w->awaited = true;
-	return !w->busy && remake(w->c, w->s, name, ours, its) < 0 ? REMADE_NO_MEMORY : REMADE;
+	if (w->busy)
+		return REMADE;
+	w->sent = true;
+	return remake(w->c, w->s, name, ours, its) < 0 ? REMADE_NO_MEMORY : REMADE;
 }
 
 static struct stmt *ours_of(const struct walk *w, const char *name)
@@ -438,6 +455,10 @@ static enum remade use_name(struct walk *w, const char *name)
 
 	if (agreed(w, name, ours, its))
 		return REMADE;
+	if (ours && under_way(w->s, name)) {
+		w->awaited = true;      /* for a message of ours */
+		return REMADE;
+	}
 	if (ours)
 		return make(w, name, ours, its);
 	return send_close(w->s, w->q, name) < 0 ? REMADE_NO_MEMORY : REMADE;
@@ -448,7 +469,7 @@ static enum remade take_name(struct walk *w, const char *name)
 {
 	struct stmt *ours = ours_of(w, name), *its = its_of(w, name);
 
-	if (!*name || !ours == !its || agreed(w, name, ours, its))
+	if (!*name || !ours == !its || under_way(w->s, name) || agreed(w, name, ours, its))
 		return REMADE;
 	return (ours ? send_empty : send_close)(w->s, w->q, name) < 0 ? REMADE_NO_MEMORY : REMADE;
 }
@@ -556,7 +577,7 @@ enum remade remake_names(struct client *c, struct server *s, struct query *q, co
 	}
 	if (made != REMADE || !w.awaited)
 		return made;
-	if (!w.busy)
+	if (w.sent)
 		c->asked = s;
 	return AWAITED;
 }
@@ -594,7 +615,8 @@ int remake_refuse(struct query *q, const struct refused *no)
 	static const char wrong[] = "pgpool: " CHANGED "\0\0";
 	struct put o = room(no->stmt->len);
 
-	q->refused = true;
+	q->refused = stmt_hold(no->stmt);
+	q->refused_type = no->type;
 	if (q->simple) {
 		free(o.base);
 		return refuse_query(q->request.server, no);
@@ -616,16 +638,27 @@ static void put_field(struct put *o, char code, const char *text)
 	put_text(o, text);
 }
 
+/* A Describe fails behind its ParameterDescription, whose types are in the statement. */
+static void put_types(struct put *o, const struct query *q)
+{
+	const struct stmt *st = q->refused;
+	size_t at = st->query_len + 1;
+
+	if (q->refused_type == 'D' && !st->sql && st->shape && at < st->len)
+		put_message(o, 't', st->text + at, st->len - at);
+}
+
 /* Drivers know this error by its code and by the routine. */
 bool remake_refused(struct client *c, const struct query *q, const uint8_t *body, size_t len)
 {
 	const char *code = wire_field(body, len, 'C');
 	bool is = q->simple ? code && !strcmp(code, "0A000")
 	                    : q->request.server->scanner.answers + 1 == q->refused_at;
-	struct put o = net_build(c->all->base->net, 256);
+	struct put o = net_build(c->all->base->net, NET_BUILD);
 
 	if (!q->refused || !is)
 		return false;
+	put_types(&o, q);
 	put_begin(&o, 'E');
 	put_field(&o, 'S', "ERROR");
 	put_field(&o, 'V', "ERROR");
@@ -696,7 +729,8 @@ void remake_described(struct client *c, struct request *r, char type, const uint
 	struct stmt *base = e->stmt ? e->stmt : names_find(&r->server->names, e->name);
 	uint64_t shape = stmt_shape(stmts, type, body, len);
 
-	if (!base || base->shape)
+	/* An EXECUTE has the columns of whatever has that name when it runs. */
+	if (!base || base->shape || base->facts.kind == SQL_EXECUTE)
 		return;
 	if (base->sql && r->types)              /* of a Parse they are in the text */
 		shape = (shape ^ stmt_hash(stmts, r->types, r->types_len)) | 1;

@@ -29,6 +29,7 @@ enum remade { REMADE_NO_MEMORY = -1, REMADE, AWAITED, REFUSED };
 /* REFUSED: the message at this place uses a statement that cannot be made the same here. */
 struct refused {
 	size_t at;
+	char type;
 	struct stmt *stmt;              /* the client's; not counted */
 	char name[64];
 	bool exists;                    /* as another one; else it could not be made at all */

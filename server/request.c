@@ -397,6 +397,8 @@ static void take_news(struct server *s, struct request *r, const struct scan_eve
 		translate_pid(s, e->p + WIRE_HEADER);
 	if (e->type == 'N')
 		s->dying |= goes_down(e->p + WIRE_HEADER, e->n - WIRE_HEADER);
+	if (e->type == 'N' && r && r->quiet)
+		return;
 	if (asked(r) != ASKED)
 		unasked(s, e->p, e->n);
 	else if (e->type == 'N')
