@@ -75,6 +75,7 @@ static enum sees what_it_sees(const struct client *c, const struct sql_facts *f,
 {
 	bool maybe = f->kind == SQL_DDL || f->kind == SQL_OTHER
 	             || (f->kind == SQL_EXPLAIN && f->inner != SQL_EXECUTE)
+	             || (f->kind == SQL_SELECT && (f->flags & SQL_FUNCTION))
 	             || (f->flags & SQL_CATALOG);
 
 	if (!c->prepared.used)

@@ -332,11 +332,13 @@ static int send_empty(struct server *s, struct query *q, const char *name)
 
 /* --- agreeing ------------------------------------------------------------ */
 
-/* Not if it is a Parse of a name that the client has already: that fails. */
+/* A Parse of a name that the client has already fails.  A PREPARE of ours has no answer but that
+ * of its Describe. */
 static bool decides(const struct expect *e, const char *name)
 {
 	return e->name && wire_same_name(e->name, name)
-	       && (e->type == '3' || (e->type == '1' && (e->fresh || e->hidden)));
+	       && (e->type == '3' || (e->type == '1' && (e->fresh || e->hidden))
+	           || (e->type == 'T' && e->hidden && !e->fresh));
 }
 
 /* The last message on its way that gives or takes the name, and so decides what it means; or NULL.

@@ -176,6 +176,8 @@ CASES = {
                  " FROM pg_prepared_statements ORDER BY name", "DEALLOCATE s",
                  "SELECT name FROM pg_prepared_statements ORDER BY name",
                  "DEALLOCATE ALL", "SELECT name FROM pg_prepared_statements ORDER BY name"],
+    "the list, by its function": [
+        parse("s", "SELECT 43") + sync(), RUN, "SELECT name FROM pg_prepared_statement()"],
     "the list in a transaction": [
         "BEGIN", parse("s", "SELECT 43") + sync(), RUN, parse("gone", READ) + sync(), WRITE,
         "SELECT name FROM pg_prepared_statements ORDER BY name", RUN, "COMMIT"],
