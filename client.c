@@ -497,8 +497,8 @@ static void lost(struct borrower *b, struct server *s, const uint8_t *farewell, 
 		return;
 	}
 	client_detach(c, s);
-	if (c->ended)
-		client_leave(c);
+	if (c->ended && !c->inflight && !conn_kept(&c->conn))
+		client_leave(c);        /* all is answered that can be */
 	if (c->phase == AT_GONE)
 		return;
 	c->left = c->lost_request ? 0 : c->left;

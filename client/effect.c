@@ -658,7 +658,10 @@ static void undo_expect(struct client *c, const struct expect *e)
 {
 	struct stmts *stmts = c->all->servers->stmts;
 
-	if (e->type == '1' && e->fresh)
+	const struct stmt *is = e->name ? names_find(&c->prepared, e->name) : NULL;
+
+	/* A PREPARE in front of it may have been answered since. */
+	if (e->type == '1' && e->fresh && is && !is->sql)
 		names_remove(stmts, &c->prepared, e->name);
 	else if (e->type == '3' && e->stmt)
 		names_set(stmts, &c->prepared, e->name, e->stmt);

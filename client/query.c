@@ -192,15 +192,20 @@ static int leave_replica(struct client *c, struct server *s)
 	return BLOCKED;
 }
 
+/* The script comes first: statements are prepared under its settings. */
+static enum remade agree(struct client *c, struct server *s, const uint8_t *p,
+                         const struct plan *pl, struct refused *no)
+{
+	if (agree_on_script(c, s) < 0)
+		return REMADE_NO_MEMORY;
+	return pl->notes ? remake_names(c, s, NULL, p, pl, no) : remake_name(c, s, p, pl, no);
+}
+
 static int send_request(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl)
 {
 	struct refused no;
-	enum remade made = REMADE_NO_MEMORY;
+	enum remade made = agree(c, s, p, pl, &no);
 
-	/* The script comes first: statements are prepared under its settings. */
-	if (agree_on_script(c, s) == 0)
-		made = pl->notes ? remake_names(c, s, NULL, p, pl, &no)
-		                 : remake_name(c, s, p, pl, &no);
 	if (made == REMADE_NO_MEMORY)
 		return client_out_of_memory(c);
 	if (s->phase != LENT || made == AWAITED)

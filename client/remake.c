@@ -56,6 +56,15 @@ static struct stmt *settings_of_now(struct client *c)
 	return st;
 }
 
+/* Of one that was never described they are not known: most likely those of now. */
+static bool settings_differ(struct client *c, const struct stmt *st)
+{
+	struct stmt *now = settings_of_now(c);
+
+	stmt_drop(c->all->servers->stmts, now);
+	return st->shape && now != st->settings;
+}
+
 /* --- sending ------------------------------------------------------------- */
 
 static void put_describe(struct put *o, const char *name)
@@ -140,34 +149,39 @@ static struct request *own_request(struct server *s, void (*then)(struct request
 	return r;
 }
 
-/* A statement of the proxy's own in the extended protocol: a Query would end the unnamed
- * statement. */
+/* A statement of the proxy's own, by this name for its statement and its portal. */
+static void put_own(struct put *o, const char *name, const char *sql)
+{
+	static const uint8_t no_types[2], no_values[6], no_limit[4];
+
+	put_begin(o, 'P');
+	put_text(o, name);
+	put_text(o, sql);
+	put_bytes(o, no_types, sizeof no_types);
+	put_end(o);
+	put_begin(o, 'B');
+	put_text(o, name);
+	put_text(o, name);
+	put_bytes(o, no_values, sizeof no_values);
+	put_end(o);
+	put_begin(o, 'E');
+	put_text(o, name);
+	put_bytes(o, no_limit, sizeof no_limit);
+	put_end(o);
+}
+
+/* In the extended protocol, as a Query would end the unnamed statement.  One that failed has left
+ * its name. */
 static int run(struct server *s, const char *sql, void (*then)(struct request *, bool))
 {
 	static const char name[] = "pgpool statement";
-	static const uint8_t no_params[2], no_values[6], no_limit[4];
 	struct put o = room(strlen(sql));
 
-	for (int again = 0; again < 2; again++) {       /* nobody else's is in the way */
-		put_close(&o, 'P', name);
-		put_close(&o, 'S', name);
-		if (again)
-			break;
-		put_begin(&o, 'P');
-		put_text(&o, name);
-		put_text(&o, sql);
-		put_bytes(&o, no_params, sizeof no_params);
-		put_end(&o);
-		put_begin(&o, 'B');
-		put_text(&o, name);
-		put_text(&o, name);
-		put_bytes(&o, no_values, sizeof no_values);
-		put_end(&o);
-		put_begin(&o, 'E');
-		put_text(&o, name);
-		put_bytes(&o, no_limit, sizeof no_limit);
-		put_end(&o);
-	}
+	put_close(&o, 'P', name);
+	put_close(&o, 'S', name);
+	put_own(&o, name, sql);
+	put_close(&o, 'P', name);
+	put_close(&o, 'S', name);
 	put_message(&o, 'S', NULL, 0);
 	return put_away(s, &o, own_request(s, then) ? 0 : -1);
 }
@@ -266,11 +280,9 @@ static int send_settings(struct server *s, const struct stmt *settings)
 static int remake(struct client *c, struct server *s, const char *name, struct stmt *st,
                   const struct stmt *its)
 {
-	struct stmt *now = settings_of_now(c);
-	bool within = s->status == 'T', differs = now != st->settings;
+	bool within = s->status == 'T', differs = settings_differ(c, st);
 	int bad = 0;
 
-	stmt_drop(s->all->stmts, now);
 	if (within || differs)
 		bad = run(s, within ? "SAVEPOINT pgpool" : "BEGIN", agree_or_close);
 	if (!bad && differs)
@@ -412,11 +424,7 @@ static enum remade refuse(struct walk *w, const char *name, struct stmt *ours,
 static enum remade make_open(struct walk *w, const char *name, struct stmt *ours,
                              struct stmt *its)
 {
-	struct stmt *now = settings_of_now(w->c);
-	bool differs = now != ours->settings;
-
-	stmt_drop(w->s->all->stmts, now);
-	if (differs)
+	if (settings_differ(w->c, ours))
 		return refuse(w, name, ours, its);
 	w->awaited = w->sent = true;
 	return remake_open(w->q, name, ours, its) < 0 ? REMADE_NO_MEMORY : REMADE;
@@ -605,7 +613,7 @@ static int refuse_query(struct server *s, const struct refused *no)
 	put_begin(&o, 'Q');
 	if (again) {
 		put_bytes(&o, no->stmt->text, no->stmt->len);
-		put_bytes(&o, "; ", 2);
+		put_bytes(&o, "\n; ", 3);
 	}
 	put_text(&o, raise);
 	put_end(&o);

@@ -209,6 +209,13 @@ CASES = {
                                "BEGIN", parse("s", WRITE) + sync(), "ROLLBACK", RUN],
     "Parse of a name of SQL": ["PREPARE s AS SELECT 1", parse("s", "SELECT 2") + sync(), RUN,
                                "EXECUTE s"],
+    "Parse of a name of SQL, refused": ["PREPARE s AS SELECT 1", parse("s", "SELECT 2") + sync(),
+                                        parse("r", WRITE) + sync(), parse("s", "SELECT 3") + sync(),
+                                        parse("s", WRITE) + sync(), "EXECUTE s"],
+    "unnamed, behind a failure": [
+        parse("", "SET datestyle = 'ISO, DMY'") + bind() + execute() + sync(),
+        parse("", "SELECT '03/02/2020'::date") + bind("", "nobody") + execute() + sync(),
+        bind() + execute() + sync()],
     "PREPARE of a name in use": [parse("s", "SELECT 1") + sync(), "PREPARE s AS SELECT 2", RUN,
                                  "EXECUTE s", "PREPARE s AS " + WRITE],
     "PREPARE of a name in use elsewhere, wrong": [parse("s", "SELECT 1") + sync(),
