@@ -127,6 +127,8 @@ void client_cancel(struct clients *all, uint32_t pid, const uint8_t *key, size_t
 		client_resume(c);
 	} else if (c->inflight) {
 		request_cancel(c->last->request.server, c);
+	} else if (c->asked) {
+		c->cancel_next = true;
 	}
 }
 

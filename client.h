@@ -129,6 +129,7 @@ struct client {
 	bool paused;                            /* its servers are not read: it is slow */
 	bool waiting;                           /* for a server */
 	bool canceled;                          /* while it waited */
+	bool cancel_next;                       /* the request that waits for `asked` */
 	bool primary_once;                      /* the next request goes to the primary */
 	bool owes_values;                       /* a RESET in a failed transaction: see reply.c */
 	bool lost_request;                      /* a request was lost that cannot run again */

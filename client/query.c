@@ -439,6 +439,9 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 	if (!s || send_request(c, s, p, &pl) < 0)
 		return BLOCKED;
 	c->primary_once = false;
+	if (c->cancel_next)
+		request_cancel(s, c);
+	c->cancel_next = false;
 	return (long)pl.len;
 }
 
