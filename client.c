@@ -72,6 +72,8 @@ void client_detach(struct client *c, struct server *s)
 		c->unnamed_on = NULL;
 	if (c->left_to == s)
 		c->left_to = NULL;
+	if (c->asked == s)
+		c->asked = NULL;
 	portals_forget(c, s);
 }
 
@@ -135,6 +137,8 @@ bool client_cancel(struct client *by, uint32_t pid, const uint8_t *key, size_t l
 		client_resume(c);
 	} else if (c->inflight) {
 		return request_cancel(c->last->request.server, c, &by->borrower);
+	} else if (c->asked) {
+		c->cancel_next = true;
 	}
 	return false;
 }
@@ -540,8 +544,8 @@ static void lost(struct borrower *b, struct server *s, const uint8_t *farewell, 
 		return;
 	}
 	client_detach(c, s);
-	if (c->ended)
-		client_leave(c);
+	if (c->ended && !c->inflight && !conn_kept(&c->conn))
+		client_leave(c);        /* all is answered that can be */
 	if (c->phase == AT_GONE)
 		return;
 	c->left = c->lost_request ? 0 : c->left;

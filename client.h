@@ -144,6 +144,7 @@ struct client {
 	bool paused;                            /* its servers are not read: it is slow */
 	bool waiting;                           /* for a server */
 	bool canceled;                          /* while it waited */
+	bool cancel_next;                       /* the request that waits for `asked` */
 	bool primary_once;                      /* the next request goes to the primary */
 	bool owes_values;                       /* a RESET in a failed transaction: see reply.c */
 	bool partial;                           /* a request began, and its end is awaited: */
@@ -166,6 +167,8 @@ struct client {
 	struct session session;
 	struct script script;
 	struct names prepared;
+	struct server *asked;                   /* has answered what it makes of statements that
+	                                         * the next request uses: see remake.h */
 	struct stmt *unnamed, *bound;
 	struct server *unnamed_on, *portal_on;
 	struct portal *portals;                 /* named ones, and where they are */

@@ -182,7 +182,8 @@ void server_return(struct server *s);
 struct request_ops {
 	/* Part of the reply, in order; need not be whole messages. */
 	void (*bytes)(struct request *r, const uint8_t *p, size_t n);
-	/* A whole message (E C 1 3 S G H W, and Z before done): true = it goes on to bytes(). */
+	/* A whole message (E C 1 3 S G H W, T or n that end an expected description, and Z before
+	 * done): true = it goes on to bytes(). */
 	bool (*message)(struct request *r, char type, const uint8_t *body, size_t len);
 	/* ReadyForQuery came; the request has left the FIFO and is freed after this. */
 	void (*done)(struct request *r, char status);
@@ -190,11 +191,12 @@ struct request_ops {
 	void (*lost)(struct request *r);
 };
 
-/* The Parse or Close that a '1' or '3' of a reply answers, in order. */
+/* The Parse, Close or Describe of a statement that a '1', '3' or 'T' of a reply answers, in order.
+ * ('T' or 'n': both with a 't' before it.) */
 struct expect {
-	char type;                              /* '1' ParseComplete, '3' CloseComplete; 'Q': a
-	                                         * PREPARE in SQL, which has no such answer */
-	bool fresh;                             /* the client did not have it before */
+	char type;                              /* '1' ParseComplete, '3' CloseComplete, 'T' */
+	bool fresh;                             /* the client made it: it did not have the name
+	                                         * before; 'T': under the settings of now */
 	bool hidden;                            /* we sent the message */
 	char *name;                             /* of the statement; NULL: unnamed or a portal */
 	struct stmt *stmt;                      /* is parsed, or was closed; may be NULL */
@@ -211,6 +213,8 @@ struct request {
 
 	struct expect *expect;                  /* every Parse and Close of it; or none */
 	uint32_t nexpect, expect_cap, answered;
+	uint8_t *types;                         /* the last ParameterDescription's body; or NULL */
+	uint32_t types_len;
 	uint32_t commands;                      /* CommandCompletes so far */
 	char *text;                             /* for log lines about errors; or NULL */
 
@@ -218,7 +222,9 @@ struct request {
 	bool progress;                          /* its client may have seen some: no way back */
 	bool failed;                            /* an ErrorResponse came */
 	bool canceled;                          /* to be canceled as soon as it runs */
+	bool quiet;                             /* nobody is told of its notices */
 	bool deallocates;                       /* at its end all statements are gone */
+	bool describes, describing;             /* it expects a 'T'; that is answered now */
 };
 
 /* A block of this size, which begins with a request; all blocks of one struct spares have one size.

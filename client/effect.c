@@ -3,6 +3,7 @@
 #include "client/agree.h"
 #include "client/facts.h"
 #include "client/portal.h"
+#include "client/remake.h"
 #include "client/renew.h"
 #include "client/trace.h"
 #include "client/transact.h"
@@ -204,6 +205,18 @@ static int note_execute(struct client *c, struct query *q, struct msg *m)
 		st->text, st->query_len);
 }
 
+/* A statement's description is worth remembering; a portal's answer has no ParameterDescription,
+ * which tells the two apart. */
+static int note_describe(struct client *c, struct query *q, struct msg *m)
+{
+	bool statement = m->at < m->end && *m->at++ == 'S';
+	const char *name = msg_text(m);
+	struct expect e = { 'T', true, false, (char *)(uintptr_t)name, *name ? NULL : c->unnamed };
+
+	trace_sent(c, q, "D message", "", 0);
+	return statement && !m->broken ? request_expect(&q->request, e) : 0;
+}
+
 /* The statement goes with the expectation, so that the name can be given back if PostgreSQL does
  * not come to close it. */
 static int note_close(struct client *c, struct query *q, struct msg *m)
@@ -248,8 +261,7 @@ int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
 	case 'C':
 		return note_close(c, q, m);
 	case 'D':
-		trace_sent(c, q, "D message", "", 0);
-		return 0;
+		return note_describe(c, q, m);
 	case 'S':
 		trace_sent(c, q, "Sync", "", 0);
 		return 0;
@@ -265,6 +277,22 @@ int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
 			q->copy_ends++;
 		}
 		return 0;
+	}
+	return 0;
+}
+
+/* Nothing may stand behind a barrier.  If that is a DEALLOCATE, the statement may be gone: a
+ * Describe of it would fail, and the transaction with it. */
+int effect_describe(struct query *q)
+{
+	char name[64];
+
+	for (const struct effect *e = q->barrier ? NULL : q->effects; e; e = e->next) {
+		if (e->facts.kind != SQL_PREPARE)
+			continue;
+		sql_name(name, e->text, e->facts.name);
+		if (remake_describe_sql(q->request.server, name) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -643,7 +671,10 @@ static void undo_expect(struct client *c, const struct expect *e)
 {
 	struct stmts *stmts = c->all->servers->stmts;
 
-	if (e->type == '1' && e->fresh)
+	const struct stmt *is = e->name ? names_find(&c->prepared, e->name) : NULL;
+
+	/* A PREPARE in front of it may have been answered since. */
+	if (e->type == '1' && e->fresh && is && !is->sql)
 		names_remove(stmts, &c->prepared, e->name);
 	else if (e->type == '3' && e->stmt)
 		names_set(stmts, &c->prepared, e->name, e->stmt);

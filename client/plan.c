@@ -60,6 +60,28 @@ static bool is_home_only(const struct client *c, const struct sql_facts *f, cons
 	       || (c->session.temporary && session_has_temporary(&c->session, text, len));
 }
 
+static bool sees_statements(void *ctx, const char *name, bool called)
+{
+	(void)ctx, (void)called;
+	return !strcmp(name, "execute") || !strncmp(name, "pg_prepared_statement", 21);
+}
+
+/* Code may use any name; that of functions, we assume, only names of SQL's PREPARE. */
+static enum sees what_it_sees(const struct client *c, const struct sql_facts *f, const char *text)
+{
+	bool maybe = f->kind == SQL_DDL || f->kind == SQL_OTHER
+	             || (f->kind == SQL_EXPLAIN && f->inner != SQL_EXECUTE)
+	             || (f->kind == SQL_SELECT && (f->flags & SQL_FUNCTION))
+	             || (f->flags & SQL_CATALOG);
+
+	if (!c->prepared.used)
+		return SEES_NONE;
+	if (f->kind == SQL_DO || f->kind == SQL_CALL
+	    || (maybe && sql_mentions(text + f->start, f->end - f->start, sees_statements, NULL)))
+		return SEES_ALL;
+	return f->flags & SQL_FOREIGN ? SEES_SQL : SEES_NONE;
+}
+
 /* What one statement asks of the request's place.  An EXECUTE asks what its statement does. */
 static void plan_statement(struct client *c, struct plan *pl, const struct sql_facts *f,
                            const char *text, size_t len)
@@ -67,11 +89,14 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	struct stmt *s = facts_executed(c, f, text);
 	struct sql_facts does = s ? facts_of_stmt(c, s) : *f;
 	bool reads = may_read(c, &does, s ? s->text : text, s ? s->query_len : len);
+	enum sees sees = what_it_sees(c, f, text);
 
 	pl->does |= leaves_note(c, f, text, len);
 	bool copies = f->kind == SQL_COPY_FROM;         /* its Sync may be data: more may follow */
 
-	pl->notes |= facts_effect(f) || facts_name_stmt(f) || (f->flags & SQL_UNPARSED) || copies;
+	pl->sees = sees > pl->sees ? sees : pl->sees;
+	pl->notes |= sees || facts_effect(f) || facts_name_stmt(f) || (f->flags & SQL_UNPARSED)
+	             || copies;
 	pl->takes_back |= facts_takes_back(f);
 	pl->forgets |= facts_forgets(f);
 	pl->barrier |= copies || pl->forgets;
@@ -90,7 +115,8 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 		pl->ends = true;
 		return;
 	}
-	*(reads ? &pl->reads : &pl->other) = true;
+	/* PREPARE is the primary's, so that it has all statements that any SQL may name. */
+	*(reads && f->kind != SQL_PREPARE ? &pl->reads : &pl->other) = true;
 	/* The catalog need not know the session's temporary tables. */
 	pl->unknown |= (does.flags & SQL_UNKNOWN)
 	               && !session_has_temporary(&c->session, s ? s->text : text,
@@ -158,15 +184,15 @@ static void plan_use(struct client *c, struct plan *pl, const char *name, const 
 		return;
 	struct stmt *s = *name ? names_find(&c->prepared, name) : c->unnamed;
 	if (*name) {
-		/* One name is most often all, and agree_on_name() compares it without a second
-		 * walk.  Two are for agree_on_names(). */
+		/* One name is most often all, and remake_name() compares it without a second
+		 * walk.  Two are for remake_names(). */
 		pl->notes |= pl->name && !wire_same_name(pl->name, name);
 		pl->name = name;
 		pl->named = s;
 	}
 	if (s) {
 		struct sql_facts f = facts_of_stmt(c, s);
-		pl->notes |= !*name;    /* the chosen server may lack it: agree_on_names() */
+		pl->notes |= !*name;    /* the chosen server may lack it: remake_names() */
 		plan_statement(c, pl, &f, s->text, s->query_len);
 	} else if (!*name && c->unnamed_on) {
 		/* Its text was not remembered, so no other server can have it.  On the primary

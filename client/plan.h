@@ -15,6 +15,9 @@ enum {
 /* What became of some input: the number of bytes that were used, or one of these. */
 enum { BLOCKED = -1, MORE = 0 };
 
+/* Whose prepared statements may a request see that does not name them? */
+enum sees { SEES_NONE, SEES_SQL, SEES_ALL };
+
 /* The findings of a walk over the messages of a request. */
 struct plan {
 	size_t len;             /* of those messages that are whole */
@@ -30,6 +33,7 @@ struct plan {
 	bool sets_modes;        /* of the open transaction */
 	bool home_only;         /* has a meaning at home only: LISTEN, a lock of the session */
 	bool ends;              /* COMMIT or ROLLBACK: goes where the transaction is */
+	enum sees sees;
 	bool notes;             /* needs the second walk: effect_note() */
 	bool barrier;           /* see struct query */
 	bool takes_back;        /* RESET and its like: see start_own() in query.c */

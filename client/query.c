@@ -5,6 +5,7 @@
 #include "client/facts.h"
 #include "client/leaves.h"
 #include "client/portal.h"
+#include "client/remake.h"
 #include "client/renew.h"
 #include "client/reply.h"
 #include "client/signal.h"
@@ -137,19 +138,59 @@ static bool end_here(struct client *c, const struct plan *pl)
 
 /* --- sending ------------------------------------------------------------- */
 
-/* The second walk over the messages.  Unlike the plan it changes the session, so it comes when the
- * request is really sent, and once. */
-static int note_request(struct client *c, struct query *q, const uint8_t *p, const struct plan *pl)
+static void put_bytes_of(struct query *q, const uint8_t *p, size_t n)
+{
+	struct server *s = q->request.server;
+
+	if (n)
+		conn_put(s->all->base->net, &s->conn, p, n);
+}
+
+/* A statement that is kept for later is described to us, unless the client asks for just that in
+ * its next message. */
+static bool wants_describe(const struct plan *pl, struct msg m, const uint8_t *p, size_t n)
+{
+	const char *name = msg_text(&m);
+	struct msg next;
+
+	if (m.type != 'P' || (!*name && pl->executes))
+		return false;
+	return wire_next(&next, p, n, MESSAGE_MAX) <= 0 || next.type != 'D' || *next.at++ != 'S'
+	       || strcmp(msg_text(&next), name);
+}
+
+/* The second walk over the messages, which also sends them.  Unlike the plan it changes the
+ * session, so it comes once.  Messages of ours go in between. */
+static int send_noted(struct client *c, struct query *q, const uint8_t *p, const struct plan *pl,
+                      const struct refused *no)
 {
 	struct msg m;
+	size_t sent = 0;
 
+	q->extended = 0;
 	for (size_t at = 0; at < pl->len; ) {
+		size_t begin = at;
 		at += (size_t)wire_next(&m, p + at, pl->len - at, MESSAGE_MAX);
 		trace_message(c, m);
+		if (no && no->at == begin) {
+			put_bytes_of(q, p + sent, begin - sent);
+			sent = q->simple ? at : begin;
+			if (remake_refuse(q, no) < 0)
+				return -1;
+		}
+		bool describe = wants_describe(pl, m, p + at, pl->len - at);
+		q->extended += plan_is_extended(m.type);
 		if (effect_note(c, q, &m, true) < 0)
 			return -1;
+		if (describe) {
+			put_bytes_of(q, p + sent, at - sent);
+			sent = at;
+			if (remake_describe(q) < 0)
+				return -1;
+		}
 	}
-	return 0;
+	put_bytes_of(q, p + sent, pl->len - sent);
+	return pl->whole ? effect_describe(q) : 0;
 }
 
 /* A replica's request may have to run again on the primary.  Without memory for the copy it simply
@@ -184,29 +225,52 @@ static int agree_on_transaction(struct client *c, struct server *s, const struct
 	return may_ask && pl->sets_modes ? transact_repeat_reads(c, s) : 0;
 }
 
+/* A replica may be behind, so it is not the one to say that a statement has changed. */
+__attribute__((cold))
+static int leave_replica(struct client *c, struct server *s)
+{
+	c->primary_once = true;
+	if (c->session.in_transaction) {
+		c->session.no_replica = true;
+		client_detach(c, s);
+		server_return(s);
+	}
+	client_resume(c);
+	return BLOCKED;
+}
+
+/* The script comes first: statements are prepared under its settings. */
+static enum remade agree(struct client *c, struct server *s, const uint8_t *p,
+                         const struct plan *pl, struct refused *no)
+{
+	if (agree_on_transaction(c, s, pl) < 0)
+		return REMADE_NO_MEMORY;
+	return pl->notes ? remake_names(c, s, NULL, p, pl, no) : remake_name(c, s, p, pl, no);
+}
+
 static int send_request(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl)
 {
-	/* The script comes first: statements are prepared under its settings. */
-	if (agree_on_transaction(c, s, pl) < 0 || (pl->notes ? agree_on_names(c, s, NULL, p, pl)
-	                                     : agree_on_name(c, s, pl)) < 0)
+	struct refused no;
+	enum remade made = agree(c, s, p, pl, &no);
+
+	if (made == REMADE_NO_MEMORY)
 		return client_out_of_memory(c);
-	if (s->phase != LENT)
-		return BLOCKED;         /* it broke meanwhile */
+	if (s->phase != LENT || made == AWAITED)
+		return BLOCKED;         /* or it broke meanwhile */
+	c->asked = NULL;
+	if (made == REFUSED && s != c->home)
+		return leave_replica(c, s);
 	struct query *q = query_new(c, s, &reply_ops);
 	if (!q)
 		return client_out_of_memory(c);
 	/* An open request is noted from its beginning: nobody knows what will be appended. */
-	bool notes = pl->notes || !pl->whole || trace_on(c);
+	bool notes = pl->notes || !pl->whole || trace_on(c) || made == REFUSED;
 	c->input = pl->whole ? INPUT_REQUEST : INPUT_OPEN;
 	if (pl->unknown)
 		facts_read_unknown(c);
 	q->simple = pl->simple;
 	q->barrier = pl->barrier;
 	q->extended = pl->extended;
-	if (!notes)
-		effect_note_plain(c, pl, s);
-	if (notes && note_request(c, q, p, pl) < 0)
-		return client_out_of_memory(c);
 	/* In a failed transaction an error is the right answer: it need not run again. */
 	if (s != c->home && pl->whole && c->status != 'E')
 		keep_copy(q, p, pl->len);
@@ -217,6 +281,10 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	if (pl->does & LEAVES_SIGNAL)
 		signal_translate(c, s->node, pl->does & LEAVES_END, (uint8_t *)(uintptr_t)p,
 			pl->len);
+	if (notes)
+		return send_noted(c, q, p, pl, made == REFUSED ? &no : NULL) < 0
+		       ? client_out_of_memory(c) : 1;
+	effect_note_plain(c, pl, s);
 	conn_put(c->all->base->net, &s->conn, p, pl->len);
 	return 1;
 }
@@ -511,6 +579,9 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 	if (!s || send_request(c, s, p, &pl) < 0)
 		return BLOCKED;
 	c->primary_once = false;
+	if (c->cancel_next)
+		request_cancel(s, c, NULL);
+	c->cancel_next = false;
 	return (long)pl.len;
 }
 
@@ -533,20 +604,31 @@ static void note_copied(struct client *c, char type)
 		c->input = INPUT_OPEN;
 }
 
+/* The statements that an appended message uses. */
+static enum remade agree_on_appended(struct client *c, struct query *q, const uint8_t *p,
+                                     size_t n)
+{
+	struct plan one = { .len = n };
+	struct refused no;
+	enum remade made = remake_names(c, q->request.server, q, p, &one, &no);
+
+	if (made == REFUSED)
+		made = remake_refuse(q, &no) < 0 ? REMADE_NO_MEMORY : REMADE;
+	if (made != AWAITED)
+		c->asked = NULL;
+	return made;
+}
+
 /* Notes what an appended message means.  Messages that PostgreSQL ignores mean nothing, but for the
  * Sync that ends this. */
-static int note_appended(struct client *c, struct query *q, struct msg *m, const uint8_t *p,
-                         size_t there, bool whole)
+static int note_appended(struct client *c, struct query *q, struct msg *m, bool whole)
 {
-	struct plan one = { .len = there };
-
 	if (c->input == INPUT_COPY) {
 		note_copied(c, m->type);
 		return 0;
 	}
 	if (c->input == INPUT_OPEN) {
-		if ((whole && agree_on_names(c, q->request.server, q, p, &one) < 0)
-		    || effect_note(c, q, m, whole) < 0)
+		if (effect_note(c, q, m, whole) < 0)
 			return -1;
 		q->extended += plan_is_extended(m->type);
 		q->barrier |= q->simple && query_unanswered(q);
@@ -570,10 +652,16 @@ static long append_message(struct client *c, const uint8_t *p, size_t n)
 		return BLOCKED;
 	if (n < needed(m.type, size))
 		return MORE;
+	bool whole = there == size, open = c->input == INPUT_OPEN;
+	enum remade made = whole && open ? agree_on_appended(c, q, p, there) : REMADE;
+	if (made == AWAITED)
+		return BLOCKED;
 	trace_message(c, m);
-	if (note_appended(c, q, &m, p, there, there == size) < 0)
+	bool describe = whole && open && m.type == 'P' && *m.at;
+	if (made == REMADE_NO_MEMORY || note_appended(c, q, &m, whole) < 0)
 		return client_out_of_memory(c);
-	return use_beginning(c, s, p, n);
+	long used = use_beginning(c, s, p, n);
+	return describe && remake_describe(q) < 0 ? client_out_of_memory(c) : used;
 }
 
 /* COPY data goes to whoever copies, or may be about to.  PostgreSQL ignores it otherwise, so it

@@ -4,6 +4,7 @@
 #include "client/effect.h"
 #include "client/facts.h"
 #include "client/plan.h"
+#include "client/remake.h"
 #include "client/transact.h"
 
 #include <stdlib.h>
@@ -357,6 +358,7 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 {
 	struct client *c = r->owner;
 	struct query *q = query_of(r);
+	bool refused;
 
 	switch (type) {
 	case 'E':
@@ -368,8 +370,9 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 			r->failed = false;      /* on_lost() follows */
 			return false;
 		}
+		refused = remake_refused(c, q, body, len);
 		on_error(c, q, body, len);
-		return true;
+		return !refused;
 	case 'C': case 's':
 		if (q->effects)
 			effect_complete(c, q, body, len);
@@ -383,8 +386,11 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 		c->input = INPUT_COPY;
 		client_resume(c);
 		return true;
-	case '1': case '3':
-		effect_name_answered(c, q, type);
+	case '1': case '3': case 'T': case 'n':
+		if (type == 'T' || type == 'n')
+			remake_described(c, r, type, body, len);
+		else
+			effect_name_answered(c, q, type);
 		if (c->input != INPUT_REQUEST && conn_kept(&c->conn))
 			client_resume(c);       /* too many were unanswered */
 		return true;

@@ -33,6 +33,7 @@ void request_give(struct spares *to, struct request *r)
 		stmt_drop(r->server->all->stmts, r->expect[i].stmt);
 	}
 	free(r->expect);
+	free(r->types);
 	free(r->text);
 	if (to->n >= SPARE_REQUESTS) {
 		free(r);
@@ -65,6 +66,7 @@ int request_expect(struct request *r, struct expect e)
 	if (e.stmt)
 		stmt_hold(e.stmt);
 	r->expect[r->nexpect++] = e;
+	r->describes |= e.type == 'T';
 	return 0;
 }
 
@@ -262,6 +264,28 @@ static bool answered(struct server *s, struct request *r, char type)
 	return !e->hidden;
 }
 
+/* ParameterDescription, and RowDescription or NoData behind it: a Describe of a statement.  The
+ * types are kept until then.  Without a ParameterDescription they are a portal's, or a query's. */
+static bool described(struct request *r, char type, const uint8_t *body, size_t len, bool *shown)
+{
+	bool expected = r->answered < r->nexpect && r->expect[r->answered].type == 'T';
+
+	*shown = !(expected && (type == 't' || r->describing) && r->expect[r->answered].hidden);
+	if (type == 't') {
+		free(r->types);
+		r->types = expected ? malloc(len) : NULL;
+		r->types_len = r->types ? (uint32_t)len : 0;
+		if (r->types)
+			memcpy(r->types, body, len);
+		r->describing = expected;
+		return false;
+	}
+	bool is = r->describing && expected;
+	r->describing = false;
+	r->answered += is;
+	return is;
+}
+
 /* ReadyForQuery.  The request leaves the FIFO before done() is told, which may send the next one.
  * A cancel that came while an earlier request ran is sent now that its own request does. */
 static void finished(struct server *s, struct request *r, char status)
@@ -310,6 +334,12 @@ static bool whole(struct server *s, struct request *r, char type, const uint8_t 
 	if (type == '1' || type == '3') {
 		bool shown = answered(s, r, type);
 		return r->ops->message(r, type, body, len) && shown;
+	}
+	if (type == 't' || type == 'T' || type == 'n') {
+		bool shown;
+		if (described(r, type, body, len, &shown))
+			r->ops->message(r, type, body, len);
+		return shown;
 	}
 	if (type == 'S')
 		note_role(s, body, len);
@@ -386,6 +416,8 @@ static void take_news(struct server *s, struct request *r, const struct scan_eve
 		translate_pid(s, e->p + WIRE_HEADER);
 	if (e->type == 'N')
 		s->dying |= goes_down(e->p + WIRE_HEADER, e->n - WIRE_HEADER);
+	if (e->type == 'N' && r && r->quiet)
+		return;
 	if (asked(r) != ASKED)
 		unasked(s, e->p, e->n);
 	else if (e->type == 'N')
@@ -432,6 +464,7 @@ void server_replies(struct server *s, uint8_t *p, size_t n)
 	scanner_feed(&s->scanner, p, n);
 	do {
 		struct request *r = s->head;
+		s->scanner.describes = r && r->describes;
 		what = scanner_next(&s->scanner, asked(r), &e);
 		if (r && (e.run_len || e.n >= WIRE_HEADER))
 			r->started = s->proven = true;

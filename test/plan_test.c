@@ -250,7 +250,7 @@ static const struct { const char *text, *want; } texts[] = {
 	{ "RESET ALL", "other notes" },
 	{ "DISCARD ALL", "other writes notes barrier" },
 	{ "DISCARD PLANS", "other writes notes" },
-	{ "PREPARE p AS SELECT 1", "reads notes" },
+	{ "PREPARE p AS SELECT 1", "other notes" },
 	{ "PREPARE p AS DELETE FROM t", "other writes notes" },
 	{ "EXECUTE unknown", "other notes" },
 	{ "EXECUTE r", "reads notes" },

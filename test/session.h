@@ -159,10 +159,11 @@ static bool none_free;                          /* whoever borrows has to wait *
 
 struct server *server_borrow(struct servers *all, struct borrower *b, struct node *n, bool patient)
 {
-	(void)all, (void)b, (void)patient;
+	(void)all, (void)patient;
 	if (none_free)
 		return NULL;
 	on[n->id].phase = LENT;
+	on[n->id].borrower = b;
 	return &on[n->id];
 }
 
@@ -175,10 +176,23 @@ static inline void drop_requests(struct server *s)
 	s->tail = NULL;
 }
 
-void server_return(struct server *s) { s->phase = s->within ? GONE : IDLE; }
+static inline void drop_news(struct borrower *b, struct server *s, const uint8_t *p, size_t n)
+{
+	(void)b, (void)s, (void)p, (void)n;
+}
+
+static inline uint32_t no_pid(struct borrower *b) { (void)b; return 0; }
+
+static const struct borrower_ops quiet_ops = { .async = drop_news, .pid = no_pid };
+
+void server_return(struct server *s)
+{
+	s->phase = s->within ? GONE : IDLE;
+	s->borrower = NULL;
+}
+
 void server_close(struct server *s, const char *why) { (void)why; s->phase = GONE; }
 bool server_cancel(struct server *s, struct borrower *by) { (void)s, (void)by; return false; }
-void server_emptied(struct server *s) { (void)s; }
 void server_role_gone(struct server *s) { (void)s; }
 void servers_doubt(struct servers *all) { (void)all; doubts++; }
 
@@ -256,6 +270,8 @@ void client_detach(struct client *c, struct server *s)
 		c->unnamed_on = NULL;
 	if (c->left_to == s)
 		c->left_to = NULL;
+	if (c->asked == s)
+		c->asked = NULL;
 	portals_forget(c, s);
 }
 
@@ -280,6 +296,7 @@ int client_refused(struct client *c, const struct refusal *r)
 
 void client_leave(struct client *c) { c->phase = AT_GONE; }
 void client_resume(struct client *c) { (void)c; resumed = true; }
+void server_emptied(struct server *s) { resumed |= s->borrower && conn_kept(&client->conn); }
 void client_notice(struct client *c, const char *message) { (void)c, (void)message; }
 
 void client_say(struct client *c, const struct put *o)
@@ -364,6 +381,7 @@ static inline struct client *session_begin(void)
 	client->phase = AT_READY;
 	client->status = 'I';
 	client->borrower.profile = &profile;
+	client->borrower.ops = &quiet_ops;
 	*refused = 0;
 	resumed = none_free = false;
 	stuck = NULL;
@@ -390,6 +408,7 @@ static inline void session_end(void)
 static inline void lend(int node)
 {
 	on[node].phase = LENT;
+	on[node].borrower = &client->borrower;
 	client_attach(client, &on[node]);
 }
 

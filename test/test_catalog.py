@@ -191,7 +191,7 @@ def test_a_function_that_only_reads_is_balanced(session, way, sql):
     s = session(way)
     if sql.startswith("PREPARE"):
         s.run("DEALLOCATE ALL")
-        wait_until(lambda: s.nodes(sql) == R or not s.nodes("DEALLOCATE p"), sql)
+        s.run(sql)
         s.settles("EXECUTE p", R)
         return
     s.nodes(sql)                        # nobody waits for the answer

@@ -156,7 +156,6 @@ READS = [
     "SELECT count(*), max(a), array_agg(a) FROM r.t", "SELECT row_number() OVER () FROM r.t",
     # information_schema is balanced
     "SELECT count(*) FROM information_schema.tables",
-    "PREPARE p AS SELECT 1", "PREPARE p (int) AS SELECT $1",
 ]
 
 WRITES = [
@@ -191,6 +190,7 @@ WRITES = [
     "VACUUM (ANALYZE) r.w", "CHECKPOINT", "LOAD 'plpgsql'",
     "PREPARE TRANSACTION 'g'", "COMMIT PREPARED 'g'", "ROLLBACK PREPARED 'g'",
     "LOCK TABLE r.t", "LOCK r.t IN EXCLUSIVE MODE", "LOCK r.t IN ROW EXCLUSIVE MODE",
+    "PREPARE p AS SELECT 1", "PREPARE p (int) AS SELECT $1",
     "PREPARE p AS INSERT INTO r.w VALUES (1)", "PREPARE p AS SELECT * FROM r.t FOR UPDATE",
     "PREPARE p AS SELECT random()", "EXECUTE unknown_name", "DEALLOCATE unknown_name",
     # functions that write, or may
@@ -764,7 +764,7 @@ def test_set_transaction_read_only_off_writes(session):
 
 def test_execute_of_sql_follows_its_statement(session):
     session().script([
-        ("PREPARE p (int) AS SELECT a FROM r.t WHERE a = $1", ANY), ("EXECUTE p(1)", R),
+        ("PREPARE p (int) AS SELECT a FROM r.t WHERE a = $1", P), ("EXECUTE p(1)", R),
         ("EXECUTE p(2)", R), ("DEALLOCATE p", ANY), ("PREPARE p AS SELECT random()", P),
         ("EXECUTE p", P), ("DEALLOCATE ALL", ANY), ("PREPARE p AS SELECT 1", ANY),
         ("EXECUTE p", R)])
