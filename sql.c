@@ -234,10 +234,10 @@ static void head_set(struct scan *s)
 		head_modes(s);
 		return;
 	}
+	bool alone = scan_at_end(s);                    /* SET NAMES may be */
 	if (s->tok.word == W_to || s->tok.type == T_OPERATOR)
 		scan_advance(s);
-	if (s->tok.word == W_default || (zone && s->tok.word == W_local)
-	    || (scan_at_end(s) && s->tok.type != T_BAD))       /* SET NAMES alone */
+	if (alone || s->tok.word == W_default || (zone && s->tok.word == W_local))
 		scan_flag(s, SQL_DEFAULT);
 	value(s);
 }

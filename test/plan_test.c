@@ -350,6 +350,7 @@ static void test_session(void)
 	catalog_adds = SQL_TIME;
 	check("Q SELECT * FROM t", "whole simple reads");
 	client->session.in_transaction = true;
+	client->session.level = LEVEL_READ_COMMITTED;
 	check("Q SELECT * FROM t", "whole simple other");
 	check("Q EXECUTE r", "whole simple other notes");
 	client->session.read_only = true;
