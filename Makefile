@@ -98,14 +98,17 @@ build/hello_fuzz: test/hello_fuzz.c $(SOURCES) $(HEADERS) | build debug-packages
 
 # What a session's requests stand on, and the other parts of it, are linked: see test/session.h.
 SESSION = $(patsubst %.c,build/debug/%.o,$(wildcard sql/*.c conf/*.c wire/*.c) sql.c conf.c wire.c node.c \
-          route.c route/written.c $(patsubst %,server/%.c,backend_log request scanner stmt) \
-          $(patsubst %,client/%.c,agree doubt effect facts inflight plan portal query reply script trace))
+          route.c route/written.c $(patsubst %,server/%.c,backend_log request residue scanner stmt) \
+          $(patsubst %,client/%.c,agree doubt effect facts inflight leaves plan portal query remake renew \
+          reply script signal trace transact))
 
 build/plan_test build/effect_test build/portal_test build/query_test: $(SESSION)
 
 build/account_test: $(patsubst %.c,build/debug/%.o,sql.c $(wildcard sql/*.c))
 
 build/net_test build/pcp_fuzz: $(patsubst %.c,build/debug/%.o,$(TLS) tls.c tls/engine.c)
+
+build/stmt_test: build/debug/wire.o build/debug/wire/memory.o
 
 # These wipe secrets, and do not include wire/memory.c.
 build/admin_test build/check_test build/route_test build/verifier_test build/conf_fuzz \

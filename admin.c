@@ -180,7 +180,7 @@ static bool find_pool(const struct admin *a, size_t at, struct admin_row *row)
 
 	if (slot >= admin_processes(a) || !find_node(a, at % node_rows(a), row))
 		return false;
-	row->pid = (uint32_t)slot + 1;
+	row->pid = SESSION_PID + (uint32_t)slot;
 	row->pool = (uint32_t)(at / node_rows(a) % pools(a));
 	row->client = slot < clients->nslots ? clients->slot[slot] : NULL;
 	if (row->client && row->pool == 0)

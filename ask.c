@@ -93,7 +93,7 @@ static void end(struct ask *a)
 static void give_up(struct ask *a)
 {
 	a->again = true;
-	server_cancel(a->server);
+	server_cancel(a->server, NULL);
 	server_close(a->server, a->why);
 }
 

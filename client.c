@@ -6,6 +6,7 @@
 #include "client/peer.h"
 #include "client/portal.h"
 #include "client/query.h"
+#include "client/transact.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -65,10 +66,14 @@ void client_detach(struct client *c, struct server *s)
 		at = &(*at)->next_borrowed;
 	if (*at)
 		*at = s->next_borrowed;
+	if (c->home == s)
+		c->home = NULL;
 	if (c->unnamed_on == s)
 		c->unnamed_on = NULL;
 	if (c->left_to == s)
 		c->left_to = NULL;
+	if (c->asked == s)
+		c->asked = NULL;
 	portals_forget(c, s);
 }
 
@@ -85,6 +90,8 @@ static uint32_t more_slots(const struct clients *all)
 
 static int take_slot(struct clients *all, struct client *c)
 {
+	if (all->used == SESSIONS_MAX)
+		return -1;
 	if (all->used == all->nslots) {
 		uint32_t n = more_slots(all);
 		struct client **slot = realloc(all->slot, n * sizeof *slot);
@@ -100,7 +107,7 @@ static int take_slot(struct clients *all, struct client *c)
 	uint32_t i = all->next_slot++ % all->nslots;
 	all->slot[i] = c;
 	all->used++;
-	c->pid = i + 1;
+	c->pid = SESSION_PID + i;
 	return 0;
 }
 
@@ -108,24 +115,32 @@ static void leave_slot(struct client *c)
 {
 	if (!c->pid)
 		return;
-	c->all->slot[c->pid - 1] = NULL;
+	c->all->slot[c->pid - SESSION_PID] = NULL;
 	c->all->used--;
 	c->pid = 0;
 }
 
-void client_cancel(struct clients *all, uint32_t pid, const uint8_t *key, size_t len)
+struct client *client_find(const struct clients *all, uint32_t pid)
 {
-	struct client *c = pid && pid <= all->nslots ? all->slot[pid - 1] : NULL;
+	return pid - SESSION_PID < all->nslots ? all->slot[pid - SESSION_PID] : NULL;
+}
+
+bool client_cancel(struct client *by, uint32_t pid, const uint8_t *key, size_t len)
+{
+	struct client *c = client_find(by->all, pid);
 
 	if (!c || len != c->key_len || !scram_equal(c->key, key, len))
-		return;
+		return false;
 	if (c->waiting) {
 		server_unborrow(&c->borrower);
 		c->canceled = true;
 		client_resume(c);
 	} else if (c->inflight) {
-		request_cancel(c->last->request.server, c);
+		return request_cancel(c->last->request.server, c, &by->borrower);
+	} else if (c->asked) {
+		c->cancel_next = true;
 	}
+	return false;
 }
 
 /* --- saying something ---------------------------------------------------- */
@@ -222,6 +237,8 @@ void client_leave(struct client *c)
 	if (c->phase == AT_GONE)
 		return;
 	log_goodbye(c);
+	if (c->phase == AT_HELLO)
+		cancels_forget(c->all->servers, &c->borrower);
 	client_enter(c, AT_GONE);
 	server_unborrow(&c->borrower);
 	query_free(c);
@@ -296,10 +313,10 @@ void clients_end(struct clients *all, const char *sqlstate, const char *message)
 
 /* --- events -------------------------------------------------------------- */
 
-/* Before it is logged in, is it the client's turn? */
+/* Before it is logged in, is it the client's turn?  Not behind a cancel request. */
 static bool its_turn(const struct client *c)
 {
-	return c->phase == AT_HELLO || (c->phase == AT_LOGIN && login_awaits(c));
+	return c->phase == AT_HELLO ? c->stranger : c->phase == AT_LOGIN && login_awaits(c);
 }
 
 static void early_input(struct client *c, uint8_t *p, size_t n)
@@ -434,6 +451,21 @@ static void idle_too_long(struct client *c)
 	client_refuse(c, "57000", "unable to read data", detail, NULL);
 }
 
+/* The timer is the idle limit's as well. */
+static void paused_within(struct client *c)
+{
+	int64_t pause = loop_now(c->all->base->loop) - c->active;
+
+	if (pause < REQUEST_PAUSE) {
+		timer_set(c->all->base->loop, &c->timer, REQUEST_PAUSE - pause);
+		return;
+	}
+	c->partial = false;
+	c->hurried = true;
+	client_resume(c);
+	idle_too_long(c);
+}
+
 static void due(struct timer *t)
 {
 	struct client *c = OWNER(t, struct client, timer);
@@ -447,7 +479,7 @@ static void due(struct timer *t)
 		client_refuse(c, "57014", "canceling authentication due to timeout", NULL, NULL);
 		break;
 	case AT_READY:
-		idle_too_long(c);
+		(c->partial ? paused_within : idle_too_long)(c);
 		break;
 	case AT_GONE:
 		c->conn.broken = true;
@@ -482,12 +514,29 @@ static void refused(struct borrower *b, const struct refusal *r)
 		query_refused(c, r);
 }
 
+/* What the session had there cannot be had again. */
+__attribute__((cold))
+static void end_lost(struct client *c, const uint8_t *farewell, size_t len)
+{
+	static const char detail[] = "The connection to PostgreSQL broke while it was in use.";
+
+	if (farewell)
+		client_relay(c, farewell, len);
+	else if (c->lost_request)
+		client_refuse(c, "08006", "server closed the connection unexpectedly", detail,
+			"Connect again; the outcome of the last statement is not known.");
+	else
+		client_refuse(c, "57P01", "terminating connection because its server is gone",
+			detail, "Connect again; what only this session had is lost.");
+}
+
 /* A connection broke.  A replica's is replaced, and so is the primary's as long as nothing that
  * only it had is lost. */
 static void lost(struct borrower *b, struct server *s, const uint8_t *farewell, size_t len)
 {
 	struct client *c = OWNER(b, struct client, borrower);
-	bool primary = server_is_primary(s), in_transaction = s->status != 'I';
+	bool needed = transact_needs(c, s), home = client_home(c, s);
+	bool snapshot = c->session.seen && s == transact_owner(c);
 
 	if (c->phase == AT_LOGIN) {
 		login_refused(c, &(struct refusal){ REFUSED_BACKEND, { "FATAL", "08006",
@@ -495,22 +544,19 @@ static void lost(struct borrower *b, struct server *s, const uint8_t *farewell, 
 		return;
 	}
 	client_detach(c, s);
-	if (c->ended)
-		client_leave(c);
+	if (c->ended && !c->inflight && !conn_kept(&c->conn))
+		client_leave(c);        /* all is answered that can be */
 	if (c->phase == AT_GONE)
 		return;
 	c->left = c->lost_request ? 0 : c->left;
-	c->primary_once |= !primary;    /* a replica that breaks at once is not tried for ever */
+	c->primary_once |= !home;       /* a replica that breaks at once is not tried for ever */
 	if (c->told_fatal)
 		client_leave(c);
-	else if (c->lost_request || (primary && (in_transaction || c->pins || c->script.full)))
-		farewell ? client_relay(c, farewell, len)
-		         : client_refuse(c, "08006", "server closed the connection unexpectedly",
-		                "The connection to PostgreSQL broke while it was in use.",
-		                "Connect again;"
-		                " the outcome of the last statement is not known.");
-	else if (in_transaction)
+	else if (c->lost_request || c->terminated || needed)
+		end_lost(c, farewell, len);
+	else if (s->status != 'I')
 		c->session.no_replica = true;
+	c->session.lost |= snapshot && c->status == 'T';
 	if (c->phase == AT_READY && conn_kept(&c->conn))
 		client_resume(c);       /* it was about to ask */
 }
@@ -519,7 +565,9 @@ static void async(struct borrower *b, struct server *s, const uint8_t *p, size_t
 {
 	struct client *c = OWNER(b, struct client, borrower);
 
-	if (c->phase == AT_READY && server_is_primary(s))
+	if (*p == 'A')
+		c->pins |= PIN_LISTEN;  /* somebody's code has said LISTEN */
+	if (c->phase == AT_READY && client_home(c, s))
 		conn_put(c->all->base->net, &c->conn, p, n);
 	if (conn_kept(&c->conn))
 		client_resume(c);       /* the news may be all that wakes it */
@@ -534,7 +582,9 @@ static void eased(struct borrower *b)
 {
 	struct client *c = OWNER(b, struct client, borrower);
 
-	if (c->phase == AT_LOGIN)
+	if (c->phase == AT_HELLO)
+		client_leave(c);        /* it brought a cancel request, which was delivered */
+	else if (c->phase == AT_LOGIN)
 		login_eased(c);
 	else if (conn_kept(&c->conn) || c->ended)
 		client_resume(c);

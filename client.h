@@ -35,7 +35,7 @@ struct clients {
 	struct crowd strangers;                 /* clients that owe us a message of their login */
 	struct crowd others;
 	unsigned strangers_max;                 /* that the process's descriptors allow */
-	struct client **slot;                   /* by process id - 1; cancel requests name them */
+	struct client **slot;                   /* by process id; cancel requests name them */
 	uint32_t nslots, used, next_slot;
 	uint32_t open;                          /* structs, those that say goodbye included */
 	uint8_t mock[32];                       /* the salts of unknown users are made from it */
@@ -64,6 +64,10 @@ enum {
 	PIN_DOUBT = 64,                         /* code may have left anything: client/doubt.h */
 };
 
+/* A request whose end does not come is sent as far as it is there: PostgreSQL tells an error in it
+ * at once. */
+enum { REQUEST_PAUSE = 20 };                    /* ms without more input */
+
 /* The facts of recent statements, by database and the hash of their shape. */
 enum { RECENT_STATEMENTS = 512 };
 
@@ -72,6 +76,11 @@ struct recent {
 	struct sql_facts facts;
 	struct finding finding;
 };
+
+/* Process ids that clients are told: beyond the largest of Linux, which is 4,194,304, so that they
+ * are nobody's on a node; of ten digits; and the low bits name the session.  Bits 20 to 29 are
+ * free. */
+enum { SESSION_PID = 1 << 30, SESSIONS_MAX = 1 << 20 };
 
 /* Bytes of BackendKeyData's secret in protocol 3.0 and 3.2. */
 enum { KEY_3_0 = 4, KEY_3_2 = 32 };
@@ -94,6 +103,12 @@ enum input {
 
 struct login;
 struct query;
+
+/* Statements of a transaction that alter roles or databases, see client/renew.h. */
+struct altered {
+	struct altered *next;
+	char text[];
+};
 
 /* One client.  What is always true:
  *
@@ -122,12 +137,12 @@ struct client {
 	enum client_phase phase;
 	char status;                            /* as the client was last told: I T E */
 
-	uint32_t pid;                           /* told by BackendKeyData; its slot + 1 */
+	uint32_t pid;                           /* told by BackendKeyData: SESSION_PID + its slot */
 	uint8_t key[KEY_3_2];
 	uint8_t key_len;
 	uint8_t hellos;                         /* SSLRequest and GSSENCRequest packets so far */
 	uint8_t pins;
-	uint8_t doubt, asked;                   /* CODE_: to be asked for; in the question */
+	uint8_t doubt, asking;                  /* CODE_: to be asked for; in the question */
 	bool ask_soon;                          /* at the end of the transaction */
 	bool foreign;                           /* somebody's code has run since the last answer */
 	bool stranger;
@@ -135,10 +150,14 @@ struct client {
 	bool paused;                            /* its servers are not read: it is slow */
 	bool waiting;                           /* for a server */
 	bool canceled;                          /* while it waited */
+	bool cancel_next;                       /* the request that waits for `asked` */
 	bool primary_once;                      /* the next request goes to the primary */
 	bool owes_values;                       /* a RESET in a failed transaction: see reply.c */
+	bool partial;                           /* a request began, and its end is awaited: */
+	bool hurried;                           /* no longer, what is there goes on */
 	bool lost_request;                      /* a request was lost that cannot run again */
 	bool told_fatal;                        /* PostgreSQL's own FATAL was forwarded */
+	bool terminated;                        /* by pg_terminate_backend(), or maybe */
 
 	enum input input;
 	uint32_t left;                          /* bytes of a message whose beginning was used, */
@@ -149,13 +168,17 @@ struct client {
 	struct query *last;                     /* the newest in flight; NULL: there is none */
 	struct node *wanted;
 	struct server *borrowed;
+	struct server *home;                    /* see client/transact.h; NULL: none yet */
 
 	struct session session;
 	struct script script;
 	struct names prepared;
+	struct server *asked;                   /* has answered what it makes of statements that
+	                                         * the next request uses: see remake.h */
 	struct stmt *unnamed, *bound;
 	struct server *unnamed_on, *portal_on;
 	struct portal *portals;                 /* named ones, and where they are */
+	struct altered *altered;
 
 	struct timer timer;
 	struct task task;                       /* goes on with kept bytes, or buries */
@@ -197,8 +220,13 @@ void client_owes(struct client *c, bool owes);
 /* Counts it as a session, from its startup packet on; -1: there are too many. */
 int client_admit(struct client *c);
 
-/* Cancels the request that the client with this key runs, if there is one. */
-void client_cancel(struct clients *all, uint32_t pid, const uint8_t *key, size_t len);
+/* The session with this process id, or NULL. */
+struct client *client_find(const struct clients *all, uint32_t pid);
+
+/* Cancels the request that the client with this key runs, if there is one.  true: `by`, whose
+ * connection brought the cancel request, has to stay until that has been delivered, when it hears
+ * eased(). */
+bool client_cancel(struct client *by, uint32_t pid, const uint8_t *key, size_t len);
 
 /* Ends all sessions with this message. */
 void clients_end(struct clients *all, const char *sqlstate, const char *message);
@@ -236,6 +264,12 @@ const char *client_runs(const struct client *c);
 
 /* "127.0.0.1" and "5432"; "[local]" and "" for a Unix socket. */
 void client_peer(const struct client *c, char *host, size_t size, char *port, size_t port_size);
+
+/* Does the server stand for the primary to this session? */
+static inline bool client_home(const struct client *c, const struct server *s)
+{
+	return c->home ? c->home == s : server_is_primary(s);
+}
 
 static inline const char *client_database(const struct client *c)
 {

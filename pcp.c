@@ -338,8 +338,8 @@ static void process_count(struct caller *c, struct msg *m)
 	}
 	put_text(&o, "CommandComplete");
 	put_text(&o, text);
-	for (uint32_t pid = 1; pid <= n; pid++) {
-		snprintf(text, sizeof text, "%u", pid);
+	for (uint32_t i = 0; i < n; i++) {
+		snprintf(text, sizeof text, "%u", SESSION_PID + i);
 		put_text(&o, text);
 	}
 	if (conn_put_message(c->pcp->base->net, &c->conn, 'n', o.base, o.len) < 0)
@@ -350,14 +350,13 @@ static void process_count(struct caller *c, struct msg *m)
 static void process_info(struct caller *c, struct msg *m)
 {
 	int pid = number(m, 0);
-	uint32_t n = admin_processes(&c->pcp->admin);
+	uint32_t slot = (uint32_t)pid - SESSION_PID, n = admin_processes(&c->pcp->admin);
 	size_t each = admin_pools_each(&c->pcp->admin);
 
 	if (pid == 0)
 		begin_table(c, 'p', "ProcessInfo", &admin_pools, 0, n * each);
-	else if (pid > 0 && (uint32_t)pid <= n)
-		begin_table(c, 'p', "ProcessInfo", &admin_pools, ((size_t)pid - 1) * each,
-			each);
+	else if (slot < n)
+		begin_table(c, 'p', "ProcessInfo", &admin_pools, slot * each, each);
 	else
 		refuse_with(c, "informing process info failed", "invalid process ID : %d", pid);
 }

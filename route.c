@@ -87,7 +87,7 @@ static bool is_in_list(void *ctx, const char *name, bool called)
 	const struct name_list *l = ctx;
 
 	for (unsigned i = 0; i < l->n; i++)
-		if (is_name(l->name[i], name, called))
+		if (is_name(l->at[i].name, name, called))
 			return true;
 	return false;
 }
@@ -141,16 +141,24 @@ static bool mentions_written(const struct route *rt, const char *database, const
 	return is_written(l, "", false) || sql_mentions(text, len, is_written, l);
 }
 
+/* All statements of the transaction see one snapshot, and it may write or asks for more than a
+ * standby has: only the primary serves it. */
+static bool is_primarys(const struct session *s)
+{
+	return s->level == LEVEL_UNSAID || s->level == LEVEL_SERIALIZABLE
+	       || (s->level == LEVEL_REPEATABLE_READ && !s->read_only);
+}
+
 bool route_reads(const struct route *rt, const struct session *s, const char *database,
                  const char *text, size_t len)
 {
 	struct lately l;
 	enum dlbow mode = rt->conf->disable_load_balance_on_write;
 
-	if (s->serializable_always || (mode == DLBOW_ALWAYS && s->wrote_ever))
+	if (s->default_level == LEVEL_SERIALIZABLE || (mode == DLBOW_ALWAYS && s->wrote_ever))
 		return false;
 	if (s->in_transaction) {
-		if (s->serializable || s->no_replica)
+		if (is_primarys(s) || s->no_replica)
 			return false;
 		if (mode == DLBOW_TRANSACTION && s->wrote)
 			return false;
@@ -174,6 +182,8 @@ bool route_why(const struct route *rt, const struct session *s, const char *data
 		return false;
 	if (f->flags & SQL_FUNCTION)
 		why = "writing functions are used";
+	else if (f->flags & SQL_UNKNOWN)
+		why = "unknown tables are used";
 	else if (f->flags & SQL_CATALOG)
 		why = "systems catalogs are used";
 	else if ((f->flags & SQL_TEMPORARY) || ((f->flags & SQL_CALLS) && s->temporary)
@@ -198,30 +208,37 @@ bool route_writes(const struct sql_facts *f)
 
 	if (does & KIND_EXPLAINS)
 		return f->flags & SQL_MODIFIES;
-	if (does & KIND_SETS)
-		return f->flags & SQL_READ_WRITE;
 	return !(does & KIND_NO_WRITE);
 }
 
 /* --- what the session remembers ------------------------------------------ */
 
-/* false without memory. */
-static bool list_add(struct name_list **list, const char *name, bool function)
+static struct listed *list_find(struct name_list *l, const char *name)
+{
+	for (unsigned i = 0; l && i < l->n; i++)
+		if (!strcmp(l->at[i].name, name))
+			return &l->at[i];
+	return NULL;
+}
+
+/* NULL without memory. */
+static struct listed *list_add(struct name_list **list, const char *name, bool function)
 {
 	unsigned n = *list ? (*list)->n : 0;
 	char text[128];
 
 	snprintf(text, sizeof text, "%s%s", name, function ? "()" : "");
-	for (unsigned i = 0; i < n; i++)
-		if (!strcmp((*list)->name[i], text))
-			return true;
-	struct name_list *more = realloc(*list, sizeof *more + (n + 1) * sizeof *more->name);
+	struct listed *have = list_find(*list, text);
+	if (have)
+		return have;
+	struct name_list *more = realloc(*list, sizeof *more + (n + 1) * sizeof more->at[0]);
 	if (!more)
-		return false;
+		return NULL;
 	*list = more;
-	more->name[n] = strdup(text);
-	more->n = n + (more->name[n] != NULL);
-	return more->n > n;
+	more->n = n;
+	more->at[n] = (struct listed){ .name = strdup(text), .made = true };
+	more->n += more->at[n].name != NULL;
+	return more->n > n ? &more->at[n] : NULL;
 }
 
 static void list_clear(struct name_list **list)
@@ -229,7 +246,7 @@ static void list_clear(struct name_list **list)
 	struct name_list *l = *list;
 
 	for (unsigned i = 0; l && i < l->n; i++)
-		free(l->name[i]);
+		free(l->at[i].name);
 	free(l);
 	*list = NULL;
 }
@@ -303,9 +320,43 @@ void session_wrote(struct session *s, const struct route *rt, const struct sql_f
 	}
 }
 
-void session_made_temporary(struct session *s, const char *name)
+void session_made_temporary(struct session *s, const char *name, bool drops)
 {
-	list_add(&s->temporary, name, false);
+	struct listed *l = list_add(&s->temporary, name, false);
+
+	if (l)
+		l->dropped = drops;
+}
+
+void session_dropped(struct session *s, const char *name)
+{
+	for (unsigned i = 0; s->temporary && i < s->temporary->n; i++)
+		if (!name || !strcmp(s->temporary->at[i].name, name))
+			s->temporary->at[i].dropped = true;
+}
+
+void session_rolled_back_to(struct session *s)
+{
+	for (unsigned i = 0; s->temporary && i < s->temporary->n; i++)
+		s->temporary->at[i].dropped = false;
+}
+
+void session_settle_temporary(struct session *s, bool committed)
+{
+	struct name_list *l = s->temporary;
+	unsigned n = 0;
+
+	if (!l)
+		return;
+	for (unsigned i = 0; i < l->n; i++) {
+		if (committed ? l->at[i].dropped : l->at[i].made)
+			free(l->at[i].name);
+		else
+			l->at[n++] = (struct listed){ .name = l->at[i].name };
+	}
+	l->n = n;
+	if (!n)
+		list_clear(&s->temporary);
 }
 
 void session_forget_temporary(struct session *s)
@@ -320,7 +371,8 @@ bool session_has_temporary(const struct session *s, const char *text, size_t len
 
 void session_ended_transaction(struct session *s)
 {
-	s->in_transaction = s->wrote = s->serializable = s->no_replica = false;
+	s->in_transaction = s->wrote = s->read_only = s->seen = s->lost = s->no_replica = false;
+	s->level = LEVEL_UNSAID;
 }
 
 void session_forget_written(struct session *s)
@@ -351,7 +403,7 @@ void session_committed(const struct session *s, const struct route *rt, const ch
 	uint64_t key = written_key(WRITTEN_KEY, database);
 	int64_t now = loop_now(rt->nodes->base->loop);
 	for (unsigned i = 0; s->written && i < s->written->n; i++)
-		written_add(rt->written, written_key(key, s->written->name[i]), now, &limits);
+		written_add(rt->written, written_key(key, s->written->at[i].name), now, &limits);
 	if (s->wrote_all)
 		written_add(rt->written, key, now, &limits);
 }

@@ -14,9 +14,14 @@
 #include "route/written.h"
 #include "sql.h"
 
+/* Names of tables, or "f()" of functions.  A temporary one was made in this transaction and not
+ * before; it was dropped in it, or will be at its end. */
 struct name_list {
 	unsigned n;
-	char *name[];
+	struct listed {
+		char *name;
+		bool made, dropped;
+	} at[];
 };
 
 /* What routing remembers of a session.  The zero value is a new one. */
@@ -25,13 +30,20 @@ struct session {
 	bool wrote;                             /* a write was sent in it: then only the primary */
 	bool wrote_before;                      /* the same in this or an earlier one */
 	bool wrote_ever;                        /* anywhere in the session */
-	bool serializable;                      /* the transaction is: only the primary serves it */
-	bool serializable_always;               /* default_transaction_isolation says so */
+	uint8_t level;                          /* the transaction's; LEVEL_UNSAID: not known */
+	uint8_t default_level;                  /* that the session has set; LEVEL_UNSAID: none */
+	bool read_only;                         /* the transaction says that it is */
+	bool stays_home;                        /* READ ONLY ones, too: see transact_come_home() */
+	bool seen;                              /* an answer from within the transaction was */
+	bool lost;                              /* the replica that had its snapshot */
 	bool no_replica;                        /* the replica left this transaction */
 	bool wrote_all;                         /* in it, tables with unknown names */
+	bool listened;                          /* its first LISTEN is in it */
 	bool changed;                           /* the catalog was changed in it */
-	bool altered;                           /* roles were changed */
+	bool altered;                           /* roles or databases were changed */
 	uint32_t doubt;                         /* in answers of the catalog, up to this number */
+	uint32_t unknown;                       /* the number when it last read unknown names; 0:
+	                                         * never: see catalog_doubt() */
 	struct node *node;                      /* drawn for the session's reads; NULL: not yet */
 	struct name_list *temporary, *written;  /* tables made here; tables written
 	                                         * in the transaction */
@@ -67,9 +79,18 @@ bool route_writes(const struct sql_facts *f);
 /* Tells the session that such a statement is being sent.  f NULL: we do not know what it writes. */
 void session_wrote(struct session *s, const struct route *rt, const struct sql_facts *f,
                    const char *text, size_t len);
-void session_made_temporary(struct session *s, const char *name);
+
+/* Temporary tables: drops: at the transaction's end; name NULL: all of them. */
+void session_made_temporary(struct session *s, const char *name, bool drops);
+void session_dropped(struct session *s, const char *name);
 void session_forget_temporary(struct session *s);
 bool session_has_temporary(const struct session *s, const char *text, size_t len);
+
+/* ROLLBACK TO, or the end of the transaction: what was dropped may be there again, and what was
+ * made is not, or the other way round. */
+void session_rolled_back_to(struct session *s);
+void session_settle_temporary(struct session *s, bool committed);
+
 void session_ended_transaction(struct session *s);
 
 /* Its writes are visible to all, or may be. */

@@ -196,107 +196,12 @@ static void bind_channel(char *out, char flag, const uint8_t *cb, size_t cb_len)
 	base64_encode(out, raw, len);
 }
 
-/* ---- SASLprep ---- */
-
-struct range {
-	uint32_t from, to;
-};
-
-/* RFC 3454, table C.1.2. */
-static const struct range spaces[] = {
-	{ 0xa0, 0xa0 }, { 0x1680, 0x1680 }, { 0x2000, 0x200b }, { 0x202f, 0x202f },
-	{ 0x205f, 0x205f }, { 0x3000, 0x3000 },
-};
-
-/* Table B.1. */
-static const struct range nothings[] = {
-	{ 0xad, 0xad }, { 0x34f, 0x34f }, { 0x1806, 0x1806 }, { 0x180b, 0x180d },
-	{ 0x200b, 0x200d }, { 0x2060, 0x2060 }, { 0xfe00, 0xfe0f }, { 0xfeff, 0xfeff },
-};
-
-/* Tables C.2 to C.9 in one, and above the basic plane also what Unicode 3.2 had not assigned in
- * large pieces, such as emoji.  PostgreSQL takes a password with one of these unchanged, so a
- * variation selector after the emoji must not be dropped. */
-static const struct range prohibited[] = {
-	{ 0x0, 0x1f }, { 0x7f, 0x9f }, { 0x340, 0x341 }, { 0x6dd, 0x6dd }, { 0x70f, 0x70f },
-	{ 0x180e, 0x180e }, { 0x200c, 0x200f }, { 0x2028, 0x202e }, { 0x2060, 0x2063 },
-	{ 0x206a, 0x206f }, { 0x2ff0, 0x2ffb }, { 0xd800, 0xf8ff }, { 0xfdd0, 0xfdef },
-	{ 0xfeff, 0xfeff }, { 0xfff9, 0xffff }, { 0x10000, 0x102ff }, { 0x10450, 0x1cfff },
-	{ 0x1d173, 0x1d17a }, { 0x1d200, 0x1d3ff }, { 0x1d800, 0x1ffff }, { 0x2a6d7, 0x2f7ff },
-	{ 0x2fa1e, 0x10ffff },
-};
-
-static bool within(const struct range *r, size_t n, uint32_t c)
-{
-	for (size_t i = 0; i < n; i++)
-		if (c >= r[i].from && c <= r[i].to)
-			return true;
-	return false;
-}
-
-#define IN(table, c) within(table, sizeof table / sizeof *table, c)
-
-/* One character of UTF-8.  Returns its length, or 0 where it is not well-formed. */
-static int utf8_character(const uint8_t *p, uint32_t *c)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	int len = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
-
-	*c = len < 2 ? *p : *p & (0x7fu >> len);
-	for (int i = 1; i < len; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		*c = *c << 6 | (p[i] & 0x3f);
-	}
-	if (*c < least[len] || *c > 0x10ffff || (*c >= 0xd800 && *c <= 0xdfff))
-		return 0;
-	return len;
-}
-
-static bool ascii(const char *s)
-{
-	while (*s && !(*s & 0x80))
-		s++;
-	return !*s;
-}
-
-int scram_saslprep(char *out, size_t size, const char *in)
-{
-	size_t n = 0;
-
-	if (strlen(in) >= size)
-		return -1;
-	if (ascii(in)) {
-		n = strlen(in);
-		memcpy(out, in, n + 1);
-		return (int)n;
-	}
-
-	for (uint32_t c; *in; ) {
-		int len = utf8_character((const uint8_t *)in, &c);
-
-		if (!len)
-			return -1;
-		if (IN(spaces, c)) {
-			out[n++] = ' ';
-		} else if (!IN(nothings, c)) {
-			if (IN(prohibited, c))
-				return -1;
-			memcpy(out + n, in, (size_t)len);
-			n += (size_t)len;
-		}
-		in += len;
-	}
-	out[n] = '\0';
-	return n ? (int)n : -1;
-}
-
 /* ---- keys and verifiers ---- */
 
 void scram_derive(struct scram_keys *k, const char *password, size_t len,
 	const uint8_t *salt, size_t salt_len, uint32_t iterations)
 {
-	char raw[SCRAM_PREP_MAX + 1], prepared[SCRAM_PREP_MAX + 1];
+	char raw[SCRAM_PREP_MAX + 1], prepared[SCRAM_PREPARED_MAX + 1];
 	uint8_t salted[SCRAM_KEY];
 	int n = -1;
 

@@ -38,7 +38,8 @@ enum {
 	SCRAM_ITERATIONS_MAX = 10000000,
 	SCRAM_MESSAGE_MAX = 1024,
 	SCRAM_OUT_MAX = 1280,
-	SCRAM_PREP_MAX = 1024           /* longest non-ASCII password that SASLprep is applied to */
+	SCRAM_PREP_MAX = 1024,          /* longest non-ASCII password that SASLprep is applied to */
+	SCRAM_PREPARED_MAX = 8192       /* and its longest result */
 };
 
 /* A server's data for one password. */
@@ -152,14 +153,9 @@ int scram_client_verify(struct scram_client *c, const char *in, size_t len,
 /* memcmp() == 0 in a time that depends on len only. */
 bool scram_equal(const void *a, const void *b, size_t len);
 
-/* SASLprep (RFC 4013) as far as it goes without Unicode's normalisation tables.  ASCII is left
- * alone.  Otherwise non-ASCII spaces become spaces, and characters "mapped to nothing" are dropped.
- * There is a refusal for prohibited characters, those unknown to Unicode 3.2 (beyond the basic
- * plane), invalid UTF-8 or an empty result.  Then the password is used unchanged, as PostgreSQL
- * does.  Not done: NFKC (a password with ligatures, full-width letters or separate accents gives
- * another key than PostgreSQL's) and the check of mixed writing directions (which matters only for
- * passwords that also have something to map).  Returns the length of out (NUL-terminated; never
- * longer than in), or -1 for a refusal. */
+/* SASLprep (RFC 4013).  ASCII is left alone.  -1 is a refusal: prohibited characters, those unknown
+ * to Unicode 3.2, mixed writing directions, invalid UTF-8, an empty or a too long result.  Then the
+ * password is used unchanged, as PostgreSQL does.  Else the length of out (NUL-terminated). */
 int scram_saslprep(char *out, size_t size, const char *in);
 
 #endif

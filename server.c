@@ -15,6 +15,7 @@ enum {
 	IMPATIENT = 200,                        /* ms a read waits for a connection to a replica */
 	OWN_SPARE = 8,                          /* connections to a node beyond the limit, for the
 	                                         * proxy's own questions */
+	RESET_TELLS = 60000,                    /* ms between two lines about failing resets */
 	ORPHANED_TIME = 60000,                  /* ms that a lost client's replies are worth
 	                                         * waiting for: closing loses nothing, PostgreSQL
 	                                         * finishes all that it was sent */
@@ -202,14 +203,20 @@ static struct server *open_server(struct servers *all, struct node *n, struct pr
 	return s;
 }
 
-/* Is the server's profile the borrower's, or can it be made so?  Then sql is the statement that
- * does it.  A walsender is another kind of process, which no SET turns into a session. */
+/* Nothing is left on it that the borrower would not find on a new connection. */
+static bool knows_residue(const struct server *s, const struct borrower *b)
+{
+	return !(s->residue & ~b->residue) || b->own;
+}
+
+/* Is the server's profile the borrower's, or can it be made so?  Then sql is the statement for it.
+ * A walsender is another kind of process, which no SET turns into a session. */
 static bool fits(const struct server *s, const struct borrower *b, char *sql, size_t size)
 {
 	const struct profile *p = b->profile;
 
 	*sql = 0;
-	if (b->own_start && s->start != p)
+	if (!knows_residue(s, b) || (b->own_start && s->start != p))
 		return false;
 	if (s->profile == p)
 		return true;
@@ -570,6 +577,8 @@ void server_refused(struct server *s, const struct refusal *r)
 		node_failed(n, r->report.detail);
 	else
 		node_worked(n);
+	if (r->raw && !strcmp(r->report.sqlstate, "28000"))
+		server_role_gone(s);            /* or may not log in any more */
 	if (b && b->node && !down)
 		refuse(b, r);
 	if (r->kind == REFUSED_ASKED)
@@ -607,6 +616,8 @@ static bool keeps(const struct server *s)
 
 	if (s->stale || s->all->draining || !conf->connection_cache || s->profile->replication)
 		return false;
+	if (s->residue & RESIDUE_UNKNOWN)
+		return false;
 	if (!strcmp(db, "template0") || !strcmp(db, "template1"))
 		return false;   /* CREATE DATABASE needs them free of sessions */
 	return !conf->child_max_connections || s->sessions < conf->child_max_connections;
@@ -623,8 +634,6 @@ static void available(struct server *s, const struct borrower *opener)
 
 	timer_stop(s->all->base->loop, &s->timer);
 	s->used = false;
-	if (s->cancels)
-		return;         /* server_canceled() comes back here */
 	for (struct borrower *b = n->queue; b; b = b->next) {
 		if (b->profile->account != s->account || searches(b, n)
 		    || !fits(s, b, sql, sizeof sql))
@@ -656,7 +665,7 @@ static void available(struct server *s, const struct borrower *opener)
 
 /* --- reset --------------------------------------------------------------- */
 
-/* The last cancel request decides: until then the server was kept from the next client, or its
+/* The last cancel request decides: until then the server was kept from the next request, or its
  * struct from being freed. */
 void server_canceled(struct server *s)
 {
@@ -666,6 +675,24 @@ void server_canceled(struct server *s)
 		loop_defer(s->all->base->loop, &s->bury);
 	else if (s->phase == RESET && !s->head)
 		clean(s);
+	else if (s->phase == LENT && s->borrower)
+		s->borrower->ops->eased(s->borrower);
+}
+
+/* Said again only after a while: it may be so at the end of each session. */
+__attribute__((cold))
+static void tell_reset(struct server *s, const char *why)
+{
+	struct servers *all = s->all;
+	int64_t now = loop_now(all->base->loop);
+
+	if (all->reset_told && now - all->reset_told < RESET_TELLS)
+		return;
+	all->reset_told = now;
+	log_write(all->base->log, NULL, LEVEL_WARNING, why,
+		"Connections are closed instead of pooled while this is so.",
+		"reset_query_list failed on node %d, for %s/%s", s->node->id, s->account->user,
+		s->account->database);
 }
 
 /* One statement of reset_query_list has ended.  A server that is not clean for certain is closed:
@@ -674,6 +701,8 @@ static void reset_done(struct request *r, bool ok)
 {
 	struct server *s = r->server;
 
+	if (!ok && !s->stale)
+		tell_reset(s, r->text);
 	if (!ok)
 		s->stale = true;
 	if (--s->reset_left)
@@ -709,6 +738,8 @@ static void clean(struct server *s)
 {
 	const struct conf_list *list = &s->all->base->conf->reset_query_list;
 
+	if (s->cancels)
+		return;         /* it would hit the reset; server_canceled() comes back here */
 	if (!keeps(s)) {
 		server_close(s, "it is not kept");
 		return;
@@ -749,6 +780,7 @@ void server_return(struct server *s)
 		return;
 	}
 	server_enter(s, RESET);
+	s->residue |= s->borrower->residue;
 	s->borrower = NULL;
 	for (struct request *r = s->head; r; r = r->next)
 		if (!request_is_own(r))
@@ -813,6 +845,47 @@ void servers_renew(struct servers *all, struct node *n, const char *why)
 		server_close(n->idle, why);
 }
 
+void servers_renew_accounts(struct servers *all,
+                            bool (*which)(const void *ctx, const struct account *a),
+                            const void *ctx, const char *why)
+{
+	for (struct server *s = all->first, *next; s; s = next) {
+		next = s->next_all;
+		if (!which(ctx, s->account))
+			continue;
+		s->stale = true;
+		if (s->phase == IDLE)
+			server_close(s, why);
+	}
+	accounts_forget_welcomes(all->accounts, which, ctx);
+	net_flush(all->base->net);
+}
+
+static bool is_user(const void *ctx, const struct account *a)
+{
+	return !strcmp(ctx, a->user);
+}
+
+void server_role_gone(struct server *s)
+{
+	servers_renew_accounts(s->all, is_user, s->account->user, "its role was dropped");
+}
+
+static bool is_any(const void *ctx, const struct account *a)
+{
+	(void)ctx, (void)a;
+	return true;
+}
+
+/* The configuration was reloaded, or a role altered: its own values are those of now. */
+void server_told_news(struct server *s)
+{
+	bool stale = s->stale;
+
+	servers_renew_accounts(s->all, is_any, NULL, "new connections begin with other values");
+	s->stale = stale;
+}
+
 /* A password that a client has proved stays good for its session, unless the user's entry says
  * something else. */
 static bool still_true(void *ctx, const struct account *a)
@@ -868,6 +941,7 @@ void servers_free(struct servers *all)
 	while (all->first)
 		server_close(all->first, "the program ends");
 	cancels_end(all);
+	residues_free(&all->residues);
 	loop_finish(all->base->loop);
 	free_spares(&all->own_requests);
 	free_spares(&all->queries);

@@ -28,6 +28,7 @@
 #include "server/account.h"
 #include "server/scanner.h"
 #include "server/stmt.h"
+#include "server/residue.h"
 
 struct server;
 struct request;
@@ -58,8 +59,10 @@ struct servers {
 	struct entries *entries;                /* of pool_passwd and of auth_query */
 	struct healths *healths;                /* of the nodes */
 	struct cancel *cancels;                 /* on their way */
+	struct residues residues;
 	struct spares own_requests, queries;    /* the proxy's own; those of clients */
 	struct server *first;                   /* all servers */
+	int64_t reset_told;                     /* loop_now() when a failing reset was last told */
 	bool draining;                          /* the program is ending: keep nothing */
 };
 
@@ -104,7 +107,7 @@ struct borrower_ops {
 	void (*async)(struct borrower *b, struct server *s, const uint8_t *p, size_t n);
 	/* The process id that its client knows: notifications name it instead of the server's. */
 	uint32_t (*pid)(struct borrower *b);
-	/* The server took all that was put, or its FIFO ran empty. */
+	/* The server took all that was put, its FIFO ran empty, or a cancel was delivered. */
 	void (*eased)(struct borrower *b);
 };
 
@@ -119,6 +122,7 @@ struct borrower {
 	bool own_start;                         /* only a server that started with the profile, and
 	                                         * was not made so, will do: RESET is to be right */
 	struct log_who *who;                    /* in the log, messages of its servers are its */
+	uint64_t residue;                        /* that it leaves, see server/residue.h */
 
 	/* server.c's own, while it waits: */
 	struct borrower *next;
@@ -142,6 +146,11 @@ void server_unborrow(struct borrower *b);       /* no longer waits */
 
 /* No connection that exists now goes back to the pool of its node. */
 void servers_renew(struct servers *all, struct node *n, const char *why);
+
+/* Connections of these accounts that exist now are not lent again, and what a login would tell is
+ * asked anew. */
+void servers_renew_accounts(struct servers *all,
+	bool (*which)(const void *ctx, const struct account *a), const void *ctx, const char *why);
 
 /* --- trials -------------------------------------------------------------- */
 
@@ -173,7 +182,8 @@ void server_return(struct server *s);
 struct request_ops {
 	/* Part of the reply, in order; need not be whole messages. */
 	void (*bytes)(struct request *r, const uint8_t *p, size_t n);
-	/* A whole message (E C 1 3 S G H W, and Z before done): true = it goes on to bytes(). */
+	/* A whole message (E C 1 3 S G H W, T or n that end an expected description, and Z before
+	 * done): true = it goes on to bytes(). */
 	bool (*message)(struct request *r, char type, const uint8_t *body, size_t len);
 	/* ReadyForQuery came; the request has left the FIFO and is freed after this. */
 	void (*done)(struct request *r, char status);
@@ -181,11 +191,12 @@ struct request_ops {
 	void (*lost)(struct request *r);
 };
 
-/* The Parse or Close that a '1' or '3' of a reply answers, in order. */
+/* The Parse, Close or Describe of a statement that a '1', '3' or 'T' of a reply answers, in order.
+ * ('T' or 'n': both with a 't' before it.) */
 struct expect {
-	char type;                              /* '1' ParseComplete, '3' CloseComplete; 'Q': a
-	                                         * PREPARE in SQL, which has no such answer */
-	bool fresh;                             /* the client did not have it before */
+	char type;                              /* '1' ParseComplete, '3' CloseComplete, 'T' */
+	bool fresh;                             /* the client made it: it did not have the name
+	                                         * before; 'T': under the settings of now */
 	bool hidden;                            /* we sent the message */
 	char *name;                             /* of the statement; NULL: unnamed or a portal */
 	struct stmt *stmt;                      /* is parsed, or was closed; may be NULL */
@@ -202,6 +213,8 @@ struct request {
 
 	struct expect *expect;                  /* every Parse and Close of it; or none */
 	uint32_t nexpect, expect_cap, answered;
+	uint8_t *types;                         /* the last ParameterDescription's body; or NULL */
+	uint32_t types_len;
 	uint32_t commands;                      /* CommandCompletes so far */
 	char *text;                             /* for log lines about errors; or NULL */
 
@@ -209,7 +222,9 @@ struct request {
 	bool progress;                          /* its client may have seen some: no way back */
 	bool failed;                            /* an ErrorResponse came */
 	bool canceled;                          /* to be canceled as soon as it runs */
+	bool quiet;                             /* nobody is told of its notices */
 	bool deallocates;                       /* at its end all statements are gone */
+	bool describes, describing;             /* it expects a 'T'; that is answered now */
 };
 
 /* A block of this size, which begins with a request; all blocks of one struct spares have one size.
@@ -239,8 +254,9 @@ int server_own(struct server *s, const char *sql, void (*then)(struct request *,
  * transaction: nothing of the client runs with the settings of somebody else. */
 int server_hand_over(struct server *s, const char *sql, void (*then)(struct request *, bool));
 
-/* Cancels the owner's request that runs on this server, or will run next. */
-void request_cancel(struct server *s, const void *owner);
+/* Cancels the owner's request that runs on this server, or will run next.  true: the cancel request
+ * is on its way, and `by` hears eased() when PostgreSQL has delivered it. */
+bool request_cancel(struct server *s, const void *owner, struct borrower *by);
 
 /* From now on nobody wants the replies of this request. */
 void request_orphan(struct request *r);
@@ -258,7 +274,7 @@ void request_orphan(struct request *r);
  *   - RESET brings back start, not profile: see follow_reset() in reply.c.
  *   - script and names say what it knows of a session.  Both are its own: they are true whatever
  *     the client believes, and are brought up to date before the client's next request.
- *   - It is not lent while a cancel request for it is under way (cancels).
+ *   - It is not lent, and gets no request, while a cancel request for it is under way (cancels).
  *   - dial exists until it is logged in; after GONE only things are left that its burial frees.
  */
 struct server {
@@ -277,6 +293,7 @@ struct server {
 	uint32_t script;                        /* serial of the last line that it has run */
 	unsigned agreeing;                      /* requests that make it its session's, under way */
 	struct names names;                     /* statements that it holds */
+	uint64_t residue;                        /* of all its sessions */
 
 	struct request *head, *tail;            /* the FIFO */
 	struct scanner scanner;                 /* of the reply to head */
@@ -319,9 +336,11 @@ struct server {
 __attribute__((cold))
 void server_close(struct server *s, const char *why);
 
-/* Asks PostgreSQL to cancel the statement that it runs.  The server is not lent again before that
- * has been delivered, so that it cannot hit another client. */
-void server_cancel(struct server *s);
+/* Asks PostgreSQL to cancel the statement that it runs.  Nothing is sent to the server before that
+ * has been delivered, so that it cannot hit another statement.  by: hears eased() then, or NULL.
+ * false: it cannot be sent. */
+bool server_cancel(struct server *s, struct borrower *by);
+void cancels_forget(struct servers *all, const struct borrower *by);    /* does not want to hear */
 void cancels_end(struct servers *all);          /* forgets those that are on their way */
 
 static inline bool server_is_primary(const struct server *s)
@@ -329,7 +348,10 @@ static inline bool server_is_primary(const struct server *s)
 	return s->node == nodes_primary(s->all->nodes);
 }
 
-/* Whether more may be sent to it now. */
-static inline bool server_takes(const struct server *s) { return !conn_pending(&s->conn); }
+/* Whether more may be sent to it now.  A cancel under way would hit that instead. */
+static inline bool server_takes(const struct server *s)
+{
+	return !conn_pending(&s->conn) && !s->cancels;
+}
 
 #endif

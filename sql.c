@@ -49,7 +49,13 @@ static void head_modes(struct scan *s)
 	for (; !scan_at_end(s); scan_advance(s)) {
 		unsigned w = s->tok.word;
 		if (w == W_serializable)
-			scan_flag(s, SQL_SERIALIZABLE);
+			s->f->level = LEVEL_SERIALIZABLE;
+		else if (w == W_read && s->prev.word == W_repeatable)
+			s->f->level = LEVEL_REPEATABLE_READ;
+		else if (w == W_committed && s->prev.word == W_read)
+			s->f->level = LEVEL_READ_COMMITTED;
+		else if (w == W_uncommitted && s->prev.word == W_read)
+			s->f->level = LEVEL_READ_UNCOMMITTED;
 		else if (w == W_write && s->prev.word == W_read)
 			scan_flag(s, SQL_READ_WRITE);
 		else if (w == W_only && s->prev.word == W_read)
@@ -163,6 +169,31 @@ static bool value_is(const struct scan *s, const char *word, size_t least)
 	return len >= least && len <= strlen(word) && lex_same(word, p, len);
 }
 
+enum sql_level sql_level_named(const char *value, size_t len)
+{
+	static const char *const names[] = {
+		[LEVEL_READ_UNCOMMITTED] = "read uncommitted",
+		[LEVEL_READ_COMMITTED] = "read committed",
+		[LEVEL_REPEATABLE_READ] = "repeatable read",
+		[LEVEL_SERIALIZABLE] = "serializable",
+	};
+
+	for (enum sql_level l = LEVEL_READ_UNCOMMITTED; l <= LEVEL_SERIALIZABLE; l++)
+		if (len == strlen(names[l]) && lex_same(names[l], value, len))
+			return l;
+	return LEVEL_UNSAID;
+}
+
+/* A value that we cannot read counts as the level that asks for most. */
+static enum sql_level level_at(const struct scan *s)
+{
+	const char *p = s->lex.text + s->tok.at;
+	bool quoted = s->tok.type == T_STRING && s->tok.len >= 2 && *p == '\'';
+	enum sql_level l = sql_level_named(p + quoted, s->tok.len - 2 * quoted);
+
+	return l ? l : LEVEL_SERIALIZABLE;
+}
+
 /* The value at tok, of the few parameters that decide where a transaction runs. */
 static void value(struct scan *s)
 {
@@ -170,8 +201,8 @@ static void value(struct scan *s)
 
 	sql_parameter(name, s->lex.text, s->f);
 	const char *p = strncmp(name, "default_", 8) == 0 ? name + 8 : name;
-	if (strcmp(p, "transaction_isolation") == 0 && value_is(s, "serializable", 12))
-		scan_flag(s, SQL_SERIALIZABLE);
+	if (strcmp(p, "transaction_isolation") == 0 && !(s->f->flags & SQL_DEFAULT))
+		s->f->level = level_at(s);
 	if (strcmp(p, "transaction_read_only") != 0)
 		return;
 	if (value_is(s, "off", 2) || value_is(s, "false", 1) || value_is(s, "no", 1)
@@ -203,10 +234,10 @@ static void head_set(struct scan *s)
 		head_modes(s);
 		return;
 	}
+	bool alone = scan_at_end(s);                    /* SET NAMES may be */
 	if (s->tok.word == W_to || s->tok.type == T_OPERATOR)
 		scan_advance(s);
-	if (s->tok.word == W_default || (zone && s->tok.word == W_local)
-	    || (scan_at_end(s) && s->tok.type != T_BAD))       /* SET NAMES alone */
+	if (alone || s->tok.word == W_default || (zone && s->tok.word == W_local))
 		scan_flag(s, SQL_DEFAULT);
 	value(s);
 }
@@ -219,9 +250,14 @@ static void head_show(struct scan *s)
 	if (pool && s->f->kind == SQL_SHOW)
 		scan_become(s, SQL_SHOW_POOL);
 	if (s->tok.word == W_all)
-		scan_flag(s, SQL_ALL);
+		scan_flag(s, SQL_ALL | (s->f->kind == SQL_SHOW ? SQL_CATALOG : 0));
 	else
 		parameter(s);
+	if (s->f->kind == SQL_SHOW && s->f->name.len) {
+		char name[128];
+		sql_parameter(name, s->lex.text, s->f);
+		scan_flag(s, lex_tells(name, strlen(name)) & SQL_CATALOG);
+	}
 }
 
 static void head_pgpool(struct scan *s)
@@ -369,6 +405,24 @@ static void head_create(struct scan *s)
 	skim(s, routine);
 }
 
+/* Only these can be in the way of a permanent table of their name. */
+static void head_drop(struct scan *s)
+{
+	struct token schema = { .type = T_START };
+
+	if (s->tok.word != W_table && s->tok.word != W_view && s->tok.word != W_sequence)
+		return;
+	scan_flag(s, SQL_DROPS);
+	for (scan_advance(s); !scan_at_end(s); scan_advance(s)) {
+		if (!lex_is_name(&s->tok) || s->tok.word == W_if || s->tok.word == W_exists)
+			continue;
+		if (scan_peek(s).type == T_DOT)
+			schema = s->tok;
+		else
+			body_dropped(s, s->prev.type == T_DOT ? &schema : NULL);
+	}
+}
+
 static const struct verb {
 	uint8_t kind;
 	bool query;             /* the head begins at the verb itself */
@@ -417,7 +471,7 @@ static const struct verb {
 	[W_do]         = { SQL_DO, false, NULL },
 	[W_create]     = { SQL_DDL, false, head_create },
 	[W_alter]      = { SQL_DDL, false, NULL },
-	[W_drop]       = { SQL_DDL, false, NULL },
+	[W_drop]       = { SQL_DDL, false, head_drop },
 	[W_grant]      = { SQL_DDL, false, NULL },
 	[W_revoke]     = { SQL_DDL, false, NULL },
 	[W_comment]    = { SQL_DDL, false, NULL },
@@ -508,8 +562,6 @@ static uint32_t first_flags(const char *text, size_t len)
 		flags |= SQL_BLANK;
 	if (at == len || (text[at] && strchr("sS(wWtT;", text[at])))
 		flags |= SQL_FIRST;
-	if (len - at >= 2 && (memcmp(text + at, "--", 2) == 0 || memcmp(text + at, "/*", 2) == 0))
-		flags |= SQL_COMMENT;
 	return flags;
 }
 
@@ -666,6 +718,29 @@ bool sql_mentions_bare(const char *text, size_t len,
                        bool (*fn)(void *ctx, const char *name, bool called), void *ctx)
 {
 	return mentions(text, len, true, fn, ctx);
+}
+
+bool sql_runs(const char *text, size_t len, bool (*fn)(void *ctx, const char *name), void *ctx)
+{
+	struct lex l = { .text = text, .len = len };
+	struct token t = { .type = T_START };
+	bool type = false;              /* the next name is a type's, or its schema's */
+
+	while (t.type != T_END && t.type != T_BAD) {
+		struct token before = t;
+		char name[64];
+
+		lex_next(&l, &t);
+		bool is_type = lex_is_name(&before) && (type || t.type == T_STRING);
+		if (before.type == T_OPERATOR || is_type) {
+			sql_name(name, text, lex_span(&before));
+			if (fn(ctx, name))
+				return true;
+		}
+		type = before.type == T_CAST || before.word == W_as
+		       || (type && (t.type == T_DOT || before.type == T_DOT));
+	}
+	return false;
 }
 
 const uint16_t sql_kind_does[SQL_KIND_COUNT] = {

@@ -30,7 +30,7 @@ enum {
 	KIND_READS      = 1 << 0,       /* may be balanced, if nothing else forbids it */
 	KIND_NO_WRITE   = 1 << 1,       /* does not count as one, though it is not balanced */
 	KIND_EXPLAINS   = 1 << 2,       /* a write if SQL_MODIFIES is set */
-	KIND_SETS       = 1 << 3,       /* a parameter; a write unless SQL_READ_ONLY is set */
+	KIND_SETS       = 1 << 3,       /* a parameter */
 	KIND_TAKES_BACK = 1 << 4,       /* settings, as RESET does */
 	KIND_TRANSACTS  = 1 << 5,       /* begins, ends, marks or rolls back a transaction */
 	KIND_NAMES      = 1 << 6,       /* gives or takes the name of a prepared statement */
@@ -72,10 +72,10 @@ enum {
 	X(PREPARE_TRANSACTION, "prepare transaction", 0) \
 	X(COMMIT_PREPARED,     "commit prepared",     KIND_CHANGES) \
 	X(ROLLBACK_PREPARED,   "rollback prepared",   0) \
-	X(SET,                 "set",                 KIND_SETS) \
-	X(SET_TRANSACTION,     "set transaction",     KIND_SETS) \
+	X(SET,                 "set",                 KIND_SETS | KIND_NO_WRITE) \
+	X(SET_TRANSACTION,     "set transaction",     KIND_SETS | KIND_NO_WRITE) \
 	X(SET_CONSTRAINTS,     "set constraints",     0) \
-	X(RESET,               "reset",               KIND_SETS | KIND_TAKES_BACK) \
+	X(RESET,               "reset",               KIND_SETS | KIND_NO_WRITE | KIND_TAKES_BACK) \
 	X(DISCARD,             "discard",             KIND_TAKES_BACK) \
 	X(PREPARE,             "prepare",             KIND_NAMES) \
 	X(EXECUTE,             "execute",             KIND_USES_NAME | KIND_NO_WRITE) \
@@ -113,7 +113,7 @@ extern const uint16_t sql_kind_does[SQL_KIND_COUNT];
 enum {
 	SQL_UNPARSED       = 1 << 0,  /* * open string, comment, identifier or parenthesis, a byte
 				       *   no token starts with, nesting beyond 255: next is len */
-	SQL_COMMENT        = 1 << 1,  /* the text's first non-blank is a comment */
+	SQL_TIME           = 1 << 1,  /* tells when the transaction began: now(), 'today' */
 	SQL_BLANK          = 1 << 2,  /* the text begins with white space */
 	SQL_FIRST          = 1 << 3,  /* the text's first non-blank is one of sS(wWtT; or missing:
 				       *   Pgpool-II's test for a SELECT */
@@ -124,14 +124,14 @@ enum {
 				       *   is not a SELECT or VALUES */
 	SQL_FUNCTION       = 1 << 7,  /* * calls a function that is not known to only read */
 	SQL_CATALOG        = 1 << 8,  /* * reads a relation of pg_catalog or any pg_ schema, or an
-				       *   unqualified one named pg_something */
+				       *   unqualified one named pg_something; or tells of the
+				       *   node: current_setting('in_hot_standby'), SHOW ALL */
 	SQL_TEMP           = 1 << 9,  /* makes a temporary object; name = its last part */
-	SQL_DROPS          = 1 << 10, /* ... ON COMMIT DROP */
+	SQL_DROPS          = 1 << 10, /* ... ON COMMIT DROP; or DROP TABLE, VIEW, SEQUENCE */
 	SQL_LOCAL          = 1 << 11, /* SET LOCAL */
 	SQL_READ_WRITE     = 1 << 12, /* BEGIN or SET TRANSACTION ... READ WRITE, SET
 				       *   [default_]transaction_read_only = off, false, 0, no */
 	SQL_READ_ONLY      = 1 << 13, /* the opposite */
-	SQL_SERIALIZABLE   = 1 << 14, /* the same forms, isolation level SERIALIZABLE */
 	SQL_CHAIN          = 1 << 15, /* COMMIT or ROLLBACK AND CHAIN */
 	SQL_ALL            = 1 << 16, /* DEALLOCATE, DISCARD, RESET, CLOSE, SHOW ALL; UNLISTEN *;
 				       *   there is no name then, but DISCARD's */
@@ -152,9 +152,22 @@ enum {
 	SQL_TEMPORARY      = 1 << 27, /* * reads a temporary table, or maybe */
 	SQL_FOREIGN        = 1 << 28, /* may run somebody's code that may change anything */
 	SQL_CALLS          = 1 << 29, /* may run somebody's code, which may read anything */
+	SQL_UNKNOWN        = 1u << 31, /* * reads what the catalog has not told of yet */
+
+	/* The primary's for what they read, not for what they do. */
+	SQL_HELD = SQL_CATALOG | SQL_UNLOGGED | SQL_TEMPORARY,
 
 	SQL_NOT_READ = SQL_UNPARSED | SQL_LOCKS | SQL_INTO | SQL_MODIFIES | SQL_FUNCTION
-		| SQL_CATALOG | SQL_PATTERN | SQL_UNLOGGED | SQL_TEMPORARY
+		| SQL_PATTERN | SQL_UNKNOWN | SQL_HELD
+};
+
+/* Isolation levels.  A statement that names none has LEVEL_UNSAID. */
+enum sql_level {
+	LEVEL_UNSAID,
+	LEVEL_READ_UNCOMMITTED,
+	LEVEL_READ_COMMITTED,
+	LEVEL_REPEATABLE_READ,
+	LEVEL_SERIALIZABLE,
 };
 
 /* A piece of the text, quotes included; len 0 = none. */
@@ -164,6 +177,9 @@ struct sql_facts {
 	uint8_t kind;           /* enum sql_kind */
 	uint8_t inner;          /* that of the statement inside PREPARE, EXPLAIN, DECLARE, COPY
 				 * (...), of PGPOOL's verb; else the same as kind */
+	uint8_t level;          /* enum sql_level, of BEGIN and SET TRANSACTION, of SET
+				 * [default_]transaction_isolation, of SESSION
+				 * CHARACTERISTICS */
 	uint32_t flags;
 	struct sql_span name;   /* savepoint, prepared statement (also EXPLAIN EXECUTE's), prepared
 				 * transaction (a string), parameter (all its words: see
@@ -242,12 +258,16 @@ struct put;
 enum { SQL_SETTING_MAX = 2048 * 4 + 1024 };     /* bytes, for any setting */
 void sql_put_setting(struct put *o, const struct sql_setting *s);
 
+/* "repeatable read", in any case: LEVEL_REPEATABLE_READ.  LEVEL_UNSAID: no such level. */
+enum sql_level sql_level_named(const char *value, size_t len);
+
 /* The use of a name in a statement. */
 enum sql_use {
 	SQL_WRITTEN,            /* a table: INSERT, UPDATE, DELETE, MERGE, TRUNCATE, COPY FROM, DML
 				 * in WITH; also of what a PREPAREd one will do, but not of EXPLAIN
 				 * without ANALYZE */
-	SQL_READ,               /* a relation, or a name from WITH */
+	SQL_DROPPED,            /* a table, view or sequence, by DROP */
+	SQL_READ,               /* a relation */
 	SQL_CALLED,             /* a function that is not known to only read */
 };
 
@@ -265,6 +285,10 @@ bool sql_mentions(const char *text, size_t len,
 /* The same of names that no schema stands in front of, or pg_temp. */
 bool sql_mentions_bare(const char *text, size_t len,
                        bool (*fn)(void *ctx, const char *name, bool called), void *ctx);
+
+/* Does fn accept what may run code without a call: an operator, or a type after :: or AS, or before
+ * a string?  A text that cannot be read to its end is left to others. */
+bool sql_runs(const char *text, size_t len, bool (*fn)(void *ctx, const char *name), void *ctx);
 
 /* The kind's word, from SQL_KINDS. */
 const char *sql_kind_name(enum sql_kind k);

@@ -450,13 +450,25 @@ static bool same_text(const char *a, size_t a_len, const char *b, size_t b_len)
 	return same;
 }
 
+/* PostgreSQL compares what SASLprep makes of both, and so do clients that use SCRAM. */
+static bool same_prepared(const struct passwd_entry *e, const char *password)
+{
+	char x[SCRAM_PREPARED_MAX + 1], y[SCRAM_PREPARED_MAX + 1];
+	int n = scram_saslprep(x, sizeof x, e->text), m = scram_saslprep(y, sizeof y, password);
+	bool same = n >= 0 && m >= 0 && same_text(x, (size_t)n, y, (size_t)m);
+
+	explicit_bzero(x, sizeof x);
+	explicit_bzero(y, sizeof y);
+	return same;
+}
+
 bool passwd_check_clear(const struct passwd_entry *e, const char *password, size_t len)
 {
 	char stored[36];
 
 	switch (e->kind) {
 	case PASSWD_CLEAR:
-		return same_text(e->text, e->len, password, len);
+		return same_text(e->text, e->len, password, len) || same_prepared(e, password);
 	case PASSWD_MD5:
 		md5_password(stored, password, len, e->user);
 		bool same = scram_equal(stored, e->text, 35);

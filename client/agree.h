@@ -1,4 +1,4 @@
-/* client/agree.h - brings a server to the state of its session: settings, transaction, statements.
+/* client/agree.h - brings a server to the state of its session: settings and the transaction.
  *
  * The statements that it lacks are sent in front of the client's request, in the same write, as
  * requests of the proxy's own.
@@ -6,26 +6,14 @@
 #ifndef CLIENT_AGREE_H
 #define CLIENT_AGREE_H
 
-#include "client/plan.h"
 #include "client/query.h"
 
-/* All of these: -1 without memory. */
-
-/* The lines of the script that it has not run. */
+/* The lines of the script that it has not run.  -1 without memory. */
 int agree_on_script(struct client *c, struct server *s);
 
 /* Must a request wait until such lines have been answered?  One that ends a transaction would end
  * that of the lines, if they failed, and what stands behind it would run. */
 bool agree_under_way(const struct server *s);
-
-/* The names of prepared statements that a request of these bytes uses.  Names that it defines
- * itself are right from then on.  q: the open request that the messages are appended to, or NULL
- * before a new one. */
-int agree_on_names(struct client *c, struct server *s, struct query *q, const uint8_t *p,
-                   const struct plan *pl);
-
-/* The one name that a plan without notes has, if any: most often the server knows it. */
-int agree_on_name(struct client *c, struct server *s, const struct plan *pl);
 
 /* A RESET brings back the values that the server started with.  If its session started with
  * others, and has not set others since, sql is the statement that sets those.  back: does the

@@ -1,7 +1,9 @@
 #include "client/doubt.h"
 
 #include "ask.h"
+#include "client/leaves.h"
 #include "client/portal.h"
+#include "client/transact.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +41,7 @@ void doubt_forget(struct client *c)
 {
 	c->doubt = 0;
 	c->ask_soon = false;
-	c->session.doubt = c->asked & CODE_TEMPORARY ? DOUBT_ALL : 0;
+	c->session.doubt = c->asking & CODE_TEMPORARY ? DOUBT_ALL : 0;
 	c->pins = 0;
 }
 
@@ -162,15 +164,15 @@ void doubt_ask(struct client *c, struct server *s)
 {
 	unsigned asked = c->doubt;
 
-	if (!asked || c->asked || !server_is_primary(s) || s->phase != LENT || s->within
+	if (!asked || c->asking || !client_home(c, s) || s->phase != LENT || s->within
 	    || !nodes_balance(s->all->nodes) || c->borrower.profile->replication
 	    || (c->unnamed_on == s && !c->unnamed))     /* nobody could make it again */
 		return;
 	c->doubt = 0;
-	c->asked = (uint8_t)asked;
+	c->asking = (uint8_t)asked;
 	c->ask_soon = false;
 	if (!send_question(c, s, asked)) {
-		c->asked = 0;
+		c->asking = 0;
 		c->script.full = true;
 	}
 }
@@ -218,6 +220,7 @@ static void take_setting(struct told *t, const char *context, const char *name, 
 		c->script.full = true;
 		return;
 	}
+	leaves_note_parameter(c, name);
 	strcpy(set.name, name);
 	for (set.len = 0; set.len < len / 2; set.len++)
 		sscanf(hex + 2 * set.len, "%2hhx", (unsigned char *)&set.values[set.len]);
@@ -290,7 +293,7 @@ static void take_row(struct told *t, const char *field[3], unsigned *found)
 		if (!strcmp(field[0], words[i].word)) {
 			*found |= words[i].code;
 			if (words[i].code == CODE_TEMPORARY && field[1])
-				session_made_temporary(&c->session, field[1]);
+				session_made_temporary(&c->session, field[1], false);
 			return;
 		}
 	if (field[1] && field[2]) {
@@ -323,16 +326,26 @@ static void take_answer(struct client *c, struct question *q)
 	while (answer_row(&r, field, 3) == 3)
 		if (field[0])
 			take_row(&t, field, &found);
+	if (q->asked & CODE_TEMPORARY)
+		session_settle_temporary(&c->session, true);
 	if (q->asked & CODE_SETTINGS)
 		take_resets(&t);
 	if (!c->session.in_transaction)
 		script_commit(&c->script);
+	transact_defaults(c);
 	for (unsigned i = 0; i < t.n; i++)
 		free(t.name[i]);
 	free(t.name);
 	take_pins(c, q->asked, found);
-	if (!((c->doubt | c->asked) & CODE_TEMPORARY))
+	if (!((c->doubt | c->asking) & CODE_TEMPORARY))
 		c->session.doubt = 0;
+}
+
+/* Nobody can tell what they are. */
+static void forget_settings(struct client *c)
+{
+	c->script.full = true;
+	c->borrower.residue |= RESIDUE_UNKNOWN;
 }
 
 /* Code that sets parameters under names that it computes: they cannot be asked for.  After DDL
@@ -344,7 +357,7 @@ static void judge_names(struct client *c)
 	if (c->foreign && (can & CODE_UNKNOWN))
 		doubt_add(c, CODE_SETTINGS);
 	else if (c->foreign && (can & CODE_NAMES) && (can & CODE_SETTINGS))
-		c->script.full = true;
+		forget_settings(c);
 	c->foreign = c->foreign && (can & CODE_UNKNOWN);
 }
 
@@ -354,14 +367,14 @@ static void done(struct request *r, char status)
 	struct client *c = q->client;
 
 	(void)status;
-	c->asked = 0;
+	c->asking = 0;
 	if (!r->failed) {
 		take_answer(c, q);
 		judge_names(c);
 	} else if (q->canceled) {
 		doubt_add(c, q->asked);
 	} else {
-		c->script.full = true;          /* it may have anything */
+		forget_settings(c);             /* it may have anything */
 		c->pins |= PIN_OTHER;
 	}
 	if (conn_kept(&c->conn))
@@ -398,7 +411,7 @@ static void lost(struct request *r)
 {
 	struct question *q = OWNER(r, struct question, request);
 
-	q->client->asked = 0;
+	q->client->asking = 0;
 	doubt_add(q->client, q->asked);
 }
 

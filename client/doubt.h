@@ -19,10 +19,16 @@
 /* Something ran that may have left these (CODE_). */
 void doubt_add(struct client *c, unsigned code);
 
-/* Must reads stay on the primary? */
+/* May settings be others than the script says? */
 static inline bool doubt_settings(const struct client *c)
 {
-	return (c->doubt | c->asked) & CODE_SETTINGS;
+	return (c->doubt | c->asking) & CODE_SETTINGS;
+}
+
+/* Must reads stay at home?  A replica could overtake notifications. */
+static inline bool doubt_reads(const struct client *c)
+{
+	return (c->doubt | c->asking) & (CODE_SETTINGS | CODE_LISTEN);
 }
 
 /* The last request in flight on this server leaves the session outside of a transaction, or nothing

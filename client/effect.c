@@ -4,7 +4,10 @@
 #include "client/doubt.h"
 #include "client/facts.h"
 #include "client/portal.h"
+#include "client/remake.h"
+#include "client/renew.h"
 #include "client/trace.h"
+#include "client/transact.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -235,6 +238,20 @@ static bool locks(void *ctx, const char *name, bool called)
 	return called && strstr(name, "advisory") && !strstr(name, "_xact_");
 }
 
+/* What a call of the database's own code may leave. */
+static unsigned database_code(struct client *c)
+{
+	return bodies_can(c->all->bodies, c->borrower.profile->account) & ~(unsigned)CODE_HOOKED;
+}
+
+/* A name that the catalog has not told of may be a view, which calls any. */
+static bool calls_code(const struct client *c, const struct sql_facts *f, const char *text,
+                       size_t len)
+{
+	return (f->flags & SQL_FOREIGN) || f->kind == SQL_CALL || f->kind == SQL_DO
+	       || ((f->flags & SQL_UNKNOWN) && !session_has_temporary(&c->session, text, len));
+}
+
 /* What the code behind a statement that calls some may leave in the session. */
 static unsigned called_code(struct client *c, const struct sql_facts *f, const char *text,
                             size_t len)
@@ -248,8 +265,8 @@ static unsigned called_code(struct client *c, const struct sql_facts *f, const c
 		can |= CODE_ANYTHING;
 	if (f->kind == SQL_DO)
 		can |= bodies_text(c->all->bodies, a, text, len);
-	if ((f->flags & SQL_FOREIGN) || f->kind == SQL_CALL || f->kind == SQL_DO)
-		can |= bodies_can(c->all->bodies, a) & ~(unsigned)CODE_HOOKED;
+	if (calls_code(c, f, text, len))
+		can |= database_code(c);
 	if ((f->flags & (SQL_FUNCTION | SQL_ADVISORY)) && sql_mentions(text, len, locks, NULL))
 		can |= CODE_LOCK;
 	return can;
@@ -275,18 +292,23 @@ static void note_hooks(struct client *c)
 }
 
 /* A call is asked about at once, and pins until it is answered. */
+static void note_call(struct client *c, unsigned can)
+{
+	doubt_code(c, can);
+	if (!(can & CODE_ANYTHING))
+		return;
+	c->ask_soon = true;
+	c->pins |= PIN_DOUBT;
+}
+
 static void note_code(struct client *c, const struct sql_facts *f, bool hooks, const char *text,
                       size_t len)
 {
 	unsigned can = called_code(c, f, text, len);
 
-	doubt_code(c, can);
-	if (can & CODE_ANYTHING) {
-		c->ask_soon = true;
-		c->pins |= PIN_DOUBT;
-	} else if (hooks) {
+	note_call(c, can);
+	if (hooks && !(can & CODE_ANYTHING))
 		note_hooks(c);
-	}
 	/* ALTER may give a temporary table another name, and search_path may begin with
 	 * pg_temp. */
 	if (f->kind == SQL_DDL && !(f->flags & SQL_TEMP))
@@ -353,10 +375,12 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 	/* An EXECUTE does what the text of its statement says. */
 	const char *does = run ? run->text : text;
 	size_t does_len = run ? run->query_len : len;
-	if (server_is_primary(q->request.server))
+	if (client_home(c, q->request.server))
 		note_code(c, f, writes && facts_hooks(f), does, does_len);
 	note_unpinning(c, f);
 	bool known = note_setting(c, f, does, does_len, b);
+	if (f->kind == SQL_DDL)
+		renew_before(c, text + f->start, f->end - f->start);
 	if (!facts_effect(f))
 		return 0;
 	if (note_effect(q, f, text, len) < 0)
@@ -462,6 +486,18 @@ static int note_execute(struct client *c, struct query *q, struct msg *m)
 		st->text, st->query_len, &b);
 }
 
+/* A statement's description is worth remembering; a portal's answer has no ParameterDescription,
+ * which tells the two apart. */
+static int note_describe(struct client *c, struct query *q, struct msg *m)
+{
+	bool statement = m->at < m->end && *m->at++ == 'S';
+	const char *name = msg_text(m);
+	struct expect e = { 'T', true, false, (char *)(uintptr_t)name, *name ? NULL : c->unnamed };
+
+	trace_sent(c, q, "D message", "", 0);
+	return statement && !m->broken ? request_expect(&q->request, e) : 0;
+}
+
 /* The statement goes with the expectation, so that the name can be given back if PostgreSQL does
  * not come to close it. */
 static int note_close(struct client *c, struct query *q, struct msg *m)
@@ -506,8 +542,7 @@ int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
 	case 'C':
 		return note_close(c, q, m);
 	case 'D':
-		trace_sent(c, q, "D message", "", 0);
-		return 0;
+		return note_describe(c, q, m);
 	case 'S':
 		trace_sent(c, q, "Sync", "", 0);
 		return 0;
@@ -525,6 +560,22 @@ int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
 	return 0;
 }
 
+/* Nothing may stand behind a barrier.  If that is a DEALLOCATE, the statement may be gone: a
+ * Describe of it would fail, and the transaction with it. */
+int effect_describe(struct query *q)
+{
+	char name[64];
+
+	for (const struct effect *e = q->barrier ? NULL : q->effects; e; e = e->next) {
+		if (e->facts.kind != SQL_PREPARE)
+			continue;
+		sql_name(name, e->text, e->facts.name);
+		if (remake_describe_sql(q->request.server, name) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* Texts are not kept here, or every Parse would be copied.  A later request that uses the unnamed
  * statement or portal goes to the server that has it. */
 void effect_note_plain(struct client *c, const struct plan *pl, struct server *s)
@@ -536,6 +587,8 @@ void effect_note_plain(struct client *c, const struct plan *pl, struct server *s
 		if (pl->hooks)
 			note_hooks(c);
 	}
+	if (pl->unknown)
+		note_call(c, database_code(c));
 	if (pl->text)
 		note_unpinning(c, &pl->facts);
 	if (pl->simple || pl->portal)
@@ -594,12 +647,17 @@ static void apply_deallocate(struct client *c, struct server *s, const struct ef
  * servers of the session have to forget the same. */
 static void apply_discard(struct client *c, struct server *s, const struct effect *e)
 {
+	char word[64];
+
+	sql_name(word, e->text, e->facts.name);
+	if ((e->facts.flags & SQL_ALL) || !strncmp(word, "temp", 4))
+		session_dropped(&c->session, NULL);
 	if (!(e->facts.flags & SQL_ALL))
 		return;
 	script_forget(&c->script);
 	script_note(c, s, e, &e->facts, "");
 	apply_deallocate(c, s, e);
-	c->session.serializable_always = false;
+	transact_defaults(c);
 	doubt_forget(c);
 }
 
@@ -616,14 +674,18 @@ static void forget_beyond(struct client *c, const struct server *authority, uint
 	}
 }
 
-/* AND CHAIN: the next transaction begins at once, as the last one was begun. */
+/* AND CHAIN: the next transaction begins at once, with the last one's modes. */
 static void chain_transaction(struct client *c, struct server *authority, bool committed)
 {
 	struct sql_facts begin = { .kind = SQL_BEGIN };
 	char *text = script_begin(&c->script);
+	uint8_t level = c->session.level;
+	bool read_only = c->session.read_only;
 
 	effect_end_transaction(c, committed);
 	c->session.in_transaction = true;
+	c->session.level = level;
+	c->session.read_only = read_only;
 	if (script_add(&c->script, &begin, "", text ? text : "BEGIN", text ? strlen(text) : 5) == 0)
 		authority->script = c->script.serial;
 	free(text);
@@ -642,20 +704,20 @@ static bool of_transaction(const char *name)
 	return !strncmp(name, "transaction_", 12);
 }
 
+/* Modes of the open transaction can be set like parameters. */
 static void apply_transaction_setting(struct client *c, const struct sql_setting *set)
 {
 	char text[SQL_SETTING_MAX];
 	struct put o = { .base = (uint8_t *)text, .cap = sizeof text };
-	bool serializable = !strcmp(set->name, "transaction_isolation")
-	                    && !strcasecmp(set->values, "serializable");
-	struct sql_facts f = { .kind = SQL_SET_TRANSACTION,
-		.flags = serializable ? SQL_SERIALIZABLE : 0 };
+	struct sql_facts f = { .kind = SQL_SET_TRANSACTION };
 
 	if (!c->session.in_transaction)
 		return;
-	c->session.serializable |= serializable;
+	if (!strcmp(set->name, "transaction_isolation"))
+		f.level = sql_level_named(set->values, strlen(set->values));
 	if (!strcmp(set->name, "transaction_read_only"))
 		f.flags |= strcasecmp(set->values, "on") ? SQL_READ_WRITE : SQL_READ_ONLY;
+	transact_begun(c, &f);
 	sql_put_setting(&o, set);
 	script_add(&c->script, &f, "", text, o.len);
 }
@@ -667,16 +729,12 @@ static void apply_setting(void *ctx, const struct sql_setting *set)
 	struct client *c = a->c;
 	bool was_level = a->s->script == c->script.serial;
 
-	if (of_transaction(set->name)) {
+	if (of_transaction(set->name))
 		apply_transaction_setting(c, set);
-	} else if (set->local && !c->session.in_transaction) {
+	else if (set->local && !c->session.in_transaction)
 		script_touch(&c->script, set->name);
-	} else {
+	else
 		script_set(&c->script, set);
-		if (!set->local && !strcmp(set->name, "default_transaction_isolation"))
-			c->session.serializable_always = !set->reset
-				&& !strcasecmp(set->values, "serializable");
-	}
 	if (was_level)
 		a->s->script = c->script.serial;
 }
@@ -686,12 +744,13 @@ static void apply_set(struct client *c, struct server *s, const struct effect *e
 {
 	struct applying a = { { e->bind, e->bind_len, NULL }, c, s };
 
-	if (e->facts.flags & SQL_ALL) {
-		c->session.serializable_always = false;
+	if (e->facts.flags & SQL_ALL)
 		script_note(c, s, e, &e->facts, "");
-	} else if (e->known) {
+	else if (e->known)
 		sql_settings(e->text, &e->facts, bound_value, apply_setting, &a);
-	}
+	else if (c->session.in_transaction && strcasestr(e->text, "transaction_isolation"))
+		c->session.level = LEVEL_UNSAID;        /* the question will not tell */
+	transact_defaults(c);
 }
 
 /* DDL for the session's own temporary tables changes nothing for others, so the catalog's answers
@@ -708,29 +767,11 @@ static bool changes_catalog(const struct client *c, const struct effect *e)
 	return !(e->facts.flags & SQL_TEMP) && !session_has_temporary(s, e->text, e->facts.end);
 }
 
-static bool is_role(void *ctx, const char *name, bool called)
-{
-	int *nth = ctx;
-
-	(void)called;
-	return ++*nth == 2
-	       && (!strcmp(name, "role") || !strcmp(name, "user") || !strcmp(name, "group"));
-}
-
-/* CREATE, ALTER or DROP ROLE and its other names. */
-static bool alters_role(const struct effect *e)
-{
-	int nth = 0;
-
-	return sql_mentions(e->text + e->facts.start, e->facts.end - e->facts.start, is_role, &nth);
-}
-
 /* Into the script: a node that reads later in this transaction begins it in the same way.  What
  * follows it in the request stands in the transaction. */
 static void apply_begin(struct client *c, struct server *s, const struct effect *e)
 {
-	c->session.in_transaction = true;
-	c->session.serializable |= (e->facts.flags & SQL_SERIALIZABLE) != 0;
+	transact_begun(c, &e->facts);
 	script_note(c, s, e, &e->facts, "");
 }
 
@@ -757,6 +798,8 @@ static void apply_rollback_to(struct client *c, struct server *s, const struct e
 
 	sql_name(name, e->text, e->facts.name);
 	forget_beyond(c, s, script_rollback_to(&c->script, name));
+	session_rolled_back_to(&c->session);
+	transact_defaults(c);
 }
 
 static void apply_release(struct client *c, struct server *s, const struct effect *e)
@@ -771,6 +814,7 @@ static void apply_release(struct client *c, struct server *s, const struct effec
 static void apply_listen(struct client *c, struct server *s, const struct effect *e)
 {
 	(void)s, (void)e;
+	c->session.listened |= !(c->pins & PIN_LISTEN);
 	c->pins |= PIN_LISTEN;
 }
 
@@ -781,12 +825,12 @@ static void apply_flags(struct client *c, struct server *s, const struct effect 
 
 	if (e->facts.flags & SQL_TEMP) {
 		sql_name(name, e->text, e->facts.name);
-		session_made_temporary(&c->session, name);
+		session_made_temporary(&c->session, name, e->facts.flags & SQL_DROPS);
 		c->pins |= PIN_TEMPORARY;
 	}
-	if (e->known)
+	if (e->known || (e->facts.flags & SQL_SET_CONFIG))
 		apply_set(c, s, e);
-	else if (e->keeps)
+	if (!e->known && e->keeps)
 		c->pins |= PIN_FUNCTION;
 }
 
@@ -811,9 +855,21 @@ static void apply_commit_prepared(struct client *c, struct server *s, const stru
 	c->session.altered = true;
 }
 
+static void note_dropped(void *ctx, enum sql_use use, const char *schema, const char *name)
+{
+	struct client *c = ctx;
+
+	if (use == SQL_DROPPED && (!*schema || !strncmp(schema, "pg_temp", 7)))
+		session_dropped(&c->session, name);
+}
+
 static void apply_ddl(struct client *c, struct server *s, const struct effect *e)
 {
-	c->session.altered |= alters_role(e);
+	const struct sql_facts *f = &e->facts;
+
+	c->session.altered |= renew_note(c, e->text + f->start, f->end - f->start);
+	if (c->session.temporary && (f->flags & (SQL_DROPS | SQL_TEMP)) == SQL_DROPS)
+		sql_names(e->text + f->start, f->end - f->start, note_dropped, c);
 	apply_flags(c, s, e);
 }
 
@@ -917,7 +973,10 @@ static void undo_expect(struct client *c, const struct expect *e)
 {
 	struct stmts *stmts = c->all->servers->stmts;
 
-	if (e->type == '1' && e->fresh)
+	const struct stmt *is = e->name ? names_find(&c->prepared, e->name) : NULL;
+
+	/* A PREPARE in front of it may have been answered since. */
+	if (e->type == '1' && e->fresh && is && !is->sql)
 		names_remove(stmts, &c->prepared, e->name);
 	else if (e->type == '3' && e->stmt)
 		names_set(stmts, &c->prepared, e->name, e->stmt);
@@ -940,12 +999,16 @@ void effect_undo_names(struct client *c, const struct query *q, uint32_t from)
 
 /* --- the end of a transaction -------------------------------------------- */
 
-/* Its writes are known to be there, or not to be there.  While requests are in flight, their tables
- * are in the same list, so none can be forgotten. */
+/* Its writes and its LISTEN are known to be there, or not to be there.  While requests are in
+ * flight, their tables are in the same list, so none can be forgotten. */
 static void end_writes(struct client *c, bool committed)
 {
+	session_settle_temporary(&c->session, committed);
 	if (committed)
 		session_committed(&c->session, c->all->route, client_database(c));
+	else if (c->session.listened)
+		c->pins &= (uint8_t)~PIN_LISTEN;
+	c->session.listened = false;
 	if (!c->inflight)
 		session_forget_written(&c->session);
 }
@@ -965,6 +1028,8 @@ void effect_end_transaction(struct client *c, bool committed)
 		script_commit(&c->script);
 	else
 		script_rollback(&c->script);
+	c->session.changed &= committed;
+	transact_defaults(c);
 	session_ended_transaction(&c->session);
 	end_writes(c, committed);
 }
@@ -977,12 +1042,14 @@ static void tell_catalog(struct client *c)
 
 	if (c->session.changed) {
 		catalog_changed(cat, c->borrower.profile->account);
+		accounts_forget_levels(c->all->servers->accounts);
 		bodies_changed(c->all->bodies, c->borrower.profile->account);
 	}
 	c->session.changed = false;
 	if (c->session.altered)
 		servers_doubt(c->all->servers);
 	c->session.altered = false;
+	renew_after(c);
 }
 
 /* A transaction may begin and end within one request, and a SET outside of any is one of its own:
@@ -998,10 +1065,10 @@ void effect_status(struct client *c, char status, bool failed)
 	if (status == 'I' && (was || c->script.n > c->script.transaction)) {
 		effect_end_transaction(c, !failed);
 	} else if (status == 'I') {
-		s->wrote = false;
+		s->wrote = s->no_replica = false;
 		end_writes(c, !failed);
 	} else {
-		s->in_transaction = true;
+		s->in_transaction = s->seen = true;
 		s->wrote_before |= s->wrote;
 	}
 	if (status == 'I')

@@ -15,6 +15,10 @@
  * without memory. */
 int effect_note(struct client *c, struct query *q, struct msg *m, bool whole);
 
+/* Behind a request that was sent: asks for the descriptions of what it PREPAREs.  -1 without
+ * memory. */
+int effect_describe(struct query *q);
+
 /* A request without notes leaves nothing but the unnamed statement and portal. */
 void effect_note_plain(struct client *c, const struct plan *pl, struct server *s);
 

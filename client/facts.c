@@ -9,10 +9,31 @@ static struct account *account_of(const struct client *c)
 	return c->borrower.profile->account;
 }
 
+static uint32_t doubt_of(const struct client *c)
+{
+	const struct session *s = &c->session;
+
+	return s->unknown ? catalog_doubt(c->all->catalog, account_of(c), s->unknown, s->doubt)
+	                  : s->doubt;
+}
+
 void facts_look_up(const struct client *c, struct sql_facts *f, struct finding *v, const char *text,
                    size_t len)
 {
-	f->flags = catalog_flags(c->all->catalog, account_of(c), f, text, len, c->session.doubt, v);
+	f->flags = catalog_flags(c->all->catalog, account_of(c), f, text, len, doubt_of(c), v);
+}
+
+/* It may be a view that writes: what follows in its transaction is to see that.  Or it made a
+ * temporary table. */
+void facts_read_unknown(struct client *c)
+{
+	uint32_t doubt = doubt_of(c);
+
+	if (doubt != DOUBT_ALL)
+		c->session.doubt = doubt;
+	if (doubt != DOUBT_ALL || !c->session.unknown)
+		c->session.unknown = catalog_now(c->all->catalog);
+	c->session.no_replica = true;
 }
 
 /* Has a replica refused this text, or another of its shape? */
@@ -143,14 +164,12 @@ bool facts_hooks(const struct sql_facts *f)
 }
 
 /* An EXECUTE does not say what it does, so it counts as its statement does.  One of an unknown name
- * fails. */
+ * fails.  A read that is the primary's for what it reads is a read all the same. */
 bool facts_write(const struct client *c, const struct sql_facts *f, const char *text)
 {
 	struct stmt *s = facts_executed(c, f, text);
+	struct sql_facts does = s ? facts_of_stmt(c, s) : *f;
 
-	if (s) {
-		struct sql_facts inner = facts_of_stmt(c, s);
-		return !route_gate(c->all->route, &inner);
-	}
-	return !route_gate(c->all->route, f) && route_writes(f);
+	does.flags &= ~(uint32_t)(SQL_HELD | SQL_UNKNOWN);
+	return !route_gate(c->all->route, &does) && (s || route_writes(&does));
 }

@@ -15,6 +15,9 @@ void facts_find(struct client *c, const char *text, size_t len, struct sql_facts
 void facts_look_up(const struct client *c, struct sql_facts *f, struct finding *v, const char *text,
                    size_t len);
 
+/* A statement that reads unknown names is being sent. */
+void facts_read_unknown(struct client *c);
+
 /* The facts of a prepared statement, as the catalog completes them now. */
 struct sql_facts facts_of_stmt(const struct client *c, struct stmt *s);
 

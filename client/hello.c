@@ -1,6 +1,7 @@
 #include "client/hello.h"
 
 #include "client/login.h"
+#include "client/leaves.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,16 @@
 static int bad_packet(struct client *c, const char *why)
 {
 	return client_refuse(c, "08P01", why, NULL, NULL);
+}
+
+/* PostgreSQL does not answer what is no startup packet at all, and so do we: checks of load
+ * balancers, and drivers that say goodbye before they have begun. */
+static int no_packet(struct client *c)
+{
+	log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL,
+		"invalid length of startup packet");
+	client_leave(c);
+	return -1;
 }
 
 /* --- the startup packet -------------------------------------------------- */
@@ -83,6 +94,10 @@ static int identify(struct client *c, const struct startup *s)
 	if (!c->borrower.profile)
 		return client_refuse(c, "53200", "out of memory",
 			"or more than 128 startup parameters", NULL);
+	for (const char *p = s->pairs; p < s->pairs + s->len; p += strlen(p) + 1) {
+		leaves_note_parameter(c, p);
+		p += strlen(p) + 1;
+	}
 	c->who.user = c->borrower.profile->account->user;
 	c->who.database = c->borrower.profile->account->database;
 	const char *app = c->borrower.profile->application_name;
@@ -108,7 +123,9 @@ static int start_session(struct client *c, struct msg *m, uint32_t version)
 	return login_start(c);
 }
 
-static void cancel_request(struct client *c, struct msg *m)
+/* As with PostgreSQL, the end of the connection tells the client that the cancel has been
+ * delivered.  It is not listened to until then.  false: it leaves. */
+static bool cancel_request(struct client *c, struct msg *m)
 {
 	uint32_t pid = msg_u32(m);
 
@@ -118,9 +135,11 @@ static void cancel_request(struct client *c, struct msg *m)
 		log_write(c->all->base->log, &c->who, LEVEL_LOG, detail, NULL,
 			"Cancel message from frontend.");
 	}
-	if (!m->broken)
-		client_cancel(c->all, pid, m->at, (size_t)(m->end - m->at));
-	client_leave(c);
+	if (m->broken || !client_cancel(c, pid, m->at, (size_t)(m->end - m->at)))
+		return false;
+	client_owes(c, false);
+	conn_reading(c->all->base->net, &c->conn, false);
+	return true;
 }
 
 /* --- TLS ----------------------------------------------------------------- */
@@ -215,7 +234,8 @@ static void hello(struct client *c, struct msg *m, bool alone)
 		put_byte(&o, 'N');
 		client_say(c, &o);
 	} else if (code == WIRE_CANCEL) {
-		cancel_request(c, m);
+		if (!cancel_request(c, m))
+			client_leave(c);
 	} else if (code >> 16 == 3) {
 		start_session(c, m, code);
 	} else {
@@ -232,7 +252,7 @@ long hello_packet(struct client *c, uint8_t *p, size_t n)
 		return 0;
 	uint32_t len = wire_u32(p);
 	if (len < 8 || len > WIRE_STARTUP_MAX)
-		return bad_packet(c, "invalid length of startup packet");
+		return no_packet(c);
 	if (n < len)
 		return 0;
 	struct msg m = { .at = p + 4, .end = p + len };

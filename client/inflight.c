@@ -13,6 +13,7 @@ static void release(struct request *r)
 	free(q->bind);
 	free(q->copy);
 	free(q->held);
+	stmt_drop(r->server->all->stmts, q->refused);
 	effects_free(q);
 	request_give(&r->server->all->queries, r);
 }

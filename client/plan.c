@@ -2,6 +2,8 @@
 
 #include "client/facts.h"
 #include "client/portal.h"
+#include "client/leaves.h"
+#include "client/transact.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,16 +17,6 @@ struct bound {
 	const char *parsed[8];          /* names of statements made in it, the first of them */
 	unsigned nparsed;
 };
-
-/* SHOW transaction_read_only and SHOW in_hot_standby: drivers ask in this way whether they are
- * connected to a primary.  The proxy stands for one, so the primary answers. */
-static bool asks_for_role(const char *text, const struct sql_facts *f)
-{
-	char name[128];
-
-	sql_parameter(name, text, f);
-	return !strcmp(name, "transaction_read_only") || !strcmp(name, "in_hot_standby");
-}
 
 /* A request that has to wait is planned, and logged, again. */
 __attribute__((cold))
@@ -43,25 +35,51 @@ static void log_why(struct client *c, const struct sql_facts *f, const char *tex
 }
 
 /* May it be balanced, as the session stands?  A function that may read anything may read a
- * temporary table of the session, which is on the primary only. */
+ * temporary table of the session, which is on the primary only.  The transaction begins on each
+ * node at another time, but may tell one time only, and what it writes has the primary's. */
 static bool may_read(struct client *c, const struct sql_facts *f, const char *text, size_t len)
 {
 	const struct route *rt = c->all->route;
 	bool reads = route_gate(rt, f)
 	             && route_reads(rt, &c->session, client_database(c), text, len)
 	             && !((f->flags & SQL_CALLS) && c->session.temporary)
-	             && !(f->kind == SQL_SHOW && asks_for_role(text, f));
+	             && !((f->flags & SQL_TIME) && c->session.in_transaction
+	                  && !c->session.read_only);
 
 	if (!reads && log_wants(c->all->base->log, LEVEL_DEBUG1))
 		log_why(c, f, text, len);
 	return reads;
 }
 
-static bool may_execute(struct client *c, struct stmt *s)
+/* Would a replica do it for itself, or refuse it although a READ ONLY transaction may do it? */
+static bool is_home_only(const struct client *c, const struct sql_facts *f, const char *text,
+                         size_t len)
 {
-	struct sql_facts f = facts_of_stmt(c, s);
+	return (sql_kind_does[f->kind] & KIND_LISTENS) || f->kind == SQL_NOTIFY
+	       || f->kind == SQL_LOCK || (f->flags & SQL_ADVISORY)
+	       || (c->session.temporary && session_has_temporary(&c->session, text, len));
+}
 
-	return may_read(c, &f, s->text, s->query_len);
+static bool sees_statements(void *ctx, const char *name, bool called)
+{
+	(void)ctx, (void)called;
+	return !strcmp(name, "execute") || !strncmp(name, "pg_prepared_statement", 21);
+}
+
+/* Code may use any name; that of functions, we assume, only names of SQL's PREPARE. */
+static enum sees what_it_sees(const struct client *c, const struct sql_facts *f, const char *text)
+{
+	bool maybe = f->kind == SQL_DDL || f->kind == SQL_OTHER
+	             || (f->kind == SQL_EXPLAIN && f->inner != SQL_EXECUTE)
+	             || (f->kind == SQL_SELECT && (f->flags & SQL_FUNCTION))
+	             || (f->flags & SQL_CATALOG);
+
+	if (!c->prepared.used)
+		return SEES_NONE;
+	if (f->kind == SQL_DO || f->kind == SQL_CALL
+	    || (maybe && sql_mentions(text + f->start, f->end - f->start, sees_statements, NULL)))
+		return SEES_ALL;
+	return f->flags & SQL_FOREIGN ? SEES_SQL : SEES_NONE;
 }
 
 static bool is_plain_write(unsigned kind)
@@ -74,30 +92,45 @@ static bool is_plain_write(unsigned kind)
 static void plan_statement(struct client *c, struct plan *pl, const struct sql_facts *f,
                            const char *text, size_t len)
 {
-	struct stmt *executed = facts_executed(c, f, text);
-	bool reads = executed ? may_execute(c, executed) : may_read(c, f, text, len);
+	struct stmt *s = facts_executed(c, f, text);
+	struct sql_facts does = s ? facts_of_stmt(c, s) : *f;
+	bool reads = may_read(c, &does, s ? s->text : text, s ? s->query_len : len);
+	enum sees sees = what_it_sees(c, f, text);
 
+	pl->does |= leaves_note(c, f, text, len);
 	bool copies = f->kind == SQL_COPY_FROM;         /* its Sync may be data: more may follow */
 
-	pl->notes |= facts_effect(f) || facts_name_stmt(f) || (f->flags & SQL_UNPARSED) || copies;
+	pl->sees = sees > pl->sees ? sees : pl->sees;
+	pl->notes |= sees || facts_effect(f) || facts_name_stmt(f) || (f->flags & SQL_UNPARSED)
+	             || copies;
 	pl->takes_back |= facts_takes_back(f);
 	pl->forgets |= facts_forgets(f);
 	pl->barrier |= copies || pl->forgets;
 	pl->rolls_back_to |= f->kind == SQL_ROLLBACK_TO;
-	pl->begins |= f->kind == SQL_BEGIN || (f->flags & (SQL_CHAIN | SQL_UNPARSED));
+	pl->sets_modes |= f->level || f->kind == SQL_SET_TRANSACTION;
+	pl->home_only |= is_home_only(c, f, text, len);
+	pl->may_begin |= f->flags & (SQL_CHAIN | SQL_UNPARSED);
 	pl->looks |= !is_plain_write(f->kind);
-	pl->leaves |= f->kind == SQL_COMMIT || f->kind == SQL_ROLLBACK
-	              || f->kind == SQL_PREPARE_TRANSACTION;
-	/* A plain BEGIN asks for no place: the statements behind it decide.  One that is READ
-	 * WRITE or SERIALIZABLE is the primary's, since a standby refuses both. */
-	if (f->kind == SQL_BEGIN && !(f->flags & (SQL_READ_WRITE | SQL_SERIALIZABLE)))
+	pl->revives |= f->kind == SQL_COMMIT || f->kind == SQL_ROLLBACK
+	               || f->kind == SQL_PREPARE_TRANSACTION;
+	/* A BEGIN asks for no place, the statements behind it decide, if a replica may serve them.
+	 * A standby refuses READ WRITE. */
+	if (f->kind == SQL_BEGIN) {
+		pl->begins = true;
+		pl->other |= (f->flags & SQL_READ_WRITE) || !transact_leaves(c, f);
 		return;
+	}
 	/* The end of the transaction goes where the transaction is: ending_node(). */
 	if (f->kind == SQL_COMMIT || f->kind == SQL_ROLLBACK) {
 		pl->ends = true;
 		return;
 	}
-	*(reads ? &pl->reads : &pl->other) = true;
+	/* PREPARE is the primary's, so that it has all statements that any SQL may name. */
+	*(reads && f->kind != SQL_PREPARE ? &pl->reads : &pl->other) = true;
+	/* The catalog need not know the session's temporary tables. */
+	pl->unknown |= (does.flags & SQL_UNKNOWN)
+	               && !session_has_temporary(&c->session, s ? s->text : text,
+	                                         s ? s->query_len : len);
 	if (facts_write(c, f, text)) {
 		pl->writes = true;
 		pl->hooks |= facts_hooks(f);
@@ -162,24 +195,30 @@ static void plan_use(struct client *c, struct plan *pl, const char *name, const 
 		return;
 	struct stmt *s = *name ? names_find(&c->prepared, name) : c->unnamed;
 	if (*name) {
-		/* One name is most often all, and agree_on_name() compares it without a second
-		 * walk.  Two are for agree_on_names(). */
+		/* One name is most often all, and remake_name() compares it without a second
+		 * walk.  Two are for remake_names(). */
 		pl->notes |= pl->name && !wire_same_name(pl->name, name);
 		pl->name = name;
 		pl->named = s;
 	}
 	if (s) {
 		struct sql_facts f = facts_of_stmt(c, s);
-		pl->notes |= !*name;    /* the chosen server may lack it: agree_on_names() */
+		pl->notes |= !*name;    /* the chosen server may lack it: remake_names() */
 		plan_statement(c, pl, &f, s->text, s->query_len);
 	} else if (!*name && c->unnamed_on) {
 		/* Its text was not remembered, so no other server can have it.  On the primary
 		 * it may be a write. */
 		pl->must = c->unnamed_on;
-		pl->writes |= server_is_primary(pl->must);
+		pl->writes |= client_home(c, pl->must);
 	} else {
 		pl->other = true;       /* we do not know it; maybe the primary does */
 	}
+}
+
+/* Is what the request makes gone at its end, as all portals are outside a transaction? */
+static bool is_alone(const struct client *c, const struct plan *pl)
+{
+	return c->status == 'I' && !c->session.in_transaction && !pl->begins;
 }
 
 static void plan_bind(struct client *c, struct plan *pl, struct msg *m, struct bound *b)
@@ -187,6 +226,9 @@ static void plan_bind(struct client *c, struct plan *pl, struct msg *m, struct b
 	const char *portal = msg_text(m), *name = msg_text(m);
 
 	pl->notes |= *portal != 0;
+	/* A portal that outlives its request is not made again elsewhere, where another snapshot
+	 * has other rows.  A named one is meant to. */
+	pl->other |= *portal && !is_alone(c, pl);
 	b->portal = true;
 	plan_use(c, pl, name, b);
 }
@@ -256,6 +298,7 @@ static int plan_message(struct client *c, struct plan *pl, struct msg *m, struct
 		return MORE;
 	case 'E':
 		plan_portal(c, pl, msg_text(m), b);
+		pl->other |= msg_u32(m) && b->portal && !is_alone(c, pl);
 		pl->executes = true;
 		return MORE;
 	case 'H': case 'd': case 'c': case 'f':
@@ -290,6 +333,7 @@ int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n)
 	/* A statement that is prepared or bound now and executed later is worth remembering.  Of
 	 * one that is executed at once, effect_note_plain() remembers only where it is. */
 	pl->notes |= (b.unnamed || b.portal) && !pl->executes;
+	pl->other |= b.portal && !pl->executes && !is_alone(c, pl);
 	/* A Query behind extended messages without a Sync: after an error in those, PostgreSQL
 	 * ignores it like all else up to a Sync, and sends no ReadyForQuery. */
 	if (pl->simple && pl->extended)
@@ -303,5 +347,5 @@ int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n)
 		pl->writes = pl->hooks = true;
 		return 1;
 	}
-	return end;
+	return end == MORE && c->hurried && pl->len ? 1 : end;
 }

@@ -15,6 +15,9 @@ enum {
 /* What became of some input: the number of bytes that were used, or one of these. */
 enum { BLOCKED = -1, MORE = 0 };
 
+/* Whose prepared statements may a request see that does not name them? */
+enum sees { SEES_NONE, SEES_SQL, SEES_ALL };
+
 /* The findings of a walk over the messages of a request. */
 struct plan {
 	size_t len;             /* of those messages that are whole */
@@ -24,12 +27,17 @@ struct plan {
 	bool reads, other;      /* has statements that may be balanced; that may not */
 	bool writes;            /* the session is to know */
 	bool hooks;             /* triggers and the like may run */
+	bool unknown;           /* reads what the catalog has not told of yet */
 	bool executes;
 	uint32_t extended;      /* extended messages: each has one answer */
+	bool begins;            /* BEGIN */
+	bool sets_modes;        /* of the open transaction */
+	bool home_only;         /* has a meaning at home only: LISTEN, a lock of the session */
 	bool ends;              /* COMMIT or ROLLBACK: goes where the transaction is */
-	bool begins;            /* may begin a transaction */
+	bool may_begin;         /* may begin a transaction without it */
 	bool looks;             /* has a statement that is no plain write */
-	bool leaves;            /* has a statement that ends even a failed transaction */
+	bool revives;           /* has a statement that ends even a failed transaction */
+	enum sees sees;
 	bool notes;             /* needs the second walk: effect_note() */
 	bool barrier;           /* see struct query */
 	bool takes_back;        /* RESET and its like: see start_own() in query.c */
@@ -38,6 +46,8 @@ struct plan {
 	bool unnamed, portal;   /* it makes the unnamed statement, the unnamed portal */
 	const char *name;       /* a prepared statement that it uses; without notes the only one */
 	const struct stmt *named;       /* the client's statement of that name; NULL: unknown */
+	unsigned does;          /* LEAVES_ */
+	struct node *signals;   /* it signals a process there; or NULL */
 	struct server *must;    /* has the portal or the unnamed statement; maybe no longer ours */
 	struct sql_facts facts; /* of a simple query; text is NULL for any other request */
 	const char *text;

@@ -3,9 +3,15 @@
 #include "client/agree.h"
 #include "client/doubt.h"
 #include "client/effect.h"
+#include "client/facts.h"
+#include "client/leaves.h"
 #include "client/portal.h"
+#include "client/remake.h"
+#include "client/renew.h"
 #include "client/reply.h"
+#include "client/signal.h"
 #include "client/trace.h"
+#include "client/transact.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,19 +52,39 @@ static bool is_words(const struct plan *pl, const char *words)
 	       && !strncasecmp(pl->text + pl->facts.start, words, len);
 }
 
+/* Takes one of these words or phrases off the front, and a blank or comma behind it. */
+static bool skip_words(const char **p, const char *end, const char *const *forms, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(forms[i]);
+		if ((size_t)(end - *p) < len || strncasecmp(*p, forms[i], len))
+			continue;
+		const char *at = *p + len;
+		if (at < end && *at == ',')
+			at++;
+		if (at < end && *at++ != ' ')
+			continue;
+		*p = at;
+		return true;
+	}
+	return false;
+}
+
 /* Only forms that the script's BEGIN repeats word for word on any node, a standby included.  All
  * others go to PostgreSQL, which knows more of them. */
 static bool plain_begin(const struct plan *pl)
 {
-	static const char *const forms[] = { "begin", "begin transaction", "begin work",
-		"start transaction", "begin read only", "start transaction read only",
-		"begin transaction read only", "begin isolation level repeatable read",
-		"begin transaction isolation level repeatable read" };
+	static const char *const begins[] = { "begin transaction", "begin work", "begin",
+		"start transaction" };
+	static const char *const modes[] = { "isolation level read committed",
+		"isolation level repeatable read", "read only" };
+	const char *p = pl->text + pl->facts.start, *end = pl->text + pl->facts.end;
 
-	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
-		if (is_words(pl, forms[i]))
-			return true;
-	return false;
+	if (!skip_words(&p, end, begins, sizeof begins / sizeof *begins) || p[-1] == ',')
+		return false;
+	while (p < end && skip_words(&p, end, modes, sizeof modes / sizeof *modes))
+		;
+	return p == end && p[-1] != ',' && p[-1] != ' ';
 }
 
 static bool plain_end(const struct plan *pl)
@@ -76,12 +102,13 @@ static bool begin_here(struct client *c, const struct plan *pl)
 	const struct sql_facts *f = &pl->facts;
 
 	if (f->kind != SQL_BEGIN || c->status != 'I' || f->next < pl->text_len
-	    || !nodes_balance(c->all->servers->nodes) || !plain_begin(pl))
+	    || !nodes_balance(c->all->servers->nodes) || !transact_level(c, f)
+	    || !plain_begin(pl))
 		return false;
 	if (script_add(&c->script, f, "", pl->text + f->start, f->end - f->start) < 0)
 		return false;
 	c->status = 'T';
-	c->session.in_transaction = true;
+	transact_begun(c, f);
 	say_command(c, strncasecmp(pl->text + f->start, "start", 5) ? "BEGIN"
 	                                                            : "START TRANSACTION");
 	return true;
@@ -112,19 +139,59 @@ static bool end_here(struct client *c, const struct plan *pl)
 
 /* --- sending ------------------------------------------------------------- */
 
-/* The second walk over the messages.  Unlike the plan it changes the session, so it comes when the
- * request is really sent, and once. */
-static int note_request(struct client *c, struct query *q, const uint8_t *p, const struct plan *pl)
+static void put_bytes_of(struct query *q, const uint8_t *p, size_t n)
+{
+	struct server *s = q->request.server;
+
+	if (n)
+		conn_put(s->all->base->net, &s->conn, p, n);
+}
+
+/* A statement that is kept for later is described to us, unless the client asks for just that in
+ * its next message. */
+static bool wants_describe(const struct plan *pl, struct msg m, const uint8_t *p, size_t n)
+{
+	const char *name = msg_text(&m);
+	struct msg next;
+
+	if (m.type != 'P' || (!*name && pl->executes))
+		return false;
+	return wire_next(&next, p, n, MESSAGE_MAX) <= 0 || next.type != 'D' || *next.at++ != 'S'
+	       || strcmp(msg_text(&next), name);
+}
+
+/* The second walk over the messages, which also sends them.  Unlike the plan it changes the
+ * session, so it comes once.  Messages of ours go in between. */
+static int send_noted(struct client *c, struct query *q, const uint8_t *p, const struct plan *pl,
+                      const struct refused *no)
 {
 	struct msg m;
+	size_t sent = 0;
 
+	q->extended = 0;
 	for (size_t at = 0; at < pl->len; ) {
+		size_t begin = at;
 		at += (size_t)wire_next(&m, p + at, pl->len - at, MESSAGE_MAX);
 		trace_message(c, m);
+		if (no && no->at == begin) {
+			put_bytes_of(q, p + sent, begin - sent);
+			sent = q->simple ? at : begin;
+			if (remake_refuse(q, no) < 0)
+				return -1;
+		}
+		bool describe = wants_describe(pl, m, p + at, pl->len - at);
+		q->extended += plan_is_extended(m.type);
 		if (effect_note(c, q, &m, true) < 0)
 			return -1;
+		if (describe) {
+			put_bytes_of(q, p + sent, at - sent);
+			sent = at;
+			if (remake_describe(q) < 0)
+				return -1;
+		}
 	}
-	return 0;
+	put_bytes_of(q, p + sent, pl->len - sent);
+	return pl->whole ? effect_describe(q) : 0;
 }
 
 /* A replica's request may have to run again on the primary.  Without memory for the copy it simply
@@ -138,44 +205,100 @@ static void keep_copy(struct query *q, const uint8_t *p, size_t len)
 		memcpy(q->copy, p, len);
 }
 
+/* A Query of our own ends the server's unnamed statement.  Does the request need it? */
+static bool keeps_unnamed(const struct client *c, const struct server *s, const struct plan *pl)
+{
+	return c->unnamed_on == s && !pl->simple && !pl->unnamed;
+}
+
+/* What the transaction needs in front of the request. */
+static int agree_on_transaction(struct client *c, struct server *s, const struct plan *pl)
+{
+	if (s == c->home && (pl->writes || pl->ends || !pl->whole))
+		transact_end_legs(c);
+	bool may_ask = s == c->home && !keeps_unnamed(c, s, pl);
+	bool begins = pl->begins || (c->session.in_transaction && s->status == 'I');
+	if (may_ask && begins && transact_ask_level(c, s) < 0)
+		return -1;
+	/* Settings, and BEGIN. */
+	if (agree_on_script(c, s) < 0 || transact_doom(c, s) < 0)
+		return -1;
+	return may_ask && pl->sets_modes ? transact_repeat_reads(c, s) : 0;
+}
+
+/* A replica may be behind, so it is not the one to say that a statement has changed. */
+__attribute__((cold))
+static int leave_replica(struct client *c, struct server *s)
+{
+	c->primary_once = true;
+	if (c->session.in_transaction) {
+		c->session.no_replica = true;
+		client_detach(c, s);
+		server_return(s);
+	}
+	client_resume(c);
+	return BLOCKED;
+}
+
+/* The script comes first: statements are prepared under its settings. */
+static enum remade agree(struct client *c, struct server *s, const uint8_t *p,
+                         const struct plan *pl, struct refused *no)
+{
+	if (agree_on_transaction(c, s, pl) < 0)
+		return REMADE_NO_MEMORY;
+	if (pl->revives && agree_under_way(s))
+		return AWAITED;
+	return pl->notes ? remake_names(c, s, NULL, p, pl, no) : remake_name(c, s, p, pl, no);
+}
+
 /* Is it certain that the session is outside of a transaction behind this request?  Nothing may be
  * sent behind COPY FROM, which would take it for data, or behind a Query that may not be heard. */
 static bool ends_idle(const struct client *c, const struct query *q, const struct plan *pl)
 {
-	return pl->whole && c->status == 'I' && !q->before && !pl->begins && !q->barrier;
+	return pl->whole && c->status == 'I' && !q->before && !pl->begins && !pl->may_begin
+	       && !q->barrier;
 }
 
 static int send_request(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl)
 {
-	/* The script comes first: statements are prepared under its settings. */
-	if (agree_on_script(c, s) < 0 || (pl->notes ? agree_on_names(c, s, NULL, p, pl)
-	                                     : agree_on_name(c, s, pl)) < 0)
+	struct refused no;
+	enum remade made = agree(c, s, p, pl, &no);
+
+	if (made == REMADE_NO_MEMORY)
 		return client_out_of_memory(c);
-	if (s->phase != LENT)
-		return BLOCKED;         /* it broke meanwhile */
-	if (pl->leaves && agree_under_way(s))
-		return BLOCKED;
+	if (s->phase != LENT || made == AWAITED)
+		return BLOCKED;         /* or it broke meanwhile */
+	c->asked = NULL;
+	if (made == REFUSED && s != c->home)
+		return leave_replica(c, s);
 	struct query *q = query_new(c, s, &reply_ops);
 	if (!q)
 		return client_out_of_memory(c);
 	/* An open request is noted from its beginning: nobody knows what will be appended. */
-	bool notes = pl->notes || !pl->whole || trace_on(c) || (c->doubt && pl->unnamed);
+	bool notes = pl->notes || !pl->whole || trace_on(c) || made == REFUSED
+	             || (c->doubt && pl->unnamed);
 	c->input = pl->whole ? INPUT_REQUEST : INPUT_OPEN;
+	if (pl->unknown)
+		facts_read_unknown(c);
 	q->simple = pl->simple;
 	q->barrier = pl->barrier;
 	q->extended = pl->extended;
-	if (!notes)
-		effect_note_plain(c, pl, s);
-	if (notes && note_request(c, q, p, pl) < 0)
-		return client_out_of_memory(c);
 	/* In a failed transaction an error is the right answer: it need not run again. */
-	if (!server_is_primary(s) && pl->whole && c->status != 'E')
+	if (s != c->home && pl->whole && c->status != 'E')
 		keep_copy(q, p, pl->len);
 	/* A request that uses a portal or the unnamed statement of that replica cannot run again
 	 * on its own.  It keeps its copy: it can together with the request in front of it that
 	 * made them, when that is taken back. */
 	q->retry &= !pl->must;
-	conn_put(c->all->base->net, &s->conn, p, pl->len);
+	if (pl->does & LEAVES_SIGNAL)
+		signal_translate(c, s->node, pl->does & LEAVES_END, (uint8_t *)(uintptr_t)p,
+			pl->len);
+	if (notes && send_noted(c, q, p, pl, made == REFUSED ? &no : NULL) < 0)
+		return client_out_of_memory(c);
+	if (!notes) {
+		effect_note_plain(c, pl, s);
+		conn_put(c->all->base->net, &s->conn, p, pl->len);
+	}
 	if (c->doubt && (c->ask_soon || pl->looks) && ends_idle(c, q, pl))
 		doubt_ask(c, s);
 	return 1;
@@ -217,28 +340,15 @@ static bool still_has(const struct client *c, const struct server *which)
 	return false;
 }
 
-/* Where the transaction has failed: that node knows it, the others do not. */
-static struct node *failed_node(const struct client *c)
+/* A transaction ends where it was begun: at home if it is there, else on its leg. */
+static struct server *ending_server(const struct client *c)
 {
-	for (const struct server *s = c->borrowed; c->status == 'E' && s; s = s->next_borrowed)
-		if (s->status == 'E')
-			return s->node;
-	return NULL;
-}
-
-/* A transaction ends where it was begun: on the primary if it is there, else on the replica. */
-static struct node *ending_node(const struct client *c, struct node *primary)
-{
-	const struct server *s = server_on(c, primary);
-
-	if (failed_node(c))
-		return failed_node(c);
-	if (s && s->status != 'I')
-		return primary;
-	for (s = c->borrowed; s; s = s->next_borrowed)
+	if (c->home && c->home->status != 'I')
+		return c->home;
+	for (struct server *s = c->borrowed; s; s = s->next_borrowed)
 		if (s->status != 'I')
-			return s->node;
-	return primary;
+			return s;
+	return NULL;
 }
 
 /* Instead of a standby that is too far behind. */
@@ -262,38 +372,53 @@ static struct node *less_delayed(struct client *c, const struct plan *pl)
 	return nodes_primary(nodes);
 }
 
-/* The first that applies:
+/* The server that alone can serve the request, the first that applies:
  *
- *   1. the node where the transaction has failed: the others do not know that it has;
- *   2. the server that has the portal or the unnamed statement which the request uses;
- *   3. for an end of the transaction, the node that has the transaction;
- *   4. the primary for requests that write, that are not there to their end, or that a replica has
- *      already failed to answer, and for sessions that replicas cannot follow;
- *   5. the node that was drawn for reads, unless it is down or too far behind.
+ *   1. the one that has the transaction's snapshot;
+ *   2. the one on which the transaction has failed: the others do not know that it has;
+ *   3. the one that has the portal or the unnamed statement which the request uses;
+ *   4. for an end of the transaction, the one that has the transaction.
  *
- * ROLLBACK TO goes to the primary even in a failed transaction: only the primary has savepoints.
- */
+ * ROLLBACK TO goes home even in a failed transaction: only home has the savepoints of one that may
+ * have legs. */
+static struct server *only_server(const struct client *c, const struct plan *pl)
+{
+	struct server *s = transact_owner(c);
+
+	if (!s && !pl->rolls_back_to)
+		s = transact_failed(c);
+	if (!s && pl->must && still_has(c, pl->must) && !pl->other && !c->for_primary)
+		s = pl->must;
+	return !s && pl->ends && !pl->other ? ending_server(c) : s;
+}
+
+/* May a replica serve it?  Not what writes, is not there to its end, or was on a replica already;
+ * nor what belongs to a session that replicas cannot follow, or whose notifications a replica could
+ * overtake. */
+static bool may_leave(const struct client *c, const struct plan *pl)
+{
+	return pl->reads && !pl->other && pl->whole && pl->len <= RETRY_BYTES && c->status != 'E'
+	       && !c->for_primary && !c->primary_once && !c->script.full
+	       && !(c->pins & PIN_LISTEN) && !doubt_reads(c) && !c->borrower.profile->replication
+	       && nodes_balance(c->all->servers->nodes);
+}
+
+/* Home, or the node that was drawn for reads, unless that is down or too far behind.  The replicas
+ * of a session whose home is the primary no longer follow another one. */
 static struct node *choose_node(struct client *c, const struct plan *pl)
 {
-	struct node *primary = nodes_primary(c->all->servers->nodes);
+	struct node *home = transact_home(c);
 	const struct account *a = c->borrower.profile->account;
 
-	if (failed_node(c) && !pl->rolls_back_to)
-		return failed_node(c);
-	if (pl->must && still_has(c, pl->must) && !pl->other && !c->for_primary)
-		return pl->must->node;
-	if (pl->ends && !pl->other)
-		return ending_node(c, primary);
-	if (!pl->reads || pl->other || !pl->whole || c->for_primary || c->primary_once
-	    || c->status == 'E' || c->script.full || doubt_settings(c)
-	    || c->borrower.profile->replication
-	    || !nodes_balance(c->all->servers->nodes))
-		return primary;
+	if (pl->signals && pl->whole && !c->session.in_transaction && !c->for_primary)
+		return pl->signals;     /* the node of the process */
+	if (!may_leave(c, pl) || home != nodes_primary(home->all))
+		return home;
 	struct node *n = route_node(c->all->route, &c->session, a->user, a->database,
 		c->borrower.profile->application_name);
 	if (n->late)
 		n = less_delayed(c, pl);
-	return n->state == NODE_DOWN || pl->len > RETRY_BYTES ? primary : n;
+	return n->state == NODE_DOWN ? home : n;
 }
 
 /* RESET brings back the values that the server started with.  So from its first RESET on a session
@@ -306,56 +431,133 @@ static void start_own(struct client *c)
 	for (struct server *s = c->borrowed, *next; s; s = next) {
 		next = s->next_borrowed;
 		if (s->start == s->profile || s->status != 'I' || s->head
-		    || (c->pins && server_is_primary(s)) || c->unnamed_on == s || c->portal_on == s)
+		    || (s == c->home && transact_bound(c)) || c->unnamed_on == s
+		    || c->portal_on == s)
 			continue;
 		client_detach(c, s);
 		server_return(s);
 	}
 }
 
-/* The server for a planned request; NULL: it has to wait.
- *
- * With requests in flight only their server will do: on another one this request could be answered
- * before them.  A read follows writes to the primary, though it might run on a replica: waiting
- * for them would cost a round trip. */
+/* With requests in flight only their server will do: on another one this request could be answered
+ * before them.  A read follows writes home, though it might run on a replica: waiting for them
+ * would cost a round trip. */
+static bool may_follow(struct client *c, const struct plan *pl, const struct server *only,
+                       const struct node *n)
+{
+	const struct server *s = last_server(c);
+
+	/* In a failed transaction a ROLLBACK may be under way: before it ends, no statement can be
+	 * made again. */
+	if (c->last->barrier || pl->forgets || c->status == 'E'
+	    || (pl->takes_back && s->start != s->profile))
+		return false;
+	if (s != c->home && pl->home_only)
+		return false;
+	/* Requests behind one that is taken back are taken back with it, so they must have their
+	 * copies, and all of these must fit into the input. */
+	if (s != c->home && (!pl->whole || retry_bytes(c) + pl->len > RETRY_BYTES))
+		return false;
+	if (s == c->home && pl->reads && !pl->other && !pl->must)
+		return true;
+	if (only || n != transact_home(c))
+		return only ? s == only : s->node == n;
+	return s == c->home;
+}
+
+/* The client's server on this node.  A leg there cannot become home, if its node has become the
+ * primary: a transaction that began on a standby stays read-only. */
+static struct server *server_at(struct client *c, const struct node *n, bool home)
+{
+	struct server *s = server_on(c, n);
+
+	if (s && home && s != c->home && s->status != 'I') {
+		client_detach(c, s);
+		server_return(s);
+		s = NULL;
+	}
+	if (s && home)
+		c->home = s;
+	return s;
+}
+
+/* The server for a planned request; NULL: it has to wait. */
 static struct server *choose_server(struct client *c, const struct plan *pl)
 {
-	struct node *n = choose_node(c, pl);
-
 	if (pl->takes_back && !c->inflight)
 		start_own(c);
-	if (c->inflight) {
-		struct server *s = last_server(c);
-		/* In a failed transaction a ROLLBACK may be under way: before it ends, no statement
-		 * can be made again. */
-		if (c->last->barrier || pl->forgets || c->status == 'E'
-		    || (pl->takes_back && s->start != s->profile))
-			return NULL;
-		bool same = s->node == n
-		            || (server_is_primary(s) && pl->reads && !pl->other && !pl->must);
-		/* Requests behind one that is taken back are taken back with it, so they must
-		 * have their copies, and all of these must fit into the input. */
-		if (!server_is_primary(s)
-		    && (!pl->whole || retry_bytes(c) + pl->len > RETRY_BYTES))
-			return NULL;
-		return same && server_takes(s) ? s : NULL;
-	}
-	struct server *s = server_on(c, n);
+	struct server *s = only_server(c, pl);
+	struct node *n = s ? s->node : choose_node(c, pl);
+	bool home = n == transact_home(c);
+
+	if (c->inflight)
+		return may_follow(c, pl, s, n) && server_takes(last_server(c)) ? last_server(c)
+		                                                               : NULL;
+	if (!s)
+		s = server_at(c, n, home);
 	if (s && pl->takes_back && s->start != s->profile && s->head)
 		return NULL;            /* when it has answered a question of ours, it may go */
 	if (s)
 		return server_takes(s) ? s : NULL;
 	c->wanted = n;
-	s = server_borrow(c->all->servers, &c->borrower, n, n == nodes_primary(n->all));
+	s = server_borrow(c->all->servers, &c->borrower, n, home);
 	if (!s) {
 		c->waiting = true;
 		return NULL;
 	}
 	client_attach(c, s);
+	c->home = home ? s : c->home;
 	return s;
 }
 
 /* --- cutting ------------------------------------------------------------- */
+
+/* Sends a message, or the beginning of a long one, whose rest goes there, too.  To NULL: drops
+ * it. */
+static long use_beginning(struct client *c, struct server *to, const uint8_t *p, size_t n)
+{
+	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
+
+	c->left = (uint32_t)(size - there);
+	c->left_to = to;
+	if (to) {
+		to->within = there < size;
+		conn_put(c->all->base->net, &to->conn, p, there);
+	}
+	return (long)there;
+}
+
+/* After an error of our own: nothing counts before the Sync. */
+static long skip_message(struct client *c, const uint8_t *p, size_t n)
+{
+	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
+
+	trace_message(c, (struct msg){ (char)*p, p + WIRE_HEADER, p + there, false });
+	if (*p == 'S') {
+		c->input = INPUT_REQUEST;
+		say_ready(c);
+	}
+	return use_beginning(c, NULL, p, n);
+}
+
+/* The request that begins at p is answered with an error.  The rest of it is dropped, as PostgreSQL
+ * would do after an error: the one Query, or all messages up to the Sync.  Returns how much of the
+ * input was used. */
+static long answer_error(struct client *c, const struct report *r, const uint8_t *p, size_t n)
+{
+	struct put o = net_build(c->all->base->net, 2048);
+
+	put_report(&o, 'E', r);
+	client_say(c, &o);
+	log_write(c->all->base->log, &c->who, LEVEL_ERROR, r->detail, r->hint, "%s", r->message);
+	c->for_primary = 0;
+	if (n && (*p == 'Q' || *p == 'F')) {
+		say_ready(c);
+		return use_beginning(c, NULL, p, n);
+	}
+	c->input = INPUT_SKIPPED;
+	return n ? skip_message(c, p, n) : 0;
+}
 
 /* Answers requests that need no server: a lone Sync, and BEGIN and its end.  Only with nothing in
  * flight, or the answer would overtake others. */
@@ -380,28 +582,25 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 
 	if (go <= 0)
 		return go;
+	if (pl.does & LEAVES_SIGNAL)
+		pl.signals = signal_node(c, p, pl.len);
 	if (!c->inflight && answer_here(c, &pl))
 		return (long)pl.len;
+	if (!c->inflight && pl.home_only)
+		transact_come_home(c);
+	if (c->session.lost && !pl.ends) {
+		c->status = 'E';
+		c->session.lost = false;
+		return answer_error(c, &transact_lost, p, n);
+	}
 	struct server *s = choose_server(c, &pl);
 	if (!s || send_request(c, s, p, &pl) < 0)
 		return BLOCKED;
 	c->primary_once = false;
+	if (c->cancel_next)
+		request_cancel(s, c, NULL);
+	c->cancel_next = false;
 	return (long)pl.len;
-}
-
-/* Sends a message, or the beginning of a long one, whose rest goes there, too.  To NULL: drops
- * it. */
-static long use_beginning(struct client *c, struct server *to, const uint8_t *p, size_t n)
-{
-	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
-
-	c->left = (uint32_t)(size - there);
-	c->left_to = to;
-	if (to) {
-		to->within = there < size;
-		conn_put(c->all->base->net, &to->conn, p, there);
-	}
-	return (long)there;
 }
 
 /* How much of a message must be there before it is sent: the fields that we read.  A Bind of a
@@ -423,20 +622,31 @@ static void note_copied(struct client *c, char type)
 		c->input = INPUT_OPEN;
 }
 
+/* The statements that an appended message uses. */
+static enum remade agree_on_appended(struct client *c, struct query *q, const uint8_t *p,
+                                     size_t n)
+{
+	struct plan one = { .len = n };
+	struct refused no;
+	enum remade made = remake_names(c, q->request.server, q, p, &one, &no);
+
+	if (made == REFUSED)
+		made = remake_refuse(q, &no) < 0 ? REMADE_NO_MEMORY : REMADE;
+	if (made != AWAITED)
+		c->asked = NULL;
+	return made;
+}
+
 /* Notes what an appended message means.  Messages that PostgreSQL ignores mean nothing, but for the
  * Sync that ends this. */
-static int note_appended(struct client *c, struct query *q, struct msg *m, const uint8_t *p,
-                         size_t there, bool whole)
+static int note_appended(struct client *c, struct query *q, struct msg *m, bool whole)
 {
-	struct plan one = { .len = there };
-
 	if (c->input == INPUT_COPY) {
 		note_copied(c, m->type);
 		return 0;
 	}
 	if (c->input == INPUT_OPEN) {
-		if ((whole && agree_on_names(c, q->request.server, q, p, &one) < 0)
-		    || effect_note(c, q, m, whole) < 0)
+		if (effect_note(c, q, m, whole) < 0)
 			return -1;
 		q->extended += plan_is_extended(m->type);
 		q->barrier |= q->simple && query_unanswered(q);
@@ -460,10 +670,16 @@ static long append_message(struct client *c, const uint8_t *p, size_t n)
 		return BLOCKED;
 	if (n < needed(m.type, size))
 		return MORE;
+	bool whole = there == size, open = c->input == INPUT_OPEN;
+	enum remade made = whole && open ? agree_on_appended(c, q, p, there) : REMADE;
+	if (made == AWAITED)
+		return BLOCKED;
 	trace_message(c, m);
-	if (note_appended(c, q, &m, p, there, there == size) < 0)
+	bool describe = whole && open && m.type == 'P' && *m.at;
+	if (made == REMADE_NO_MEMORY || note_appended(c, q, &m, whole) < 0)
 		return client_out_of_memory(c);
-	return use_beginning(c, s, p, n);
+	long used = use_beginning(c, s, p, n);
+	return describe && remake_describe(q) < 0 ? client_out_of_memory(c) : used;
 }
 
 /* COPY data goes to whoever copies, or may be about to.  PostgreSQL ignores it otherwise, so it
@@ -473,7 +689,6 @@ static long copy_message(struct client *c, const uint8_t *p, size_t n)
 {
 	struct query *q = c->last;
 	struct server *to = q ? last_server(c) : NULL;
-
 	bool comes_back = q && q->retry && !q->request.progress;        /* into the input */
 
 	if (to && ((comes_back && c->input != INPUT_COPY) || !server_takes(to)))
@@ -484,19 +699,6 @@ static long copy_message(struct client *c, const uint8_t *p, size_t n)
 	else if (*p != 'd' && q && q->late_ends < q->copies)
 		q->late_ends++;
 	return use_beginning(c, to, p, n);
-}
-
-/* After an error of our own: nothing counts before the Sync. */
-static long skip_message(struct client *c, const uint8_t *p, size_t n)
-{
-	size_t size = (size_t)wire_u32(p + 1) + 1, there = n < size ? n : size;
-
-	trace_message(c, (struct msg){ (char)*p, p + WIRE_HEADER, p + there, false });
-	if (*p == 'S') {
-		c->input = INPUT_REQUEST;
-		say_ready(c);
-	}
-	return use_beginning(c, NULL, p, n);
 }
 
 /* A Sync or Flush that changes nothing: PostgreSQL, too, ignores both within COPY data. */
@@ -609,6 +811,11 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 	if (c->phase != AT_READY)
 		return;
 	bool more = !n || used == MORE;
+	c->hurried = false;
+	if (n && used == MORE && c->input == INPUT_REQUEST && !c->partial) {
+		c->partial = true;
+		timer_set(c->all->base->loop, &c->timer, REQUEST_PAUSE);
+	}
 	if (n && conn_keep(&c->conn, p, n) < 0)
 		client_out_of_memory(c);
 	else if (c->ended && more)
@@ -619,31 +826,17 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 
 /* --- no server ----------------------------------------------------------- */
 
-/* The waiting request is answered with an error.  A session outside a transaction can go on: the
- * rest of the request is dropped, as PostgreSQL would do after an error - the one Query, or all
- * messages up to the Sync. */
+/* The waiting request is answered with an error.  A session outside a transaction can go on. */
 __attribute__((cold))
-static void answer_error(struct client *c, const struct report *r)
+static void refuse_waiting(struct client *c, const struct report *r)
 {
 	struct report error = *r;
-	struct put o = net_build(c->all->base->net, 2048);
 	uint8_t *p;
 	long n = conn_refill(c->all->base->net, &c->conn, &p);
 
 	error.severity = "ERROR";
-	put_report(&o, 'E', &error);
-	client_say(c, &o);
-	log_write(c->all->base->log, &c->who, LEVEL_ERROR, r->detail, r->hint, "%s", r->message);
-	if (n > 0 && (*p == 'Q' || *p == 'F')) {
-		say_ready(c);
-		long used = use_beginning(c, NULL, p, (size_t)n);
-		p += used;
-		n -= used;
-	} else {
-		c->input = INPUT_SKIPPED;
-	}
-	c->for_primary = 0;
-	query_input(c, p, (size_t)n);
+	long used = answer_error(c, &error, p, (size_t)n);
+	query_input(c, p + used, (size_t)(n - used));
 }
 
 /* A replica that cannot be had is no reason to fail: the primary answers. */
@@ -664,7 +857,7 @@ void query_refused(struct client *c, const struct refusal *r)
 	} else if (r->kind == REFUSED_BACKEND || r->kind == REFUSED_SECRET || c->status != 'I') {
 		client_refused(c, r);
 	} else {
-		answer_error(c, &r->report);
+		refuse_waiting(c, &r->report);
 	}
 }
 
@@ -691,5 +884,6 @@ void query_free(struct client *c)
 	portal_set_unnamed(c, NULL, NULL);
 	portals_forget(c, NULL);
 	script_free(&c->script);
+	renew_after(c);                 /* it may have been committed */
 	session_free(&c->session);
 }

@@ -4,7 +4,9 @@
  *               in the scratch block
  *     plan.h    what is in a request, and where it may go
  *     facts.h   what the texts of its statements mean
- *     agree.h   what the chosen server lacks, sent ahead
+ *     transact.h  which servers have the transaction, and its isolation level
+ *     agree.h   what settings the chosen server lacks, sent ahead
+ *     remake.h  what statements it lacks, asked for and awaited
  *     doubt.h   what no statement says is asked for
  *     effect.h  what its statements change in the session: noted, applied, undone
  *     portal.h  where portals and the unnamed statement are
@@ -41,6 +43,9 @@ struct query {
 	uint32_t executes;                      /* statements, each with one CommandComplete */
 	uint32_t extended;                      /* extended messages before its Query or so far:
 	                                         * each has one answer */
+	uint32_t refused_at;                    /* of these, ours: it fails */
+	struct stmt *refused;                   /* for this one, which a message of this type */
+	char refused_type;                      /* uses: see remake_refuse(); or NULL */
 	uint32_t copies;                        /* COPY FROMs not asked for yet, nor ended ahead */
 	uint32_t copy_ends, late_ends;          /* CopyDone and CopyFail sent before they were
 	                                         * asked for: in the request, behind its end */

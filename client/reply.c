@@ -5,6 +5,8 @@
 #include "client/effect.h"
 #include "client/facts.h"
 #include "client/plan.h"
+#include "client/remake.h"
+#include "client/transact.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -80,7 +82,7 @@ __attribute__((cold))
 static void take_back(struct client *c, struct query *q)
 {
 	undo_names(c, q);
-	if (conn_unread(&c->conn, c->for_primary, q->copy, q->copy_len) < 0) {
+	if (!q->copy || conn_unread(&c->conn, c->for_primary, q->copy, q->copy_len) < 0) {
 		client_out_of_memory(c);
 		return;
 	}
@@ -110,11 +112,13 @@ static void learn_from(struct client *c, const struct query *q)
 
 /* An error on a replica, of which the client has seen nothing yet: its requests go back into the
  * input, marked for the primary.  Those behind the failed one go, too, since replies keep their
- * order.  A transaction has failed on that replica, so the replica leaves it. */
+ * order.  A transaction has failed on that replica, or was begun by one of them, so the replica
+ * leaves it. */
 __attribute__((cold))
 static void run_on_primary(struct client *c, struct request *r, const char *code)
 {
 	struct server *s = r->server;
+	bool begun = c->session.in_transaction;
 
 	if (code && !strcmp(code, "25006")) {   /* read_only_sql_transaction */
 		learn_from(c, query_of(r));
@@ -122,24 +126,50 @@ static void run_on_primary(struct client *c, struct request *r, const char *code
 	}
 	for (; r && c->phase == AT_READY; r = r->next)
 		if (r->owner == c) {
+			begun |= query_of(r)->effects != NULL;
 			take_back(c, query_of(r));
 			request_orphan(r);
 		}
-	if (c->session.in_transaction) {
-		c->session.no_replica = true;
+	c->session.no_replica |= c->session.in_transaction;
+	if (begun) {
 		client_detach(c, s);
 		server_return(s);
 	}
 	client_resume(c);
 }
 
-/* Any error of a replica may be its own trouble, such as a conflict with recovery.  Only 57014 is
- * the client's own: it has canceled the statement, or set a statement_timeout. */
-static bool may_run_again(const struct query *q, const uint8_t *body, size_t len)
+/* A request of a replica, of which the client has seen nothing. */
+static bool is_hidden(const struct query *q)
 {
+	return q->retry && !q->request.progress;
+}
+
+/* The replica has the snapshot that earlier answers came from: another server has none like it.
+ * If the transaction has failed, all is over with it already. */
+static bool has_snapshot(const struct client *c, const struct server *s)
+{
+	return c->session.seen && s->status == 'T' && s == transact_owner(c);
+}
+
+/* Any error of a replica may be its own trouble, such as a conflict with recovery.  Only 57014 is
+ * the client's own: it has canceled the statement, or set a statement_timeout.  What follows in a
+ * transaction that has failed there fails as well: elsewhere it would live again. */
+static bool may_run_again(const struct client *c, const struct query *q, const uint8_t *body,
+                          size_t len)
+{
+	const struct server *s = q->request.server;
 	const char *code = wire_field(body, len, 'C');
 
-	return q->retry && !q->request.progress && !(code && !strcmp(code, "57014"));
+	return is_hidden(q) && s->status != 'E' && !has_snapshot(c, s)
+	       && !(code && !strcmp(code, "57014"));
+}
+
+/* The end of a server, V being the severity that is never translated. */
+static bool is_fatal(const uint8_t *body, size_t len)
+{
+	const char *severity = wire_field(body, len, 'V');
+
+	return severity && !strcmp(severity, "FATAL");
 }
 
 /* PostgreSQL did not hear the end of the request - a Sync while it reads COPY data, a Query after
@@ -167,16 +197,13 @@ static void ignored_from_here(struct client *c, struct query *q)
 		c->input = INPUT_IGNORED;
 }
 
-/* An error that is the client's to see.  V is the severity that is never translated. */
+/* An error that is the client's to see. */
 static void on_error(struct client *c, struct query *q, const uint8_t *body, size_t len)
 {
-	const char *severity = wire_field(body, len, 'V');
-
 	q->request.progress = true;
 	if (conn_kept(&c->conn))
 		client_resume(c);
-	if (severity && !strcmp(severity, "FATAL"))
-		c->told_fatal = true;
+	c->told_fatal |= is_fatal(body, len);
 	effect_undo_names(c, q, q->request.answered);
 	ignored_from_here(c, q);
 }
@@ -213,6 +240,28 @@ static void on_done(struct request *r, char status)
 		client_resume(c);
 }
 
+/* Can the client be told that the request has failed?  Not in the middle of a message. */
+static bool may_fail(const struct query *q)
+{
+	return is_hidden(q) || (q->copy && !q->request.failed && !q->request.server->scanner.left);
+}
+
+/* The snapshot is gone with its server, so the transaction has failed.  What follows fails with it
+ * at home: see transact_doom(). */
+__attribute__((cold))
+static void fail_snapshot(struct client *c, struct query *q)
+{
+	struct put o = net_build(c->all->base->net, 1024);
+
+	undo_names(c, q);
+	query_left(c);
+	c->status = 'E';
+	put_report(&o, 'E', &transact_lost);
+	put_ready(&o, c->status);
+	client_say(c, &o);
+	client_resume(c);
+}
+
 /* The server broke before it had answered.  A read of a replica runs again; so does a request
  * behind one that was taken back, if PostgreSQL has answered nothing of it.  Any other may have run
  * or not, so its writes count as committed and the session cannot go on. */
@@ -222,7 +271,11 @@ static void on_lost(struct request *r)
 	struct query *q = query_of(r);
 	bool follows = q->copy && !r->started && c->for_primary;
 
-	if ((q->retry && !r->progress) || follows) {
+	if (may_fail(q) && c->status == 'T' && has_snapshot(c, r->server)) {
+		fail_snapshot(c, q);
+		return;
+	}
+	if (is_hidden(q) || follows) {
 		take_back(c, q);
 		client_resume(c);
 		return;
@@ -288,29 +341,45 @@ static bool follow_reset(struct client *c, struct query *q, char status)
 	return true;
 }
 
+/* Reports come from home, or from a replica that has all of the transaction, but for what that says
+ * of itself. */
+static bool reports(const struct client *c, const struct server *s, const uint8_t *body, size_t len)
+{
+	static const char standby[] = "in_hot_standby";
+
+	if (client_home(c, s))
+		return true;
+	return s == transact_owner(c)
+	       && (len < sizeof standby || memcmp(body, standby, sizeof standby));
+}
+
 /* --- a request's reply --------------------------------------------------- */
 
 static bool on_message(struct request *r, char type, const uint8_t *body, size_t len)
 {
 	struct client *c = r->owner;
 	struct query *q = query_of(r);
+	bool refused;
 
 	switch (type) {
 	case 'E':
-		if (may_run_again(q, body, len)) {
+		if (may_run_again(c, q, body, len)) {
 			run_on_primary(c, r, wire_field(body, len, 'C'));
 			return false;
 		}
+		if (q->copy && is_fatal(body, len) && has_snapshot(c, r->server)) {
+			r->failed = false;      /* on_lost() follows */
+			return false;
+		}
+		refused = remake_refused(c, q, body, len);
 		on_error(c, q, body, len);
-		return true;
+		return !refused;
 	case 'C': case 's':
 		if (q->effects)
 			effect_complete(c, q, body, len);
 		return true;
 	case 'S':
-		/* Reports come from the primary alone: a standby has some of its own, such as
-		 * in_hot_standby. */
-		return server_is_primary(r->server);
+		return reports(c, r->server, body, len);
 	case 'G':
 		on_copy_in(c, q);
 		return true;
@@ -318,8 +387,11 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 		c->input = INPUT_COPY;
 		client_resume(c);
 		return true;
-	case '1': case '3':
-		effect_name_answered(c, q, type);
+	case '1': case '3': case 'T': case 'n':
+		if (type == 'T' || type == 'n')
+			remake_described(c, r, type, body, len);
+		else
+			effect_name_answered(c, q, type);
 		if (c->input != INPUT_REQUEST && conn_kept(&c->conn))
 			client_resume(c);       /* too many were unanswered */
 		return true;

@@ -163,6 +163,7 @@ int script_add(struct script *s, const struct sql_facts *f, const char *name,
 	if (grow(s) < 0)
 		return -1;
 	struct script_line l = { .serial = ++s->serial, .flags = f->flags, .kind = f->kind,
+		.level = f->level,
 		.name = strdup(name), .text = strndup(text, len) };
 	if (!l.name || !l.text) {
 		free_line(&l);
@@ -175,12 +176,20 @@ int script_add(struct script *s, const struct sql_facts *f, const char *name,
 
 /* --- settings ------------------------------------------------------------ */
 
+/* The level that it gives to the transactions to come, if it does. */
+static enum sql_level default_level_of(const struct sql_setting *set)
+{
+	return set->n == 1 && !strcmp(set->name, "default_transaction_isolation")
+	       ? sql_level_named(set->values, strlen(set->values)) : LEVEL_UNSAID;
+}
+
 int script_set(struct script *s, const struct sql_setting *set)
 {
 	char text[SQL_SETTING_MAX];
 	struct put o = { .base = (uint8_t *)text, .cap = sizeof text };
 	const struct sql_facts f = { .kind = set->reset && !set->local ? SQL_RESET : SQL_SET,
-		.flags = (set->local ? SQL_LOCAL : 0) | (set->reset ? SQL_DEFAULT : 0) };
+		.flags = (set->local ? SQL_LOCAL : 0) | (set->reset ? SQL_DEFAULT : 0),
+		.level = default_level_of(set) };
 
 	sql_put_setting(&o, set);
 	s->full |= o.full;
@@ -223,6 +232,23 @@ const struct script_line *script_find(const struct script *s, const char *name)
 }
 
 /* --- transactions -------------------------------------------------------- */
+
+enum sql_level script_default_level(const struct script *s)
+{
+	for (uint32_t i = s->n; i > 0; i--) {
+		const struct script_line *l = &s->line[i - 1];
+		bool all = (l->kind == SQL_RESET || l->kind == SQL_DISCARD)
+		           && (l->flags & SQL_ALL);
+		if (all || !strcmp(l->name, "default_transaction_isolation"))
+			return l->level;
+	}
+	return LEVEL_UNSAID;
+}
+
+uint32_t script_settled(const struct script *s)
+{
+	return s->transaction < s->n ? s->line[s->transaction].serial - 1 : s->serial;
+}
 
 char *script_begin(const struct script *s)
 {

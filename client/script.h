@@ -26,6 +26,7 @@ struct script {
 		uint32_t serial;
 		uint32_t flags;                 /* SQL_ */
 		enum sql_kind kind;
+		enum sql_level level;
 		char *name;                     /* parameter or savepoint, "" if none */
 		char *text;
 		char *value;                    /* of a SET of one value; else NULL */
@@ -52,6 +53,13 @@ int script_settle(struct script *s, const struct sql_setting *set);
 /* The line that says the value of the parameter before the open transaction: its last SET, or a
  * RESET or DISCARD; NULL: none. */
 const struct script_line *script_find(const struct script *s, const char *name);
+
+/* The isolation level that the session's settings give to transactions; LEVEL_UNSAID: that of its
+ * profile. */
+enum sql_level script_default_level(const struct script *s);
+
+/* The serial in front of the transaction's first line.  What was settled later comes again. */
+uint32_t script_settled(const struct script *s);
 
 /* A copy of the BEGIN of the open transaction, or NULL. */
 char *script_begin(const struct script *s);

@@ -18,10 +18,13 @@ enum {
 enum {
 	FOUND = 1,
 	TEMPORARY = 2, UNLOGGED = 4,            /* a relation of that name, or below it */
-	WRITES = 8,                             /* a function; or a view calls one, or a sequence */
-	FOREIGN = 16,                           /* a function, or one below a view, is somebody's
-	                                         * code in SQL or the like */
+	WRITES = 8,                             /* a function, or one that it runs */
+	FOREIGN = 16,                           /* one of these is somebody's code in SQL or the
+	                                         * like */
 	FAILED = 32,                            /* the catalog could not be asked for it */
+	TELLS = 64,                             /* of the node or the session; or a sequence, a
+	                                         * foreign table, a function with cursors */
+	TIMES = 128,                            /* it says when the transaction began */
 };
 
 /* A name, and the catalog's answer on it. */
@@ -35,9 +38,16 @@ struct known {
 	uint32_t serial;                        /* of the question */
 	uint8_t answer, before;                 /* the one before this */
 	bool known, pending;                    /* there is an answer; one is awaited */
+	bool used;                              /* since it was asked for */
 	bool function;
 	const char *schema;                     /* "": any */
 	char name[];
+};
+
+/* Operators and types that run volatile functions. */
+struct hidden {
+	unsigned n;
+	char (*name)[64];
 };
 
 struct database {
@@ -47,10 +57,14 @@ struct database {
 	struct account *by;                     /* the last asker; counted */
 	struct known *wanted, *asked;           /* to be asked for; in the question under way */
 	unsigned nwanted;
+	struct hidden hidden, told;             /* what is known; what the answer says */
 	struct timer soon;                      /* sends it at the end of the turn */
 	struct ask ask;
 	int64_t expires;                        /* of the first of the evicted entries; 0: none */
 	uint32_t serial;                        /* of the question under way */
+	uint32_t answered;                      /* of the last one that is over */
+	uint32_t surprise;                      /* the number when an unknown view turned out to
+	                                         * run somebody's code */
 	bool on_standby;                        /* it is */
 	bool outdated;                          /* DDL has ended since it was sent */
 	bool own;                               /* sr_check_user cannot ask here, so `by` does */
@@ -132,6 +146,7 @@ static struct known *add_known(struct database *db, uint64_t hash, bool function
 	e->db = db;
 	e->hash = hash;
 	e->function = function;
+	e->used = true;
 	e->chain = cat->bucket[hash % BUCKETS];
 	cat->bucket[hash % BUCKETS] = e;
 	cat->n++;
@@ -155,9 +170,40 @@ static struct known *find_known(struct database *db, bool function, const char *
 		    && !strcmp(e->name, name) && !strcmp(e->schema, schema)) {
 			unlink_known(e);
 			link_newest(e);
+			e->used = true;
 			return e;
 		}
 	return add_known(db, hash, function, schema, name);
+}
+
+/* --- what is wanted ------------------------------------------------------ */
+
+static void ask_again(struct database *db)
+{
+	if (db->wanted && !ask_waits(&db->ask))
+		timer_set(db->cat->servers->base->loop, &db->soon, 0);
+}
+
+static void want(struct known *e)
+{
+	struct database *db = e->db;
+
+	if (e->pending || db->nwanted >= BATCH)
+		return;
+	e->pending = true;
+	e->next = db->wanted;
+	db->wanted = e;
+	db->nwanted++;
+	ask_again(db);
+}
+
+/* A name that was used since it was asked for will be used again: it is asked for at once, so that
+ * hardly any read has to do without.  false: it was not, or cannot be. */
+static bool want_used(struct known *e)
+{
+	if (e->used)
+		want(e);
+	return e->pending;
 }
 
 /* --- what is over -------------------------------------------------------- */
@@ -172,9 +218,10 @@ static void forget(struct database *db)
 {
 	for (struct known *e = db->cat->oldest, *next; e; e = next) {
 		next = e->newer;
-		if (e->db == db && e->pending)
-			e->known = false;
-		else if (e->db == db)
+		if (e->db != db)
+			continue;
+		e->known = false;
+		if (!want_used(e))
 			drop_known(e);
 	}
 	db->outdated = db->asked != NULL;
@@ -211,7 +258,8 @@ static void expire(struct timer *t)
 			continue;
 		if (e->expires <= now) {
 			begin_generation(e->db);
-			drop_known(e);
+			if (!want_used(e))      /* else the old answer holds for a moment */
+				drop_known(e);
 		} else if (!first || e->expires < first) {
 			first = e->expires;
 		}
@@ -221,58 +269,156 @@ static void expire(struct timer *t)
 
 /* --- the question -------------------------------------------------------- */
 
-/* An array has a row for each name: f or r, schema, name.  The query follows the relations that
- * views read, and the parts of partitioned tables.  pg_depend lacks PostgreSQL's own functions, but
- * has the sequence that a view's nextval() names.  Functions of pg_catalog that the classifier does
- * not know as readers are about the node or the session.  Languages 12 and 13 are internal and C:
- * code not written in SQL neither makes nor reads tables.
+/* PostgreSQL's own functions, behind a view, that tell of the node or the session.  (Those that
+ * tell of temporary tables count as code that reads them.) */
+#define TELLERS "^(pg_(stat_get_|lock_status|show_all_|cursor|prepared_|listening_|" \
+	"get_replication_|is_(in|wal)_|current_(wal|xact)|last_|hba_|ident_|get_backend_memory|" \
+	"get_shmem|walfile|replication_origin)|txid_current)"
+
+/* Words in bodies, whatever these claim to be.  What writes is refused by a replica, but it does
+ * take locks and set parameters; and a function that reads a sequence is wrong there. */
+#define WRITERS "nextval|setval|advisory_|set_config"
+#define TELLING_WORDS "pg_is_in_rec|in_hot_standby|read_only|pg_locks|pg_lock_status|pg_stat_|" \
+	"pg_cursor|pg_prepared|pg_listening|pg_settings|currval|lastval|last_value|" \
+	"txid_current|pg_current_|pg_last_|refcursor"
+#define TIME_WORDS "now *[(]|current_(date|time)|localtime|transaction_timestamp|" \
+	"''(now|today|tomorrow|yesterday)"
+
+/* An array has a row for each name: f or r, schema, name; or F or R and both in hexadecimal.  All
+ * of it is ASCII, since in some values of client_encoding a backslash can be part of a character.
+ * The query follows what a read of the
+ * relation or a call of the function may run: views' queries, policies and virtual columns of
+ * tables, parts of partitioned tables; support functions of aggregates, default arguments, bodies
+ * that are parsed; checks of domains.  They are found in the trees that PostgreSQL keeps of these,
+ * since pg_depend lacks its own functions and tables.  A body that is text is searched for words.
+ *
+ * 1299 is now().  The long rows of numbers are strings' bytes: "in_hot_stan", "read_only".
+ * Functions of pg_catalog that the classifier does not know as readers are about the node or the
+ * session.
+ * Languages 12 and 13 are internal and C: code not written in SQL neither makes nor reads tables.
+ *
+ * The rows of 0 are operators and types that run a volatile function without a call.
  */
 static const char question_begins[] =
 	"WITH RECURSIVE want(i, f, s, n) AS ("
-	" SELECT i, a[i][1] = 'f', a[i][2], a[i][3]::name FROM (SELECT E'{";
+	" SELECT i, a[i][1] IN ('f', 'F'), t[1], t[2]::name FROM (SELECT E'{";
 static const char question_ends[] =
-	"}'::text[] AS a) x, generate_subscripts(a, 1) AS i),"
-	" seen(i, o, k, p, top) AS ("
-	" SELECT w.i, c.oid, c.relkind, c.relpersistence, true FROM want w"
+	"}'::text[] AS a) x CROSS JOIN LATERAL generate_subscripts(a, 1) i"
+	" CROSS JOIN LATERAL (SELECT CASE WHEN a[i][1] IN ('f', 'r')"
+	" THEN ARRAY[a[i][2], a[i][3]] WHEN getdatabaseencoding() = 'UTF8'"
+	" THEN ARRAY[convert_from(decode(a[i][2], 'hex'), 'UTF8'),"
+	" convert_from(decode(a[i][3], 'hex'), 'UTF8')] END) n(t)),"
+	" seen(i, c, o) AS (("
+	" SELECT w.i, 'r', c.oid FROM want w"
 	" JOIN pg_class c ON c.relname = w.n AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')"
 	" JOIN pg_namespace s ON s.oid = c.relnamespace AND (w.s = '' OR s.nspname = w.s)"
 	" WHERE NOT w.f"
-	" UNION SELECT v.i, c.oid, c.relkind, c.relpersistence, false FROM seen v"
-	" CROSS JOIN LATERAL (SELECT d.refobjid FROM pg_rewrite r"
-	" JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass"
-	" AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass"
-	" WHERE v.k = 'v' AND r.ev_class = v.o AND r.ev_type = '1'"
-	" UNION ALL SELECT h.inhrelid FROM pg_inherits h WHERE h.inhparent = v.o) x(o)"
-	" JOIN pg_class c ON c.oid = x.o)"
-	" SELECT i, bit_or(b) FROM ("
-	" SELECT i, 1 | CASE p WHEN 't' THEN 2 WHEN 'u' THEN 4 ELSE 0 END"
-	" | CASE WHEN k = 'S' AND NOT top THEN 8 ELSE 0 END FROM seen"
-	" UNION ALL SELECT v.i, CASE p.provolatile WHEN 'v' THEN 8 ELSE 0 END"
-	" | CASE WHEN p.prolang IN (12, 13) THEN 0 ELSE 16 END FROM seen v"
-	" JOIN pg_rewrite r ON r.ev_class = v.o AND r.ev_type = '1'"
-	" JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass"
-	" AND d.objid = r.oid AND d.refclassid = 'pg_proc'::regclass"
-	" JOIN pg_proc p ON p.oid = d.refobjid WHERE v.k = 'v'"
-	" UNION ALL SELECT w.i, 1"
-	" | CASE WHEN s.nspname = 'pg_catalog' OR p.provolatile = 'v' THEN 8 ELSE 0 END"
-	" | CASE WHEN p.prolang IN (12, 13) THEN 0 ELSE 16 END"
-	" FROM want w JOIN pg_proc p ON p.proname = w.n"
+	" UNION ALL SELECT w.i, 'f', p.oid FROM want w JOIN pg_proc p ON p.proname = w.n"
 	" JOIN pg_namespace s ON s.oid = p.pronamespace AND (w.s = '' OR s.nspname = w.s)"
-	" WHERE w.f) y(i, b) GROUP BY i";
+	" WHERE w.f)"
+	" UNION SELECT v.i, x.c, x.o FROM seen v CROSS JOIN LATERAL ("
+	" SELECT 'r', h.inhrelid FROM pg_inherits h WHERE v.c = 'r' AND h.inhparent = v.o"
+	" UNION ALL SELECT 't', y.typbasetype FROM pg_type y WHERE v.c = 't' AND y.oid = v.o"
+	" UNION ALL SELECT 'f', unnest(ARRAY[a.aggtransfn, a.aggfinalfn, a.aggmtransfn,"
+	" a.aggminvtransfn, a.aggmfinalfn]::oid[])"
+	" FROM pg_aggregate a WHERE v.c = 'f' AND a.aggfnoid = v.o"
+	" UNION ALL SELECT CASE WHEN m[3] IS NOT NULL THEN 'p' WHEN m[1] = 'relid' THEN 'r'"
+	" WHEN m[1] = 'resulttype' THEN 't' ELSE 'f' END,"
+	" CASE WHEN m[3] IS NOT NULL OR (m[1] = 'SQLVALUEFUNCTION :op' AND m[2]::oid > 8::oid)"
+	" THEN 0::oid WHEN m[1] = 'SQLVALUEFUNCTION :op' THEN 1299::oid ELSE m[2]::oid END"
+	" FROM (SELECT r.ev_action::text FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class"
+	" WHERE v.c = 'r' AND r.ev_class = v.o AND r.ev_type = '1' AND c.relkind = 'v'"
+	" UNION ALL SELECT q.polqual::text FROM pg_policy q"
+	" WHERE v.c = 'r' AND q.polrelid = v.o AND q.polcmd IN ('r', '*')"
+	" UNION ALL SELECT d.adbin::text FROM pg_attrdef d"
+	" JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum"
+	" WHERE v.c = 'r' AND d.adrelid = v.o AND to_jsonb(a) ->> 'attgenerated' = 'v'"
+	" UNION ALL SELECT k.conbin::text FROM pg_constraint k"
+	" WHERE v.c = 't' AND k.conrelid = 0 AND k.contypid = v.o"
+	" UNION ALL SELECT concat(p.proargdefaults::text, to_jsonb(p) ->> 'prosqlbody')"
+	" FROM pg_proc p WHERE v.c = 'f' AND p.oid = v.o) n(t),"
+	" regexp_matches(n.t, '(relid|funcid|aggfnoid|winfnoid|opfuncid|resulttype|"
+	"SQLVALUEFUNCTION :op) ([0-9]+)|(105 110 95 104 111 116 95 115 116 97 110|"
+	"114 101 97 100 95 111 110 108 121)', 'g') m) x(c, o)"
+	" WHERE v.c = 'r' OR v.o >= 16384::oid)"
+	" SELECT i, bit_or(b)::text FROM ("
+	" SELECT v.i, 1 | CASE c.relpersistence WHEN 't' THEN 2 WHEN 'u' THEN 4 ELSE 0 END"
+	" | CASE WHEN c.relkind IN ('S', 'f') THEN 64 ELSE 0 END"
+	" FROM seen v JOIN pg_class c ON c.oid = v.o WHERE v.c = 'r'"
+	" UNION ALL SELECT v.i, 64 FROM seen v WHERE v.c = 'p'"
+	" UNION ALL SELECT v.i, 1"
+	" | CASE WHEN p.oid < 16384::oid AND NOT w.f AND p.proname ~ '" TELLERS "' THEN 64"
+	" WHEN p.provolatile = 'v' OR (w.f AND p.proname = w.n AND p.pronamespace = 11::oid)"
+	" OR (x AND p.prosrc ~* '" WRITERS "') THEN 8 ELSE 0 END"
+	" | CASE WHEN x OR p.proname IN ('pg_is_other_temp_schema', 'pg_my_temp_schema')"
+	" THEN 16 ELSE 0 END"
+	" | CASE WHEN x AND p.prosrc ~* '" TELLING_WORDS "'"
+	" OR ARRAY[p.prorettype] || p.proargtypes::oid[] || p.proallargtypes"
+	" && ARRAY[1790, 2201]::oid[] THEN 64 ELSE 0 END"
+	" | CASE WHEN x AND p.prosrc ~* '" TIME_WORDS "' OR (p.oid < 16384::oid"
+	" AND (p.proname IN ('now', 'transaction_timestamp') OR (p.proname = 'age'"
+	" AND p.pronargs = 1))) THEN 128 ELSE 0 END"
+	" FROM seen v JOIN want w USING (i) JOIN pg_proc p ON p.oid = v.o"
+	" CROSS JOIN LATERAL (SELECT p.oid >= 16384::oid AND p.prolang NOT IN (12, 13)) l(x)"
+	" WHERE v.c = 'f') y(i, b) GROUP BY i"
+	" UNION ALL SELECT 0, o.oprname::text FROM pg_operator o"
+	" JOIN pg_proc p ON p.oid = o.oprcode WHERE o.oid >= 16384::oid AND p.provolatile = 'v'"
+	" UNION ALL SELECT 0, y.typname::text FROM pg_cast c JOIN pg_proc p ON p.oid = c.castfunc"
+	" JOIN pg_type y ON y.oid = c.casttarget WHERE y.oid >= 16384::oid AND p.provolatile = 'v'"
+	" UNION ALL SELECT 0, y.typname::text FROM pg_constraint k"
+	" JOIN pg_type y ON k.contypid IN (y.oid, y.typbasetype)"
+	" WHERE k.conrelid = 0 AND k.contypid >= 16384::oid AND EXISTS (SELECT FROM"
+	" regexp_matches(k.conbin::text, 'funcid ([0-9]+)', 'g') m"
+	" JOIN pg_proc p ON p.oid = m[1]::oid AND p.provolatile = 'v')";
 
-/* A text in an array in a string: at most four bytes for each, all of them ASCII, since in some
- * values of client_encoding a backslash can be part of a character. */
+/* Nothing beyond ASCII. */
+static bool is_ascii(const char *text)
+{
+	while (*text > 0)
+		text++;
+	return !*text;
+}
+
+/* The length of the character in UTF-8 at p; 0: there is none, and PostgreSQL would complain. */
+static unsigned utf8_length(const uint8_t *p)
+{
+	unsigned n = *p < 0x80 ? 1 : *p < 0xc2 || *p > 0xf4 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
+
+	for (unsigned i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	bool bad = (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f)
+	           || (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f);
+	return bad ? 0 : n;
+}
+
+static bool is_utf8(const char *text)
+{
+	const uint8_t *p = (const uint8_t *)text;
+
+	for (unsigned n; *p && (n = utf8_length(p)); )
+		p += n;
+	return !*p;
+}
+
+/* A text in an array in a string: at most four bytes for each. */
 static char *put_element(char *at, const char *text)
 {
 	*at++ = '"';
 	for (; *text; text++) {
-		const char *escape = *text == '"' ? "\\\\" : *text == '\\' ? "\\\\\\"
-			: *text == '\'' ? "'" : "";
-		if (*text & 0x80)
-			at += sprintf(at, "\\x%02x", (uint8_t)*text);
-		else
-			at = stpcpy(at, escape), *at++ = *text;
+		at = stpcpy(at, *text == '"' ? "\\\\" : *text == '\\' ? "\\\\\\"
+			: *text == '\'' ? "'" : "");
+		*at++ = *text;
 	}
+	*at++ = '"';
+	return at;
+}
+
+static char *put_hex(char *at, const char *text)
+{
+	*at++ = '"';
+	for (; *text; text++)
+		at += sprintf(at, "%02x", (uint8_t)*text);
 	*at++ = '"';
 	return at;
 }
@@ -289,11 +435,11 @@ static char *make_question(const struct database *db)
 	at = stpcpy(at, question_begins);
 	for (const struct known *e = db->asked; e; e = e->next) {
 		at = stpcpy(at, e == db->asked ? "{" : ",{");
-		*at++ = e->function ? 'f' : 'r';
+		bool ascii = is_ascii(e->schema) && is_ascii(e->name);
+		at = stpcpy(at, ascii ? e->function ? "f," : "r," : e->function ? "F," : "R,");
+		at = (ascii ? put_element : put_hex)(at, e->schema);
 		*at++ = ',';
-		at = put_element(at, e->schema);
-		*at++ = ',';
-		at = put_element(at, e->name);
+		at = (ascii ? put_element : put_hex)(at, e->name);
 		*at++ = '}';
 	}
 	strcpy(at, question_ends);
@@ -310,12 +456,6 @@ static struct node *node_to_ask(struct database *db)
 	return n ? n : nodes_primary(nodes);
 }
 
-static void ask_again(struct database *db)
-{
-	if (db->wanted && !ask_waits(&db->ask))
-		timer_set(db->cat->servers->base->loop, &db->soon, 0);
-}
-
 static void take_batch(struct database *db)
 {
 	for (int n = 0; db->wanted && n < BATCH; n++) {
@@ -325,6 +465,7 @@ static void take_batch(struct database *db)
 		e->next = db->asked;
 		db->asked = e;
 		e->asked = loop_now(db->cat->servers->base->loop);
+		e->used = false;
 	}
 }
 
@@ -376,6 +517,29 @@ static int64_t keep_until(const struct database *db, const struct known *e)
 	return seconds && seconds < INT64_MAX / 2000 ? now + seconds * 1000 : 0;
 }
 
+/* Without memory it is not remembered: the next question may find it. */
+static void add_hidden(struct hidden *h, const char *name)
+{
+	void *more = realloc(h->name, (h->n + 1) * sizeof h->name[0]);
+
+	if (!more)
+		return;
+	h->name = more;
+	snprintf(h->name[h->n++], sizeof h->name[0], "%s", name);
+}
+
+static void take_hidden(struct database *db)
+{
+	struct hidden old = db->hidden;
+
+	db->hidden = db->told;
+	db->told = (struct hidden){ 0 };
+	if (old.n != db->hidden.n
+	    || (old.n && memcmp(old.name, db->hidden.name, old.n * sizeof old.name[0])))
+		begin_generation(db);
+	free(old.name);
+}
+
 static void take_rows(struct database *db, struct answer *r)
 {
 	const char *field[2];
@@ -387,11 +551,15 @@ static void take_rows(struct database *db, struct answer *r)
 	}
 	while (answer_row(r, field, 2) == 2) {
 		struct known *e = db->asked;
-		for (int i = field[0] ? atoi(field[0]) : 0; i > 1 && e; i--)
+		int i = field[0] ? atoi(field[0]) : 0;
+		if (i == 0 && field[1])
+			add_hidden(&db->told, field[1]);
+		for (; i > 1 && e; i--)
 			e = e->next;
-		if (e && field[1])
+		if (i == 1 && e && field[1])
 			e->answer = (uint8_t)atoi(field[1]);
 	}
+	take_hidden(db);
 }
 
 static void take_answer(const struct database *db, struct known *e, bool failed)
@@ -401,6 +569,8 @@ static void take_answer(const struct database *db, struct known *e, bool failed)
 		return;                 /* an older answer is better than none */
 	if (e->known && e->answer != e->before)
 		begin_generation(e->db);
+	if (!e->known && !e->function && (e->answer & WRITES) && (e->answer & FOREIGN))
+		e->db->surprise = e->db->cat->serial;
 	e->known = true;
 	e->answer = failed ? FAILED : e->answer;
 	/* Of temporary tables it may not know yet. */
@@ -410,6 +580,7 @@ static void take_answer(const struct database *db, struct known *e, bool failed)
 
 static void take_answers(struct database *db, bool failed)
 {
+	db->answered = db->serial;
 	while (db->asked) {
 		struct known *e = db->asked;
 		db->asked = e->next;
@@ -424,7 +595,8 @@ static void complain(struct database *db, const char *why)
 
 	if (!db->complained)
 		log_write(log, NULL, LEVEL_LOG, why, "Until it works, functions that are not"
-			" built in go to the primary. Check sr_check_user and sr_check_password.",
+			" built in and reads of tables go to the primary. Check sr_check_user and"
+			" sr_check_password.",
 			"could not look names up in the catalog of database \"%s\"", db->name);
 	db->complained = true;
 }
@@ -455,31 +627,11 @@ struct look {
 	struct database *db;
 	const struct conf *conf;
 	uint32_t doubt;
-	bool reads;                             /* it does if its relations are ordinary ones */
+	bool reads;                             /* it does if the catalog says no more */
 	bool complete;                          /* nothing is to be asked for */
 	uint32_t flags;
 	uint32_t serial;
 };
-
-static void want(struct look *l, struct known *e)
-{
-	struct database *db = l->db;
-
-	if (e->pending || db->nwanted >= BATCH)
-		return;
-	e->pending = true;
-	e->next = db->wanted;
-	db->wanted = e;
-	db->nwanted++;
-	ask_again(db);
-}
-
-/* This finding is for sessions without doubt. */
-static void see_unknown(struct look *l)
-{
-	l->flags |= l->doubt ? SQL_TEMPORARY : 0;
-	l->serial = 1;
-}
 
 /* A temporary table that nobody else sees may hide the relation that the answer is about. */
 static void see_hidden(struct look *l, struct known *e)
@@ -491,21 +643,18 @@ static void see_hidden(struct look *l, struct known *e)
 	l->flags |= SQL_TEMPORARY;
 	int64_t now = loop_now(l->db->cat->servers->base->loop);
 	if (l->doubt != DOUBT_ALL && now - e->asked >= REFRESH)
-		want(l, e);
+		want(e);
 }
 
 static void see_table(struct look *l, struct known *e)
 {
 	bool temporary = l->conf->check_temp_table == CHECK_TEMP_CATALOG && !*e->schema;
-	bool told = e->known && !(e->answer & FAILED);
 
-	if (temporary && told)
+	if (temporary)
 		see_hidden(l, e);
-	else if (temporary)
-		see_unknown(l);
-	if (temporary && told && (e->answer & TEMPORARY))
+	if (temporary && (e->answer & TEMPORARY))
 		l->flags |= SQL_TEMPORARY;
-	if (l->conf->check_unlogged_table && told && (e->answer & UNLOGGED))
+	if (l->conf->check_unlogged_table && (e->answer & UNLOGGED))
 		l->flags |= SQL_UNLOGGED;
 }
 
@@ -514,16 +663,20 @@ static uint32_t code_flags(const struct known *e)
 	bool writes = e->answer & WRITES, foreign = e->answer & FOREIGN;
 
 	return (writes ? SQL_FUNCTION : 0) | (writes && foreign ? SQL_FOREIGN : 0)
-	       | (foreign ? SQL_CALLS : 0);
+	       | (foreign ? SQL_CALLS : 0) | (e->answer & TELLS ? SQL_CATALOG : 0)
+	       | (e->answer & TIMES ? SQL_TIME : 0);
 }
 
 /* Whatever the statement, a view runs its own code. */
 static void see_relation(struct look *l, struct known *e)
 {
-	if (l->reads)
-		see_table(l, e);
-	if (e->known && !(e->answer & FAILED))
+	if (e->known && (e->answer & FOUND)) {
+		if (l->reads)
+			see_table(l, e);
 		l->flags |= code_flags(e);
+	} else if (l->reads) {
+		l->flags |= SQL_UNKNOWN;
+	}
 }
 
 static void see_function(struct look *l, struct known *e)
@@ -533,39 +686,25 @@ static void see_function(struct look *l, struct known *e)
 	l->flags |= found ? code_flags(e) : SQL_FUNCTION | SQL_FOREIGN;
 }
 
-static bool is_ascii(const char *text)
-{
-	while (*text > 0)
-		text++;
-	return !*text;
-}
-
-/* Do relations matter to a statement of this kind? */
-static bool matters(const struct look *l)
-{
-	return l->conf->check_temp_table == CHECK_TEMP_CATALOG
-	       || (l->reads && l->conf->check_unlogged_table);
-}
-
 static void see_name(void *ctx, enum sql_use use, const char *schema, const char *name)
 {
 	struct look *l = ctx;
 
-	if (use == SQL_WRITTEN || (use == SQL_READ && !matters(l)))
+	if (use != SQL_READ && use != SQL_CALLED)
 		return;
-	bool asks = is_ascii(schema) && is_ascii(name);
+	bool asks = is_utf8(schema) && is_utf8(name);
 	struct known *e = asks ? find_known(l->db, use == SQL_CALLED, schema, name) : NULL;
 	if (!e) {
 		l->complete &= !asks;           /* no memory: not for ever */
 		if (use == SQL_CALLED)
 			l->flags |= SQL_FUNCTION | SQL_FOREIGN;
-		else if (l->reads && !*schema && l->conf->check_temp_table == CHECK_TEMP_CATALOG)
-			see_unknown(l);
+		else if (l->reads)
+			l->flags |= SQL_UNKNOWN;
 		return;
 	}
 	if (!e->known) {
 		l->complete = false;
-		want(l, e);
+		want(e);
 	}
 	if (use == SQL_CALLED)
 		see_function(l, e);
@@ -611,8 +750,18 @@ static struct database *database_of(struct catalog *cat, struct account *a)
 	return db;
 }
 
-#define FROM_CATALOG \
-	(uint32_t)(SQL_FUNCTION | SQL_UNLOGGED | SQL_TEMPORARY | SQL_FOREIGN | SQL_CALLS)
+static bool is_hidden(void *ctx, const char *name)
+{
+	const struct hidden *h = ctx;
+
+	for (unsigned i = 0; i < h->n; i++)
+		if (!strcmp(h->name[i], name))
+			return true;
+	return false;
+}
+
+#define FROM_CATALOG (uint32_t)(SQL_FUNCTION | SQL_UNLOGGED | SQL_TEMPORARY | SQL_FOREIGN \
+	| SQL_CALLS | SQL_UNKNOWN)
 
 static bool reads_otherwise(const struct sql_facts *f)
 {
@@ -635,6 +784,8 @@ uint32_t catalog_look(struct catalog *cat, struct account *a, const struct sql_f
 	l.reads = reads_otherwise(f);
 	if (f->flags & SQL_NAMES)
 		sql_names(text, len, see_name, &l);
+	if (l.db->hidden.n && sql_runs(text, len, is_hidden, &l.db->hidden))
+		l.flags |= SQL_FUNCTION | SQL_FOREIGN | SQL_CALLS;
 	if (lists)
 		l.flags = (l.flags & ~(uint32_t)SQL_FUNCTION) | (f->flags & SQL_FUNCTION);
 	l.flags |= f->flags & ~FROM_CATALOG;
@@ -654,6 +805,18 @@ void catalog_changed(struct catalog *cat, const struct account *a)
 uint32_t catalog_now(const struct catalog *cat)
 {
 	return cat->serial;
+}
+
+uint32_t catalog_doubt(const struct catalog *cat, const struct account *a, uint32_t since,
+                       uint32_t doubt)
+{
+	const struct database *db = find_database(cat, a);
+
+	if (!db)
+		return doubt;
+	if ((db->wanted || db->asked) && db->answered <= since)
+		return DOUBT_ALL;
+	return db->surprise >= since && db->surprise > doubt ? db->surprise : doubt;
 }
 
 void catalog_reload(struct catalog *cat)
@@ -689,6 +852,7 @@ void catalog_free(struct catalog *cat)
 		ask_stop(&db->ask);
 		if (db->by)
 			account_drop(db->by);
+		free(db->hidden.name);
 		free(db);
 	}
 	free(cat);

@@ -76,6 +76,24 @@ void accounts_doubt(struct accounts *all)
 			a->proved = 0;
 }
 
+void accounts_forget_welcomes(struct accounts *all,
+                              bool (*which)(const void *ctx, const struct account *a),
+                              const void *ctx)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct account *a = all->bucket[i]; a; a = a->chain)
+			for (struct profile *p = which(ctx, a) ? a->profiles : NULL; p; p = p->next)
+				p->welcomed = false;
+}
+
+void accounts_forget_levels(struct accounts *all)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct account *a = all->bucket[i]; a; a = a->chain)
+			for (struct profile *p = a->profiles; p; p = p->next)
+				p->level = 0;
+}
+
 void accounts_forget_user(struct accounts *all, const char *user)
 {
 	for (int i = 0; i < BUCKETS; i++)
@@ -390,7 +408,8 @@ int profile_report(struct profile *p, const char *name, const char *value)
 	size_t from = p->welcome_len, to = from;
 	size_t size = 1 + 4 + strlen(name) + 1 + strlen(value) + 1;
 
-	status_find(was, p->welcome_len, name, &from, &to);
+	const char *had = status_find(was, p->welcome_len, name, &from, &to);
+	bool news = had && strcmp(had, value) != 0;
 	uint8_t *w = malloc(p->welcome_len + size);
 	if (!w)
 		return -1;
@@ -404,7 +423,7 @@ int profile_report(struct profile *p, const char *name, const char *value)
 	free(p->welcome);
 	p->welcome = w;
 	p->welcome_len = o.len;
-	return 0;
+	return news;
 }
 
 int profile_copy_welcome(struct profile *to, const struct profile *from)

@@ -67,6 +67,9 @@ struct profile {
 	uint8_t *welcome;                       /* ParameterStatus messages, or NULL */
 	size_t welcome_len;
 	bool welcomed;                          /* all of them are there */
+	uint8_t level;                          /* default_transaction_isolation, an enum sql_level;
+	                                         * LEVEL_UNSAID: nobody has asked yet */
+	int64_t level_at;                       /* loop_now() of the question */
 	size_t len;                             /* of params */
 	const char *application_name;           /* in params, or "" */
 	bool replication;                       /* a walsender's: never pooled */
@@ -97,6 +100,10 @@ void account_set_password(struct account *a, const char *password, int64_t prove
 enum { ACCOUNT_PROOF = 5000 };                  /* ms */
 bool account_knows(const struct account *a, const char *password, int64_t now);
 
+/* Sessions of these accounts may begin with other values now. */
+void accounts_forget_welcomes(struct accounts *all,
+	bool (*which)(const void *ctx, const struct account *a), const void *ctx);
+
 /* Roles have been altered: each password has to be proved again. */
 void accounts_doubt(struct accounts *all);
 
@@ -124,7 +131,10 @@ static inline struct demanded *profile_demanded(struct profile *p)
 /* The value of a parameter in the profile, or NULL. */
 const char *profile_value(const struct profile *p, const char *name);
 
-/* Adds or replaces one ParameterStatus in the welcome.  -1 without memory. */
+/* Defaults may have been altered: the levels of all profiles have to be asked for again. */
+void accounts_forget_levels(struct accounts *all);
+
+/* Adds or replaces one ParameterStatus in the welcome.  1: it had another value; -1: no memory. */
 int profile_report(struct profile *p, const char *name, const char *value);
 int profile_copy_welcome(struct profile *to, const struct profile *from);
 

@@ -18,6 +18,7 @@ struct cancel {
 	struct task bury;
 	struct secure secure;
 	struct server *server;
+	struct borrower *by;                    /* who asked for it; NULL: nobody waits */
 	struct cancel *next, **at;              /* of all that are on their way */
 };
 
@@ -29,6 +30,7 @@ static void bury_cancel(struct task *t)
 static void end_cancel(struct cancel *c)
 {
 	struct servers *all = c->server->all;
+	struct borrower *by = c->by;
 
 	*c->at = c->next;
 	if (c->next)
@@ -37,6 +39,8 @@ static void end_cancel(struct cancel *c)
 	conn_close(all->base->net, &c->conn);
 	loop_defer(all->base->loop, &c->bury);
 	server_canceled(c->server);
+	if (by)
+		by->ops->eased(by);
 	net_flush(all->base->net);
 }
 
@@ -45,7 +49,8 @@ static void cancel_late(struct timer *t)
 	end_cancel(OWNER(t, struct cancel, timer));
 }
 
-/* Its answer is the end of the connection: the signal was sent. */
+/* Its answer is the end of the connection: the signal was sent, to the process and then to its
+ * group. */
 static void cancel_sent(struct watch *w, short revents)
 {
 	struct cancel *c = OWNER(w, struct cancel, conn.watch);
@@ -111,15 +116,16 @@ static void cancel_connected(struct watch *w, short revents)
 	cancel_secured(c, secure_begin(&c->secure, all->base->net, &c->conn));
 }
 
-void server_cancel(struct server *s)
+bool server_cancel(struct server *s, struct borrower *by)
 {
 	struct cancel *c = s->key_len ? calloc(1, sizeof *c) : NULL;
 	struct sockaddr_storage peer;
 	socklen_t len = sizeof peer;
 
 	if (!c)
-		return;
+		return false;
 	c->server = s;
+	c->by = by;
 	c->timer.fire = cancel_late;
 	c->bury.run = bury_cancel;
 	secure_prepare(&c->secure, s->all->base, node_conf(s->node),
@@ -134,7 +140,7 @@ void server_cancel(struct server *s)
 	         ? secure_connect(&peer, len) : -1;
 	if (fd < 0 || conn_open(s->all->base->net, &c->conn, fd, POLLOUT, cancel_connected) < 0) {
 		free(c);
-		return;
+		return false;
 	}
 	timer_set(s->all->base->loop, &c->timer, CANCEL_TIMEOUT);
 	s->cancels++;
@@ -143,6 +149,14 @@ void server_cancel(struct server *s)
 	if (c->next)
 		c->next->at = &c->next;
 	*c->at = c;
+	return true;
+}
+
+void cancels_forget(struct servers *all, const struct borrower *by)
+{
+	for (struct cancel *c = all->cancels; c; c = c->next)
+		if (c->by == by)
+			c->by = NULL;
 }
 
 void cancels_end(struct servers *all)

@@ -32,6 +32,7 @@ struct dial {
 	bool doubtful;                          /* SCRAM began, and the server has not proved
 	                                         * itself yet */
 	bool welcome;                           /* AuthenticationOk came */
+	bool news;                              /* a parameter's value is not that of before */
 	struct derivation *waits;               /* for keys */
 	struct scram_client scram;
 	struct secure secure;
@@ -482,7 +483,7 @@ static void parameter(struct server *s, struct msg *m)
 	if (!strcmp(name, "in_hot_standby"))
 		s->dial->role = !strcmp(value, "on") ? ROLE_STANDBY : ROLE_PRIMARY;
 	if (s->node == nodes_primary(s->all->nodes))
-		profile_report(s->start, name, value);
+		s->dial->news |= profile_report(s->start, name, value) > 0 && s->start->welcomed;
 }
 
 static void key_data(struct server *s, struct msg *m)
@@ -523,6 +524,8 @@ static void logged_in(struct server *s)
 	if (d->role != ROLE_UNKNOWN)
 		node_is(s->node, d->role);
 	tell_plain(s);
+	if (d->news)
+		server_told_news(s);
 	s->start->welcomed |= s->node == nodes_primary(s->all->nodes);
 	dial_free(s);
 	server_ready(s);

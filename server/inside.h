@@ -15,6 +15,8 @@ void server_ready(struct server *s);
 void server_refused(struct server *s, const struct refusal *r);
 void server_tried(struct server *s, enum verdict v, const char *why);   /* of a trial */
 
+void server_role_gone(struct server *s);        /* its user's role is another one, or none */
+void server_told_news(struct server *s);        /* its login reports other values than before */
 void server_emptied(struct server *s);          /* its FIFO ran empty */
 void server_canceled(struct server *s);         /* one of its cancel requests has been delivered */
 

@@ -33,6 +33,7 @@ void request_give(struct spares *to, struct request *r)
 		stmt_drop(r->server->all->stmts, r->expect[i].stmt);
 	}
 	free(r->expect);
+	free(r->types);
 	free(r->text);
 	if (to->n >= SPARE_REQUESTS) {
 		free(r);
@@ -65,6 +66,7 @@ int request_expect(struct request *r, struct expect e)
 	if (e.stmt)
 		stmt_hold(e.stmt);
 	r->expect[r->nexpect++] = e;
+	r->describes |= e.type == 'T';
 	return 0;
 }
 
@@ -147,24 +149,27 @@ void request_orphan(struct request *r)
 
 /* The client's request that runs, or the first that will run.  The proxy's own requests in front of
  * it are not canceled: the client did not send them, and the session needs them. */
-void request_cancel(struct server *s, const void *owner)
+bool request_cancel(struct server *s, const void *owner, struct borrower *by)
 {
 	struct request *r = s->head;
 
 	while (r && r->owner != owner)
 		r = r->next;
 	if (r && r == s->head)
-		server_cancel(s);
-	else if (r)
+		return server_cancel(s, by);
+	if (r)
 		r->canceled = true;
+	return false;
 }
 
-/* The reply of a request of the proxy's own: of interest is only whether it failed. */
+/* The reply of a request of the proxy's own: of interest is only whether it failed, and why. */
 static bool note_failure(struct request *r, char type, const uint8_t *body, size_t len)
 {
 	if (type == 'E') {
 		const char *text = wire_field(body, len, 'M');
 		r->failed = true;
+		free(r->text);
+		r->text = text ? strdup(text) : NULL;
 		log_write(r->server->all->base->log, NULL, LEVEL_DEBUG1, text, NULL,
 			"a statement of the proxy's own failed on node %d", r->server->node->id);
 	}
@@ -282,6 +287,28 @@ static bool answered(struct server *s, struct request *r, char type)
 	return !e->hidden;
 }
 
+/* ParameterDescription, and RowDescription or NoData behind it: a Describe of a statement.  The
+ * types are kept until then.  Without a ParameterDescription they are a portal's, or a query's. */
+static bool described(struct request *r, char type, const uint8_t *body, size_t len, bool *shown)
+{
+	bool expected = r->answered < r->nexpect && r->expect[r->answered].type == 'T';
+
+	*shown = !(expected && (type == 't' || r->describing) && r->expect[r->answered].hidden);
+	if (type == 't') {
+		free(r->types);
+		r->types = expected ? malloc(len) : NULL;
+		r->types_len = r->types ? (uint32_t)len : 0;
+		if (r->types)
+			memcpy(r->types, body, len);
+		r->describing = expected;
+		return false;
+	}
+	bool is = r->describing && expected;
+	r->describing = false;
+	r->answered += is;
+	return is;
+}
+
 /* ReadyForQuery.  The request leaves the FIFO before done() is told, which may send the next one.
  * A cancel that came while an earlier request ran is sent now that its own request does. */
 static void finished(struct server *s, struct request *r, char status)
@@ -298,33 +325,55 @@ static void finished(struct server *s, struct request *r, char status)
 	if (s->phase == GONE)
 		return;
 	if (s->head && s->head->canceled)
-		server_cancel(s);
+		server_cancel(s, NULL);
 	if (s->head)
 		return;
 	server_emptied(s);
 }
 
+/* A role was dropped, and maybe made anew, by somebody who does not come through the proxy: its
+ * connections have no rights, and some statements say that they know no such role.  A permission
+ * that is missing may mean the same. */
+__attribute__((cold))
+static void note_role_error(struct server *s, const uint8_t *body, size_t len)
+{
+	const char *code = wire_field(body, len, 'C'), *source = wire_field(body, len, 'R');
+
+	s->stale |= code && !strcmp(code, "42501");
+	bool gone = code && source && !strcmp(code, "42704");
+	if (gone && (!strcmp(source, "GetUserNameFromId")
+	             || !strcmp(source, "shdepLockAndCheckObject")))
+		server_role_gone(s);
+}
+
 /* A whole message of the head request's reply; true: it is passed on.
  *
  * Every statement ends with one of C, I and s (CommandComplete, EmptyQueryResponse,
- * PortalSuspended), so these are counted.  COPY is progress: its data cannot be sent, or shown,
- * twice.  After an error PostgreSQL answers no more Parse or Close up to the Sync, so none is
- * expected; message() has to see first which ones those are. */
+ * PortalSuspended), so these are counted.  COPY FROM is progress: its data cannot be sent twice.
+ * After an error PostgreSQL answers no more Parse or Close up to the Sync, so none is expected;
+ * message() has to see first which ones those are. */
 static bool whole(struct server *s, struct request *r, char type, const uint8_t *body, size_t len)
 {
 	if (type == '1' || type == '3') {
 		bool shown = answered(s, r, type);
 		return r->ops->message(r, type, body, len) && shown;
 	}
+	if (type == 't' || type == 'T' || type == 'n') {
+		bool shown;
+		if (described(r, type, body, len, &shown))
+			r->ops->message(r, type, body, len);
+		return shown;
+	}
 	if (type == 'S')
 		note_role(s, body, len);
 	if (type == 'E') {
 		r->failed = true;
 		server_log_complaint(s, r, body, len);
+		note_role_error(s, body, len);
 	}
 	if (type == 'C' || type == 'I' || type == 's')
 		r->commands++;
-	r->progress |= type == 'G' || type == 'H' || type == 'W';
+	r->progress |= type == 'G' || type == 'W';
 	bool on = r->ops->message(r, type, body, len);
 	if (type == 'E' && s->phase != GONE)
 		r->answered = r->nexpect;
@@ -390,6 +439,8 @@ static void take_news(struct server *s, struct request *r, const struct scan_eve
 		translate_pid(s, e->p + WIRE_HEADER);
 	if (e->type == 'N')
 		s->dying |= goes_down(e->p + WIRE_HEADER, e->n - WIRE_HEADER);
+	if (e->type == 'N' && r && r->quiet)
+		return;
 	if (asked(r) != ASKED)
 		unasked(s, e->p, e->n);
 	else if (e->type == 'N')
@@ -436,6 +487,7 @@ void server_replies(struct server *s, uint8_t *p, size_t n)
 	scanner_feed(&s->scanner, p, n);
 	do {
 		struct request *r = s->head;
+		s->scanner.describes = r && r->describes;
 		what = scanner_next(&s->scanner, asked(r), &e);
 		if (r && (e.run_len || e.n >= WIRE_HEADER))
 			r->started = s->proven = true;

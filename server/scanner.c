@@ -12,10 +12,12 @@ enum {
 	WAY = 3,                                /* the bits of these four */
 	ROW = 4,                                /* STREAM: the statement got somewhere */
 	ANSWER = 8,
+	DESCRIPTION = 16,                       /* STREAM: shown if that is wanted */
 };
 
 static const uint8_t sorts[256] = {
-	['T'] = STREAM | ANSWER, ['n'] = STREAM | ANSWER, ['2'] = STREAM | ANSWER, ['t'] = STREAM,
+	['T'] = STREAM | ANSWER | DESCRIPTION, ['n'] = STREAM | ANSWER | DESCRIPTION,
+	['t'] = STREAM | DESCRIPTION, ['2'] = STREAM | ANSWER,
 	['D'] = STREAM | ROW, ['d'] = STREAM | ROW, ['c'] = STREAM | ROW, ['V'] = STREAM | ROW,
 	['1'] = SHOWN | ANSWER, ['3'] = SHOWN | ANSWER, ['C'] = SHOWN | ANSWER,
 	['I'] = SHOWN | ANSWER, ['s'] = SHOWN | ANSWER,
@@ -115,7 +117,7 @@ enum scanned scanner_next(struct scanner *x, enum asked asked, struct scan_event
 		if (len < 4 || len > INT32_MAX || sort == ALIEN || (type == 'Z' && len != 5)
 		    || (asked == ASKED_NOTHING && !unasked))
 			return tell(x, e, SCAN_BAD, 0);
-		if ((sort & WAY) == STREAM) {
+		if ((sort & WAY) == STREAM && !(x->describes && (sort & DESCRIPTION))) {
 			x->rows |= (sort & ROW) != 0;
 			x->answers += (sort & ANSWER) != 0;
 			take(x, size);

@@ -29,6 +29,7 @@ struct scanner {
 	bool passes;                            /* it is part of a run */
 	bool ends;                              /* ReadyForQuery was shown; SCAN_END comes next */
 	bool rows;                              /* a row, or its like, was seen in this reply */
+	bool describes;                         /* descriptions are shown, too */
 	uint32_t answers;                       /* to extended messages, of this reply */
 };
 

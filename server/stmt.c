@@ -90,30 +90,84 @@ static void grow_buckets(struct stmts *all)
 	all->nbuckets = n;
 }
 
-struct stmt *stmt_get(struct stmts *all, bool sql, const void *text, size_t len,
-                      const struct sql_facts *facts)
+static bool same(const struct stmt *a, const struct stmt *b, const void *text)
 {
-	uint64_t hash = stmt_hash(all, text, len) + sql;
+	return a->hash == b->hash && a->len == b->len && a->sql == b->sql && a->shape == b->shape
+	       && a->settings == b->settings && !memcmp(a->text, text, a->len);
+}
 
-	for (struct stmt *s = all->bucket[hash & (all->nbuckets - 1)]; s; s = s->chain)
-		if (s->hash == hash && s->len == len && s->sql == sql
-		    && !memcmp(s->text, text, len))
+/* The one like this, with this text. */
+static struct stmt *intern(struct stmts *all, struct stmt like, const void *text)
+{
+	like.hash = stmt_hash(all, text, like.len) + like.sql + like.shape
+	            + (like.settings ? like.settings->hash : 0);
+	for (struct stmt *s = all->bucket[like.hash & (all->nbuckets - 1)]; s; s = s->chain)
+		if (same(s, &like, text))
 			return stmt_hold(s);
 	if (all->count > all->nbuckets)
 		grow_buckets(all);
-	struct stmt *s = malloc(sizeof *s + len + 1);
+	struct stmt *s = malloc(sizeof *s + like.len + 1);
 	if (!s)
 		return NULL;
-	*s = (struct stmt){ .hash = hash, .facts = *facts, .refs = 1, .len = (uint32_t)len,
-		.sql = sql };
-	memcpy(s->text, text, len);
-	s->text[len] = 0;
+	struct stmt **at = &all->bucket[like.hash & (all->nbuckets - 1)];
+	like.chain = *at;
+	like.refs = 1;
+	*s = like;
+	memcpy(s->text, text, s->len);
+	s->text[s->len] = 0;
 	s->query_len = (uint32_t)strlen(s->text);
-	struct stmt **at = &all->bucket[hash & (all->nbuckets - 1)];
-	s->chain = *at;
+	if (s->settings)
+		stmt_hold(s->settings);
 	*at = s;
 	all->count++;
 	return s;
+}
+
+struct stmt *stmt_get(struct stmts *all, bool sql, const void *text, size_t len,
+                      const struct sql_facts *facts)
+{
+	return intern(all, (struct stmt){ .facts = *facts, .len = (uint32_t)len, .sql = sql },
+		text);
+}
+
+struct stmt *stmt_described(struct stmts *all, const struct stmt *st, struct stmt *settings,
+                            uint64_t shape, const void *types, size_t types_len)
+{
+	struct stmt like = { .facts = st->facts, .len = st->len, .sql = st->sql,
+		.settings = settings, .shape = shape };
+	size_t query = st->query_len + 1;
+
+	if (st->sql || !types || query > st->len
+	    || (st->len == query + types_len && !memcmp(st->text + query, types, types_len)))
+		return intern(all, like, st->text);
+	like.len = (uint32_t)(query + types_len);
+	char *text = malloc(like.len);
+	if (!text)
+		return NULL;
+	memcpy(text, st->text, query);
+	memcpy(text + query, types, types_len);
+	struct stmt *s = intern(all, like, text);
+	free(text);
+	return s;
+}
+
+/* Of a column: its name, and behind its table and number there its type, length and modifier.  A
+ * table that was made anew has the same shape. */
+uint64_t stmt_shape(const struct stmts *all, char type, const void *body, size_t len)
+{
+	enum { PLACE = 6, TYPE = 10, FORMAT = 2 };
+	struct msg m = { .type = type, .at = body, .end = (const uint8_t *)body + len };
+	uint64_t h = (uint8_t)type + (uint64_t)msg_u16(&m) * 256;
+
+	while (m.at < m.end) {
+		const char *name = msg_text(&m);
+		if (m.broken || m.end - m.at < PLACE + TYPE + FORMAT)
+			break;
+		h = fold(h ^ stmt_hash(all, name, strlen(name)), all->seed[1] | 1)
+		    ^ stmt_hash(all, m.at + PLACE, TYPE);
+		m.at += PLACE + TYPE + FORMAT;
+	}
+	return h | 1;
 }
 
 struct stmt *stmt_hold(struct stmt *s)
@@ -131,6 +185,7 @@ void stmt_drop(struct stmts *all, struct stmt *s)
 		at = &(*at)->chain;
 	*at = s->chain;
 	all->count--;
+	stmt_drop(all, s->settings);
 	free(s);
 }
 

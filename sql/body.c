@@ -25,7 +25,7 @@ static void tell_name(struct scan *s, enum sql_use use, const struct name *n)
 {
 	char schema[64] = "", name[64];
 
-	if (use != SQL_WRITTEN)
+	if (use == SQL_READ || use == SQL_CALLED)
 		scan_flag(s, SQL_NAMES);
 	if (!s->see)
 		return;
@@ -41,8 +41,36 @@ static void tell_target(struct scan *s, const struct name *n)
 		tell_name(s, SQL_WRITTEN, n);
 }
 
+static void add_cte(struct scan *s, const struct frame *fr, const struct token *t)
+{
+	if (s->nctes < MAX_CTES)
+		s->ctes[s->nctes++] = (struct cte){ lex_span(t), (uint8_t)s->depth, fr->recursive };
+}
+
+/* The bodies of this depth's WITH list are over, as far as it was read. */
+static void end_cte(struct scan *s)
+{
+	for (unsigned i = s->nctes; i > 0 && s->ctes[i - 1].depth == s->depth; i--)
+		s->ctes[i - 1].hides = true;
+}
+
+static bool is_cte(const struct scan *s, struct sql_span span)
+{
+	char name[64], other[64];
+
+	sql_name(name, s->lex.text, span);
+	for (unsigned i = 0; i < s->nctes; i++) {
+		sql_name(other, s->lex.text, s->ctes[i].name);
+		if (s->ctes[i].hides && strcmp(name, other) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void check_relation(struct scan *s, const struct name *n)
 {
+	if (n->parts == 1 && s->nctes && is_cte(s, n->last))
+		return;
 	struct sql_span span = n->parts > 1 ? n->schema : n->last;
 	char name[64];
 
@@ -52,6 +80,15 @@ static void check_relation(struct scan *s, const struct name *n)
 	if (strncmp(name, "pg_", 3) == 0)
 		scan_flag(s, SQL_CATALOG);
 	tell_name(s, SQL_READ, n);
+}
+
+void body_dropped(struct scan *s, const struct token *schema)
+{
+	struct name n = { .last = lex_span(&s->tok), .parts = schema ? 2 : 1 };
+
+	if (schema)
+		n.schema = lex_span(schema);
+	tell_name(s, SQL_DROPPED, &n);
 }
 
 bool body_is_temp(const struct scan *s, struct sql_span schema)
@@ -70,10 +107,23 @@ bool body_matches(const regex_t *list, size_t n, const char *text)
 	return false;
 }
 
-/* Functions whose effect outlives the statement or depends on the session. */
+/* The parameter is known, and the same on all nodes? */
+static bool is_anywhere(const struct scan *s, const struct token *t)
+{
+	return t->type == T_STRING && s->lex.text[t->at] == '\''
+		&& !(lex_tells(s->lex.text + t->at + 1, t->len - 1) & SQL_CATALOG);
+}
+
+/* Functions whose effect outlives the statement, or whose answer depends on the session, the
+ * transaction or the node. */
 static void note_function(struct scan *s, const char *name)
 {
 	static const struct { const char *name; uint32_t flag; } notable[] = {
+		{ "pg_backend_pid", SQL_CATALOG },
+		{ "now", SQL_TIME },
+		{ "transaction_timestamp", SQL_TIME },
+		{ "age", SQL_TIME },
+		{ "current_setting", SQL_CATALOG },
 		{ "pg_advisory_lock", SQL_ADVISORY },
 		{ "pg_advisory_lock_shared", SQL_ADVISORY },
 		{ "pg_try_advisory_lock", SQL_ADVISORY },
@@ -88,6 +138,8 @@ static void note_function(struct scan *s, const char *name)
 		if (strcmp(notable[i].name, name) != 0)
 			continue;
 		struct token argument = scan_peek(s);
+		if (notable[i].flag == SQL_CATALOG && is_anywhere(s, &argument))
+			return;
 		if (notable[i].flag != SQL_TERMINATE)
 			scan_flag(s, notable[i].flag);
 		else if (argument.type == T_NUMBER) {
@@ -113,10 +165,9 @@ static void check_function(struct scan *s, const struct name *n)
 	sql_name(last, s->lex.text, n->last);
 
 	bool reads = own && function_reads(last);
-	if (!reads) {
-		note_function(s, last);
+	note_function(s, last);
+	if (!reads)
 		tell_name(s, SQL_CALLED, n);
-	}
 	if (r && r->nread_only > 0)
 		reads = body_matches(r->read_only_functions, r->nread_only, own ? last : name);
 	else if (r && r->nwrite > 0)
@@ -210,6 +261,8 @@ static void begin_query(struct scan *s, struct frame *fr, enum sql_kind kind)
 {
 	bool dml = kind != SQL_SELECT && kind != SQL_VALUES;
 
+	if (fr->with)
+		end_cte(s);
 	fr->with = NO_WITH;
 	fr->from = false;
 	fr->expect = COLUMN;
@@ -346,6 +399,10 @@ static void see_keyword(struct scan *s, struct frame *fr, unsigned w)
 	case W_join:
 		fr->expect = RELATION;
 		break;
+	case W_current_date: case W_current_time: case W_current_timestamp: case W_localtime:
+	case W_localtimestamp:
+		scan_flag(s, SQL_TIME);
+		break;
 	case W_where: case W_group: case W_having: case W_window: case W_order: case W_limit:
 	case W_offset: case W_fetch: case W_for: case W_union: case W_intersect: case W_except:
 	case W_returning: case W_set:
@@ -377,15 +434,20 @@ static void see_word(struct scan *s, struct frame *fr)
 	}
 	if (fr->with == WITH_NAME && w == W_as) {       /* the name was "recursive" */
 		fr->with = WITH_BODY;
-	} else if (fr->with == WITH_NAME && w != W_recursive) {
+		add_cte(s, fr, &s->prev);
+	} else if (fr->with == WITH_NAME && w == W_recursive) {
+		fr->recursive = true;
+	} else if (fr->with == WITH_NAME) {
 		fr->with = WITH_BODY;
+		add_cte(s, fr, &s->tok);
 		s->tok.word = w = W_NONE;
 	} else if (s->prev.type == T_DOT || (s->prev.word == W_as && !fr->with)) {
 		s->tok.word = w = W_NONE;       /* a column or a label, whatever its name */
 	}
 	if (fr->expect == INTO && is_into_option(s, w))
 		return;
-	begin_name(s, fr, w);
+	if (w != W_rows || scan_peek(s).word != W_from)         /* not ROWS FROM (f(), g()) */
+		begin_name(s, fr, w);
 	see_lock(s, w);
 	if (w != W_NONE)
 		see_keyword(s, fr, w);
@@ -417,13 +479,27 @@ static void see_close(struct scan *s)
 		s->tok.type = T_BAD;
 	else if (s->frames[s->depth--].glue)
 		s->tok.type = T_OPERATOR;
+	while (s->nctes && s->ctes[s->nctes - 1].depth > s->depth)
+		s->nctes--;
 }
 
-static void see_comma(struct frame *fr)
+/* What a string means as a date depends on the transaction, whatever it is really used for. */
+static void see_string(struct scan *s)
 {
-	if (fr->with)
+	const char *p = s->lex.text + s->tok.at, *end = p + s->tok.len;
+	bool dollar = *p == '$';
+
+	p = memchr(p + dollar, dollar ? '$' : '\'', s->tok.len - dollar);
+	if (p)
+		scan_flag(s, lex_tells(p + 1, (size_t)(end - p) - 1) & SQL_TIME);
+}
+
+static void see_comma(struct scan *s, struct frame *fr)
+{
+	if (fr->with) {
+		end_cte(s);
 		fr->with = WITH_NAME;
-	else if (fr->verb == SQL_TRUNCATE)
+	} else if (fr->verb == SQL_TRUNCATE)
 		fr->expect = TARGET;
 	else if (fr->from)
 		fr->expect = RELATION;
@@ -446,7 +522,9 @@ static void walk(struct scan *s)
 		else if (type == T_CLOSE)
 			see_close(s);
 		else if (type == T_COMMA)
-			see_comma(fr);
+			see_comma(s, fr);
+		else if (type == T_STRING)
+			see_string(s);
 		else if (type == T_END || type == T_BAD || (type == T_SEMICOLON && s->depth == 0))
 			break;
 		if (s->tok.type == T_BAD)

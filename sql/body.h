@@ -30,6 +30,7 @@ struct frame {
 	bool rows;              /* SELECT or VALUES of an INSERT was seen */
 	bool argument;          /* of substring or overlay, where FOR is not a lock */
 	bool glue;              /* after ")" an expression begins: DISTINCT ON (), OPERATOR () */
+	bool recursive;         /* WITH RECURSIVE */
 	enum { NO_WITH, WITH_NAME, WITH_BODY } with;
 };
 
@@ -40,6 +41,16 @@ struct name {
 	enum role role;
 	bool callable;                  /* it is a call if "(" follows */
 };
+
+/* A name from WITH.  It hides a relation of its name in the query and below, once its own body has
+ * ended; with RECURSIVE from its beginning. */
+struct cte {
+	struct sql_span name;
+	uint8_t depth;
+	bool hides;
+};
+
+enum { MAX_CTES = 16 };                 /* further ones count as relations: nobody knows those */
 
 struct scan {
 	struct lex lex;
@@ -59,6 +70,8 @@ struct scan {
 	bool temporary;                 /* INTO TEMP was read */
 	unsigned depth;
 	struct frame *frames;
+	unsigned nctes;
+	struct cte ctes[MAX_CTES];
 };
 
 /* SELECT, VALUES, INSERT ... at tok; TRUNCATE and COPY from the token after.  They end at the
@@ -67,6 +80,9 @@ struct scan {
 void body_read(struct scan *s);
 void body_truncate(struct scan *s);
 void body_copy(struct scan *s);
+
+/* DROP's name at tok; schema NULL: it has none. */
+void body_dropped(struct scan *s, const struct token *schema);
 
 /* Is this schema pg_temp? */
 bool body_is_temp(const struct scan *s, struct sql_span schema);

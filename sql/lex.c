@@ -388,6 +388,28 @@ void lex_next(struct lex *l, struct token *t)
 	l->at = end;
 }
 
+/* ---- strings that tell something ---------------------------------------------------------- */
+
+uint32_t lex_tells(const char *text, size_t len)
+{
+	static const struct { const char *word; uint32_t flag; } telling[] = {
+		{ "now", SQL_TIME }, { "today", SQL_TIME }, { "tomorrow", SQL_TIME },
+		{ "yesterday", SQL_TIME }, { "in_hot_standby", SQL_CATALOG },
+		{ "transaction_read_only", SQL_CATALOG },
+	};
+
+	while (len > 0 && class_of[(unsigned char)*text] == C_BLANK)
+		text++, len--;
+	if (!len || !strchr("ntyi", lex_lower(*text)))
+		return 0;
+	for (size_t i = 0; i < sizeof telling / sizeof *telling; i++) {
+		size_t n = strlen(telling[i].word);
+		if (len >= n && lex_same(telling[i].word, text, n))
+			return telling[i].flag;
+	}
+	return 0;
+}
+
 /* ---- shapes ------------------------------------------------------------------------------- */
 
 /* A word or number, copied; *digits: it is an integer, nothing else. */
@@ -431,7 +453,8 @@ size_t sql_shape(char *shape, const char *text, size_t len, struct sql_span *lit
 			c = '0';
 		} else if (c == '\'' || c == '"') {
 			end = to_quote(&l, at + 1, c);
-			if (!end)
+			/* What such a string tells is not another string's. */
+			if (!end || (c == '\'' && lex_tells(text + at + 1, end - at - 1)))
 				return 0;
 			if (c == '"') {
 				memcpy(shape + n, text + at, end - at);

@@ -58,6 +58,7 @@ enum {
 	X(character, SYNTAX) X(characteristics, NONE) X(check, BOTH) X(checkpoint, NONE) \
 	X(close, NONE) X(cluster, NONE) X(coalesce, SYNTAX) X(collate, BOTH) \
 	X(collation, RESERVED) X(column, BOTH) X(comment, NONE) X(commit, NONE) \
+	X(committed, NONE) \
 	X(conflict, NONE) X(constraint, BOTH) X(constraints, NONE) X(content, NONE) \
 	X(copy, NONE) X(create, BOTH) X(cross, RESERVED) X(cube, SYNTAX) \
 	X(current_catalog, BOTH) X(current_date, BOTH) X(current_role, BOTH) \
@@ -98,7 +99,8 @@ enum {
 	L(q) \
 	L(r) X(range, NONE) X(read, NONE) X(real, SYNTAX) X(reassign, NONE) X(recursive, NONE) \
 	X(ref, NONE) X(references, BOTH) X(refresh, NONE) X(reindex, NONE) X(release, NONE) \
-	X(repack, NONE) X(reset, NONE) X(returning, BOTH) X(revoke, NONE) X(right, RESERVED) \
+	X(repack, NONE) X(repeatable, NONE) X(reset, NONE) X(returning, BOTH) X(revoke, NONE) \
+	X(right, RESERVED) \
 	X(rollback, NONE) X(rollup, SYNTAX) X(row, SYNTAX) X(rows, NONE) \
 	L(s) X(savepoint, NONE) X(schema, NONE) X(second, NONE) X(security, NONE) \
 	X(select, BOTH) X(sequence, NONE) X(serializable, NONE) X(session, NONE) \
@@ -109,7 +111,8 @@ enum {
 	L(t) X(table, BOTH) X(tablesample, RESERVED) X(temp, NONE) X(temporary, NONE) \
 	X(then, BOTH) X(time, SYNTAX) X(timestamp, SYNTAX) X(to, BOTH) X(trailing, BOTH) \
 	X(transaction, NONE) X(treat, SYNTAX) X(trim, SYNTAX) X(true, BOTH) X(truncate, NONE) \
-	L(u) X(union, BOTH) X(unique, BOTH) X(unlisten, NONE) X(unlogged, NONE) X(update, NONE) \
+	L(u) X(uncommitted, NONE) X(union, BOTH) X(unique, BOTH) X(unlisten, NONE) \
+	X(unlogged, NONE) X(update, NONE) \
 	X(user, BOTH) X(using, BOTH) \
 	L(v) X(vacuum, NONE) X(value, NONE) X(values, SYNTAX) X(varchar, SYNTAX) \
 	X(variadic, BOTH) X(varying, SYNTAX) X(verbose, RESERVED) X(version, NONE) \
@@ -138,6 +141,10 @@ static inline unsigned lex_class(unsigned word) { return lex_classes[word]; }
 
 /* The next token. */
 void lex_next(struct lex *l, struct token *t);
+
+/* Words in strings that tell something: SQL_TIME for "now" or "today 10:00", SQL_CATALOG for a
+ * parameter that is another one on a standby.  0: nothing of the kind. */
+uint32_t lex_tells(const char *text, size_t len);
 
 /* Is the text, in any case, this lower-case word of the same length? */
 bool lex_same(const char *word, const char *text, size_t len);

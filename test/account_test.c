@@ -2,6 +2,7 @@
 #include "server/account.c"
 #include "base64.c"
 #include "scram.c"
+#include "scram/saslprep.c"
 #include "wire.c"
 #include "wire/memory.c"
 

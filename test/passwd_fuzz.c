@@ -2,6 +2,7 @@
 #include "md5.c"
 #include "base64.c"
 #include "scram.c"
+#include "scram/saslprep.c"
 #include "auth.c"
 #include "auth/passwd_key.c"
 #include "auth/passwd.c"

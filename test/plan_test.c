@@ -37,7 +37,8 @@ static const char *said(const struct plan *pl)
 	const struct { bool is; const char *word; } flags[] = {
 		{ pl->whole, "whole" }, { pl->simple, "simple" },
 		{ pl->only_sync, "sync" }, { pl->reads, "reads" }, { pl->other, "other" },
-		{ pl->writes, "writes" }, { pl->executes, "executes" }, { pl->ends, "ends" },
+		{ pl->writes, "writes" }, { pl->unknown, "unknown" },
+		{ pl->executes, "executes" }, { pl->ends, "ends" },
 		{ pl->notes, "notes" }, { pl->barrier, "barrier" }, { pl->rolls_back_to, "to" },
 		{ pl->unnamed, "unnamed" }, { pl->portal, "portal" },
 	};
@@ -215,7 +216,7 @@ static const struct { const char *text, *want; } texts[] = {
 	{ "SELECT 1 FOR UPDATE", "other writes" },
 	{ "SELECT a INTO b FROM t", "other writes" },
 	{ "SELECT f()", "other writes notes" },
-	{ "SELECT * FROM pg_class", "other writes" },
+	{ "SELECT * FROM pg_class", "other" },
 	{ "WITH x AS (INSERT INTO t VALUES (1) RETURNING a) TABLE x", "other writes" },
 	{ "EXPLAIN SELECT 1", "other" },
 	{ "EXPLAIN ANALYZE DELETE FROM t", "other writes" },
@@ -227,7 +228,9 @@ static const struct { const char *text, *want; } texts[] = {
 	{ "CREATE TABLE t ()", "other writes notes" },
 	{ "CREATE TEMP TABLE t ()", "other writes notes" },
 	{ "BEGIN", "notes" },
-	{ "START TRANSACTION ISOLATION LEVEL REPEATABLE READ", "notes" },
+	{ "START TRANSACTION ISOLATION LEVEL READ COMMITTED", "notes" },
+	{ "START TRANSACTION ISOLATION LEVEL REPEATABLE READ", "other notes" },
+	{ "BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ", "notes" },
 	{ "BEGIN READ ONLY", "notes" },
 	{ "BEGIN READ WRITE", "other notes" },
 	{ "BEGIN ISOLATION LEVEL SERIALIZABLE", "other notes" },
@@ -243,11 +246,11 @@ static const struct { const char *text, *want; } texts[] = {
 	{ "SET a = 1", "other notes" },
 	{ "SET LOCAL a = 1", "other notes" },
 	{ "SET TRANSACTION READ ONLY", "other notes" },
-	{ "SET TRANSACTION READ WRITE", "other writes notes" },
+	{ "SET TRANSACTION READ WRITE", "other notes" },
 	{ "RESET ALL", "other notes" },
 	{ "DISCARD ALL", "other writes notes barrier" },
 	{ "DISCARD PLANS", "other writes notes" },
-	{ "PREPARE p AS SELECT 1", "reads notes" },
+	{ "PREPARE p AS SELECT 1", "other notes" },
 	{ "PREPARE p AS DELETE FROM t", "other writes notes" },
 	{ "EXECUTE unknown", "other notes" },
 	{ "EXECUTE r", "reads notes" },
@@ -338,18 +341,31 @@ static void test_session(void)
 	check("Q SELECT 1; SELECT f()", "whole simple reads other");
 	catalog_takes = 0;
 	catalog_adds = SQL_UNLOGGED;
-	check("Q SELECT * FROM t", "whole simple other writes");
-	check("B =r | E | S", "whole other writes executes portal 2 r");
-	check("Q EXECUTE r", "whole simple other writes notes");
+	check("Q SELECT * FROM t", "whole simple other");
+	check("B =r | E | S", "whole other executes portal 2 r");
+	check("Q EXECUTE r", "whole simple other notes");
+	catalog_adds = SQL_UNKNOWN;
+	check("Q SELECT * FROM t", "whole simple other unknown");
+	check("Q EXECUTE r", "whole simple other unknown notes");
+	catalog_adds = SQL_TIME;
+	check("Q SELECT * FROM t", "whole simple reads");
+	client->session.in_transaction = true;
+	client->session.level = LEVEL_READ_COMMITTED;
+	check("Q SELECT * FROM t", "whole simple other");
+	check("Q EXECUTE r", "whole simple other notes");
+	client->session.read_only = true;
+	check("Q SELECT * FROM t", "whole simple reads");
+	client->session.in_transaction = client->session.read_only = false;
 	catalog_adds = SQL_CALLS;
 	check("Q SELECT * FROM t", "whole simple reads");
-	session_made_temporary(&client->session, "mine");
+	session_made_temporary(&client->session, "mine", false);
 	check("Q SELECT * FROM t", "whole simple other");
 	catalog_adds = SQL_FOREIGN;
 	check("Q SELECT * FROM t", "whole simple reads notes");
 	check("Q SELECT * FROM mine", "whole simple other notes");
 	catalog_adds = 0;
-	client->session.in_transaction = client->session.serializable = true;
+	client->session.in_transaction = true;
+	client->session.level = LEVEL_SERIALIZABLE;
 	check("Q SELECT * FROM t", "whole simple other");
 	check("B =r | E | S", "whole other executes portal 2 r");
 	check("Q EXECUTE r", "whole simple other notes");

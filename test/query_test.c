@@ -15,6 +15,7 @@ enum { NAMES = 8, TEXT = 64 };
 struct postgres {
 	char status;
 	bool ignores, copies, simple;           /* up to a Sync; COPY FROM STDIN; of a Query */
+	const char *column;                     /* what a "columns" has */
 	struct { char name[TEXT], text[TEXT]; bool set; } statement[NAMES], portal[NAMES];
 	size_t seen;                            /* of what was sent to it */
 	struct put out;
@@ -47,9 +48,28 @@ static void deallocate(struct postgres *pg, const char *name)
 			pg->statement[i].set = false;
 }
 
+static bool rolls_back_to(const char *text)
+{
+	return !strncmp(text, "ROLLBACK TO", 11);
+}
+
 static bool ends(const char *text)
 {
 	return !strncmp(text, "COMMIT", 6) || !strncmp(text, "ROLLBACK", 8);
+}
+
+static bool set_name(struct postgres *pg, bool portal, const char *name, const char *text)
+{
+	for (size_t i = *name != 0; i < (*name ? NAMES : 1); i++) {
+		bool *set = portal ? &pg->portal[i].set : &pg->statement[i].set;
+		if (*set && *name)
+			continue;
+		*set = true;
+		snprintf(portal ? pg->portal[i].name : pg->statement[i].name, TEXT, "%s", name);
+		snprintf(portal ? pg->portal[i].text : pg->statement[i].text, TEXT, "%s", text);
+		return true;
+	}
+	return false;
 }
 
 /* false: it failed, or waits for data. */
@@ -63,6 +83,9 @@ static bool run_text(struct postgres *pg, const char *text, size_t len)
 	} else if (strstr(s, "fail") || (pg->status == 'E' && !ends(s))) {
 		say_error(pg);
 		return false;
+	} else if (rolls_back_to(s)) {
+		say_done(pg, "ROLLBACK");
+		pg->status = 'T';
 	} else if (ends(s)) {
 		say_done(pg, pg->status == 'E' || *s == 'R' ? "ROLLBACK" : "COMMIT");
 		pg->status = 'I';
@@ -80,6 +103,11 @@ static bool run_text(struct postgres *pg, const char *text, size_t len)
 			deallocate(pg, strstr(s, " ALL") ? NULL : s + 11 + (s[11] == '"'));
 		if (!strncmp(s, "BEGIN", 5))
 			pg->status = 'T';
+		char *as = strncmp(s, "PREPARE ", 8) ? NULL : strstr(s, " AS ");
+		if (as) {
+			*as = 0;
+			set_name(pg, false, s + 8, as + 4);
+		}
 		s[strcspn(s, " ")] = 0;
 		say_done(pg, s);
 	}
@@ -99,24 +127,23 @@ static void run_query(struct postgres *pg, const char *text)
 		put_ready(&pg->out, pg->status);
 }
 
-static bool set_name(struct postgres *pg, bool portal, const char *name, const char *text)
-{
-	for (size_t i = *name != 0; i < (*name ? NAMES : 1); i++) {
-		bool *set = portal ? &pg->portal[i].set : &pg->statement[i].set;
-		if (*set && *name)
-			continue;
-		*set = true;
-		snprintf(portal ? pg->portal[i].name : pg->statement[i].name, TEXT, "%s", name);
-		snprintf(portal ? pg->portal[i].text : pg->statement[i].text, TEXT, "%s", text);
-		return true;
-	}
-	return false;
-}
-
 static void fail_extended(struct postgres *pg)
 {
 	say_error(pg);
 	pg->ignores = true;
+}
+
+/* One column, by the name that it has on this node. */
+static void put_columns(struct postgres *pg)
+{
+	static const uint8_t place[6] = { 0, 0, 1 }, type[12] = { 0, 0, 0, 23, 0, 4 };
+
+	put_begin(&pg->out, 'T');
+	put_u16(&pg->out, 1);
+	put_text(&pg->out, pg->column);
+	put_bytes(&pg->out, place, sizeof place);
+	put_bytes(&pg->out, type, sizeof type);
+	put_end(&pg->out);
 }
 
 static void run_extended(struct postgres *pg, struct msg *m)
@@ -145,13 +172,21 @@ static void run_extended(struct postgres *pg, struct msg *m)
 		set_name(pg, true, first, text);
 		put_message(&pg->out, '2', NULL, 0);
 	} else if (m->type == 'D') {
-		if ((what == 'S' && !known) || pg->status == 'E')
+		if ((what == 'S' && !known) || (pg->status == 'E' && !(known && ends(known)))) {
 			fail_extended(pg);
+			return;
+		}
+		if (what == 'S')
+			put_message(&pg->out, 't', "\0\0", 2);
+		if (known && strstr(known, "columns"))
+			put_columns(pg);
 		else
 			put_message(&pg->out, 'n', NULL, 0);
 	} else if (m->type == 'C') {
 		if (what == 'S' && *first)
 			deallocate(pg, first);
+		for (size_t i = 1; what == 'P' && i < NAMES; i++)
+			pg->portal[i].set &= strcmp(pg->portal[i].name, first) != 0;
 		put_message(&pg->out, '3', NULL, 0);
 	} else {
 		FIND(pg->portal, first, text);
@@ -224,6 +259,7 @@ static void postgres_begin(void)
 	for (size_t i = 0; i < 3; i++) {
 		memset(&postgres[i], 0, offsetof(struct postgres, block));
 		postgres[i].status = 'I';
+		postgres[i].column = "a";
 	}
 }
 
@@ -451,6 +487,22 @@ static void test_nodes(void)
 		{ { "P =SELECT 1 | H" }, "0" },
 		{ { "P =SELECT 1 | Q SELECT 1" }, "0" },
 		{ { "P a=SELECT 1 | P a=SELECT 1 | S", "Q SELECT 1" }, "b1" },
+		{ { "Q BEGIN", "Q SELECT 1", "Q DELETE FROM t", "Q SELECT 1", "Q COMMIT" }, "-1b00" },
+		{ { "Q BEGIN", "Q SET a = 1", "Q SELECT 1", "Q COMMIT", "Q SELECT 1" }, "-01b1" },
+		{ { "Q BEGIN ISOLATION LEVEL REPEATABLE READ", "Q SELECT 1", "Q COMMIT", "Q SELECT 1" },
+		  "-001" },
+		{ { "Q BEGIN WORK ISOLATION LEVEL REPEATABLE READ, READ ONLY", "Q SELECT 1", "Q SAVEPOINT a",
+		    "Q DELETE FROM t", "Q COMMIT" }, "-1111" },
+		{ { "Q BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "Q SELECT 1", "Q LISTEN a" }, "-1-" },
+		{ { "Q BEGIN READ ONLY, READ WRITE", "Q SELECT 1", "Q COMMIT" }, "01b" },
+		{ { "Q BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY", "Q SELECT 1" }, "00" },
+		{ { "Q LISTEN a", "Q SELECT 1", "Q UNLISTEN *", "Q SELECT 1" }, "0001" },
+		{ { "P =SELECT 1 | B p= | E p | S", "Q BEGIN", "P =SELECT 1 | B p= | E p | S" }, "1-0" },
+		{ { "Q BEGIN", "P =SELECT 1 | B = | S", "E | S", "Q COMMIT" }, "-000" },
+		{ { "P a=SELECT 1 | S", "Q BEGIN", "Q DELETE FROM t", "B =a | E | S", "Q COMMIT",
+		    "B =a | E | S" }, "1-0001" },
+		{ { "Q PREPARE a AS SELECT 1", "Q EXECUTE a", "Q DEALLOCATE a", "Q EXECUTE a" },
+		  "0100" },
 		{ { "Q BEGIN", "Q fail", "Q SELECT 1", "Q ROLLBACK TO a", "Q ROLLBACK", "Q SELECT 1" }, "-00001" },
 	};
 
@@ -467,6 +519,85 @@ static void test_nodes(void)
 			say(went == cases[i].nodes[k], "%s: %c, not %c", cases[i].requests[k],
 				cases[i].nodes[k], went);
 		}
+		session_end();
+	}
+	unconfigure();
+}
+
+/* Requests, the nodes that they go to, and which node is the primary then. */
+static void test_home(void)
+{
+	static const struct { const char *requests[6], *nodes, *primary; } cases[] = {
+		{ { "Q DELETE FROM t", "Q DELETE FROM t" }, "01", "01" },
+		{ { "Q BEGIN", "Q DELETE FROM t", "Q DELETE FROM t", "Q SELECT 1", "Q COMMIT",
+		    "Q DELETE FROM t" }, "-00001", "001111" },
+		{ { "Q BEGIN", "Q SELECT 1", "Q DELETE FROM t", "Q COMMIT" }, "-111", "0011" },
+		{ { "Q LISTEN a", "Q DELETE FROM t", "Q SELECT 1", "Q UNLISTEN *", "Q DELETE FROM t" },
+		  "00001", "01111" },
+		{ { "Q BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "Q SELECT 1", "Q SELECT 1",
+		    "Q DELETE FROM t", "Q COMMIT" }, "-1111", "00111" },
+	};
+
+	configure("");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		begin();
+		for (size_t k = 0; cases[i].nodes[k]; k++) {
+			size_t primary = to_server[0].n;
+
+			servers.nodes->primary = cases[i].primary[k] - '0';
+			give(cases[i].requests[k]);
+			say((cases[i].nodes[k] != '0') == (to_server[0].n == primary), "%s: %c",
+				cases[i].requests[k], cases[i].nodes[k]);
+			settle();
+		}
+		session_end();
+	}
+	servers.nodes->primary = 0;
+	unconfigure();
+}
+
+/* --- statements that are made again --- */
+
+/* What the client is told, and what the primary reads from here on, if its columns are these. */
+static void test_made_again(void)
+{
+	static const struct { const char *first, *column, *use, *told, *sent; } cases[] = {
+		{ "P a=SELECT columns | S", "a", "B =a | E | S", "2 | C SELECT | Z",
+		  "P a=SELECT columns | D Sa | S | B =a | E | S" },
+		{ "P a=SELECT columns | D Sa | S", "b", "B =a | E | S", "E SERROR | Z",
+		  "P a=SELECT columns | D Sa | S | P a=pgpool: cached plan must not change result type"
+		  " | B =a | E | S" },
+		{ "P a=SELECT columns | S", "b", "P =SELECT 2 | B = | E | B =a | E | S",
+		  "1 | 2 | C SELECT | E SERROR | Z",
+		  "P a=SELECT columns | D Sa | S | P =SELECT 2 | B = | E |"
+		  " P a=pgpool: cached plan must not change result type | B =a | E | S" },
+		{ "P a=SELECT columns | S", "b", "D Sa | S", "t | E SERROR | Z",
+		  "P a=SELECT columns | D Sa | S | P a=pgpool: cached plan must not change result type"
+		  " | D Sa | S" },
+		{ "P a=SELECT columns | S", "a", "Q DELETE FROM u; EXECUTE a", "C DELETE | C EXECUTE | Z",
+		  "P a=SELECT columns | D Sa | S | Q DELETE FROM u; EXECUTE a" },
+		{ "P a=SELECT columns | S", "b", "P a=DELETE FROM u | S", "E SERROR | Z",
+		  "P a= | S | P a=DELETE FROM u | D Sa | S" },
+		{ "P a=SELECT 1 | S", "b", "Q DEALLOCATE a", "C DEALLOCATE | Z",
+		  "P a= | S | Q DEALLOCATE a" },
+		{ "P a=SELECT 1 | S", "b", "C Sa | P a=DELETE FROM u | B =a | E | S",
+		  "3 | 1 | 2 | C DELETE | Z", "C Sa | P a=DELETE FROM u | D Sa | B =a | E | S" },
+	};
+
+	configure("");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		begin();
+		postgres[0].column = cases[i].column;
+		give(cases[i].first);
+		settle();
+		client->session.node = &servers.nodes->node[0];
+		to_client.n = to_server[0].n = postgres[0].seen = 0;
+		give(cases[i].use);
+		settle();
+		say(!strcmp(on_tape(&to_client), cases[i].told), "%s: %s, not %s", cases[i].use,
+			cases[i].told, on_tape(&to_client));
+		say(!strcmp(on_tape(&to_server[0]), cases[i].sent), "sent: %s, not %s",
+			cases[i].sent, on_tape(&to_server[0]));
 		session_end();
 	}
 	unconfigure();
@@ -647,6 +778,8 @@ int main(void)
 	test_left();
 	unconfigure();
 	test_nodes();
+	test_home();
+	test_made_again();
 	test_cuts(true);
 	test_cuts(false);
 	test_random("load_balance_mode = off", "any sequence, one node", any);

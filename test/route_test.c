@@ -138,12 +138,11 @@ static void test_gate(void)
 static void test_writes(void)
 {
 	static const char *const yes[] = { "INSERT INTO t VALUES (1)", "CREATE TABLE t ()",
-		"SELECT f() FOR UPDATE", "EXPLAIN ANALYZE DELETE FROM t", "gibberish",
-		"SET TRANSACTION READ WRITE" };
+		"SELECT f() FOR UPDATE", "EXPLAIN ANALYZE DELETE FROM t", "gibberish" };
 	static const char *const no[] = { "BEGIN", "COMMIT", "ROLLBACK", "EXECUTE p",
 	    "DEALLOCATE p", "",
 		"EXPLAIN SELECT 1", "EXPLAIN DELETE FROM t", "SET TRANSACTION READ ONLY",
-		"SET a = 1", "RESET ALL" };
+		"SET a = 1", "RESET a", "SET TRANSACTION READ WRITE" };
 	struct sql_facts f;
 
 	for (size_t i = 0; i < sizeof yes / sizeof *yes; i++) {
@@ -172,7 +171,7 @@ static void test_modes(void)
 	};
 
 	for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
-		struct session s = { .in_transaction = true };
+		struct session s = { .in_transaction = true, .level = LEVEL_READ_COMMITTED };
 		char lines[80], got[5] = "";
 
 		snprintf(lines, sizeof lines, "disable_load_balance_on_write = '%s'",
@@ -186,6 +185,7 @@ static void test_modes(void)
 		session_forget_written(&s);
 		got[2] = "ny"[reads(&s, "SELECT * FROM t")];
 		s.in_transaction = true;
+		s.level = LEVEL_READ_COMMITTED;
 		got[3] = "ny"[reads(&s, "SELECT * FROM t")];
 		say(!strcmp(got, modes[i].want), "%s: %s", modes[i].mode, got);
 		session_free(&s);
@@ -195,7 +195,7 @@ static void test_modes(void)
 
 static void test_relations(void)
 {
-	struct session s = { .in_transaction = true };
+	struct session s = { .in_transaction = true, .level = LEVEL_READ_COMMITTED };
 
 	begin("disable_load_balance_on_write = 'dml_adaptive'\n"
 	      "dml_adaptive_object_relationship_list = 't:v,f():w,t:g()'");
@@ -267,19 +267,29 @@ static void test_global(void)
 
 static void test_session(void)
 {
-	struct session s = { .in_transaction = true, .serializable = true };
+	struct session s = { .in_transaction = true, .level = LEVEL_SERIALIZABLE };
 
 	begin("");
 	say(!reads(&s, "SELECT 1"), "a serializable transaction");
-	s = (struct session){ .in_transaction = true, .no_replica = true };
+	s.level = LEVEL_UNSAID;
+	say(!reads(&s, "SELECT 1"), "one of unknown level");
+	s.level = LEVEL_REPEATABLE_READ;
+	say(!reads(&s, "SELECT 1"), "one with a single snapshot");
+	s.read_only = true;
+	say(reads(&s, "SELECT 1"), "but not a READ ONLY one");
+	s.level = LEVEL_SERIALIZABLE;
+	say(!reads(&s, "SELECT 1"), "unless it is serializable");
+	s = (struct session){ .in_transaction = true, .level = LEVEL_READ_COMMITTED };
+	say(reads(&s, "SELECT 1"), "nor one with a snapshot for each statement");
+	s.no_replica = true;
 	say(!reads(&s, "SELECT 1"), "one that the replica left");
 	session_ended_transaction(&s);
 	say(reads(&s, "SELECT 1"), "until its end");
-	s = (struct session){ .serializable_always = true };
+	s = (struct session){ .default_level = LEVEL_SERIALIZABLE };
 	say(!reads(&s, "SELECT 1"), "serializable by default");
 	s = (struct session){ 0 };
-	session_made_temporary(&s, "tmp");
-	session_made_temporary(&s, "tmp");
+	session_made_temporary(&s, "tmp", false);
+	session_made_temporary(&s, "tmp", false);
 	say(s.temporary->n == 1 && !reads(&s, "SELECT * FROM Tmp"), "a temporary table");
 	session_ended_transaction(&s);
 	say(!reads(&s, "SELECT * FROM tmp") && reads(&s, "SELECT * FROM t"), "for the session");

@@ -166,6 +166,36 @@ static void test_begin(void)
 	script_free(&s);
 }
 
+/* The level that the settings give to transactions, and what is older than the open one. */
+static void test_level(void)
+{
+	static const char name[] = "default_transaction_isolation";
+	struct sql_setting level = { .name = "default_transaction_isolation", .n = 1,
+		.len = sizeof "Repeatable Read", .values = "Repeatable Read" };
+	struct sql_setting next = { .name = "default_transaction_isolation", .n = 1,
+		.len = sizeof "serializable", .values = "serializable" };
+	struct script s = { 0 };
+
+	say(!script_default_level(&s) && !script_settled(&s), "none");
+	script_set(&s, &level);
+	script_commit(&s);
+	say(script_default_level(&s) == LEVEL_REPEATABLE_READ && script_settled(&s) == 1, "set");
+	add(&s, SQL_SET, 0, "default_transaction_deferrable", "b");
+	say(script_default_level(&s) == LEVEL_REPEATABLE_READ, "another characteristic leaves it");
+	script_set(&s, &next);
+	say(script_default_level(&s) == LEVEL_SERIALIZABLE && script_settled(&s) == 1, "in a transaction");
+	say(script_settle(&s, &(struct sql_setting){ .name = "a.b", .reset = true }) == 0
+	    && script_settled(&s) == 1, "what is told later comes again");
+	script_rollback(&s);
+	say(script_default_level(&s) == LEVEL_REPEATABLE_READ, "that is undone");
+	add(&s, SQL_RESET, SQL_ALL, "", "d");
+	say(!script_default_level(&s), "RESET ALL");
+	script_rollback(&s);
+	add(&s, SQL_SET, SQL_DEFAULT, name, "e");
+	say(!script_default_level(&s), "TO DEFAULT");
+	script_free(&s);
+}
+
 static void test_full(void)
 {
 	struct script s = { 0 };
@@ -313,6 +343,7 @@ int main(void)
 	test_rollback();
 	test_overrule();
 	test_rollback_to();
+	test_level();
 	test_begin();
 	test_full();
 	test_forget();

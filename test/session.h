@@ -190,6 +190,13 @@ int answer_row(struct answer *r, const char *field[], int max)
 
 uint32_t catalog_now(const struct catalog *cat) { (void)cat; return 7; }
 
+uint32_t catalog_doubt(const struct catalog *cat, const struct account *a, uint32_t since,
+                       uint32_t doubt)
+{
+	(void)cat, (void)a, (void)since;
+	return doubt;
+}
+
 /* --- the pool --- */
 
 static struct server on[2];                     /* the servers, by node */
@@ -197,10 +204,11 @@ static bool none_free;                          /* whoever borrows has to wait *
 
 struct server *server_borrow(struct servers *all, struct borrower *b, struct node *n, bool patient)
 {
-	(void)all, (void)b, (void)patient;
+	(void)all, (void)patient;
 	if (none_free)
 		return NULL;
 	on[n->id].phase = LENT;
+	on[n->id].borrower = b;
 	return &on[n->id];
 }
 
@@ -213,11 +221,29 @@ static inline void drop_requests(struct server *s)
 	s->tail = NULL;
 }
 
-void server_return(struct server *s) { s->phase = s->within ? GONE : IDLE; }
+static inline void drop_news(struct borrower *b, struct server *s, const uint8_t *p, size_t n)
+{
+	(void)b, (void)s, (void)p, (void)n;
+}
+
+static inline uint32_t no_pid(struct borrower *b) { (void)b; return 0; }
+
+static const struct borrower_ops quiet_ops = { .async = drop_news, .pid = no_pid };
+
+void server_return(struct server *s)
+{
+	s->phase = s->within ? GONE : IDLE;
+	s->borrower = NULL;
+}
+
 void server_close(struct server *s, const char *why) { (void)why; s->phase = GONE; }
-void server_cancel(struct server *s) { (void)s; }
-void server_emptied(struct server *s) { (void)s; }
+bool server_cancel(struct server *s, struct borrower *by) { (void)s, (void)by; return false; }
+void server_role_gone(struct server *s) { (void)s; }
 void servers_doubt(struct servers *all) { (void)all; doubts++; }
+
+struct profile *profile_hold(struct profile *p) { return p; }
+void profile_drop(struct profile *p) { (void)p; }
+void accounts_forget_levels(struct accounts *all) { (void)all; }
 
 int profile_report(struct profile *p, const char *name, const char *value)
 {
@@ -241,8 +267,18 @@ static struct servers servers = { .base = &shared };
 static struct written written;
 static struct route route;
 static struct clients clients = { .servers = &servers, .route = &route, .base = &shared };
-static struct account account = { .database = "db", .user = "" };
-static struct profile profile = { .account = &account, .application_name = "" };
+static struct account account = { .database = "db", .user = "u" };
+static unsigned renewals;                       /* of this account */
+
+void servers_renew_accounts(struct servers *all,
+	bool (*which)(const void *ctx, const struct account *a), const void *ctx, const char *why)
+{
+	(void)all, (void)why;
+	renewals += which(ctx, &account);
+}
+
+static struct profile profile = { .account = &account, .application_name = "",
+	.level = LEVEL_READ_COMMITTED };
 static struct client *client;
 static char refused[128];                       /* what it was told when it was thrown out */
 static bool resumed;                            /* it wants to go on with what was kept */
@@ -251,6 +287,12 @@ static inline struct tape *tape_of(const struct conn *c)
 {
 	return client && c == &client->conn ? &to_client : c == &on[0].conn ? &to_server[0]
 	       : c == &on[1].conn ? &to_server[1] : &lost_tape;
+}
+
+struct client *client_find(const struct clients *all, uint32_t pid)
+{
+	(void)all;
+	return client && pid == SESSION_PID ? client : NULL;
 }
 
 void client_attach(struct client *c, struct server *s)
@@ -267,10 +309,14 @@ void client_detach(struct client *c, struct server *s)
 		at = &(*at)->next_borrowed;
 	if (*at)
 		*at = s->next_borrowed;
+	if (c->home == s)
+		c->home = NULL;
 	if (c->unnamed_on == s)
 		c->unnamed_on = NULL;
 	if (c->left_to == s)
 		c->left_to = NULL;
+	if (c->asked == s)
+		c->asked = NULL;
 	portals_forget(c, s);
 }
 
@@ -295,6 +341,7 @@ int client_refused(struct client *c, const struct refusal *r)
 
 void client_leave(struct client *c) { c->phase = AT_GONE; }
 void client_resume(struct client *c) { (void)c; resumed = true; }
+void server_emptied(struct server *s) { resumed |= s->borrower && conn_kept(&client->conn); }
 void client_notice(struct client *c, const char *message) { (void)c, (void)message; }
 
 void client_say(struct client *c, const struct put *o)
@@ -379,6 +426,7 @@ static inline struct client *session_begin(void)
 	client->phase = AT_READY;
 	client->status = 'I';
 	client->borrower.profile = &profile;
+	client->borrower.ops = &quiet_ops;
 	*refused = 0;
 	resumed = none_free = false;
 	stuck = NULL;
@@ -407,6 +455,7 @@ static inline void session_end(void)
 static inline void lend(int node)
 {
 	on[node].phase = LENT;
+	on[node].borrower = &client->borrower;
 	client_attach(client, &on[node]);
 }
 

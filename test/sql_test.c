@@ -14,7 +14,7 @@
 #define LEN(a) (sizeof (a) / sizeof *(a))
 
 /* Flags that hang on the text's first characters have their own table. */
-enum { FIRST_FLAGS = SQL_FIRST | SQL_BLANK | SQL_COMMENT | SQL_NAMES };
+enum { FIRST_FLAGS = SQL_FIRST | SQL_BLANK | SQL_NAMES };
 
 struct facts {
 	const char *text;
@@ -108,7 +108,10 @@ static const struct facts table[] = {
 	C("VALUES (1, 2), (3, 4)", VALUES, 0),
 	C("WITH x AS (SELECT 1) VALUES (1)", VALUES, 0),
 	C("SHOW work_mem", SHOW, 0, "work_mem"),
-	C("SHOW ALL", SHOW, SQL_ALL),
+	C("SHOW ALL", SHOW, SQL_ALL | SQL_CATALOG),
+	C("SHOW in_hot_standby", SHOW, SQL_CATALOG, "in_hot_standby"),
+	C("SHOW \"transaction_read_only\"", SHOW, SQL_CATALOG, "transaction_read_only"),
+	C("RESET transaction_read_only", RESET, 0, "transaction_read_only"),
 	C("SHOW TIME ZONE", SHOW, 0, "time zone"),
 	C("show transaction isolation level", SHOW, 0, "transaction isolation level"),
 	C("SHOW SESSION AUTHORIZATION", SHOW, 0, "session authorization"),
@@ -268,7 +271,9 @@ static const struct facts table[] = {
 	C("LOCK TABLE t IN ACCESS EXCLUSIVE MODE", LOCK, 0),
 	C("CREATE TABLE t (a int default nextval('s'))", DDL, 0),
 	C("ALTER TABLE t ADD COLUMN a int", DDL, 0),
-	C("DROP TABLE t", DDL, 0),
+	C("DROP TABLE t", DDL, SQL_DROPS),
+	C("DROP SEQUENCE IF EXISTS a.b, c", DDL, SQL_DROPS),
+	C("DROP FUNCTION f(int)", DDL, 0),
 	C("GRANT SELECT ON t TO u", DDL, 0),
 	C("REVOKE ALL ON t FROM u", DDL, 0),
 	C("COMMENT ON TABLE t IS 'x'", DDL, 0),
@@ -286,11 +291,11 @@ static const struct facts table[] = {
 	C("START_REPLICATION SLOT x", OTHER, 0),
 	C("START x", OTHER, 0),
 	C("BEGIN ISOLATION LEVEL SERIALIZABLE, READ WRITE",
-	  BEGIN, SQL_SERIALIZABLE | SQL_READ_WRITE),
+	  BEGIN, SQL_READ_WRITE),
 	C("BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED", BEGIN, 0),
 	C("BEGIN READ WRITE", BEGIN, SQL_READ_WRITE),
 	C("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE",
-	  BEGIN, SQL_SERIALIZABLE | SQL_READ_ONLY),
+	  BEGIN, SQL_READ_ONLY),
 	C("COMMIT", COMMIT, 0),
 	C("END WORK", COMMIT, 0),
 	C("COMMIT AND CHAIN", COMMIT, SQL_CHAIN),
@@ -334,21 +339,21 @@ static const struct facts table[] = {
 	C("SET default_transaction_read_only = true",
 	  SET, SQL_READ_ONLY, "default_transaction_read_only"),
 	C("SET transaction_read_only = o", SET, 0, "transaction_read_only"),
-	C("SET default_transaction_isolation = 'serializable'", SET, SQL_SERIALIZABLE,
+	C("SET default_transaction_isolation = 'serializable'", SET, 0,
 	  "default_transaction_isolation"),
 	C("SET transaction_isolation TO SERIALIZABLE",
-	  SET, SQL_SERIALIZABLE, "transaction_isolation"),
+	  SET, 0, "transaction_isolation"),
 	C("SET transaction_isolation TO 'repeatable read'", SET, 0, "transaction_isolation"),
 	C("SET x = 'serializable'", SET, 0, "x"),
 	C("SET TRANSACTION READ WRITE", SET_TRANSACTION, SQL_READ_WRITE),
 	C("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE READ ONLY", SET_TRANSACTION,
-	  SQL_SERIALIZABLE | SQL_READ_ONLY),
+	  SQL_READ_ONLY),
 	C("SET LOCAL TRANSACTION READ ONLY", SET_TRANSACTION, SQL_LOCAL | SQL_READ_ONLY),
 	C("SET TRANSACTION SNAPSHOT '1'", SET_TRANSACTION, 0),
 	C("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", SET, SQL_READ_ONLY,
 	  "session characteristics"),
 	C("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE READ WRITE", SET,
-	  SQL_SERIALIZABLE | SQL_READ_WRITE, "session characteristics"),
+	  SQL_READ_WRITE, "session characteristics"),
 	C("SET CONSTRAINTS ALL DEFERRED", SET_CONSTRAINTS, 0),
 	C("RESET work_mem", RESET, 0, "work_mem"),
 	C("RESET pool_x", RESET, 0, "pool_x"),
@@ -379,7 +384,25 @@ static const struct facts table[] = {
 
 	/* 7.4: functions */
 	C("SELECT now(), version(), current_timestamp, current_timestamp(3), current_user",
+	  SELECT, SQL_TIME),
+	C("SELECT current_user, statement_timestamp(), t.current_date, a AS localtime, 'know'",
 	  SELECT, 0),
+	C("SELECT transaction_timestamp()", SELECT, SQL_TIME),
+	C("SELECT CURRENT_DATE", SELECT, SQL_TIME),
+	C("SELECT a FROM t WHERE b > localtimestamp(0)", SELECT, SQL_TIME),
+	C("SELECT localtime", SELECT, SQL_TIME),
+	C("SELECT current_time", SELECT, SQL_TIME),
+	C("SELECT age(b) FROM t", SELECT, SQL_TIME),
+	C("SELECT ' Today'::date", SELECT, SQL_TIME),
+	C("SELECT date $$yesterday$$", SELECT, SQL_TIME),
+	C("SELECT E'tomorrow 10:00'::timestamp", SELECT, SQL_TIME),
+	C("INSERT INTO t VALUES (now())", INSERT, SQL_TIME),
+	C("SELECT current_setting('app.x'), current_setting('port', true)", SELECT, 0),
+	C("SELECT current_setting('in_hot_standby')", SELECT, SQL_CATALOG),
+	C("SELECT pg_catalog.current_setting(E'In_Hot_Standby')", SELECT, SQL_CATALOG),
+	C("SELECT current_setting($1)", SELECT, SQL_CATALOG),
+	C("SELECT current_setting(name) FROM t", SELECT, SQL_CATALOG),
+	C("WITH pg_x AS (SELECT 1) SELECT * FROM pg_x", SELECT, 0),
 	C("SELECT count(*), count(DISTINCT a), sum(b), string_agg(c, ',' ORDER BY c), max(d) FROM "
 	  "t", SELECT, 0),
 	C("select count(*) filter (where a > 1) over (partition by b order by c rows 1 preceding) "
@@ -447,7 +470,7 @@ static const struct facts table[] = {
 	C("SELECT DISTINCT ON (a) lower(b) FROM t", SELECT, 0),
 	C("SELECT x OPERATOR(pg_catalog.=) lower(y)", SELECT, 0),
 	C("SELECT to_char(now() - interval '1 day', 'YYYY'), date_trunc('day', now()), left('a', "
-	  "1)", SELECT, 0),
+	  "1)", SELECT, SQL_TIME),
 	C("SELECT jsonb_build_object('a', b), c->>'d', jsonb_path_query(e, '$')", SELECT, 0),
 	C("SELECT any_value(a), erf(b), to_hex(c), uuid_extract_version(d), casefold(e)",
 	  SELECT, 0),
@@ -469,7 +492,7 @@ static const struct facts table[] = {
 	C("SELECT clock_timestamp()", SELECT, SQL_FUNCTION),
 	C("SELECT txid_current()", SELECT, SQL_FUNCTION),
 	C("SELECT pg_current_xact_id()", SELECT, SQL_FUNCTION),
-	C("SELECT pg_backend_pid()", SELECT, 0),
+	C("SELECT pg_backend_pid()", SELECT, SQL_CATALOG),
 	C("SELECT pg_notify('a', 'b')", SELECT, SQL_FUNCTION),
 	C("SELECT * FROM dblink('x', 'y') AS t(a int)", SELECT, SQL_FUNCTION),
 	C("SELECT currval('s')", SELECT, SQL_FUNCTION | SQL_SEQUENCE),
@@ -621,6 +644,44 @@ static void test_table(void)
 	}
 }
 
+static void test_levels(void)
+{
+	static const struct { const char *text; enum sql_level level; } cases[] = {
+		{ "BEGIN", LEVEL_UNSAID },
+		{ "BEGIN READ WRITE", LEVEL_UNSAID },
+		{ "BEGIN ISOLATION LEVEL READ COMMITTED", LEVEL_READ_COMMITTED },
+		{ "BEGIN ISOLATION LEVEL READ UNCOMMITTED READ ONLY", LEVEL_READ_UNCOMMITTED },
+		{ "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE", LEVEL_REPEATABLE_READ },
+		{ "start transaction read write, isolation level repeatable read",
+		  LEVEL_REPEATABLE_READ },
+		{ "BEGIN READ ONLY DEFERRABLE ISOLATION LEVEL SERIALIZABLE", LEVEL_SERIALIZABLE },
+		{ "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+		  LEVEL_REPEATABLE_READ },
+		{ "SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED", LEVEL_READ_COMMITTED },
+		{ "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE ISOLATION LEVEL"
+		  " REPEATABLE READ", LEVEL_REPEATABLE_READ },
+		{ "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", LEVEL_UNSAID },
+		{ "SET default_transaction_isolation = 'Repeatable Read'", LEVEL_REPEATABLE_READ },
+		{ "SET LOCAL transaction_isolation TO \"read committed\"", LEVEL_SERIALIZABLE },
+		{ "SET transaction_isolation TO E'read committed'", LEVEL_SERIALIZABLE },
+		{ "SET transaction_isolation TO 'read committed'", LEVEL_READ_COMMITTED },
+		{ "SET transaction_isolation TO serializable", LEVEL_SERIALIZABLE },
+		{ "SET default_transaction_isolation TO DEFAULT", LEVEL_UNSAID },
+		{ "SET default_transaction_isolation TO", LEVEL_SERIALIZABLE },
+		{ "RESET default_transaction_isolation", LEVEL_UNSAID },
+		{ "SET x = 'serializable'", LEVEL_UNSAID },
+		{ "SELECT 'isolation level repeatable read'", LEVEL_UNSAID },
+	};
+
+	for (size_t i = 0; i < LEN(cases); i++) {
+		struct sql_facts f;
+		sql_classify(&f, cases[i].text, strlen(cases[i].text), NULL);
+		say(f.level == cases[i].level, "level: %s", cases[i].text);
+	}
+	say(sql_level_named("REPEATABLE READ", 15) == LEVEL_REPEATABLE_READ
+	    && !sql_level_named("repeatable", 10) && !sql_level_named("", 0), "named");
+}
+
 static void test_first(void)
 {
 	static const struct { const char *text; uint32_t flags; } cases[] = {
@@ -637,9 +698,9 @@ static void test_first(void)
 		{ ";", SQL_FIRST },
 		{ "VALUES (1)", 0 },
 		{ "values (1)", 0 },
-		{ "/*NO LOAD BALANCE*/ SELECT 1", SQL_COMMENT },
-		{ " /* x */ SELECT 1", SQL_COMMENT | SQL_BLANK },
-		{ "-- x\nSELECT 1", SQL_COMMENT },
+		{ "/*NO LOAD BALANCE*/ SELECT 1", 0 },
+		{ " /* x */ SELECT 1", SQL_BLANK },
+		{ "-- x\nSELECT 1", 0 },
 		{ "- 1", 0 },
 		{ "/", 0 },
 		{ "INSERT INTO t VALUES (1)", 0 },
@@ -809,7 +870,7 @@ static void add_use(void *ctx, enum sql_use use, const char *schema, const char 
 
 	if (use == SQL_WRITTEN)
 		return;
-	sprintf(list + strlen(list), "%s%c:%s%s%s", *list ? " " : "", use == SQL_READ ? 'r' : 'c',
+	sprintf(list + strlen(list), "%s%c:%s%s%s", *list ? " " : "", use == SQL_DROPPED ? 'd' : use == SQL_READ ? 'r' : 'c',
 		schema, *schema ? "." : "", name);
 }
 
@@ -823,7 +884,20 @@ static void test_uses(void)
 		{ "SELECT f(a), s.g(1), pg_catalog.lower(b), s.lower(b) FROM t",
 		  "c:f c:s.g c:s.lower r:t" },
 		{ "SELECT * FROM f(1) x, t, now()", "c:f r:t" },
-		{ "WITH x AS (SELECT h(1) FROM t) SELECT * FROM x JOIN u USING (a)", "c:h r:t r:x r:u" },
+		{ "WITH x AS (SELECT h(1) FROM t) SELECT * FROM x JOIN u USING (a)", "c:h r:t r:u" },
+		{ "WITH x AS (SELECT * FROM x), y AS (SELECT * FROM x) SELECT * FROM x, y, s.x",
+		  "r:x r:s.x" },
+		{ "WITH RECURSIVE x AS (SELECT 1 UNION SELECT a FROM x) SELECT * FROM \"x\", \"X\"",
+		  "r:X" },
+		{ "SELECT * FROM (WITH x (a) AS (SELECT 1) TABLE x) y, x", "r:x" },
+		{ "(WITH x AS (SELECT 1) SELECT * FROM x) UNION SELECT * FROM x", "r:x" },
+		{ "WITH x AS MATERIALIZED (SELECT 1) SELECT (SELECT max(a) FROM X) FROM t", "r:t" },
+		{ "WITH x AS (WITH y AS (SELECT 1) SELECT * FROM y) SELECT * FROM x, y", "r:y" },
+		{ "WITH recursive AS (SELECT 1) SELECT * FROM recursive", "" },
+		{ "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x, u", "r:u" },
+		{ "DROP TABLE IF EXISTS a, pg_temp.\"B\", c CASCADE", "d:a d:pg_temp.B d:c d:cascade" },
+		{ "DROP FUNCTION a", "" },
+		{ "SELECT * FROM ROWS FROM (f(1), lower('a')) x, rows", "c:f r:rows" },
 		{ "SELECT (SELECT max(a) FROM t) UNION TABLE u", "r:t r:u" },
 		{ "COPY s.t (a) TO STDOUT", "r:s.t" },
 		{ "COPY (SELECT f() FROM t) TO STDOUT", "c:f r:t" },
@@ -906,6 +980,9 @@ static void test_shapes(void)
 		{ "select /* ' */ 1", "", false },
 		{ "select 'open", "", false },
 		{ "select \"open", "", false },
+		{ "select 'now'::date", "", false },            /* other strings tell no time */
+		{ "select current_setting('In_hot_standby')", "", false },
+		{ "select 'unknown'", "select '", true },
 		{ "", "", true },
 	};
 
@@ -1002,17 +1079,17 @@ static void test_rules(void)
 		const struct sql_rules *rules;
 		uint32_t flags;
 	} cases[] = {
-		{ "select now()", &none, 0 },
+		{ "select now()", &none, SQL_TIME },
 		{ "select f(1)", &none, SQL_FUNCTION },
 		{ "select get_x(1)", &ro, 0 },
 		{ "select GET_X(1)", &ro, 0 },
-		{ "select now()", &ro, SQL_FUNCTION },
+		{ "select now()", &ro, SQL_FUNCTION | SQL_TIME },
 		{ "select s.f(1)", &ro, 0 },
 		{ "select x.f(1)", &ro, SQL_FUNCTION },
 		{ "select pg_catalog.get_x(1)", &ro, 0 },
 		{ "select coalesce(1, 2), x in (3) from (select 1) a(x)", &ro, 0 },
 		{ "select set_config('a', 'b', true)", &wr, SQL_SET_CONFIG },
-		{ "select f(1), now()", &wr, 0 },
+		{ "select f(1), now()", &wr, SQL_TIME },
 		{ "select put_x(1)", &wr, SQL_FUNCTION },
 		{ "select s.put_x(1)", &wr, SQL_FUNCTION },
 		{ "select nextval('x')", &wr, SQL_FUNCTION },
@@ -1214,6 +1291,7 @@ int main(void)
 {
 	test_words();
 	test_table();
+	test_levels();
 	test_first();
 	test_reads();
 	test_split();

@@ -43,6 +43,59 @@ static void test_sharing(void)
 	stmts_free(NULL);
 }
 
+/* What PostgreSQL fixed at a Parse makes it another statement. */
+static void test_described(void)
+{
+	static const char types[] = "\0\1\0\0\0\27";
+	struct stmts *all = stmts_new();
+	struct stmt *a = stmt_get(all, false, "SELECT $1\0\0", 12, &facts);
+	struct stmt *settings = get(all, "SET a = 1");
+
+	struct stmt *b = stmt_described(all, a, NULL, 7, types, 6);
+	say(b != a && b->shape == 7 && b->len == 16 && !memcmp(b->text + 10, types, 6),
+	    "the types that it was given");
+	say(stmt_described(all, a, NULL, 7, types, 6) == b, "equal ones are one object");
+	say(stmt_described(all, a, NULL, 8, types, 6) != b, "another shape");
+	struct stmt *c = stmt_described(all, a, settings, 7, types, 6);
+	say(c != b && c->settings == settings && settings->refs == 2, "other settings");
+	struct stmt *d = stmt_described(all, c, c->settings, 0, NULL, 0);
+	say(!d->shape && d->settings == settings && d->len == 16, "bare again");
+	stmt_drop(all, c);
+	stmt_drop(all, d);
+	say(settings->refs == 1, "its settings go with it");
+	struct stmt *p = stmt_get(all, true, "PREPARE p AS SELECT $1", 22, &facts);
+	struct stmt *q = stmt_described(all, p, NULL, 7, types, 6);
+	say(q->len == 22 && q->sql && !strcmp(q->text, p->text), "the text of a PREPARE stays");
+	stmts_free(all);
+}
+
+/* A RowDescription with these fields of its only column. */
+static uint64_t shape(const struct stmts *all, const char *name, int table, int type, int format)
+{
+	uint8_t body[64] = { 0, 1 };
+	size_t n = strlen(name) + 1;
+
+	memcpy(body + 2, name, n);
+	body[2 + n + 3] = (uint8_t)table;
+	body[2 + n + 9] = (uint8_t)type;
+	body[2 + n + 17] = (uint8_t)format;
+	return stmt_shape(all, 'T', body, 2 + n + 18);
+}
+
+static void test_shapes(void)
+{
+	struct stmts *all = stmts_new();
+	uint64_t s = shape(all, "a", 1, 23, 0);
+
+	say(s && s == shape(all, "a", 1, 23, 0), "of one description");
+	say(s == shape(all, "a", 2, 23, 1), "not of its table, nor of its format");
+	say(s != shape(all, "b", 1, 23, 0) && s != shape(all, "a", 1, 25, 0), "of name and type");
+	say(stmt_shape(all, 'n', "", 0) && stmt_shape(all, 'n', "", 0) != s, "NoData is one, too");
+	for (size_t n = 0; n < 24; n++)
+		stmt_shape(all, 'T', "\0\2a\0......1234567890..bc", n);
+	stmts_free(all);
+}
+
 static void test_many_texts(void)
 {
 	struct stmts *all = stmts_new();
@@ -275,6 +328,8 @@ static void test_long_names(void)
 int main(void)
 {
 	test_sharing();
+	test_described();
+	test_shapes();
 	test_many_texts();
 	test_hash();
 	test_names();

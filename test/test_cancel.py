@@ -2,6 +2,7 @@
 
 import os
 import signal
+import struct
 import subprocess
 import threading
 
@@ -9,8 +10,10 @@ import psycopg
 import pytest
 
 import wire
+from fake import READY, row
 from pg import tool
-from wire import Wire, bind, cancel_now, execute, extended, parse, query, sync, wait_until
+from wire import (Wire, bind, cancel_now, execute, extended, message, parse, query, sync,
+                  wait_until)
 
 SLEEP = "SELECT pg_sleep(60)"
 
@@ -73,6 +76,60 @@ def test_cancel_hits_one_of_two_clients(proxy, primary):
     cancel_now(p.address, a.pid, a.key)
     assert wire.errors(a.reply()) == ["57014"]
     assert wire.errors(b.reply()) == []
+
+
+def test_cancel_never_hits_a_later_statement(proxy):
+    """The statement may end by itself while its cancel is on the way.  What the session sends
+    after that is not canceled: the client has seen the cancel connection's end, and the answer."""
+    p = proxy()
+    w = p.raw()
+    hits = 0
+    for i in range(60):
+        w.send(query(f"SELECT pg_sleep({i % 6 * 0.001})"))
+        cancel_now(p.address, w.pid, w.key)
+        assert wire.errors(w.reply()) in ([], ["57014"])
+        hits += bool(wire.errors(w.query("SELECT 1")))
+        hits += bool(wire.errors(w.query("SELECT pg_sleep(0.02)")))
+    assert hits == 0
+
+
+@pytest.mark.proxy
+def test_nothing_follows_a_cancel_before_it_is_delivered(proxy, fake):
+    """Its connection stays open, and neither a request nor a reset goes to the server."""
+    texts, asked, delivered = [], threading.Event(), threading.Event()
+
+    def node(t):
+        if t.packet()[:4] == struct.pack("!I", wire.CANCEL):
+            asked.set()
+            delivered.wait(10)
+            t.sock.close()
+            return
+        t.sock.sendall(READY)
+        while True:
+            type_, body = t.message()
+            texts.append(body)
+            if b"slow" in body:
+                asked.wait(10)
+            if type_ == b"Q":
+                t.sock.sendall(row(1))
+
+    p = proxy(nodes=[fake(node)], primary_wait_timeout=0)
+    for follows in (query("SELECT 'next'"), message("X")):
+        for event in (asked, delivered):
+            event.clear()
+        w = p.raw()
+        w.send(query("SELECT 'slow'"))
+        wait_until(lambda: texts and b"slow" in texts[-1], "the statement")
+        with Wire(p.address) as c:
+            c.send(wire.cancel(w.pid, w.key))
+            assert wire.errors(w.reply()) == [] and asked.is_set()
+            w.send(follows)
+            c.silent(0.2)
+            assert b"slow" in texts[-1]
+            delivered.set()
+            assert c.eof() == []
+        wait_until(lambda: b"slow" not in texts[-1], "what comes next")
+        w.shut()
 
 
 def test_cancel_with_a_wrong_key_does_nothing(proxy, primary):

@@ -353,7 +353,7 @@ def test_a_slow_reader_costs_one_reply(pcp):
         assert p.memory("VmHWM") - before < 4 << 20
     assert slow.read() == Message("p", b"ArraySize\x00160000\0")
     rows = [slow.read() for _ in range(160000)]
-    assert rows[-1].body.split(b"\0")[1] == b"20000"
+    assert rows[-1].body.split(b"\0")[1] == b"%d" % (wire.SESSION_PID + 19999)
     assert slow.read().body == b"CommandComplete\0" and slow.read().type == "n"
     slow.shut()
 
@@ -478,9 +478,9 @@ def test_processes(pcp):
         assert len(r) == 21 and r[16] == "Wait for connection"
         assert [r[i] for i in (5, 6, 7, 8, 9, 18, 19, 20)] == [""] * 8
         assert [r[i] for i in (2, 10, 11, 12, 13, 14, 15, 17)] == ["0"] * 8
-    for pid in ("4", "99", "-1", "2147483647"):
+    for pid in ("1", "99", "-1", str(wire.SESSION_PID + 3), "2147483647"):
         failed(c.processes(pid), "informing process info failed", f"invalid process ID : {pid}")
-    assert c.processes("2") == [r for r in rows if r[0] == "2"]
+    assert c.processes(pids[1]) == [r for r in rows if r[0] == pids[1]]
 
 
 def activity(c, pid):
@@ -876,7 +876,7 @@ def test_tools_that_look(pcp, tools, pair):
         assert " ".join(line.split()[3:8:2]) == ("0.000000 up primary", "1.000000 up standby")[i]
     status, out, err = tools(p, "pcp_node_info", "-v", "-n", "1")
     assert re.search(r"^Status Name +: up$", out, re.M) and err == ""
-    assert tools(p, "pcp_proc_count") == (0, "1 2", "")
+    assert tools(p, "pcp_proc_count") == (0, f"{wire.SESSION_PID} {wire.SESSION_PID + 1}", "")
     with p.raw() as w:
         w.query("SELECT 1")
         status, out, err = tools(p, "pcp_proc_info")

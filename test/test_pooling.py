@@ -17,7 +17,7 @@ pytestmark = pytest.mark.proxy
 # One server per node, and none for the proxy's own questions: reuse is certain.
 ONE = dict(num_init_children=1, max_pool=1, check_temp_table="none", check_unlogged_table=False)
 PID = "/* primary */ SELECT pg_backend_pid()"
-READER = "SELECT pg_backend_pid()"
+READER = "SELECT inet_client_port()"      # another one for each connection
 
 
 def pid(w, sql=PID):

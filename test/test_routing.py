@@ -117,7 +117,8 @@ def session(proxy, primary, replica, mark):
     witness = Witness((primary, replica))
 
     def make(way="simple", login=None, **params):
-        p = proxy(**params)
+        p = proxy(**params).learn("r.t", "r.u", "r.w", "r.v", "information_schema.tables",
+                                  user="route")
         s = Session(p, witness, mark, way, **(login or {}))
         return s
     return make
@@ -134,7 +135,7 @@ READS = [
     "(SELECT 1)", "((SELECT 1) UNION (SELECT 2))", "SELECT 1 UNION ALL SELECT 2", "TABLE r.t",
     "WITH x AS (SELECT 1 AS a) SELECT * FROM x",
     "WITH RECURSIVE x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x WHERE n < 5) SELECT * FROM x",
-    "SHOW work_mem", "SHOW TIME ZONE", "SHOW TRANSACTION ISOLATION LEVEL", "SHOW ALL",
+    "SHOW work_mem", "SHOW TIME ZONE", "SHOW TRANSACTION ISOLATION LEVEL",
     "COPY r.t TO STDOUT", "COPY r.t (a) TO STDOUT (FORMAT csv)", "COPY (SELECT 1) TO STDOUT",
     ";", "SELECT", "SELECT ALL 1", "SELECT DISTINCT a FROM r.t",
     # words that look like more than they are
@@ -164,15 +165,14 @@ READS = [
     "SELECT lower('A'), length('b')",
     "SELECT pg_catalog.lower('A')", "SELECT current_setting('port')", "SELECT inet_server_port()",
     "SELECT current_database(), current_user, session_user", "SELECT coalesce(NULL, 1)",
-    "SELECT to_char(now(), 'YYYY')", "SELECT json_build_object('a', 1)", "SELECT pg_backend_pid()",
+    "SELECT to_char(now(), 'YYYY')", "SELECT json_build_object('a', 1)",
     "SELECT count(*), max(a), array_agg(a) FROM r.t", "SELECT row_number() OVER () FROM r.t",
     # information_schema is balanced
     "SELECT count(*) FROM information_schema.tables",
-    "PREPARE p AS SELECT 1", "PREPARE p (int) AS SELECT $1",
 ]
 
 WRITES = [
-    "EXPLAIN SELECT 1", "EXPLAIN ANALYZE SELECT 1", "EXPLAIN (COSTS OFF) DELETE FROM r.t",
+    "SELECT pg_backend_pid()", "EXPLAIN SELECT 1", "EXPLAIN ANALYZE SELECT 1", "EXPLAIN (COSTS OFF) DELETE FROM r.t",
     "VALUES (1), (2)",
     "SELECT * FROM r.t FOR UPDATE", "SELECT * FROM r.t FOR SHARE", "SELECT * FROM r.t FOR NO KEY"
     " UPDATE", "SELECT * FROM r.t FOR KEY SHARE OF t NOWAIT", "SELECT * FROM (SELECT * FROM r.t FOR"
@@ -203,6 +203,7 @@ WRITES = [
     "VACUUM (ANALYZE) r.w", "CHECKPOINT", "LOAD 'plpgsql'",
     "PREPARE TRANSACTION 'g'", "COMMIT PREPARED 'g'", "ROLLBACK PREPARED 'g'",
     "LOCK TABLE r.t", "LOCK r.t IN EXCLUSIVE MODE", "LOCK r.t IN ROW EXCLUSIVE MODE",
+    "PREPARE p AS SELECT 1", "PREPARE p (int) AS SELECT $1",
     "PREPARE p AS INSERT INTO r.w VALUES (1)", "PREPARE p AS SELECT * FROM r.t FOR UPDATE",
     "PREPARE p AS SELECT random()", "EXECUTE unknown_name", "DEALLOCATE unknown_name",
     # functions that write, or may
@@ -221,6 +222,9 @@ WRITES = [
     "SELECT count(*) FROM pg_class", "SELECT count(*) FROM pg_catalog.pg_type",
     "SELECT count(*) FROM r.t JOIN pg_namespace ON true", "SELECT * FROM pg_stat_activity",
     "SELECT count(*) FROM r.t, pg_type", "SELECT (SELECT count(*) FROM pg_roles)",
+    "SHOW ALL", "SHOW in_hot_standby", "SHOW transaction_read_only",
+    "SELECT current_setting('in_hot_standby')", "SELECT current_setting('In_hot_standby', true)",
+    "SELECT current_setting(name) FROM (SELECT 'port') x(name)",
     'SELECT count(*) FROM "pg_class"', "TABLE pg_database",
     # comments in front (Hibernate, SQLAlchemy and /*NO LOAD BALANCE*/ rely on it)
     "/*NO LOAD BALANCE*/ SELECT 1", "/* x */ SELECT 1", "-- x\nSELECT 1", "  /* x */ SELECT 1",
@@ -411,8 +415,42 @@ TRANSACTIONS = [
     ("serializable by default", ["transaction"],
      [("SET default_transaction_isolation = serializable", P), ("BEGIN", ANY), (READ, P),
       ("COMMIT", ANY)]),
-    ("repeatable read", ["transaction"],
-     [("BEGIN ISOLATION LEVEL REPEATABLE READ", ANY), (READ, R), ("COMMIT", ANY)]),
+    ("repeatable read", ["off", "transaction", "always", "dml_adaptive"],
+     [("BEGIN ISOLATION LEVEL REPEATABLE READ", ANY), (READ, P), ("COMMIT", ANY), (READ, R)]),
+    ("serializable, read only", ["transaction"],
+     [("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY", ANY), (READ, P), ("COMMIT", ANY)]),
+    ("repeatable read by set", ["transaction"],
+     [("BEGIN", ANY), ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", P), (READ, P),
+      ("COMMIT AND CHAIN", P), (READ, P), ("COMMIT", ANY), (READ, R)]),
+    ("repeatable read by parameter", ["transaction"],
+     [("BEGIN", ANY), ("SET LOCAL transaction_isolation = 'repeatable read'", P), (READ, P),
+      ("COMMIT", ANY), (READ, R)]),
+    ("repeatable read by set_config", ["transaction"],
+     [("SELECT set_config('default_transaction_isolation', 'repeatable read', false)", P),
+      (READ, P), ("BEGIN", ANY), (READ, P), ("COMMIT", ANY)]),
+    ("repeatable read by default", ["transaction"],
+     [("SET default_transaction_isolation = 'repeatable read'", P), (READ, R), ("BEGIN", ANY),
+      (READ, P), ("COMMIT", ANY), ("BEGIN ISOLATION LEVEL READ COMMITTED", ANY), (READ, R),
+      ("COMMIT", ANY), ("RESET default_transaction_isolation", P), ("BEGIN", ANY), (READ, R),
+      ("COMMIT", ANY)]),
+    ("repeatable read by characteristics", ["transaction"],
+     [("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ READ WRITE", P),
+      ("BEGIN", ANY), (READ, P), ("COMMIT", ANY)]),
+    ("a level that is rolled back", ["transaction"],
+     [("BEGIN", ANY), ("SET default_transaction_isolation = 'repeatable read'", P),
+      ("ROLLBACK", ANY), ("BEGIN", ANY), (READ, R), ("COMMIT", ANY)]),
+    ("settings", ["transaction", "trans_transaction", "always"],
+     [("SET work_mem = '5MB'", P), (READ, R), ("BEGIN", ANY), ("SET work_mem = '6MB'", P),
+      (READ, R), ("SET LOCAL search_path = r", P), ("SELECT count(*) FROM t", R),
+      ("RESET work_mem", P), (READ, R), ("COMMIT", ANY), ("BEGIN", ANY), (READ, R),
+      ("COMMIT", ANY)]),
+    ("settings, adaptive", ["dml_adaptive"],
+     [("BEGIN", ANY), ("SET work_mem = '6MB'", P), (READ, R), W, (READ, R), ("COMMIT", ANY)]),
+    ("no listener in the end", ["transaction"],
+     [("BEGIN", ANY), ("LISTEN x", P), (READ, P), ("ROLLBACK", ANY), (READ, R)]),
+    ("a listener", ["transaction"],
+     [("LISTEN x", P), (READ, P), ("BEGIN", ANY), (READ, P), ("COMMIT", ANY), ("UNLISTEN *", P),
+      (READ, R)]),
     ("read only", ["transaction"],
      [("START TRANSACTION READ ONLY", ANY), (READ, R), ("COMMIT", ANY), (READ, R)]),
     ("read write", ["transaction"],
@@ -442,14 +480,23 @@ def test_transactions(session, primary, replica, name, mode, steps, way):
     session(way, disable_load_balance_on_write=mode).script(steps)
 
 
+def test_a_snapshot_on_a_replica_serves_all_of_its_transaction(session):
+    session().script(
+        [("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ANY), (READ, R), ("SAVEPOINT s", R),
+         ("SET LOCAL work_mem = '5MB'", R), ("DECLARE c CURSOR FOR SELECT 1", R), ("FETCH c", R),
+         ("ROLLBACK TO s", R), (READ, R), ("COMMIT AND CHAIN", R), (READ, R), ("COMMIT", R),
+         (READ, R)])
+
+
 COUNTS_AS_WRITE = [
     "INSERT INTO r.w VALUES (1)", "CREATE TEMP TABLE x (a int)", "SAVEPOINT s", "VALUES (1)",
-    "LOCK TABLE r.w", "/* x */ SELECT 1", "SELECT random()",
-    "DECLARE c CURSOR FOR SELECT 1", "SELECT * FROM r.t FOR UPDATE", "LISTEN x",
-    "DO $$ BEGIN NULL; END $$", "TRUNCATE r.w",
+    "LOCK TABLE r.w", "/* x */ SELECT 1", "SELECT random()", "DECLARE c CURSOR FOR SELECT 1",
+    "SELECT * FROM r.t FOR UPDATE", "DO $$ BEGIN NULL; END $$", "TRUNCATE r.w",
 ]
-COUNTS_NOT = ["EXPLAIN SELECT 1", "SELECT 1", "SHOW port", "SET TRANSACTION READ ONLY",
-              "SET work_mem = '5MB'", "RESET work_mem"]
+COUNTS_NOT = ["EXPLAIN SELECT 1", "SELECT 1", "SHOW port", "SET TRANSACTION READ ONLY", "SHOW ALL",
+              "SELECT count(*) FROM pg_class", "SELECT * FROM pg_catalog.pg_type, r.t",
+              "SELECT current_setting('in_hot_standby')", "COPY (TABLE pg_class) TO STDOUT",
+              "SELECT now()", "SET work_mem = '5MB'", "RESET work_mem"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -685,8 +732,10 @@ def play(session, steps):
 
 
 def test_settings_do_not_keep_reads_from_the_replica(session):
-    session().script([("SET work_mem = '7MB'", ANY), ("SELECT current_setting('work_mem')", R),
-                      ("SET search_path = r", ANY), ("SELECT count(*) FROM t", R)])
+    s = session()
+    s.proxy.learn("t", user="route", options="-c search_path=r")
+    s.script([("SET work_mem = '7MB'", ANY), ("SELECT current_setting('work_mem')", R),
+              ("SET search_path = r", ANY), ("SELECT count(*) FROM t", R)])
 
 
 @pytest.mark.parametrize("sql, read, value", [
@@ -704,9 +753,10 @@ def test_characteristics_of_a_transaction_hold_in_reads(session, sql, read, valu
     s.run("COMMIT")
 
 
-def test_repeatable_read_gives_one_snapshot_per_node(session, primary, replica):
+@pytest.mark.parametrize("modes", ["", " READ ONLY"])
+def test_repeatable_read_gives_one_snapshot(session, primary, replica, modes):
     s = session()
-    s.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    s.run("BEGIN ISOLATION LEVEL REPEATABLE READ" + modes)
     before = s.value("SELECT count(*) FROM r.u")
     primary.su("INSERT INTO r.u VALUES (1000)")
     primary.catch_up(replica)
@@ -729,7 +779,7 @@ def test_set_transaction_read_only_off_writes(session):
 
 def test_execute_of_sql_follows_its_statement(session):
     session().script([
-        ("PREPARE p (int) AS SELECT a FROM r.t WHERE a = $1", ANY), ("EXECUTE p(1)", R),
+        ("PREPARE p (int) AS SELECT a FROM r.t WHERE a = $1", P), ("EXECUTE p(1)", R),
         ("EXECUTE p(2)", R), ("DEALLOCATE p", ANY), ("PREPARE p AS SELECT random()", P),
         ("EXECUTE p", P), ("DEALLOCATE ALL", ANY), ("PREPARE p AS SELECT 1", ANY),
         ("EXECUTE p", R)])
@@ -833,8 +883,9 @@ def test_portal_of_a_read_on_the_replica(session):
 
 def test_log_per_node_statement(session, primary, replica):
     s = session(log_per_node_statement=True)
-    reader = s.value("SELECT pg_backend_pid() AS reader")
-    s.proxy.wait_log(rf"LOG:  DB node id: 1 backend pid: {reader} statement: SELECT pg_backend_pid"
+    port = s.value("SELECT inet_client_port() AS reader")
+    reader, = replica.su("SELECT pid FROM pg_stat_activity WHERE client_port = %s", (port,))[0]
+    s.proxy.wait_log(rf"LOG:  DB node id: 1 backend pid: {reader} statement: SELECT inet_client_port"
                      r"\(\) AS reader")
     s.run("INSERT INTO r.w VALUES (1)")
     s.proxy.wait_log(r"LOG:  DB node id: 0 backend pid: \d+ statement: INSERT INTO r\.w VALUES")

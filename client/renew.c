@@ -1,0 +1,114 @@
+#include "client/renew.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The second word of a statement that does so, and what names the accounts in it. */
+enum renews { RENEWS_NONE, RENEWS_ROLES, RENEWS_DATABASES };
+
+struct words {
+	enum renews renews;
+	unsigned nth;                           /* the last word seen */
+	const struct account *account;          /* is it meant?  NULL: only looks what is renewed */
+};
+
+/* ROLE, USER or GROUP; OWNED is REASSIGN's and DROP's. */
+static enum renews kind_of(const char *word)
+{
+	static const char *const roles[] = { "role", "user", "group", "owned" };
+
+	for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+		if (!strcmp(word, roles[i]))
+			return RENEWS_ROLES;
+	return !strcmp(word, "database") ? RENEWS_DATABASES : RENEWS_NONE;
+}
+
+/* These stand for roles that the text does not name. */
+static bool anybody(const char *word)
+{
+	return !strcmp(word, "all") || !strcmp(word, "current_user")
+	       || !strcmp(word, "session_user") || !strcmp(word, "current_role");
+}
+
+/* true: the account is meant.  All names of the statement count: one too many costs connections. */
+static bool see_word(void *ctx, const char *word, bool called)
+{
+	struct words *w = ctx;
+
+	(void)called;
+	if (++w->nth == 2)
+		w->renews = kind_of(word);
+	if (w->nth <= 2)
+		return w->nth == 2 && !w->account;
+	if (w->renews == RENEWS_ROLES)
+		return anybody(word) || !strcmp(word, w->account->user);
+	return w->renews == RENEWS_DATABASES && !strcmp(word, w->account->database);
+}
+
+static bool renews(const char *text, size_t len)
+{
+	struct words w = { .renews = RENEWS_NONE };
+
+	sql_mentions(text, len, see_word, &w);
+	return w.renews != RENEWS_NONE;
+}
+
+struct statement { const char *text; size_t len; };
+
+/* CREATE DATABASE also takes its template as a string. */
+static bool quotes(const struct statement *s, const char *name)
+{
+	char quoted[WIRE_NAME_MAX + 3];
+
+	snprintf(quoted, sizeof quoted, "'%s'", name);
+	return memmem(s->text, s->len, quoted, strlen(quoted));
+}
+
+static bool is_meant(const void *ctx, const struct account *a)
+{
+	const struct statement *s = ctx;
+	struct words w = { .account = a };
+
+	return sql_mentions(s->text, s->len, see_word, &w)
+	       || (w.renews == RENEWS_DATABASES && quotes(s, a->database));
+}
+
+static void renew(struct client *c, const char *text, size_t len)
+{
+	servers_renew_accounts(c->all->servers, is_meant, &(struct statement){ text, len },
+		"its role or database is being altered");
+}
+
+void renew_before(struct client *c, const char *text, size_t len)
+{
+	if (renews(text, len))
+		renew(c, text, len);
+}
+
+/* Without memory it counts now. */
+bool renew_note(struct client *c, const char *text, size_t len)
+{
+	if (!renews(text, len))
+		return false;
+	struct altered *a = malloc(sizeof *a + len + 1);
+	if (!a) {
+		renew(c, text, len);
+		return true;
+	}
+	a->next = c->altered;
+	memcpy(a->text, text, len);
+	a->text[len] = 0;
+	c->altered = a;
+	return true;
+}
+
+void renew_after(struct client *c)
+{
+	while (c->altered) {
+		struct altered *a = c->altered;
+		c->altered = a->next;
+		renew(c, a->text, strlen(a->text));
+		free(a);
+	}
+}

@@ -1,0 +1,21 @@
+/* client/renew.h - DDL that ends what pooled connections are good for.
+ *
+ * A connection keeps the role that it logged in as, and the defaults that ALTER ROLE and ALTER
+ * DATABASE gave it.  While there is one to a database, that cannot be dropped, renamed, moved or
+ * copied.  So the idle connections of the roles and databases that such a statement names are
+ * closed before it is sent, and again when its transaction has ended. */
+#ifndef CLIENT_RENEW_H
+#define CLIENT_RENEW_H
+
+#include "client.h"
+
+/* A statement of DDL is about to be sent. */
+void renew_before(struct client *c, const char *text, size_t len);
+
+/* It has been run, in a transaction that may go on.  true: it was one of those. */
+bool renew_note(struct client *c, const char *text, size_t len);
+
+/* The transaction has ended. */
+void renew_after(struct client *c);
+
+#endif

@@ -1,0 +1,223 @@
+#include "client/transact.h"
+
+#include "client/agree.h"
+#include "client/doubt.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct report transact_lost = { "ERROR", "40001",
+	"could not serialize access: the server that had the transaction's snapshot is gone", NULL,
+	"The transaction might succeed if retried." };
+
+/* --- which server -------------------------------------------------------- */
+
+bool transact_bound(const struct client *c)
+{
+	return c->home && (c->pins || c->script.full || doubt_settings(c)
+	                   || c->home->status != 'I');
+}
+
+struct node *transact_home(const struct client *c)
+{
+	return transact_bound(c) ? c->home->node : nodes_primary(c->all->servers->nodes);
+}
+
+bool transact_needs(const struct client *c, const struct server *s)
+{
+	return s->status == 'E' || (s == c->home && transact_bound(c));
+}
+
+static struct server *first_within(const struct client *c, const char *statuses)
+{
+	for (struct server *s = c->borrowed; s; s = s->next_borrowed)
+		if (strchr(statuses, s->status))
+			return s;
+	return NULL;
+}
+
+struct server *transact_owner(const struct client *c)
+{
+	bool one = c->session.in_transaction && (c->session.level == LEVEL_UNSAID
+		|| c->session.level >= LEVEL_REPEATABLE_READ);
+
+	return one ? first_within(c, "TE") : NULL;
+}
+
+struct server *transact_failed(const struct client *c)
+{
+	return c->status == 'E' ? first_within(c, "E") : NULL;
+}
+
+/* --- its isolation level ------------------------------------------------- */
+
+enum sql_level transact_level(const struct client *c, const struct sql_facts *begin)
+{
+	if (begin->level)
+		return begin->level;
+	if (doubt_settings(c))
+		return LEVEL_UNSAID;
+	return c->session.default_level ? c->session.default_level
+	                                : c->borrower.profile->level;
+}
+
+bool transact_leaves(const struct client *c, const struct sql_facts *begin)
+{
+	switch (transact_level(c, begin)) {
+	case LEVEL_READ_UNCOMMITTED: case LEVEL_READ_COMMITTED:
+		return true;
+	case LEVEL_REPEATABLE_READ:
+		return (begin->flags & SQL_READ_ONLY) && !c->session.stays_home;
+	case LEVEL_UNSAID: case LEVEL_SERIALIZABLE:     /* a standby refuses the latter */
+		break;
+	}
+	return false;
+}
+
+/* A BEGIN within a transaction is a warning, but its modes count. */
+void transact_begun(struct client *c, const struct sql_facts *f)
+{
+	struct session *s = &c->session;
+
+	if (f->level || !s->in_transaction)
+		s->level = transact_level(c, f);
+	if (f->flags & (SQL_READ_ONLY | SQL_READ_WRITE))
+		s->read_only = (f->flags & SQL_READ_ONLY) && !s->stays_home;
+	s->in_transaction = true;
+}
+
+void transact_defaults(struct client *c)
+{
+	c->session.default_level = script_default_level(&c->script);
+}
+
+/* --- asked --------------------------------------------------------------- */
+
+enum { LEVEL_REPLY = 256 };
+
+/* SHOW, and its reply. */
+struct question {
+	struct request request;
+	struct profile *profile;
+	uint32_t n;
+	uint8_t reply[LEVEL_REPLY];
+};
+
+static void take_reply(struct request *r, const uint8_t *p, size_t n)
+{
+	struct question *q = OWNER(r, struct question, request);
+
+	if (n > sizeof q->reply - q->n)
+		n = sizeof q->reply - q->n;
+	memcpy(q->reply + q->n, p, n);
+	q->n += (uint32_t)n;
+}
+
+static bool take_message(struct request *r, char type, const uint8_t *body, size_t len)
+{
+	(void)r, (void)type, (void)body, (void)len;
+	return true;
+}
+
+/* DataRow: how many values, the length of the first, and that. */
+static void answered(struct request *r, char status)
+{
+	struct question *q = OWNER(r, struct question, request);
+	struct msg m;
+	long len;
+
+	(void)status;
+	for (size_t at = 0; (len = wire_next(&m, q->reply + at, q->n - at, LEVEL_REPLY)) > 0;
+	     at += (size_t)len)
+		if (m.type == 'D' && m.end - m.at > 6)
+			q->profile->level = (uint8_t)sql_level_named((const char *)m.at + 6,
+				(size_t)(m.end - m.at - 6));
+}
+
+static void lost(struct request *r) { (void)r; }
+
+static void release(struct request *r)
+{
+	struct question *q = OWNER(r, struct question, request);
+
+	profile_drop(q->profile);
+	free(q);
+}
+
+static const struct request_ops question_ops = { take_reply, take_message, answered, lost };
+
+/* relcache_expire is how long answers of this kind are believed. */
+static bool is_known(const struct client *c, int64_t now)
+{
+	const struct profile *p = c->borrower.profile;
+	int64_t seconds = c->all->base->conf->relcache_expire;
+
+	return p->level && (!seconds || (now - p->level_at) / 1000 < seconds);
+}
+
+/* The session's own settings are not those of its profile.  It counts as not having any of this
+ * name while it has no pins: no code of anybody has set it, and a SET is in the script. */
+int transact_ask_level(struct client *c, struct server *s)
+{
+	static const char sql[] = "SHOW default_transaction_isolation";
+	struct profile *p = c->borrower.profile;
+	int64_t now = loop_now(c->all->base->loop);
+
+	if (is_known(c, now) || c->session.default_level || c->pins || c->script.full
+	    || doubt_settings(c) || c->status == 'E')
+		return 0;
+	struct question *q = calloc(1, sizeof *q);
+	if (!q)
+		return -1;
+	q->request = (struct request){ .ops = &question_ops, .release = release };
+	q->profile = profile_hold(p);
+	p->level_at = now;
+	server_send(s, &q->request);
+	return conn_put_message(s->all->base->net, &s->conn, 'Q', sql, sizeof sql);
+}
+
+/* --- legs, and a lost snapshot ------------------------------------------- */
+
+/* Settings of the transaction are undone with it there, and made again from the script. */
+void transact_end_legs(struct client *c)
+{
+	uint32_t before = script_settled(&c->script);
+
+	for (struct server *s = c->borrowed, *next; s; s = next) {
+		next = s->next_borrowed;
+		if (s == c->home || s->status == 'I')
+			continue;
+		s->status = 'I';
+		if (s->script > before)
+			s->script = before;
+		server_own(s, "ROLLBACK", agree_or_close, NULL);
+	}
+}
+
+void transact_come_home(struct client *c)
+{
+	struct server *s = transact_owner(c);
+
+	if (!s || s == c->home || s->status == 'E')
+		return;
+	c->session.lost = c->session.seen;
+	c->session.stays_home = c->session.no_replica = true;
+	client_detach(c, s);
+	server_return(s);
+}
+
+int transact_repeat_reads(struct client *c, struct server *s)
+{
+	const struct server *leg = first_within(c, "T");
+
+	return leg && leg != s && c->session.in_transaction
+	       ? server_own(s, "SELECT 1", NULL, NULL) : 0;
+}
+
+int transact_doom(struct client *c, struct server *s)
+{
+	if (c->status != 'E' || transact_failed(c))
+		return 0;
+	return server_own(s, "ROLLBACK TO \"lost with the server that had the snapshot\"", NULL,
+		NULL);
+}

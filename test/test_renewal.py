@@ -1,0 +1,310 @@
+"""Pooled connections that are no longer good: of a database that somebody needs for itself, of roles
+and databases that were altered, of a role that is another one now; and what no reset takes away."""
+
+import psycopg
+import pytest
+
+import wire
+from wire import LoginError, Wire, extended, query, sync, wait_until
+
+pytestmark = pytest.mark.proxy
+
+PID = "/*NO LOAD BALANCE*/ SELECT pg_backend_pid()"
+
+
+def pid_of(p, **kw):
+    """The server that a session gets, after its first statements."""
+    with p.connect(**kw) as c:
+        return c.execute(PID).fetchone()[0]
+
+
+@pytest.fixture
+def admin(primary):
+    """As superuser, directly; what it made is gone afterwards."""
+    with primary.connect(user="postgres", dbname="postgres") as c:
+        yield c
+        for name in ("renew_a", "renew_b", "renew_c"):
+            c.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        for name in ("renew_r", "renew_s"):
+            if c.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,)).fetchall():
+                c.execute(f"DROP OWNED BY {name}")
+                c.execute(f"DROP ROLE {name}")
+
+
+def used(p, database):
+    """The pool has connections to both nodes, one of them the proxy's own."""
+    with p.connect(user="postgres", dbname=database) as c:
+        c.execute("CREATE TABLE IF NOT EXISTS t (a int)")
+        for _ in range(2):
+            c.execute("SELECT * FROM t")
+
+
+# ---- databases --------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("extended_protocol", [False, True])
+def test_a_database_without_clients_can_be_dropped_renamed_and_copied(
+        proxy, primary, replica, admin, extended_protocol):
+    p = proxy()
+    ask = extended if extended_protocol else query
+    admin.execute("CREATE DATABASE renew_a")
+    primary.catch_up(replica)
+    with p.raw(user="postgres", database="postgres") as w:
+        for sql, database in [("CREATE DATABASE renew_b TEMPLATE renew_a", "renew_a"),
+                              ("CREATE DATABASE renew_c TEMPLATE = 'renew_a'", "renew_a"),
+                              ("ALTER DATABASE renew_a SET TABLESPACE pg_default", "renew_a"),
+                              ("DROP DATABASE renew_b", "renew_b"),
+                              ("ALTER DATABASE renew_a RENAME TO renew_b", "renew_a"),
+                              ('DROP DATABASE IF EXISTS "renew_b"', "renew_b")]:
+            primary.catch_up(replica)
+            used(p, database)
+            w.send(ask(sql) + (sync() if extended_protocol else b""))
+            assert wire.errors(w.reply()) == [], sql
+
+
+def test_a_database_with_a_client_is_in_use(proxy, primary, replica, admin):
+    p = proxy()
+    admin.execute("CREATE DATABASE renew_a")
+    primary.catch_up(replica)
+    with p.connect(user="postgres", dbname="renew_a") as c:
+        c.execute("CREATE TABLE t (a int)")
+        with p.connect(user="postgres", dbname="postgres") as other, \
+                pytest.raises(psycopg.errors.ObjectInUse):
+            other.execute("DROP DATABASE renew_a")
+        assert c.execute(PID).fetchone()
+
+
+def test_other_databases_keep_their_connections(proxy, admin):
+    p = proxy()
+    admin.execute("CREATE DATABASE renew_a")
+    pid = pid_of(p)
+    p.psql("DROP DATABASE renew_a", user="postgres", dbname="postgres")
+    assert pid_of(p) == pid
+
+
+# ---- defaults ---------------------------------------------------------------------------------
+
+def value(p, name, **kw):
+    """What a new session has, by its reports and by SHOW on either node."""
+    with p.raw(**kw) as w:
+        told = [m.parameter[1] for m in w.greeting if m.type == "S" and m.parameter[0] == name]
+        shown = [wire.value(w.query(f"{hint}SHOW {name}")) for hint in ("", "/*NO LOAD BALANCE*/ ")]
+        return {*told, *shown}
+
+
+@pytest.mark.parametrize("where", ["ROLE app", "DATABASE app", "ROLE app IN DATABASE app", "ROLE ALL",
+                                   "ROLE ALL IN DATABASE app"])
+def test_new_sessions_begin_with_what_was_altered(proxy, primary, replica, where):
+    p = proxy()
+    assert value(p, "datestyle") == value(p, "datestyle") != {"SQL, DMY"}
+    before = value(p, "work_mem"), value(p, "DateStyle")
+    with p.connect(user="postgres", dbname="postgres") as c:
+        c.execute(f"ALTER {where} SET work_mem = '7MB'")
+        c.execute(f"ALTER {where} SET datestyle = 'SQL, DMY'")
+        primary.catch_up(replica)
+        try:
+            assert value(p, "work_mem") == {"7MB"} and value(p, "DateStyle") == {"SQL, DMY"}
+        finally:
+            c.execute(f"ALTER {where} RESET work_mem")
+            c.execute(f"ALTER {where} RESET datestyle")
+        primary.catch_up(replica)
+        assert (value(p, "work_mem"), value(p, "DateStyle")) == before
+
+
+def test_what_a_transaction_altered_counts_from_its_commit(proxy, primary, replica):
+    p = proxy()
+    before = value(p, "work_mem")
+    with p.connect(user="postgres", dbname="postgres") as c:
+        try:
+            with c.transaction():
+                c.execute("ALTER ROLE app SET work_mem = '7MB'")
+                assert value(p, "work_mem") == before
+            primary.catch_up(replica)
+            assert value(p, "work_mem") == {"7MB"}
+        finally:
+            c.execute("ALTER ROLE app RESET work_mem")
+
+
+def test_is_superuser_is_told_anew(proxy, primary, admin):
+    p = proxy()
+    admin.execute("CREATE ROLE renew_r LOGIN")
+    assert value(p, "is_superuser", user="renew_r") == {"off"}
+    p.psql("ALTER ROLE renew_r SUPERUSER", user="postgres", dbname="postgres")
+    with p.raw(user="renew_r") as w:
+        assert [m.parameter[1] for m in w.greeting if m.type == "S"
+                and m.parameter[0] == "is_superuser"] == ["on"]
+
+
+def test_new_sessions_begin_with_what_a_reload_has_changed(proxy, own_pair):
+    """A session learns it from its server.  The first login to PostgreSQL tells it to all others."""
+    p = proxy(nodes=own_pair)
+    before = value(p, "DateStyle")
+    assert value(p, "DateStyle", user="postgres") == before != {"SQL, DMY"}
+    with p.raw() as a, p.raw() as b:
+        a.query(PID)
+        for node in own_pair:
+            node.su("ALTER SYSTEM SET datestyle = 'SQL, DMY'")
+            node.reload()
+        b.query(PID)
+        for user in ("app", "postgres"):
+            assert value(p, "DateStyle", user=user) == {"SQL, DMY"}
+        assert ("DateStyle", "SQL, DMY") in [m.parameter for m in a.query(PID) if m.type == "S"]
+
+
+def test_new_sessions_begin_with_what_was_altered_directly(proxy, primary):
+    """As soon as a new connection is made."""
+    p = proxy()
+    before = value(p, "DateStyle")
+    with p.raw() as a, p.raw() as b:
+        a.query(PID)
+        primary.su("ALTER ROLE app SET datestyle = 'SQL, DMY'")
+        try:
+            b.query(PID)
+            with p.raw() as w:
+                assert [m.parameter[1] for m in w.greeting if m.type == "S"
+                        and m.parameter[0] == "DateStyle"] == ["SQL, DMY"] != before
+        finally:
+            primary.su("ALTER ROLE app RESET datestyle")
+
+
+# ---- roles ------------------------------------------------------------------------------------
+
+def role_pid(p):
+    return pid_of(p, user="renew_r")
+
+
+@pytest.mark.parametrize("by_proxy", [True, False])
+def test_a_role_made_anew_is_another_one(proxy, primary, replica, admin, by_proxy):
+    """Direct DDL is known from the first error that says so: one session may see it."""
+    p = proxy()
+    admin.execute("CREATE ROLE renew_r LOGIN")
+    primary.catch_up(replica)
+    old = role_pid(p)
+    ddl = p.connect(user="postgres", dbname="postgres") if by_proxy else primary.connect(
+        user="postgres", dbname="postgres")
+    with ddl as c:
+        c.execute("DROP ROLE renew_r")
+        c.execute("CREATE ROLE renew_r LOGIN")
+    primary.catch_up(replica)
+    if not by_proxy:
+        with p.connect(user="renew_r") as c, pytest.raises(psycopg.errors.UndefinedObject):
+            c.execute("/*NO LOAD BALANCE*/ SELECT current_user")
+    with p.connect(user="renew_r") as c:
+        assert c.execute("/*NO LOAD BALANCE*/ SELECT current_user::text").fetchone() == ("renew_r",)
+    assert role_pid(p) != old
+
+
+def test_permission_denied_may_mean_that_the_role_is_another_one(proxy, primary, admin):
+    """Its connection is not used again."""
+    p = proxy()
+    admin.execute("CREATE ROLE renew_r LOGIN")
+    old = role_pid(p)
+    admin.execute("DROP ROLE renew_r")
+    admin.execute("CREATE ROLE renew_r LOGIN")
+    with p.connect(user="renew_r") as c, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        c.execute("CREATE TABLE pg_catalog.mine (a int)")
+    assert role_pid(p) != old
+
+
+def test_a_role_that_was_dropped_is_not_let_in(proxy, primary, admin):
+    p = proxy()
+    admin.execute("CREATE ROLE renew_r LOGIN")
+    role_pid(p)
+    p.psql("DROP ROLE renew_r", user="postgres", dbname="postgres")
+    with pytest.raises(LoginError) as e:
+        p.raw(user="renew_r")
+    assert e.value.code == "28000"
+
+
+def test_a_renamed_role_is_not_let_in_by_its_old_name(proxy, primary, admin):
+    p = proxy()
+    admin.execute("CREATE ROLE renew_r LOGIN")
+    role_pid(p)
+    p.psql("ALTER ROLE renew_r RENAME TO renew_s", user="postgres", dbname="postgres")
+    assert p.one("SELECT current_user::text", user="renew_s") == "renew_s"
+    with pytest.raises(LoginError):
+        p.raw(user="renew_r")
+
+
+# ---- what is left behind a reset --------------------------------------------------------------
+
+LEFT = {
+    "LOAD": "LOAD 'auto_explain'",
+    "setseed": "SELECT setseed(0.5)",
+    "temporary slot": "SELECT pg_create_physical_replication_slot('renew', false, true)",
+    "computed name": "SELECT set_config('app.' || 'x', '1', false)",
+    "parameter": "SELECT set_config(%s, '1', false)",
+}
+
+
+@pytest.mark.parametrize("what", LEFT)
+def test_a_connection_that_cannot_be_reset_is_closed(proxy, what):
+    p = proxy(num_init_children=1, max_pool=1)
+    kw = dict(user="postgres")
+    with p.connect(**kw) as c:
+        pid = c.execute(PID).fetchone()[0]
+        c.execute(LEFT[what], ("app.x",) if "%s" in LEFT[what] else None)
+    assert pid_of(p, **kw) != pid
+
+
+READ = "/*NO LOAD BALANCE*/ SELECT current_setting('app.tenant', true)"
+
+
+@pytest.mark.parametrize("sets", ["SET app.tenant = 'x'", "BEGIN; SET LOCAL app.tenant = 'x'; COMMIT",
+                                  "BEGIN; SET app.tenant = 'x'; ROLLBACK",
+                                  "SELECT set_config('app.tenant', 'x', false)",
+                                  "SELECT 1, pg_catalog.set_config ( 'App.Tenant', 'x', true)"])
+def test_a_custom_parameter_is_unknown_to_sessions_that_have_not_set_it(proxy, sets):
+    """'' where a new session has NULL: row security that casts it to a number fails."""
+    p = proxy(num_init_children=1, max_pool=1)
+    with p.connect() as c:
+        c.execute(sets)
+    with p.connect() as c:
+        assert c.execute(READ).fetchone() == (None,)
+
+
+def test_sessions_that_set_the_same_custom_parameters_share_connections(proxy):
+    """As most applications do, in their first statements."""
+    p = proxy(num_init_children=1, max_pool=1)
+    pids = set()
+    for i in range(5):
+        with p.raw() as w:
+            if i % 2:
+                w.query("BEGIN")
+            w.query("SET app.tenant = %s" % i)
+            assert wire.value(w.query(READ)) == str(i)
+            pids.add(int(wire.value(w.query(PID))))
+            w.query("ROLLBACK")
+            w.bye()
+    for i in range(3):
+        with p.raw(**{"app.tenant": "5"}) as w:
+            assert wire.value(w.query(READ)) == "5"
+            pids.add(int(wire.value(w.query(PID))))
+            w.bye()
+    assert len(pids) == 1
+
+
+def test_a_custom_parameter_of_the_startup_packet(proxy):
+    p = proxy(num_init_children=1, max_pool=1)
+    pid_of(p)
+    with p.raw(**{"app.tenant": "5"}) as w:
+        assert wire.value(w.query(READ)) == "5"
+    with p.connect() as c:
+        assert c.execute(READ).fetchone() == (None,)
+
+
+def test_a_failing_reset_is_told(proxy):
+    p = proxy(reset_query_list="ABORT;DISCARD ALL;SET lock_timeout TO bogus")
+    assert pid_of(p) != pid_of(p)
+    p.wait_log("reset_query_list failed on node 0")
+    assert "bogus" in p.log_text()
+
+
+# ---- hellos that are none ---------------------------------------------------------------------
+
+@pytest.mark.parametrize("sent", [b"", b"\0\0\0", wire.message("X"), b"\0\0\0\x08", b"GET / HTTP/1.0\r\n\r\n",
+                                  wire.startup(user="app")[:-3]])
+def test_what_is_no_startup_packet_gets_no_answer(proxy, sent):
+    with Wire(proxy().address) as w:
+        w.send(sent)
+        w.sock.shutdown(1)
+        assert w.eof() == []

@@ -1,0 +1,376 @@
+"""What a read runs or tells without saying so: code behind views, policies, operators and the like;
+cursors; the time; the node.  And which names are tables, and which of them are temporary."""
+
+import pytest
+
+import wire
+from test_catalog import P, R, Session
+from wire import bind, execute, parse, query, sync, wait_until
+
+pytestmark = pytest.mark.proxy
+
+OBJECTS = """
+DROP SCHEMA IF EXISTS c CASCADE;
+CREATE SCHEMA c;
+GRANT ALL ON SCHEMA c TO app;
+SET search_path = c;
+CREATE TABLE t (a int, b timestamptz DEFAULT now());
+CREATE TABLE u (a int);
+CREATE TABLE known (a int);
+INSERT INTO t VALUES (1);
+INSERT INTO u VALUES (1);
+CREATE SEQUENCE s;
+CREATE SEQUENCE "größe";
+CREATE TABLE "maß" (a int);
+CREATE TABLE "Quoted" (a int);
+CREATE TABLE serial (id serial);
+CREATE UNLOGGED TABLE unlogged (a int);
+CREATE FUNCTION vol() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+CREATE FUNCTION wraps() RETURNS int LANGUAGE sql STABLE AS 'SELECT 1';
+CREATE FUNCTION writes() RETURNS int LANGUAGE plpgsql AS
+    'BEGIN INSERT INTO c.u VALUES (2); RETURN 1; END';
+CREATE VIEW last AS SELECT last_value FROM s;
+CREATE VIEW nested AS SELECT * FROM last;
+CREATE VIEW locks AS SELECT pg_try_advisory_xact_lock(5) AS a;
+CREATE VIEW pg_locks_v AS SELECT pid FROM pg_locks;
+CREATE VIEW activity AS SELECT pid FROM pg_stat_activity;
+CREATE VIEW cursors AS SELECT name FROM pg_cursors;
+CREATE VIEW prepared AS SELECT name FROM pg_prepared_statements;
+CREATE VIEW channels AS SELECT * FROM pg_listening_channels();
+CREATE VIEW senders AS SELECT pid FROM pg_stat_replication;
+CREATE VIEW xid AS SELECT txid_current_if_assigned();
+CREATE VIEW recovery AS SELECT pg_is_in_recovery();
+CREATE VIEW hot AS SELECT current_setting('in_hot_standby');
+CREATE VIEW parameters AS SELECT name FROM pg_settings;
+CREATE VIEW writing AS SELECT writes() AS a;
+CREATE VIEW in_where AS SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u WHERE vol() = u.a);
+CREATE TABLE secret (a int);
+ALTER TABLE secret ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON secret USING (a = vol());
+CREATE VIEW invoker AS SELECT a FROM secret;
+CREATE TABLE open (a int);
+ALTER TABLE open ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON open FOR SELECT USING (a = wraps());
+CREATE POLICY q ON open FOR INSERT WITH CHECK (a = vol());
+CREATE FUNCTION op(int, int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN true; END';
+CREATE OPERATOR ### (LEFTARG = int, RIGHTARG = int, FUNCTION = op);
+CREATE OPERATOR public.### (LEFTARG = int, RIGHTARG = int, FUNCTION = op);
+CREATE VIEW operators AS SELECT 1 ### 2 AS a;
+CREATE DOMAIN public.checked AS int CHECK (value > vol());
+CREATE DOMAIN public.twice AS public.checked;
+CREATE DOMAIN public.plain AS int CHECK (value > 0);
+CREATE VIEW domains AS SELECT 5::public.twice AS a;
+CREATE FUNCTION step(int, int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+CREATE AGGREGATE agg(int) (SFUNC = step, STYPE = int);
+CREATE AGGREGATE adds(int) (SFUNC = int4pl, STYPE = int);
+CREATE FUNCTION defaults(int DEFAULT vol()) RETURNS int LANGUAGE sql STABLE AS 'SELECT 1';
+CREATE FUNCTION parsed() RETURNS int LANGUAGE sql STABLE BEGIN ATOMIC SELECT c.vol(); END;
+CREATE FUNCTION next() RETURNS int LANGUAGE plpgsql STABLE AS
+    'BEGIN IF false THEN RETURN nextval(''c.s''); END IF; RETURN 1; END';
+CREATE FUNCTION standby() RETURNS bool LANGUAGE sql STABLE AS 'SELECT pg_is_in_recovery()';
+CREATE FUNCTION cur() RETURNS refcursor LANGUAGE plpgsql STABLE AS
+    'DECLARE x refcursor := ''cc''; BEGIN OPEN x FOR SELECT generate_series(1, 3); RETURN x; END';
+CREATE FUNCTION cur_out(OUT n int, OUT x refcursor) LANGUAGE plpgsql STABLE AS
+    'BEGIN n := 1; x := ''cc''; OPEN x FOR SELECT generate_series(1, 3); END';
+CREATE FUNCTION cur_in(x refcursor) RETURNS int LANGUAGE plpgsql STABLE AS
+    'BEGIN OPEN x FOR SELECT generate_series(1, 3); RETURN 1; END';
+CREATE FUNCTION cur_set() RETURNS SETOF refcursor LANGUAGE plpgsql STABLE AS
+    'DECLARE x refcursor := ''cc''; BEGIN OPEN x FOR SELECT generate_series(1, 3); RETURN NEXT x; END';
+CREATE TABLE parent (a int);
+CREATE UNLOGGED TABLE child () INHERITS (parent);
+CREATE MATERIALIZED VIEW materialized AS SELECT vol() AS a;
+CREATE VIEW over_materialized AS SELECT a FROM materialized;
+CREATE VIEW classes AS SELECT relname FROM pg_class;
+CREATE VIEW who AS SELECT current_user, current_setting('app.x', true) AS x;
+CREATE VIEW young AS SELECT a FROM t WHERE b <= now();
+CREATE VIEW today AS SELECT current_date AS a;
+CREATE FUNCTION moment() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT now()';
+GRANT ALL ON ALL TABLES IN SCHEMA c TO app;
+ALTER TABLE u OWNER TO app;
+GRANT ALL ON ALL SEQUENCES IN SCHEMA c TO app;
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def objects(primary, replica):
+    primary.su(OBJECTS)
+    primary.catch_up(replica)
+    yield
+    primary.su("DROP SCHEMA c CASCADE; DROP DOMAIN public.twice, public.checked, public.plain")
+
+
+@pytest.fixture
+def session(proxy):
+    """session(way, *names): a session of a new proxy that the catalog has told of these names."""
+    def make(way="simple", *names, **params):
+        path = "-c search_path=c,public"
+        p = proxy(notice_per_node_statement=True, **params).learn("c.known", *names, options=path)
+
+        def other(way="simple"):
+            s = Session(p, way, options=path)
+            s.other = other
+            return s
+        return other(way)
+    return make
+
+
+TELLING = [f"SELECT count(*) FROM {name}" for name in (
+    "s", "serial_id_seq", '"größe"', "last", "nested", "locks", "pg_locks_v", "activity", "cursors",
+    "prepared", "channels", "senders", "xid", "recovery", "hot", "parameters", "in_where", "secret",
+    "invoker", "operators", "domains", "parent")] + [
+    "SELECT agg(a) FROM t", "SELECT defaults()", "SELECT parsed()", "SELECT next()",
+    "SELECT standby()", "SELECT * FROM cur()", "SELECT * FROM cur_out()", "SELECT cur_in('cc')",
+    "SELECT * FROM cur_set()"]
+
+PLAIN = [f"SELECT count(*) FROM {name}" for name in (
+    "t", '"maß"', "materialized", "over_materialized", "classes", "who", "young", "today", "open",
+    "information_schema.columns")] + [
+    "SELECT adds(a) FROM t", "SELECT wraps()", "SELECT moment()", "SELECT 1::plain FROM t"]
+
+
+@pytest.mark.parametrize("sql", TELLING)
+def test_it_never_goes_to_a_replica(session, sql):
+    s = session()
+    assert s.nodes(sql) == P
+    s.settles("SELECT a FROM u", R)             # asked for later, so this is known, too
+    for way in ("simple", "unnamed", "named"):
+        s = s.other(way)
+        assert s.nodes(sql) == P
+
+
+@pytest.mark.parametrize("sql", PLAIN)
+def test_it_goes_to_a_replica_once_it_is_known(session, sql):
+    s = session()
+    s.nodes(sql)                # the primary's, unless the answer was faster than a new connection
+    s.other().settles(sql, R)   # this one may doubt what is known: it called what it did not know
+
+
+@pytest.mark.parametrize("sql", ["SELECT 1 ### 2", "SELECT 1 OPERATOR(c.###) 2", "SELECT 5::checked",
+                                 "SELECT CAST(5 AS twice)", "SELECT checked '5'"])
+def test_code_that_nothing_calls(session, sql):
+    s = session()
+    assert s.nodes(sql) == P
+
+
+def test_two_sessions_try_one_lock(session):
+    a = session()
+    b = a.other()
+    a.script("BEGIN")
+    b.script("BEGIN")
+    assert a.value("SELECT a FROM locks") == "t"
+    assert b.value("SELECT pg_try_advisory_xact_lock(5)") == "f"
+
+
+@pytest.mark.parametrize("call", ["SELECT cur()", "SELECT x FROM cur_out()", "SELECT cur_in('cc')",
+                                  "SELECT * FROM cur_set()"])
+def test_a_cursor_is_fetched_where_it_was_opened(session, call):
+    s = session()
+    for _ in range(3):
+        s.script("BEGIN", call)
+        assert s.value("FETCH cc") == "1"
+        s.script("ROLLBACK")
+        s.other().settles("SELECT a FROM u", R)
+
+
+# ---- names that become known ------------------------------------------------------------------
+
+def test_ddl_costs_next_to_no_read(session):
+    """Names in use are asked for at once, not when the next read comes."""
+    s = session("simple", "c.t")
+    for i in range(5):
+        s.settles("SELECT a FROM c.t", R)
+        s.other().script(f"CREATE TABLE c.new{i} (a int)")
+        s.other().settles("SELECT a FROM c.known", R)
+        assert s.nodes("SELECT a FROM c.t") == R
+    for i in range(5):
+        s.other().script(f"DROP TABLE c.new{i}")
+
+
+def test_a_table_becomes_a_view_over_a_sequence(session, primary, replica):
+    s = session("simple", "c.u")
+    o = s.other()
+    assert s.nodes("SELECT count(*) FROM c.u") == R
+    o.script("ALTER TABLE c.u RENAME TO u_old", "CREATE VIEW c.u AS SELECT last_value AS a FROM c.s")
+    primary.catch_up(replica)
+    for _ in range(3):
+        assert s.nodes("SELECT count(*) FROM c.u") == P
+        o.settles("SELECT a FROM c.known", R)
+    o.script("DROP VIEW c.u", "ALTER TABLE c.u_old RENAME TO u")
+
+
+def test_what_an_unknown_view_wrote_is_seen(session):
+    s = session("simple", "c.u")
+    before = s.value("SELECT count(*) FROM c.u")
+    s.script("BEGIN")
+    assert s.nodes("SELECT a FROM writing") == P
+    assert s.value("SELECT count(*) FROM c.u") == str(int(before) + 1)
+    s.script("ROLLBACK")
+    s.settles("SELECT count(*) FROM c.u", R)
+
+
+def test_an_unknown_table_is_no_write_of_the_session(session):
+    for mode in ("always", "trans_transaction"):
+        s = session("simple", disable_load_balance_on_write=mode)
+        s.script("BEGIN")
+        s.script("SELECT a FROM t", "COMMIT")
+        s.settles("SELECT a FROM t", R)
+        assert [s.nodes(x) for x in ("BEGIN", "SELECT a FROM t", "COMMIT")][1] == R
+
+
+@pytest.mark.parametrize("sql", [
+    "WITH t AS (SELECT 1 AS a) SELECT * FROM t", "WITH t AS (SELECT 1 AS a) SELECT (TABLE t)",
+    "WITH RECURSIVE t(a) AS (SELECT 1 UNION SELECT a + 1 FROM t WHERE a < 3) SELECT * FROM t"])
+def test_a_name_from_with_is_no_table(session, sql):
+    assert session().nodes(sql) == R
+
+
+# ---- what is no write -------------------------------------------------------------------------
+
+HELD = ["SELECT count(*) FROM pg_class", "SELECT a FROM unlogged", "SELECT count(*) FROM last",
+        "SELECT a FROM mine", "SHOW in_hot_standby", "SELECT now()", "TABLE unlogged",
+        "COPY unlogged TO STDOUT"]
+
+
+@pytest.mark.parametrize("way", ["simple", "unnamed", "named"])
+@pytest.mark.parametrize("sql", HELD)
+def test_a_read_of_the_primary_s_is_no_write(session, sql, way):
+    s = session(way, "c.t", disable_load_balance_on_write="trans_transaction")
+    s.other().run("SELECT 1 FROM unlogged, last")
+    s.other().settles("SELECT a FROM u", R)
+    s.script("CREATE TEMP TABLE mine (a int)", "BEGIN")
+    assert s.nodes(sql) == P
+    assert s.nodes("SELECT a FROM c.t") == R
+    s.script("COMMIT", "BEGIN")
+    assert s.nodes("SELECT a FROM c.t") == R
+    s.script("COMMIT")
+
+
+# ---- the time ---------------------------------------------------------------------------------
+
+TIMES = ["SELECT now()", "SELECT current_timestamp", "SELECT transaction_timestamp()",
+         "SELECT localtimestamp", "SELECT current_time", "SELECT localtime", "SELECT 'now'::timestamptz",
+         "SELECT moment()", "SELECT max(now()) FROM young"]
+
+
+@pytest.mark.parametrize("sql", TIMES)
+def test_a_transaction_has_one_time(session, sql):
+    s = session("simple", "c.t")
+    s.other().run("SELECT moment() FROM young")
+    s.other().settles(sql, R)
+    s.script("BEGIN")
+    assert s.nodes("SELECT a FROM c.t") == R
+    first = s.value(sql)
+    assert s.nodes("SELECT a FROM c.t") == R
+    assert s.value(sql) == first
+    s.script("INSERT INTO c.t VALUES (1)")
+    assert s.value(sql) == first
+    s.script("ROLLBACK")
+    assert s.nodes(sql) == R
+
+
+def test_what_is_written_has_the_time_that_was_told(session):
+    s = session("simple", "c.t")
+    s.script("BEGIN")
+    s.nodes("SELECT a FROM c.t")
+    first = s.value("SELECT now()")
+    assert s.value("INSERT INTO c.t VALUES (1) RETURNING b") == first
+    s.script("ROLLBACK")
+
+
+def test_a_transaction_that_only_reads_tells_the_time_of_its_replica(session):
+    s = session("simple", "c.t")
+    for begin in ("BEGIN READ ONLY", "START TRANSACTION READ ONLY, ISOLATION LEVEL READ COMMITTED"):
+        s.script(begin)
+        first = s.value("SELECT now()")
+        s.nodes("SELECT a FROM c.t")
+        assert s.nodes("SELECT now()") == R and wire.value(s.out) == first
+        s.script("COMMIT")
+
+
+# ---- temporary tables that are gone -----------------------------------------------------------
+
+@pytest.mark.parametrize("steps, where", [
+    (["DROP TABLE t"], R),
+    (["DROP TABLE IF EXISTS t CASCADE"], R),
+    (["DROP TABLE pg_temp.t"], R),
+    (['DROP TABLE "t"'], R),
+    (["BEGIN", "DROP TABLE t", "COMMIT"], R),
+    (["BEGIN", "DROP TABLE t", "ROLLBACK"], P),
+    (["BEGIN", "SAVEPOINT x", "DROP TABLE t", "ROLLBACK TO x", "COMMIT"], P),
+    (["DROP TABLE t; CREATE TEMP TABLE t (a int)"], P),
+    (["BEGIN", "DROP TABLE t", "CREATE TEMP TABLE t (a int)", "COMMIT"], P),
+    (["BEGIN", "DROP TABLE t", "CREATE TEMP TABLE t (a int)", "ROLLBACK"], P),
+    (["DROP TABLE public.t"], P),
+    (["DROP FUNCTION IF EXISTS t()"], P),
+    (["DISCARD ALL", "SET search_path = c, public"], R),
+    (["DISCARD TEMP"], R),
+    (["DISCARD TEMPORARY"], R),
+], ids=lambda x: "-".join(x) if isinstance(x, list) else "".join(x))
+def test_a_temporary_table_that_is_dropped(session, primary, steps, where):
+    primary.su("CREATE TABLE IF NOT EXISTS public.t (a int); GRANT ALL ON public.t TO app;"
+               "ALTER TABLE public.t OWNER TO app")
+    s = session("simple", "c.t", check_temp_table="trace")
+    s.script("CREATE TEMP TABLE t (a int)")
+    assert s.nodes("SELECT count(*) FROM t") == P
+    s.script(*steps)
+    if where == R:
+        s.settles("SELECT count(*) FROM t", R)
+    else:
+        s.other().settles("SELECT a FROM c.t", R)
+        assert s.nodes("SELECT count(*) FROM t") == P
+
+
+@pytest.mark.parametrize("steps", [
+    ["BEGIN", "CREATE TEMP TABLE t (a int)", "ROLLBACK"],
+    ["BEGIN", "CREATE TEMP TABLE t (a int) ON COMMIT DROP", "COMMIT"],
+    ["BEGIN", "CREATE TEMP VIEW t AS SELECT 1 AS a", "DROP VIEW t", "COMMIT"],
+    ["CREATE TEMP TABLE t (a int) ON COMMIT DROP"],
+    ["CREATE TEMP SEQUENCE t", "DROP SEQUENCE t"],
+    ["CREATE TEMP TABLE t (a int); CREATE TEMP TABLE \"T\" (a int); DROP TABLE \"T\", t"],
+], ids="-".join)
+def test_a_temporary_table_that_is_not_there(session, steps):
+    s = session("simple", "c.t", check_temp_table="trace")
+    s.script(*steps)
+    s.settles("SELECT a FROM t", R)
+
+
+def test_a_temporary_table_that_a_failed_text_made(session):
+    s = session("simple", "c.t", check_temp_table="trace")
+    s.run("CREATE TEMP TABLE t (a int); SELECT 1 / 0")
+    s.settles("SELECT a FROM t", R)
+    s.script("CREATE TEMP TABLE t (a int)")
+    s.run("DROP TABLE t; SELECT 1 / 0")
+    assert s.nodes("SELECT count(*) FROM t") == P
+
+
+def test_a_temporary_table_gets_the_name_of_a_permanent_one(session):
+    s = session("simple", "c.t")
+    s.script("CREATE TEMP TABLE other AS SELECT 7 AS a", "ALTER TABLE other RENAME TO t")
+    for _ in range(3):
+        assert s.value("SELECT a FROM t") == "7"
+        s.other().settles("SELECT a FROM c.known", R)
+
+
+def test_quoted_names_of_temporary_tables(session):
+    s = session("simple", '"Quoted"')
+    s.script('CREATE TEMP TABLE "Quoted" AS SELECT 7 AS a')
+    assert s.value('SELECT a FROM "Quoted"') == "7" and s.value('TABLE pg_temp."Quoted"') == "7"
+    s.script('DROP TABLE "Quoted"')
+    s.settles('SELECT a FROM "Quoted"', R)
+
+
+def test_pipelined_drops(session):
+    """Each counts when it has been answered."""
+    s = session("simple", "c.t", check_temp_table="trace")
+    s.wire.ask(query("CREATE TEMP TABLE t (a int)") + query("DROP TABLE t")
+               + parse("", "CREATE TEMP TABLE t (a int)") + bind() + execute()
+               + parse("", "DROP TABLE t") + bind() + execute() + sync(), 3)
+    s.settles("SELECT a FROM t", R)
+
+
+def test_many_names_that_are_gone_cost_nothing(session):
+    s = session("simple", "c.t")
+    for i in range(20):
+        s.script("; ".join(f"CREATE TEMP TABLE gone{i}_{j} (a int)" for j in range(20)),
+                 "; ".join(f"DROP TABLE gone{i}_{j}" for j in range(20)))
+    wait_until(lambda: s.nodes("SELECT a FROM c.t") == R, "they are forgotten")
