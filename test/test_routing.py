@@ -428,7 +428,7 @@ TRANSACTIONS = [
       ("ROLLBACK", ANY), ("BEGIN", ANY), (READ, R), ("COMMIT", ANY)]),
     ("settings", ["transaction", "trans_transaction", "always"],
      [("SET work_mem = '5MB'", P), (READ, R), ("BEGIN", ANY), ("SET work_mem = '6MB'", P),
-      (READ, R), ("SET LOCAL search_path = r", P), ("SELECT count(*) FROM t", R),
+      (READ, R), ("SET LOCAL work_mem = '7MB'", P), (READ, R),
       ("RESET work_mem", P), (READ, R), ("COMMIT", ANY), ("BEGIN", ANY), (READ, R),
       ("COMMIT", ANY)]),
     ("settings, adaptive", ["dml_adaptive"],
