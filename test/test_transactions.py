@@ -140,6 +140,7 @@ def test_a_transaction_that_began_on_a_standby(proxy, own_pair):
 def test_a_snapshot_of_a_standby_that_is_promoted(proxy, own_pair):
     replica = own_pair[1]
     p, promote = promoted(proxy, own_pair)
+    p.learn("t")
     w = p.raw()
     done(w.query(SNAPSHOT))
     assert value(w, "SELECT count(*) FROM t") == "0" and where(w) == replica.port
