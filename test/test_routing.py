@@ -103,8 +103,8 @@ def session(proxy, primary, replica, mark):
     witness = Witness((primary, replica))
 
     def make(way="simple", login=None, **params):
-        p = proxy(**params).learn("r.t", "r.u", "r.w", "r.v", "information_schema.tables",
-                                  user="route")
+        p = proxy(**params).learn("r.t", "r.u", "r.w", "r.v", "t", "information_schema.tables",
+                                  user="route", options="-c search_path=r")
         s = Session(p, witness, mark, way, **(login or {}))
         s.proxy = p
         return s
@@ -718,7 +718,6 @@ def play(session, steps):
 
 def test_settings_do_not_keep_reads_from_the_replica(session):
     s = session()
-    s.proxy.learn("t", user="route", options="-c search_path=r")
     s.script([("SET work_mem = '7MB'", ANY), ("SELECT current_setting('work_mem')", R),
               ("SET search_path = r", ANY), ("SELECT count(*) FROM t", R)])
 

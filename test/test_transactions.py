@@ -140,6 +140,7 @@ def test_a_transaction_that_began_on_a_standby(proxy, own_pair):
 def test_a_snapshot_of_a_standby_that_is_promoted(proxy, own_pair):
     replica = own_pair[1]
     p, promote = promoted(proxy, own_pair)
+    p.learn("t")
     w = p.raw()
     done(w.query(SNAPSHOT))
     assert where(w) == replica.port             # the table is not known yet: it would choose home
