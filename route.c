@@ -182,8 +182,6 @@ bool route_why(const struct route *rt, const struct session *s, const char *data
 		return false;
 	if (f->flags & SQL_FUNCTION)
 		why = "writing functions are used";
-	else if (f->flags & SQL_UNKNOWN)
-		why = "unknown tables are used";
 	else if (f->flags & SQL_CATALOG)
 		why = "systems catalogs are used";
 	else if ((f->flags & SQL_TEMPORARY) || ((f->flags & SQL_CALLS) && s->temporary)
@@ -191,6 +189,8 @@ bool route_why(const struct route *rt, const struct session *s, const char *data
 		why = "temporary tables are used";
 	else if (f->flags & SQL_UNLOGGED)
 		why = "unlogged tables are used";
+	else if (f->flags & SQL_UNKNOWN)
+		why = "unknown tables are used";
 	else if (is_cold(rt))
 		why = "of track table mutation cold start";
 	if (why)

@@ -38,6 +38,8 @@ def show(proxy, primary, replica):
         for row in out.splitlines():
             print(f"  {'':8}    {row}")
         primary.catch_up(replica)
+        if sql.startswith("INSERT"):
+            proxy.learn("fruit")        # else its first read may be the primary's
 
 
 def invite(proxy, primary, replica):

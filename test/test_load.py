@@ -28,7 +28,7 @@ def transactions(node):
 @pytest.mark.parametrize("mode", MODES)
 def test_pgbench_reads(proxy, primary, replica, mode):
     before = transactions(replica)
-    p = proxy(**QUIET)
+    p = proxy(**QUIET).learn("pgbench_accounts")
     assert "6400/6400" in p.pgbench("-S", "-M", mode, "-c", "64", "-j", "2", "-t", "100")
     p.stop()                            # backends report what they counted when they end
     wait_until(lambda: transactions(replica) - before >= 6400, "the replica's count")

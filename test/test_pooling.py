@@ -99,8 +99,6 @@ def test_reads_and_writes_of_two_sessions_do_not_wait_for_each_other(proxy):
 LEFTOVERS = [
     ("SET work_mem = '9MB'", "SHOW work_mem", "4MB"),
     ("SET search_path = pg_catalog", "SHOW search_path", '"$user", public'),
-    ("SET my.own = 'x'", "SELECT coalesce(nullif(current_setting('my.own', true), ''), 'none')",
-     "none"),
     ("SET ROLE pg_monitor", "SELECT current_user", "postgres"),
     ("SET SESSION AUTHORIZATION app", "SELECT session_user", "postgres"),
     ("SET default_transaction_read_only = on", "SHOW default_transaction_read_only", "off"),

@@ -117,8 +117,8 @@ def session(proxy, primary, replica, mark):
     witness = Witness((primary, replica))
 
     def make(way="simple", login=None, **params):
-        p = proxy(**params).learn("r.t", "r.u", "r.w", "r.v", "information_schema.tables",
-                                  user="route")
+        p = proxy(**params).learn("r.t", "r.u", "r.w", "r.v", "t", "information_schema.tables",
+                                  user="route", options="-c search_path=r")
         s = Session(p, witness, mark, way, **(login or {}))
         return s
     return make
@@ -441,7 +441,7 @@ TRANSACTIONS = [
       ("ROLLBACK", ANY), ("BEGIN", ANY), (READ, R), ("COMMIT", ANY)]),
     ("settings", ["transaction", "trans_transaction", "always"],
      [("SET work_mem = '5MB'", P), (READ, R), ("BEGIN", ANY), ("SET work_mem = '6MB'", P),
-      (READ, R), ("SET LOCAL search_path = r", P), ("SELECT count(*) FROM t", R),
+      (READ, R), ("SET LOCAL work_mem = '7MB'", P), (READ, R),
       ("RESET work_mem", P), (READ, R), ("COMMIT", ANY), ("BEGIN", ANY), (READ, R),
       ("COMMIT", ANY)]),
     ("settings, adaptive", ["dml_adaptive"],
@@ -733,7 +733,6 @@ def play(session, steps):
 
 def test_settings_do_not_keep_reads_from_the_replica(session):
     s = session()
-    s.proxy.learn("t", user="route", options="-c search_path=r")
     s.script([("SET work_mem = '7MB'", ANY), ("SELECT current_setting('work_mem')", R),
               ("SET search_path = r", ANY), ("SELECT count(*) FROM t", R)])
 

@@ -237,6 +237,7 @@ def test_a_read_of_the_primary_s_is_no_write(session, sql, way):
     s = session(way, "c.t", disable_load_balance_on_write="trans_transaction")
     s.other().run("SELECT 1 FROM unlogged, last")
     s.other().settles("SELECT a FROM u", R)
+    s.other().script("BEGIN", "SELECT a FROM unlogged", "COMMIT")       # asks for the level
     s.script("CREATE TEMP TABLE mine (a int)", "BEGIN")
     assert s.nodes(sql) == P
     assert s.nodes("SELECT a FROM c.t") == R
