@@ -320,7 +320,6 @@ static void note_unpinning(struct client *c, const struct sql_facts *f)
 {
 	static const struct { uint8_t kind, pin, code; } ends[] = {
 		{ SQL_UNLISTEN, PIN_LISTEN, CODE_LISTEN },
-		{ SQL_ROLLBACK, PIN_LISTEN, CODE_LISTEN },
 		{ SQL_CLOSE, PIN_CURSOR, CODE_CURSOR },
 		{ SQL_ROLLBACK, PIN_CURSOR, CODE_CURSOR },
 		{ SQL_DDL, PIN_TEMPORARY, CODE_TEMPORARY },

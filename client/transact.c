@@ -25,7 +25,7 @@ struct node *transact_home(const struct client *c)
 
 bool transact_needs(const struct client *c, const struct server *s)
 {
-	return s->status == 'E' || (s == c->home && transact_bound(c));
+	return (s->status == 'E' && c->status == 'E') || (s == c->home && transact_bound(c));
 }
 
 static struct server *first_within(const struct client *c, const char *statuses)

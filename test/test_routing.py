@@ -427,7 +427,7 @@ TRANSACTIONS = [
       ("COMMIT", ANY), (READ, R)]),
     ("repeatable read by set_config", ["transaction"],
      [("SELECT set_config('default_transaction_isolation', 'repeatable read', false)", P),
-      (READ, P), ("BEGIN", ANY), (READ, P), ("COMMIT", ANY)]),
+      (READ, R), ("BEGIN", ANY), (READ, P), ("COMMIT", ANY)]),
     ("repeatable read by default", ["transaction"],
      [("SET default_transaction_isolation = 'repeatable read'", P), (READ, R), ("BEGIN", ANY),
       (READ, P), ("COMMIT", ANY), ("BEGIN ISOLATION LEVEL READ COMMITTED", ANY), (READ, R),

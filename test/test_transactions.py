@@ -85,10 +85,10 @@ def test_a_transaction_is_not_split_by_a_promotion(proxy, own_pair):
 
 PINS = {
     "temporary": ("CREATE TEMP TABLE x AS SELECT 1 AS a", "UPDATE x SET a = 2"),
-    "lock": ("SELECT pg_advisory_lock(7)", "SELECT pg_advisory_unlock(7)"),
+    "lock": ("SELECT pg_advisory_lock(7)", "SELECT pg_advisory_lock(8)"),
     "listen": ("LISTEN x", "NOTIFY x"),
     "cursor": ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", "FETCH c"),
-    "code": ("DO 'BEGIN END'", "DISCARD PLANS"),
+    "code": ("SELECT setseed(0)", "DISCARD PLANS"),
 }
 
 
@@ -428,7 +428,7 @@ def strict_pair(shop):
     ("LOCK TABLE t", "COMMIT AND CHAIN"), ("TRUNCATE t", "PREPARE TRANSACTION 'tx'")])
 def test_a_commit_does_not_wait_for_the_transactions_own_read(proxy, strict_pair, mode, change, end):
     replica = strict_pair[1]
-    w = proxy(nodes=strict_pair, disable_load_balance_on_write=mode).raw()
+    w = proxy(nodes=strict_pair, disable_load_balance_on_write=mode).learn("t").raw()
     done(w.query("BEGIN"))
     assert where(w) == replica.port
     done(w.query("SELECT * FROM t"))
@@ -441,7 +441,7 @@ def test_a_commit_does_not_wait_for_the_transactions_own_read(proxy, strict_pair
 
 
 def test_a_leg_that_returns_has_the_transactions_settings(proxy, replica):
-    w = proxy(disable_load_balance_on_write="dml_adaptive").raw()
+    w = proxy(disable_load_balance_on_write="dml_adaptive").learn("tx.t").raw()
     done(w.query("BEGIN"))
     for size in ("5MB", "6MB"):
         done(w.query(f"SET work_mem = '{size}'"))
