@@ -23,6 +23,14 @@ void facts_look_up(const struct client *c, struct sql_facts *f, struct finding *
 	f->flags = catalog_flags(c->all->catalog, account_of(c), f, text, len, doubt_of(c), v);
 }
 
+bool facts_known(const struct client *c, const struct sql_facts *f, const char *text, size_t len)
+{
+	struct finding v = { 0 };
+
+	catalog_flags(c->all->catalog, account_of(c), f, text, len, 0, &v);
+	return v.generation != 0;
+}
+
 /* It may be a view that writes: what follows in its transaction is to see that.  Or it made a
  * temporary table. */
 void facts_read_unknown(struct client *c)

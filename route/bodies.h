@@ -38,7 +38,7 @@ struct bodies *bodies_new(struct servers *all);         /* NULL without memory *
 void bodies_free(struct bodies *b);                     /* NULL is fine */
 void bodies_reload(struct bodies *b);
 
-/* DDL of a client of the account's database has ended. */
+/* DDL of a client of the account's database has ended; or there is code that was not known. */
 void bodies_changed(struct bodies *b, const struct account *a);
 
 /* What the code of the account's database may leave. */

@@ -198,6 +198,48 @@ def test_until_it_is_known_reads_are_right(proxy, database):
             assert c.execute(TENANT).fetchone()[0] == str(n)
 
 
+def test_code_that_somebody_else_has_made(proxy, primary, plain):
+    with proxy().connect(dbname=plain) as c:
+        c.execute("SELECT reads()")
+        assert c.execute("SHOW work_mem").fetchone()[0] == "4MB"
+        primary.su("CREATE FUNCTION later() RETURNS void LANGUAGE plpgsql AS $$ BEGIN SET work_mem = '9MB'; END $$",
+                   dbname=plain)
+        try:
+            c.execute("SELECT later()")
+            for _ in range(20):
+                assert c.execute("SHOW work_mem").fetchone()[0] == "9MB"
+        finally:
+            primary.su("DROP FUNCTION later", dbname=plain)
+
+
+def test_what_an_unknown_view_sets(proxy, primary, replica, database):
+    """And a read that follows at once."""
+    primary.su("CREATE VIEW sets AS SELECT tenant('v')::text; GRANT ALL ON sets TO app", dbname=database)
+    primary.catch_up(replica)
+    try:
+        with proxy().connect(dbname=database) as c:
+            c.execute("SELECT * FROM sets")
+            for _ in range(20):
+                assert c.execute(TENANT).fetchone()[0] == "v"
+    finally:
+        primary.su("DROP VIEW sets", dbname=database)
+
+
+def test_the_level_that_code_sets(proxy, primary, database):
+    primary.su("CREATE FUNCTION strict() RETURNS void LANGUAGE plpgsql AS"
+               " $$ BEGIN SET default_transaction_isolation = 'serializable'; END $$", dbname=database)
+    try:
+        with proxy().connect(dbname=database) as c:
+            c.execute("SELECT strict()")
+            for _ in range(5):
+                c.execute("BEGIN")
+                assert port(c) == str(primary.port)
+                assert c.execute("SHOW transaction_isolation").fetchone()[0] == "serializable"
+                c.execute("COMMIT")
+    finally:
+        primary.su("DROP FUNCTION strict", dbname=database)
+
+
 def test_under_names_that_are_computed(proxy, primary, database):
     """Nobody can ask for these: the session's reads stay where they are."""
     primary.su("CREATE OR REPLACE FUNCTION sets(n text, x text) RETURNS void LANGUAGE plpgsql AS"
