@@ -144,7 +144,8 @@ static bool send_question(struct client *c, struct server *s, unsigned asked)
 	struct put o = { .base = (uint8_t *)sql, .cap = sizeof sql };
 	struct question *q = malloc(sizeof *q);
 
-	put_question(c, &o, asked, bodies_can(c->all->bodies, a) & CODE_UNKNOWN);
+	put_question(c, &o, asked,
+		c->foreign || (bodies_can(c->all->bodies, a) & CODE_UNKNOWN));
 	if (!q || o.full) {
 		free(q);
 		return false;

@@ -266,8 +266,9 @@ static unsigned called_code(struct client *c, const struct sql_facts *f, const c
 	if (f->kind == SQL_DO)
 		can |= bodies_text(c->all->bodies, a, text, len);
 	/* One that nobody has called yet may be new, by DDL that was not a client's. */
-	if ((f->flags & SQL_FOREIGN) && !facts_known(c, f, text, len))
-		bodies_changed(c->all->bodies, a);
+	if ((f->flags & SQL_FOREIGN) && bodies_aged(c->all->bodies, a)
+	    && !facts_known(c, f, text, len))
+		can |= CODE_ANYTHING | CODE_UNKNOWN;
 	if (calls_code(c, f, text, len))
 		can |= database_code(c);
 	if ((f->flags & (SQL_FUNCTION | SQL_ADVISORY)) && sql_mentions(text, len, locks, NULL))

@@ -4,12 +4,16 @@
 #include <string.h>
 #include <strings.h>
 
-enum { NAMES_MAX = 200 };                       /* custom parameters of a database */
+enum {
+	NAMES_MAX = 200,                        /* custom parameters of a database */
+	AGE = 200,                              /* ms */
+};
 
 struct code {
 	struct code *next;
 	struct bodies *all;
-	int64_t expires;                        /* loop_now(); 0: never */
+	int64_t learned;                        /* loop_now() */
+	int64_t expires;                        /* the same; 0: never */
 	uint32_t generation;
 	unsigned can;
 	bool known;
@@ -128,6 +132,13 @@ unsigned bodies_can(struct bodies *b, struct account *a)
 	return c->can | (c->nnames == NAMES_MAX ? CODE_NAMES : 0);
 }
 
+bool bodies_aged(struct bodies *b, struct account *a)
+{
+	const struct code *c = find(b, a);
+
+	return c && c->known && loop_now(b->servers->base->loop) - c->learned >= AGE;
+}
+
 uint32_t bodies_generation(struct bodies *b, struct account *a)
 {
 	const struct code *c = code_of(b, a);
@@ -144,6 +155,7 @@ void bodies_learn(struct bodies *b, struct account *a, uint32_t generation, unsi
 		return;
 	c->can = can;
 	c->known = true;
+	c->learned = loop_now(b->servers->base->loop);
 	c->expires = seconds && seconds < INT64_MAX / 2000
 	             ? loop_now(b->servers->base->loop) + seconds * 1000 : 0;
 }

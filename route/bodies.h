@@ -38,11 +38,14 @@ struct bodies *bodies_new(struct servers *all);         /* NULL without memory *
 void bodies_free(struct bodies *b);                     /* NULL is fine */
 void bodies_reload(struct bodies *b);
 
-/* DDL of a client of the account's database has ended; or there is code that was not known. */
+/* DDL of a client of the account's database has ended. */
 void bodies_changed(struct bodies *b, const struct account *a);
 
 /* What the code of the account's database may leave. */
 unsigned bodies_can(struct bodies *b, struct account *a);
+
+/* Could there be code by now that the answer does not know? */
+bool bodies_aged(struct bodies *b, struct account *a);
 
 /* The question, as parts of a SELECT of three texts: its WITH, which has the table
  * bodies_names(name), and what UNION ALL adds.  A row is 'can', a number; or 'name', a custom

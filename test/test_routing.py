@@ -289,15 +289,15 @@ RULES = [
     (dict(ignore_leading_white_space=False), [
         (" SELECT 1", P), ("\nSELECT 1", P), ("SELECT 1", R)]),
     (dict(write_function_list="f_vol.*,nextval"), [
-        ("SELECT f_volatile()", P), ("SELECT f_stable()", R), ("SELECT random()", R),
-        ("SELECT F_VOLATILE()", P), ("SELECT nextval('r.s')", P), ("SELECT now()", R)]),
+        ("SELECT f_stable()", R), ("SELECT random()", R), ("SELECT now()", R),
+        ("SELECT f_volatile()", P), ("SELECT F_VOLATILE()", P), ("SELECT nextval('r.s')", P)]),
     (dict(read_only_function_list="f_stable,low.*"), [
-        ("SELECT f_stable()", R), ("SELECT lower('A')", R), ("SELECT now()", P),
-        ("SELECT f_volatile()", P), ("SELECT 1", R)]),
+        ("SELECT f_stable()", R), ("SELECT lower('A')", R), ("SELECT 1", R), ("SELECT now()", P),
+        ("SELECT f_volatile()", P)]),
     (dict(read_only_function_list="f_.*", write_function_list="f_volatile"), [
         ("SELECT f_volatile()", R), ("SELECT random()", P)]),
     (dict(white_function_list="f_stable"), [("SELECT f_stable()", R), ("SELECT now()", P)]),
-    (dict(black_function_list="f_stable"), [("SELECT f_stable()", P), ("SELECT random()", R)]),
+    (dict(black_function_list="f_stable"), [("SELECT random()", R), ("SELECT f_stable()", P)]),
     (dict(primary_routing_query_pattern_list=".*special.*;SELECT 4[23].*"), [
         ("SELECT 'special'", P), ("SELECT 'SPECIAL'", P), ("SELECT 42", P), ("select 43", P),
         ("SELECT 44", R), ('SELECT 1 AS "special"', P), ('SELECT 1 AS "spec""ial"', ANY)]),

@@ -204,6 +204,7 @@ def test_code_that_somebody_else_has_made(proxy, primary, plain):
         assert c.execute("SHOW work_mem").fetchone()[0] == "4MB"
         primary.su("CREATE FUNCTION later() RETURNS void LANGUAGE plpgsql AS $$ BEGIN SET work_mem = '9MB'; END $$",
                    dbname=plain)
+        primary.su("SELECT pg_sleep(0.3)")      # what is younger than that is believed
         try:
             c.execute("SELECT later()")
             for _ in range(20):

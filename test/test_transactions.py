@@ -78,6 +78,7 @@ def test_a_transaction_is_not_split_by_a_promotion(proxy, own_pair):
     done(w.query("ROLLBACK TO s"))
     assert w.query("COMMIT")[0].tag == "COMMIT"
     assert primary.su("SELECT count(*) FROM t") == [(2,)]
+    wait_until(lambda: where(w) == replica.port, "an answer to what the code behind INSERT has left")
     done(w.query("INSERT INTO t VALUES (3)"))                   # the next is the new primary's
     assert replica.su("SELECT a FROM t") == [(3,)]
     assert primary.su("SELECT count(*) FROM t") == [(2,)]
