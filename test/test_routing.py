@@ -450,7 +450,7 @@ TRANSACTIONS = [
      [("BEGIN", ANY), ("LISTEN x", P), (READ, P), ("ROLLBACK", ANY), (READ, R)]),
     ("a listener", ["transaction"],
      [("LISTEN x", P), (READ, P), ("BEGIN", ANY), (READ, P), ("COMMIT", ANY), ("UNLISTEN *", P),
-      (READ, R)]),
+      (READ, ANY)]),            # PostgreSQL is asked whether that was all
     ("read only", ["transaction"],
      [("START TRANSACTION READ ONLY", ANY), (READ, R), ("COMMIT", ANY), (READ, R)]),
     ("read write", ["transaction"],
