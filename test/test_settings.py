@@ -234,9 +234,16 @@ def test_a_set_in_a_transaction_leaves_reads_alone(proxy, replica, plain):
 
 # ---- pins ---------------------------------------------------------------------------------------
 
-def end_backends(primary, database):
-    primary.su("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND usename = 'app'",
-               (database,))
+NOTHING = "SET work_mem = 4096"
+
+
+def end_backend(primary, p, c, database):
+    """Ends the session's own server, and waits until the proxy knows.  What the proxy asked was answered
+    before."""
+    where = f"datname = '{database}' AND usename = 'app' AND query = '{NOTHING}'"
+    found = wait_until(lambda: c.execute(NOTHING) and primary.backends(where + " AND state = 'idle'"), NOTHING)
+    primary.su(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {where}")
+    p.wait_log(f"connection {found[0][0]} of app/{database} closed")
 
 
 @pytest.mark.parametrize("program,pinned", [
@@ -250,12 +257,12 @@ def end_backends(primary, database):
     (["SELECT reads()"], False),
 ])
 def test_what_only_one_server_has(proxy, primary, replica, plain, program, pinned):
-    with proxy().connect(dbname=plain) as c:
+    p = proxy(log_min_messages="debug1")
+    with p.connect(dbname=plain) as c:
         for sql in program:
             c.execute(sql)
         reads_on(c, replica)
-        end_backends(primary, plain)
-        wait_until(lambda: not primary.backends(f"datname = '{plain}' AND usename = 'app'"), "the end")
+        end_backend(primary, p, c, plain)
         if pinned:
             with pytest.raises(psycopg.OperationalError):
                 c.execute("INSERT INTO t VALUES (2)")
@@ -278,14 +285,12 @@ def test_a_dropped_temporary_table_s_name_is_forgotten(proxy, primary, replica, 
                                  "ROLLBACK; INSERT INTO t VALUES (99)"])
 def test_nothing_runs_as_somebody_else(proxy, primary, database, sql):
     """A new connection cannot take the role of the old one."""
-    with proxy().connect(dbname=database) as c:
-        c.execute("INSERT INTO t SELECT 1 WHERE false")
+    p = proxy(log_min_messages="debug1")
+    with p.connect(dbname=database) as c:
         c.execute("SET ROLE lender")
-        wait_until(lambda: c.execute("SHOW role").fetchone(), "an answer")
         primary.su("REVOKE lender FROM app")
         try:
-            end_backends(primary, database)
-            wait_until(lambda: not primary.backends(f"datname = '{database}' AND usename = 'app'"), "the end")
+            end_backend(primary, p, c, database)
             with pytest.raises(psycopg.Error):
                 c.execute(sql)
         finally:
