@@ -1272,7 +1272,7 @@ static void test_settings(void)
 		  "SELECT pg_catalog.set_config(E'search_path', E'A,b', false) IS NULL" },
 		/* what the text does not tell */
 		{ "SET a = E'b'", "?" }, { "SET a = 'b\\c'", "?" }, { "SET a = 'b' 'c'", "?" }, { "SET a = '\303\244'", "?" },
-		{ "SET a = 010", "?" }, { "SET a = 1_000", "?" }, { "SET a FROM CURRENT", "?" }, { "SET a =", "?" },
+		{ "SET a = 010", "?" }, { "SET a = 1_000", "?" }, { "SET a FROM CURRENT", "?" },
 		{ "SET TIME ZONE INTERVAL '-8' HOUR", "?" }, { "SET datestyle = ISO", "?" }, { "SET datestyle = dmy", "?" },
 		{ "SELECT set_config('datestyle', 'iso', false)", "?" }, { "SELECT set_config('a', 'b', not true)", "?" },
 		{ "SELECT set_config('a', 'b', false) WHERE true", "?" }, { "SELECT set_config('a', 'b', false), true", "?" },

@@ -277,11 +277,16 @@ def test_a_set_in_a_transaction_leaves_reads_alone(proxy, replica, plain):
 
 # ---- pins ---------------------------------------------------------------------------------------
 
-def end_backends(p, primary, database):
-    """Back when the proxy has heard of it.  Its session for the catalog is among them, and may come back."""
-    for (pid,) in primary.su("SELECT pid FROM pg_stat_activity WHERE datname = %s AND usename = 'app'", (database,)):
-        if primary.su("SELECT pg_terminate_backend(%s)", (pid,)) == [(True,)]:
-            p.wait_log(f"connection {pid} of .* closed")
+NOTHING = "SET work_mem = 4096"
+
+
+def end_backend(primary, p, c, database):
+    """Ends the session's own server, and waits until the proxy knows.  What the proxy asked was answered
+    before."""
+    where = f"datname = '{database}' AND usename = 'app' AND query = '{NOTHING}'"
+    found = wait_until(lambda: c.execute(NOTHING) and primary.backends(where + " AND state = 'idle'"), NOTHING)
+    primary.su(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {where}")
+    p.wait_log(f"connection {found[0][0]} of app/{database} closed")
 
 
 @pytest.mark.parametrize("program,pinned", [
@@ -301,7 +306,7 @@ def test_what_only_one_server_has(proxy, primary, replica, plain, program, pinne
             c.execute(sql)
         if program[0] != "LISTEN a" or not pinned:
             reads_on(c, replica)                # notifications are not overtaken by reads
-        end_backends(p, primary, plain)
+        end_backend(primary, p, c, plain)
         if pinned:
             with pytest.raises(psycopg.OperationalError):
                 c.execute("INSERT INTO t VALUES (2)")
@@ -328,10 +333,9 @@ def test_nothing_runs_as_somebody_else(proxy, primary, database, sql):
     with p.connect(dbname=database) as c:
         c.execute("INSERT INTO t SELECT 1 WHERE false")
         c.execute("SET ROLE lender")
-        wait_until(lambda: c.execute("SHOW role").fetchone(), "an answer")
         primary.su("REVOKE lender FROM app")
         try:
-            end_backends(p, primary, database)
+            end_backend(primary, p, c, database)
             with pytest.raises(psycopg.Error):
                 c.execute(sql)
         finally:
