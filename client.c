@@ -131,15 +131,14 @@ bool client_cancel(struct client *by, uint32_t pid, const uint8_t *key, size_t l
 
 	if (!c || len != c->key_len || !scram_equal(c->key, key, len))
 		return false;
-	if (c->waiting) {
-		server_unborrow(&c->borrower);
-		c->canceled = true;
-		client_resume(c);
-	} else if (c->inflight) {
+	if (c->inflight)
 		return request_cancel(c->last->request.server, c, &by->borrower);
-	} else if (c->asked) {
-		c->cancel_next = true;
-	}
+	if (c->waiting)
+		server_unborrow(&c->borrower);
+	c->waiting = false;
+	c->canceled = c->blocked;
+	if (c->canceled)
+		client_resume(c);
 	return false;
 }
 
@@ -359,9 +358,7 @@ static void go_on(struct task *t)
 	}
 	if (c->canceled) {
 		c->canceled = false;
-		c->wanted = nodes_primary(c->all->servers->nodes);
-		query_refused(c, &(struct refusal){ REFUSED_FULL, { "ERROR", "57014",
-			"canceling statement due to user request", NULL, NULL }, NULL, 0 });
+		query_canceled(c);
 		net_flush(net);
 		return;
 	}

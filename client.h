@@ -149,8 +149,9 @@ struct client {
 	bool ended;                             /* it will send no more, but wants its answers */
 	bool paused;                            /* its servers are not read: it is slow */
 	bool waiting;                           /* for a server */
-	bool canceled;                          /* while it waited */
-	bool cancel_next;                       /* the request that waits for `asked` */
+	bool blocked;                           /* its next request waits: for a server, or until
+	                                         * one has answered what the proxy asked */
+	bool canceled;                          /* while it was blocked */
 	bool primary_once;                      /* the next request goes to the primary */
 	bool owes_values;                       /* a RESET in a failed transaction: see reply.c */
 	bool partial;                           /* a request began, and its end is awaited: */

@@ -597,9 +597,6 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 	if (!s || send_request(c, s, p, &pl) < 0)
 		return BLOCKED;
 	c->primary_once = false;
-	if (c->cancel_next)
-		request_cancel(s, c, NULL);
-	c->cancel_next = false;
 	return (long)pl.len;
 }
 
@@ -811,6 +808,7 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 	if (c->phase != AT_READY)
 		return;
 	bool more = !n || used == MORE;
+	c->blocked = !more && c->input == INPUT_REQUEST && !c->left;
 	c->hurried = false;
 	if (n && used == MORE && c->input == INPUT_REQUEST && !c->partial) {
 		c->partial = true;
@@ -837,6 +835,16 @@ static void refuse_waiting(struct client *c, const struct report *r)
 	error.severity = "ERROR";
 	long used = answer_error(c, &error, p, (size_t)n);
 	query_input(c, p + used, (size_t)(n - used));
+}
+
+/* What has not begun anywhere can be answered here.  A transaction fails: see transact_doom(). */
+void query_canceled(struct client *c)
+{
+	if (c->status == 'T')
+		c->status = 'E';
+	c->asked = NULL;
+	refuse_waiting(c, &(struct report){ "ERROR", "57014",
+		"canceling statement due to user request", NULL, NULL });
 }
 
 /* A replica that cannot be had is no reason to fail: the primary answers. */

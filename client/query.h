@@ -74,6 +74,9 @@ static inline struct query *query_of(struct request *r)
 /* Uses what it can of a client's bytes; the rest is kept. */
 void query_input(struct client *c, uint8_t *p, size_t n);
 
+/* The request that is blocked has been canceled by its client. */
+void query_canceled(struct client *c);
+
 /* The server that it waited for cannot be had. */
 void query_refused(struct client *c, const struct refusal *r);
 

@@ -223,7 +223,7 @@ def test_cancel_of_a_prepared_statement(proxy, primary):
 
 def test_cancel_behind_a_statement_of_the_proxy(proxy, primary):
     """The proxy is making the prepared statement anew, and waits for a lock: what the client asked
-    is canceled when its turn comes."""
+    has not begun, and never will."""
     p = proxy()
     p.psql("CREATE TABLE locked (a int)")
     w = p.raw()
@@ -234,8 +234,12 @@ def test_cancel_behind_a_statement_of_the_proxy(proxy, primary):
         w.send(bind("", "s") + execute() + sync())
         wait_until(lambda: primary.backends("wait_event_type = 'Lock'"), "the proxy's Parse")
         cancel_now(p.address, w.pid, w.key)
-    assert wire.errors(w.reply()) == ["57014"]
+        assert wire.errors(w.reply()) == ["57014"]
     assert wire.value(w.query("SELECT 1")) == "1"
+    w.send(bind("", "s") + execute() + sync())
+    sleeping(primary)
+    cancel_now(p.address, w.pid, w.key)
+    assert wire.errors(w.reply()) == ["57014"]
     p.psql("DROP TABLE locked")
 
 
@@ -256,6 +260,29 @@ def test_cancel_of_psycopg(proxy, primary):
             c.execute(SLEEP)
         t.join()
         assert c.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.proxy
+def test_cancel_in_a_transaction_of_a_request_that_is_blocked(proxy, primary):
+    """The transaction fails, though its server has not seen the statement."""
+    p = proxy()
+    p.psql("CREATE TABLE locked (a int); CREATE TABLE kept (a int)")
+    w = p.raw()
+    w.ask(parse("s", "SELECT count(*) FROM locked") + sync())
+    primary.expel()
+    with primary.connect() as lock, lock.transaction():
+        w.query("BEGIN")
+        w.query("INSERT INTO kept VALUES (1)")
+        lock.execute("LOCK TABLE locked")
+        w.send(bind("", "s") + execute() + sync())
+        wait_until(lambda: primary.backends("wait_event_type = 'Lock'"), "the proxy's Parse")
+        cancel_now(p.address, w.pid, w.key)
+        out = w.reply()
+        assert wire.errors(out) == ["57014"] and out[-1].body == b"E"
+    assert wire.errors(w.query("SELECT 1")) == ["25P02"]
+    assert w.query("COMMIT")[0].body == b"ROLLBACK\0"
+    assert wire.value(w.query("SELECT count(*) FROM kept")) == "0"
+    p.psql("DROP TABLE locked, kept")
 
 
 @pytest.mark.proxy

@@ -214,7 +214,7 @@ WRITES = [
     "SELECT clock_timestamp()", "SELECT txid_current()", "SELECT gen_random_uuid()",
     "SELECT timeofday()", "SELECT pg_notify('a', 'b')", "SELECT f_volatile()",
     "SELECT public.f_volatile()", "SELECT * FROM f_volatile()", "SELECT a FROM r.t WHERE a ="
-    " f_volatile()", "SELECT f_stable()", "SELECT unknown_function()", "SELECT (SELECT random())",
+    " f_volatile()", "SELECT unknown_function()", "SELECT (SELECT random())",
     "SELECT lower(nextval('r.s')::text)", "SELECT pg_catalog.nextval('r.s')",
     "WITH x AS (SELECT random() AS a) SELECT * FROM x", "COPY (SELECT random()) TO STDOUT",
     'SELECT "nextval"(\'r.s\')',
