@@ -1,0 +1,156 @@
+"""Plays programs on both sides, and says where they differ."""
+
+import random
+import re
+import time
+from collections import Counter
+
+from . import grammar
+from .compare import GREETED, first_difference, told
+from .program import parse
+from .run import Run
+from .shrink import shrink
+
+
+class Finding:
+    def __init__(self, program, difference, direct, proxied, seed=None):
+        self.program, self.difference, self.seed = program, difference, seed
+        self.direct, self.proxied = direct, proxied
+
+    @property
+    def signature(self):
+        """What findings of one fault are likely to share: the way they differ and the kinds of statements."""
+        key = self.difference.key
+        steps = self.program.steps
+        at = steps[key[0]].messages if key[0] < len(steps) else ("left",)
+        return (self.difference.mark, tuple(shape(m) for m in at))
+
+    def __str__(self):
+        steps, upto = len(self.program.steps), self.difference.key[0]
+        seed = f"# seed: {self.seed}\n" if self.seed is not None else ""
+        greeting = self.difference.mark[1] == GREETED
+        return (f"{seed}{self.program}  differs: {self.difference}\n  direct:\n"
+                f"{told(self.around(self.direct), steps, upto, greeting)}\n  through the proxy:\n"
+                f"{told(self.around(self.proxied), steps, upto, greeting)}\n")
+
+    def around(self, transcript):
+        """Of what is left behind, only the difference is of interest."""
+        steps, key = len(self.program.steps), self.difference.key
+        out = {k: v for k, v in transcript.items() if k[0] < steps}
+        if key[0] >= steps:
+            other = self.proxied if transcript is self.direct else self.direct
+            left = transcript.get(key, [])
+            out[key] = [e for e in left if e not in other.get(key, [])] or left[:3]
+        return out
+
+
+def shape(message):
+    """A message without its values and names."""
+    text = re.sub(r"'[^']*'", "'x'", message)
+    return " ".join(re.sub(r"\b\d+\b", "1", text).split()[:3])
+
+
+class Hunt:
+    def __init__(self, world, say=print):
+        self.world, self.say = world, say
+        self.counts = Counter()
+
+    # -- one program
+
+    def both(self, program, altered=None):
+        """Transcripts of both sides; altered: what the proxied side plays instead (a planted fault)."""
+        direct = Run(self.world, self.world.direct, program)
+        proxied = Run(self.world, self.world.proxied, altered or program, direct.play())
+        proxied.play()
+        if program.injects:
+            self.world.mend()
+        self.world.put_back((direct.state, proxied.state))
+        return direct.out, proxied.out
+
+    def differs(self, program, altered=None):
+        """A Finding, or None."""
+        self.counts["played"] += 1
+        try:
+            direct, proxied = self.both(program, altered)
+        except (OSError, EOFError):     # a cluster has crashed: PostgreSQL 15 has such programs, too
+            self.counts["crashes of PostgreSQL"] += 1
+            self.say(f"PostgreSQL crashed:\n{program}")
+            self.world.recover()
+            return None
+        difference = first_difference(direct, proxied, len(program.steps))
+        return difference and Finding(program, difference, direct, proxied)
+
+    def steady(self, program):
+        """PostgreSQL itself answers twice alike."""
+        outs = []
+        for _ in range(2):
+            run = Run(self.world, self.world.direct, program)
+            outs.append(run.play())
+            self.world.put_back((run.state, self.world.proxied.base))
+        return outs[0] == outs[1]
+
+    def replay(self, program):
+        """A kept program, as often as it asks for: a Finding or None."""
+        for _ in range(int(program.remark("tries") or 1)):
+            found = self.differs(program)
+            if found:
+                return found
+        return None
+
+    def small(self, finding, trials):
+        """The shrunk finding, or None if it cannot be seen again."""
+        mark, last = finding.difference.mark, {}
+
+        def fails(program, times=1):
+            for _ in range(times):
+                found = self.differs(program)
+                if found and found.difference.mark == mark:
+                    last["found"] = found
+                    return True
+            return False
+        if not fails(finding.program, 3):
+            return None
+        shrink(finding.program, fails, trials)
+        last["found"].seed = finding.seed
+        return last["found"]
+
+    # -- many
+
+    def hunt(self, seed, programs, trials=200, seconds=None, limit=2):
+        """Plays programs of that seed; the findings, shrunk, at most `limit` of a kind."""
+        found, seen = [], Counter()
+        begin = time.monotonic()
+        for number in range(programs):
+            if seconds and time.monotonic() - begin > seconds:
+                break
+            name = f"{seed}.{number}"
+            program = grammar.program(random.Random(name))
+            self.counts["programs"] += 1
+            finding = self.differs(program)
+            if not finding:
+                continue
+            self.counts["differing"] += 1
+            finding.seed = name
+            seen[finding.signature] += 1
+            if seen[finding.signature] > limit:
+                continue
+            if not self.steady(program):
+                self.counts["not deterministic"] += 1
+                continue
+            small = self.small(finding, trials)
+            if not small:
+                self.counts["seen once"] += 1
+                self.say(f"seen once:\n{finding}")
+                continue
+            key = ("small", small.signature)
+            seen[key] += 1
+            if seen[key] == 1:
+                found.append(small)
+                self.say(f"---- {len(found)}\n{small}")
+        self.seconds = time.monotonic() - begin
+        return found
+
+
+def load(path):
+    with open(path) as f:
+        return parse(f.read())

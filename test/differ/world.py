@@ -1,0 +1,201 @@
+"""The servers that programs run on, the schema that they find, and putting both back.
+
+`direct` is a cluster of its own, so both sides may have databases, roles and settings of the same
+names.  The proxy stands in front of `primary` and, through the relay, of `replica`; every commit
+waits for the replica to have replayed it.  Databases are clones of a template, made anew when one
+cannot be put back.
+"""
+
+import os
+
+import psycopg
+
+import pg
+from pg import wait_until
+from wire import query
+
+from .relay import Relay
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROLES = """CREATE ROLE reader; CREATE ROLE writer; GRANT reader, writer TO app;
+           CREATE ROLE boss SUPERUSER LOGIN; CREATE ROLE other LOGIN"""
+FRESH_ROLES = """DROP ROLE IF EXISTS nobody; ALTER ROLE app RESET ALL; ALTER ROLE boss RESET ALL;
+                 ALTER ROLE other RESET ALL"""
+CLEAR = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()
+           AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+           AND usename NOT LIKE 'postgres'"""
+
+
+def read(name):
+    with open(os.path.join(HERE, name)) as f:
+        return f.read()
+
+
+def fills():
+    """{table or sequence: what puts its contents back}, from schema.sql."""
+    out = {"public.sq": "SELECT setval('sq', 1, false);", "public.sc": "SELECT setval('sc', 1, false);",
+           "public.w": "DELETE FROM w;", "public.w_id_seq": "SELECT setval('w_id_seq', 1, false);"}
+    for line in read("schema.sql").splitlines():
+        if line.startswith("INSERT INTO "):
+            name = line.split()[2]
+            full = name if "." in name else f"public.{name}"
+            out[full] = f"DELETE FROM {name};{line}"
+    # u refers to t
+    out["public.t"] = "DELETE FROM u;" + out["public.t"] + out["public.u"]
+    return out
+
+
+class Side:
+    """One of the two: where programs connect, and a superuser's connection to the node behind."""
+
+    def __init__(self, target, node):
+        self.target, self.node = target, node
+        self.watcher, self.base = None, None
+
+    def clone(self, database):
+        try:
+            self.node.su(f"CREATE DATABASE {database} TEMPLATE pattern OWNER app", dbname="postgres")
+            return True
+        except psycopg.errors.ObjectInUse:      # a session of ours is about to end there
+            return False
+
+    def use(self, database):
+        if self.watcher:
+            self.watcher.shut()
+        self.database = database
+        self.watcher = self.node.raw(user="postgres", database=database, timeout=20)
+        self.ask("SET lock_timeout = '3s'")
+        self.base = self.state()
+
+    def ask(self, sql, wire=None):
+        self.send(sql, wire)
+        return self.answer(wire)
+
+    def send(self, sql, by=None):
+        (by or self.watcher).send(query(sql))
+
+    def answer(self, by=None):
+        """The rows of the answer to what was sent."""
+        out = (by or self.watcher).reply()
+        bad = [m for m in out if m.type == "E"]
+        if bad:
+            raise RuntimeError(repr(bad[0]))
+        return [[v and v.decode() for v in m.row] for m in out if m.type == "D"]
+
+    def state(self):
+        return [tuple(r) for r in self.ask("SELECT * FROM differ.state()")]
+
+    def locks(self):
+        return [tuple(r) for r in self.ask(
+            "SELECT 'lock', concat_ws(',', mode, classid, objid, objsubid, granted) FROM pg_locks"
+            " WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE"
+            " datname = current_database()) ORDER BY 2")]
+
+
+class World:
+    def __init__(self, **proxy):
+        self.shop = pg.Workshop()
+        self.count = 0
+        plain = self.shop.cluster("direct").start()
+        primary = self.shop.cluster("primary").start()
+        for c in (plain, primary):
+            c.provide()
+            c.su(ROLES)
+            c.su("CREATE DATABASE pattern OWNER app", dbname="postgres")
+            c.su(read("state.sql") + read("schema.sql"), dbname="pattern")
+        self.replica = primary.standby("replica").start()
+        self.relay = Relay(self.replica)
+        primary.su("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        primary.su("ALTER SYSTEM SET synchronous_commit = 'remote_apply'")
+        primary.su("SELECT pg_reload_conf()")
+        self.primary = primary
+        wait_until(lambda: primary.su("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'",
+                                      dbname="postgres"), "a synchronous replica")
+        self.proxy = self.shop.proxy([primary, self.relay], **{**dict(
+            log_per_node_statement=False, node_probe_period=50, num_init_children=200), **proxy})
+        self.proxy.start()
+        self.direct, self.proxied = Side(plain, plain), Side(self.proxy, primary)
+        self.sides = (self.direct, self.proxied)
+        self.through = None             # a superuser's session through the proxy
+        self.fills, self.renewed = fills(), []
+        self.schema = read("schema.sql")
+        self.renew()
+
+    def close(self):
+        self.shop.close()
+
+    def replicas_locks(self):
+        """There should be none: locks that the direct side holds are the primary's."""
+        return [("lock on the replica", repr(m.row)) for m in self.on_replica.query(
+            "SELECT classid, objid FROM pg_locks WHERE locktype = 'advisory'") if m.type == "D"]
+
+    def renew(self):
+        """A new pair of databases."""
+        old, self.count = self.count, self.count + 1
+        for side in self.sides:
+            wait_until(lambda: side.clone(f"d{self.count}"), "a new database")
+            if old:
+                side.watcher.shut()
+                side.watcher = None
+        if self.through:
+            self.through.shut()
+            self.on_replica.shut()
+        if old:
+            for side in self.sides:
+                side.node.su(f"DROP DATABASE d{old} WITH (FORCE)", dbname="postgres")
+        for side in self.sides:
+            side.use(f"d{self.count}")
+        self.through = self.proxy.raw(user="postgres", database=f"d{self.count}", timeout=20)
+        self.on_replica = self.replica.raw(user="postgres", database=f"d{self.count}")
+
+    def put_back(self, states):
+        """Both databases as a program expects them; states: what it left on each side."""
+        try:
+            sent = [(side, *self.mending(side, state)) for side, state in zip(self.sides, states)
+                    if state != side.base]
+            for side, sql, by in sent:
+                side.send(sql, by)
+            for side, sql, by in sent:
+                side.answer(by)
+                if side.state() != side.base:
+                    raise RuntimeError("not put back: " + repr(set(side.state()) ^ set(side.base)))
+        except (RuntimeError, OSError, EOFError) as e:
+            self.renewed.append(str(e))
+            self.clear()
+            self.renew()
+
+    def mending(self, side, state):
+        """What puts one side back, and who says it: the proxy is to hear of DDL."""
+        changed = {what for what, _ in set(state) ^ set(side.base)}
+        if all(what.split(" ")[1] in self.fills for what in changed):
+            # t first: its line fills u as well
+            return "".join(self.fills[what.split(" ")[1]] for what in sorted(changed)), None
+        for what, gid in state:
+            if what == "catalog prepared":
+                side.ask(f"ROLLBACK PREPARED '{gid}'")
+        side.ask(f"{FRESH_ROLES}; ALTER DATABASE {side.database} RESET ALL")
+        return self.schema, self.through if side is self.proxied else None
+
+    def recover(self):
+        """After a crash of a cluster, which starts again by itself."""
+        for cluster in (self.direct.node, self.primary, self.replica):
+            wait_until(cluster.accepts, f"cluster {cluster.name}", 30)
+        self.renew()
+        self.mend()
+
+    def clear(self):
+        """Ends what programs have left running."""
+        for cluster in (self.direct.node, self.primary, self.replica):
+            cluster.su(CLEAR, dbname=self.direct.database)
+
+    def mend(self):
+        """After harm: until the proxy reads on the replica again."""
+        done = self.relay.disarm()
+
+        def reads():
+            with self.proxy.raw(user="postgres", database=self.proxied.database) as w:
+                out = w.query("SELECT current_setting('port')")
+                return [m for m in out if m.type == "D"][0].row[0] == b"%d" % self.replica.port
+        if done:
+            wait_until(reads, "the replica behind the proxy", 20)
+        return done
