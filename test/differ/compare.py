@@ -27,7 +27,10 @@ HIDDEN_FIELDS = "FL"
 
 def event(m):
     """A message (wire.Message) as (type, text)."""
-    text = SHOW.get(m.type, lambda m: m.body.decode(errors="replace"))(m)
+    try:
+        text = SHOW.get(m.type, lambda m: m.body.decode(errors="replace"))(m)
+    except (struct.error, ValueError):
+        return "broken", f"{m.type} {m.body!r}"
     for types, pattern, by, _ in KNOWN:
         if m.type in types:
             text = re.sub(pattern, by, text)
@@ -83,7 +86,7 @@ class Difference(NamedTuple):
         return f"{self.kind} in step {self.key[0] + 1}, session {self.key[1]}"
 
 
-KINDS = {"hang": "hang", "E": "error", "end": "end", "A": "notification", "N": "notice",
+KINDS = {"hang": "hang", "broken": "broken message", "E": "error", "end": "end", "A": "notification", "N": "notice",
          "S": "report", GREETED: "report", "T": "columns", "D": "row", "C": "tag"}
 
 

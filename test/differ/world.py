@@ -22,8 +22,7 @@ ROLES = """CREATE ROLE reader; CREATE ROLE writer; GRANT reader, writer TO app;
 FRESH_ROLES = """DROP ROLE IF EXISTS nobody; ALTER ROLE app RESET ALL; ALTER ROLE boss RESET ALL;
                  ALTER ROLE other RESET ALL"""
 CLEAR = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()
-           AND pid <> pg_backend_pid() AND backend_type = 'client backend'
-           AND usename NOT LIKE 'postgres'"""
+           AND backend_type = 'client backend' AND usename <> 'postgres'"""
 
 
 def read(name):
@@ -151,6 +150,7 @@ class World:
     def put_back(self, states):
         """Both databases as a program expects them; states: what it left on each side."""
         try:
+            self.forget()
             sent = [(side, *self.mending(side, state)) for side, state in zip(self.sides, states)
                     if state != side.base]
             for side, sql, by in sent:
@@ -176,10 +176,21 @@ class World:
         side.ask(f"{FRESH_ROLES}; ALTER DATABASE {side.database} RESET ALL")
         return self.schema, self.through if side is self.proxied else None
 
+    def forget(self):
+        """Ends the proxy's idle servers: DISCARD ALL leaves things behind, and a program is to fail
+        alone as it did after another one.  (Within a program X gives a server to the next session.)
+        """
+        self.proxied.ask(CLEAR)
+        for m in self.on_replica.query(CLEAR):
+            if m.type == "E":
+                raise RuntimeError(repr(m))
+
     def recover(self):
-        """After a crash of a cluster, which starts again by itself."""
+        """After a crash of a cluster, which starts again by itself and has emptied ul."""
         for cluster in (self.direct.node, self.primary, self.replica):
             wait_until(cluster.accepts, f"cluster {cluster.name}", 30)
+        for side in self.sides:
+            side.node.su(self.schema, dbname="pattern")
         self.renew()
         self.mend()
 
