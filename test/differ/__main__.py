@@ -9,7 +9,7 @@ import sys
 import time
 
 from . import grammar
-from .hunt import Hunt, load
+from .hunt import Hunt, kept, load
 from .world import World
 
 
@@ -37,6 +37,7 @@ def main():
                 print(f)
         else:
             print(f"seed {args.seed}", flush=True)
+            hunt.learn(p for p in kept().values() if p.remark("fails"))
             found = hunt.hunt(args.seed, args.programs, args.trials, args.seconds, args.limit)
             print(f"seed {args.seed}: {len(found)} kinds of findings;",
                   ", ".join(f"{v} {k}" for k, v in hunt.counts.items()),

@@ -86,7 +86,7 @@ class Difference(NamedTuple):
         return f"{self.kind} in step {self.key[0] + 1}, session {self.key[1]}"
 
 
-KINDS = {"hang": "hang", "broken": "broken message", "E": "error", "end": "end", "A": "notification", "N": "notice",
+KINDS = {"hang": "hang", "waits": "wait", "broken": "broken message", "E": "error", "end": "end", "A": "notification", "N": "notice",
          "S": "report", GREETED: "report", "T": "columns", "D": "row", "C": "tag"}
 
 

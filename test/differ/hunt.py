@@ -1,5 +1,7 @@
 """Plays programs on both sides, and says where they differ."""
 
+import glob
+import os
 import random
 import re
 import time
@@ -11,6 +13,8 @@ from .program import parse
 from .run import Run
 from .shrink import shrink
 
+PROGRAMS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "programs")
+
 
 class Finding:
     def __init__(self, program, difference, direct, proxied, seed=None):
@@ -18,12 +22,17 @@ class Finding:
         self.direct, self.proxied = direct, proxied
 
     @property
+    def place(self):
+        """How and at what kind of message it differs: findings of one fault are likely to share it."""
+        steps, number = self.program.steps, self.difference.key[0]
+        at = steps[number].messages if number < len(steps) else ("left",)
+        return (self.difference.mark, tuple(map(shape, at)))
+
+    @property
     def signature(self):
-        """What findings of one fault are likely to share: the way they differ and the kinds of statements."""
-        key = self.difference.key
-        steps = self.program.steps
-        at = steps[key[0]].messages if key[0] < len(steps) else ("left",)
-        return (self.difference.mark, tuple(shape(m) for m in at))
+        """What tells a shrunk finding from others."""
+        return (self.difference.mark, tuple(tuple(map(shape, s.messages))
+                                            for s in self.program.steps))
 
     def __str__(self):
         steps, upto = len(self.program.steps), self.difference.key[0]
@@ -53,7 +62,11 @@ def shape(message):
 class Hunt:
     def __init__(self, world, say=print):
         self.world, self.say = world, say
-        self.counts = Counter()
+        self.counts, self.known = Counter(), set()
+
+    def learn(self, programs):
+        """Kept programs whose findings are not to be told again."""
+        self.known |= {f.signature for f in map(self.replay, programs) if f}
 
     # -- one program
 
@@ -62,8 +75,8 @@ class Hunt:
         direct = Run(self.world, self.world.direct, program)
         proxied = Run(self.world, self.world.proxied, altered or program, direct.play())
         proxied.play()
-        if program.injects:
-            self.world.mend()
+        if program.injects and self.world.mend():
+            self.counts["harmed"] += 1
         self.world.put_back((direct.state, proxied.state))
         return direct.out, proxied.out
 
@@ -127,30 +140,36 @@ class Hunt:
             program = grammar.program(random.Random(name))
             self.counts["programs"] += 1
             finding = self.differs(program)
-            if not finding:
-                continue
-            self.counts["differing"] += 1
-            finding.seed = name
-            seen[finding.signature] += 1
-            if seen[finding.signature] > limit:
-                continue
-            if not self.steady(program):
-                self.counts["not deterministic"] += 1
-                continue
-            small = self.small(finding, trials)
-            if not small:
-                self.counts["seen once"] += 1
-                self.say(f"seen once:\n{finding}")
-                continue
-            key = ("small", small.signature)
-            seen[key] += 1
-            if seen[key] == 1:
-                found.append(small)
-                self.say(f"---- {len(found)}\n{small}")
+            if finding:
+                self.counts["differing"] += 1
+                finding.seed = name
+                seen[finding.place] += 1
+                if seen[finding.place] <= limit:
+                    self.look_into(finding, found, trials)
         self.seconds = time.monotonic() - begin
         return found
+
+    def look_into(self, finding, found, trials):
+        if not self.steady(finding.program):
+            self.counts["not deterministic"] += 1
+            return
+        small = self.small(finding, trials)
+        if not small:
+            self.counts["seen once"] += 1
+            self.say(f"seen once:\n{finding}")
+        elif small.signature in self.known:
+            self.counts["known"] += 1
+        else:
+            self.known.add(small.signature)
+            found.append(small)
+            self.say(f"---- {len(found)}\n{small}")
 
 
 def load(path):
     with open(path) as f:
         return parse(f.read())
+
+
+def kept():
+    """{name: program} of test/programs."""
+    return {os.path.basename(p)[:-4]: load(p) for p in sorted(glob.glob(f"{PROGRAMS}/*.txt"))}

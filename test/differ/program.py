@@ -21,7 +21,8 @@ from typing import NamedTuple
 import wire
 
 INJECT = 0                              # the session number of steps that begin with !
-ALONE = "LXK"
+UNASKED = "f"                           # PostgreSQL 15.18 crashes when a prepared FETCH is described and
+                                        # its cursor is gone: no statement of that name is described
 
 
 class Step(NamedTuple):
@@ -66,8 +67,8 @@ class Program:
     def statement_names(self):
         """Names of prepared statements, of both kinds."""
         text = "\n".join(m for s in self.steps for m in s.messages)
-        return sorted(set(re.findall(r"\bP (\w+)[:=]", text))
-                      | set(re.findall(r"(?i)\bPREPARE (\w+)", text)) - {"TRANSACTION"})
+        return sorted((set(re.findall(r"\bP (\w+)[:=]", text))
+                       | set(re.findall(r"(?i)\bPREPARE (\w+)", text))) - {"TRANSACTION", UNASKED})
 
 
 def parse(text):

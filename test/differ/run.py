@@ -2,7 +2,7 @@
 
 A transcript is {(number of the step, session): [events]}.  An answer that comes while another
 session's step is played is written down with that step.  A step that has not been answered after a
-short time "waits" if that happens on the direct side; on the other side it then must wait, too.
+short time, as its backend waits for a lock or for us, "waits"; on the other side it then must wait, too.
 Reported parameters are compared as a state: what has changed when the answer is complete.
 """
 
@@ -15,10 +15,11 @@ import wire
 from .compare import GREETED, event
 from .program import INJECT, Step, encode
 
-QUIET = 0.15            # seconds after which a step of the direct side waits
+QUIET = 0.06            # seconds after which a step of the direct side may be waiting
 LATE = 0.02             # what a waiting session is given after a step of another
 PATIENCE = 2.5          # seconds after which the proxied side hangs where the direct side answered
 CANCEL_AFTER = 0.03     # seconds that a statement runs before it is cancelled
+WAITS = ("waits", "")
 COMPLETE = "12TntCsIGEZ3"       # messages that end the answer to one message
 PRIMARY = "/*NO LOAD BALANCE*/ "
 
@@ -26,7 +27,9 @@ SETTINGS = ("my.x my.y work_mem search_path datestyle timezone role session_auth
             " enable_hashjoin statement_timeout bytea_output extra_float_digits intervalstyle"
             " default_transaction_isolation default_transaction_read_only lock_timeout"
             " row_security standard_conforming_strings").split()
-ASK = "SELECT " + ", ".join(f"current_setting('{s}', true)" for s in SETTINGS)
+# A custom name that has been set in vain reads '' from then on: the kept programs know, here it would
+# hide all else.
+ASK = "SELECT " + ", ".join(f"nullif(current_setting('{s}', true), '')" for s in SETTINGS)
 CHANNELS = ("ch", "news")
 
 
@@ -186,14 +189,18 @@ class Run:
     def answer(self, number, session, s):
         """What comes up to the end of the step's answer."""
         expected = self.expected(number, session)
-        waits = expected is not None and ("waits", "") in expected
-        patience = QUIET if expected is None or waits else PATIENCE
-        out, end = [], time.monotonic() + patience
+        waits = expected is not None and WAITS in expected
+        out, end = [], time.monotonic() + (QUIET if expected is None or waits else PATIENCE)
         while not s.done():
             left = end - time.monotonic()
-            if left <= 0:
-                return out + [("waits", "")] if expected is None or waits else out + [("hang", "")]
-            out += s.pull(left)
+            if left > 0:
+                out += s.pull(left)
+            elif expected is not None:
+                return out + [WAITS if waits else ("hang", "")]
+            elif self.world.waiting(s.wire.pid):
+                return out + s.pull(0) + [WAITS]
+            else:
+                end = time.monotonic() + QUIET
         if s.owed <= 0 and not s.flushed and not any(
                 m[0] in "QSF" for m in self.program_messages(number)):
             # Nothing asks for an answer; an error may come all the same.

@@ -2,6 +2,7 @@
 simpler, as long as it still fails in the same way."""
 
 import re
+import time
 
 from .program import INJECT, Program, Step
 
@@ -43,7 +44,7 @@ def simplified(program):
         if s.held:
             yield replaced(program, i, s._replace(held=False))
         sql = next((m.split("=", 1)[1] for m in s.messages if m[0] == "P"), None)
-        if sql and s.kinds in ("PBES", "PBDES", "PDBES") and "$" not in sql:
+        if sql and re.fullmatch("C?PD?[Bb]D?E[SH]?", s.kinds) and "$" not in sql:
             yield replaced(program, i, s._replace(messages=(f"Q {sql}",)))
         for j, m in enumerate(s.messages):
             for pattern, by in SIMPLER:
@@ -62,19 +63,20 @@ def replaced(program, at, step):
     return program.steps[:at] + [Step(*step)] + program.steps[at + 1:]
 
 
-def shrink(program, fails, trials=200):
+def shrink(program, fails, trials=200, seconds=40):
     """The smallest program found that fails(program) still finds failing."""
+    end = time.monotonic() + seconds
     for ways in (without_steps, without_messages, simplified) * 3:
         before = str(program)
         again = True
-        while again and trials > 0:
+        while again and trials > 0 and time.monotonic() < end:
             again = False
             for steps in ways(program):
                 smaller = Program(steps)
-                if trials <= 0 or not smaller.sessions:
+                if trials <= 0 or time.monotonic() > end:
                     break
                 trials -= 1
-                if fails(smaller):
+                if smaller.sessions and fails(smaller):
                     program, again = smaller, True
                     break
         if ways is simplified and str(program) == before:

@@ -7,6 +7,7 @@ cannot be put back.
 """
 
 import os
+from functools import partial
 
 import psycopg
 
@@ -21,8 +22,9 @@ ROLES = """CREATE ROLE reader; CREATE ROLE writer; GRANT reader, writer TO app;
            CREATE ROLE boss SUPERUSER LOGIN; CREATE ROLE other LOGIN"""
 FRESH_ROLES = """DROP ROLE IF EXISTS nobody; ALTER ROLE app RESET ALL; ALTER ROLE boss RESET ALL;
                  ALTER ROLE other RESET ALL"""
-CLEAR = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()
-           AND backend_type = 'client backend' AND usename <> 'postgres'"""
+LEFT = """SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+          AND backend_type = 'client backend' AND usename <> 'postgres'"""
+CLEAR = LEFT.replace("pid", "pg_terminate_backend(pid)", 1)
 
 
 def read(name):
@@ -66,9 +68,9 @@ class Side:
         self.ask("SET lock_timeout = '3s'")
         self.base = self.state()
 
-    def ask(self, sql, wire=None):
-        self.send(sql, wire)
-        return self.answer(wire)
+    def ask(self, sql, by=None):
+        self.send(sql, by)
+        return self.answer(by)
 
     def send(self, sql, by=None):
         (by or self.watcher).send(query(sql))
@@ -122,6 +124,12 @@ class World:
 
     def close(self):
         self.shop.close()
+
+    def waiting(self, pid):
+        """The direct side's backend will not answer by itself: it waits for a lock, or for us."""
+        rows = self.direct.ask("SELECT state, wait_event_type FROM pg_stat_activity WHERE pid ="
+                               f" {pid}")
+        return not rows or rows[0][0] != "active" or rows[0][1] in ("Lock", "Client")
 
     def replicas_locks(self):
         """There should be none: locks that the direct side holds are the primary's."""
@@ -180,10 +188,11 @@ class World:
         """Ends the proxy's idle servers: DISCARD ALL leaves things behind, and a program is to fail
         alone as it did after another one.  (Within a program X gives a server to the next session.)
         """
-        self.proxied.ask(CLEAR)
-        for m in self.on_replica.query(CLEAR):
-            if m.type == "E":
-                raise RuntimeError(repr(m))
+        asks = [self.proxied.ask, partial(self.proxied.ask, by=self.on_replica)]
+        for ask in asks:
+            ask(CLEAR)
+        for ask in asks:        # one that was just being connected may come later
+            wait_until(lambda: not ask(LEFT) or ask(CLEAR) is None, "the end of servers")
 
     def recover(self):
         """After a crash of a cluster, which starts again by itself and has emptied ul."""
