@@ -117,6 +117,7 @@ def told(transcript, steps, upto, greeting=False):
         if number > upto:
             break
         where = f"{number + 1}" if number < steps else "end"
-        out += [f"    {where:>4} {session}: {kind} {text}"[:400] for kind, text in events
-                if greeting or kind != GREETED]
+        lines = [f"    {where:>4} {session}: {kind} {text}"[:300] for kind, text in events
+                 if greeting or kind != GREETED]
+        out += lines if len(lines) < 25 else lines[:10] + ["         ..."] + lines[-10:]
     return "\n".join(out)

@@ -43,7 +43,7 @@ class Session:
         self.flushed = False
         self.wanted = 0                 # answers to messages in front of a Flush
         self.parts = 0
-        self.copies = 0                 # COPYs that wait for data
+        self.copies = 0                 # COPYs that wait for data, less the ends that were sent
         self.calls = []                 # notifications
         self.first = []
         try:
@@ -62,8 +62,7 @@ class Session:
                 self.wanted = 0
             elif m[0] in "PBbDEC":
                 self.wanted += 1
-            elif m[0] in "cf" and self.copies:
-                self.copies -= 1
+        self.copies = max(self.copies, 0) - sum(m[0] in "cf" for m in messages)
         self.flushed = "H" in [m[0] for m in messages] and self.wanted > 0
         with contextlib.suppress(OSError):
             self.wire.send(b"".join(encode(m) for m in messages))
@@ -108,7 +107,7 @@ class Session:
         if m.type in "GW":
             self.copies += 1
         if m.type == "E":
-            self.copies, self.parts = 0, 99
+            self.copies, self.parts = min(self.copies, 0), 99
         if m.type in COMPLETE:
             self.parts += 1
         return [event(m)]

@@ -65,7 +65,7 @@ class Side:
             self.watcher.shut()
         self.database = database
         self.watcher = self.node.raw(user="postgres", database=database, timeout=20)
-        self.ask("SET lock_timeout = '3s'")
+        self.ask("SET lock_timeout = '1s'")
         self.base = self.state()
 
     def ask(self, sql, by=None):
@@ -84,7 +84,10 @@ class Side:
         return [[v and v.decode() for v in m.row] for m in out if m.type == "D"]
 
     def state(self):
-        return [tuple(r) for r in self.ask("SELECT * FROM differ.state()")]
+        try:
+            return [tuple(r) for r in self.ask("SELECT * FROM differ.state()")]
+        except RuntimeError as e:               # locked by a prepared transaction
+            return [("catalog cannot be read", str(e))]
 
     def locks(self):
         return [tuple(r) for r in self.ask(
@@ -178,11 +181,10 @@ class World:
         if all(what.split(" ")[1] in self.fills for what in changed):
             # t first: its line fills u as well
             return "".join(self.fills[what.split(" ")[1]] for what in sorted(changed)), None
-        for what, gid in state:
-            if what == "catalog prepared":
-                side.ask(f"ROLLBACK PREPARED '{gid}'")
-        side.ask(f"{FRESH_ROLES}; ALTER DATABASE {side.database} RESET ALL")
-        return self.schema, self.through if side is self.proxied else None
+        for (gid,) in side.ask("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"):
+            side.ask(f"ROLLBACK PREPARED '{gid}'")
+        script = f"{self.schema}; {FRESH_ROLES}; ALTER DATABASE {side.database} RESET ALL"
+        return script, self.through if side is self.proxied else None
 
     def forget(self):
         """Ends the proxy's idle servers: DISCARD ALL leaves things behind, and a program is to fail
