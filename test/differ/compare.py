@@ -21,11 +21,24 @@ KNOWN = [       # types of messages, pattern, what it is replaced by, reason
 ]
 
 GREETED = "login"       # the type of the event with the parameters that a session begins with
+NUMBERED = [    # pattern, reason: which of them are the same must be the same, not what they are
+    (r"\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d+(\+\d\d)?", "times of the two runs"),
+    (r"\bpid \d+", "processes have other numbers; programs say 'pid ' in front of one"),
+]
 FIRST_USER_OID = 16384
 HIDDEN_FIELDS = "FL"
 
 
-def event(m):
+class Numbers(dict):
+    """What NUMBERED finds in one transcript, in the order in which it came up."""
+
+    def masked(self, text):
+        for pattern, _ in NUMBERED:
+            text = re.sub(pattern, lambda m: f"#{self.setdefault(m[0], len(self) + 1)}", text)
+        return text
+
+
+def event(m, numbers):
     """A message (wire.Message) as (type, text)."""
     try:
         text = SHOW.get(m.type, lambda m: m.body.decode(errors="replace"))(m)
@@ -34,7 +47,7 @@ def event(m):
     for types, pattern, by, _ in KNOWN:
         if m.type in types:
             text = re.sub(pattern, by, text)
-    return m.type, text
+    return m.type, numbers.masked(text)
 
 
 def show_fields(m):

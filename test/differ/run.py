@@ -12,7 +12,7 @@ import time
 
 import wire
 
-from .compare import GREETED, event
+from .compare import GREETED, Numbers, event
 from .program import INJECT, Step, encode
 
 QUIET = 0.06            # seconds after which a step of the direct side may be waiting
@@ -36,8 +36,8 @@ CHANNELS = ("ch", "news")
 class Session:
     """One connection, and what it owes us."""
 
-    def __init__(self, target, database, options):
-        self.wire = wire.Wire(target.address, 10)
+    def __init__(self, target, database, options, numbers):
+        self.wire, self.numbers = wire.Wire(target.address, 10), numbers
         self.closed, self.owed, self.simple_copy = False, 0, False
         self.told = {}                  # the parameters that were written down last
         self.flushed = False
@@ -48,9 +48,9 @@ class Session:
         self.first = []
         try:
             self.wire.login(**{"user": "app", "database": database, **options})
-            self.first = [event(m) for m in self.wire.greeting if m.type not in "RKSZ"]
+            self.first = [event(m, numbers) for m in self.wire.greeting if m.type not in "RKSZ"]
         except wire.LoginError as e:
-            self.first, self.closed = [event(e.error)], True
+            self.first, self.closed = [event(e.error, numbers)], True
         except (OSError, EOFError) as e:
             self.first, self.closed = [("end", type(e).__name__)], True
 
@@ -99,18 +99,18 @@ class Session:
             self.wire.parameters[name] = value
             return []
         if m.type == "A":
-            self.calls.append(event(m))
+            self.calls.append(event(m, self.numbers))
             return []
         if m.type == "Z":
             self.owed -= 1
-            return (self.changed() if self.owed <= 0 else []) + [event(m)]
+            return (self.changed() if self.owed <= 0 else []) + [event(m, self.numbers)]
         if m.type in "GW":
             self.copies += 1
         if m.type == "E":
             self.copies, self.parts = min(self.copies, 0), 99
         if m.type in COMPLETE:
             self.parts += 1
-        return [event(m)]
+        return [event(m, self.numbers)]
 
     def changed(self):
         now = self.wire.parameters
@@ -139,7 +139,7 @@ class Run:
     def __init__(self, world, side, program, pace=None):
         self.world, self.side, self.program, self.pace = world, side, program, pace
         self.sessions, self.options, self.held, self.out = {}, {}, {}, {}
-        self.harmed = []
+        self.numbers = Numbers()
 
     def play(self):
         steps = self.program.steps
@@ -175,7 +175,8 @@ class Run:
 
     def session(self, number, which):
         if which not in self.sessions:
-            s = Session(self.side.target, self.side.database, self.options.get(which, {}))
+            s = Session(self.side.target, self.side.database, self.options.get(which, {}),
+                        self.numbers)
             self.sessions[which] = s
             told = ", ".join(line for _, line in s.changed())
             self.note(number, which, s.first + [(GREETED, told)])
@@ -288,7 +289,7 @@ class Run:
                 s.wire.eof()
             s.wire.shut()
         self.state = self.side.state()
-        self.note(number + 2, 0, self.state)
+        self.note(number + 2, 0, [(what, self.numbers.masked(line or "")) for what, line in self.state])
 
     def notifications(self, number):
         for channel in CHANNELS:
