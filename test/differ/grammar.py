@@ -259,6 +259,7 @@ SCENES = [
     (4, ["A ~ {any}", "A ~ {any}", "A ~ {any}"]),
 ]
 HARM = [(3, "cut"), (2, "cut-reply"), (3, "40001"), (2, "57P01"), (1, "down"), (1, "up")]
+LEISURE = ("cold", "rest", "rest")      # see program.py
 
 
 class Maker:
@@ -355,6 +356,8 @@ def program(rng):
         harm = rng.choices([h for _, h in HARM], [w for w, _ in HARM])[0]
         count = "" if harm == "up" else f" {rng.choice((1, 1, 1, 2, 3, 5))}"
         steps.insert(rng.randrange(len(steps)), Step(INJECT, (harm + count,)))
+    for _ in range(rng.choice((0, 0, 0, 1, 2))):
+        steps.insert(rng.randrange(len(steps)), Step(INJECT, (rng.choice(LEISURE),)))
     return Program(tidy(steps))
 
 

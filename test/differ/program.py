@@ -7,6 +7,7 @@
     2 P s=SELECT $1 | B p=s 7 | E p | S     four messages in one write
     1+ Q BEGIN                      held back, and sent in one write with session 1's next step
     ! cut 2                         the second message from here that reaches the replica meets a cut
+    ! cold, ! rest                  the proxy forgets the catalog; it is given time for what it asks
 
 Messages: Q text; P name=text (P name:23:25=text with types); B portal=name values.. (b: results in
 binary; \\N is NULL); D S name, D P name; E portal:limit; C S name, C P name; H; S; F oid values..;

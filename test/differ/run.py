@@ -154,7 +154,10 @@ class Run:
         if step.session == INJECT:
             if self.pace is not None:
                 harm, *count = step.messages[0].split()
-                self.world.relay.arm(harm, *map(int, count))
+                if harm in ("cold", "rest"):
+                    getattr(self.world, harm)()
+                else:
+                    self.world.relay.arm(harm, *map(int, count))
             return
         kind = step.kinds[0]
         if kind in "LXK":
@@ -198,7 +201,9 @@ class Run:
             elif expected is not None:
                 return out + [WAITS if waits else ("hang", "")]
             elif self.world.waiting(s.wire.pid):
-                return out + s.pull(0) + [WAITS]
+                out += s.pull(LATE)             # or it was about to answer
+                if not s.done():
+                    return out + [WAITS]
             else:
                 end = time.monotonic() + QUIET
         if s.owed <= 0 and not s.flushed and not any(

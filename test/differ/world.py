@@ -7,6 +7,7 @@ cannot be put back.
 """
 
 import os
+import time
 from functools import partial
 
 import psycopg
@@ -22,6 +23,7 @@ ROLES = """CREATE ROLE reader; CREATE ROLE writer; GRANT reader, writer TO app;
            CREATE ROLE boss SUPERUSER LOGIN; CREATE ROLE other LOGIN"""
 FRESH_ROLES = """DROP ROLE IF EXISTS nobody; ALTER ROLE app RESET ALL; ALTER ROLE boss RESET ALL;
                  ALTER ROLE other RESET ALL"""
+REST = 0.05
 LEFT = """SELECT pid FROM pg_stat_activity WHERE datname = current_database()
           AND backend_type = 'client backend' AND usename <> 'postgres'"""
 CLEAR = LEFT.replace("pid", "pg_terminate_backend(pid)", 1)
@@ -128,6 +130,14 @@ class World:
     def close(self):
         self.shop.close()
 
+    def cold(self):
+        """The proxy forgets what it knows of the catalog: that is what DDL is for."""
+        self.proxied.ask("COMMENT ON SCHEMA public IS NULL", self.through)
+
+    def rest(self):
+        """Time for what the proxy does by itself: asking the catalog, cleaning a server."""
+        time.sleep(REST)
+
     def waiting(self, pid):
         """The direct side's backend will not answer by itself: it waits for a lock, or for us."""
         rows = self.direct.ask("SELECT state, wait_event_type FROM pg_stat_activity WHERE pid ="
@@ -195,6 +205,8 @@ class World:
             ask(CLEAR)
         for ask in asks:        # one that was just being connected may come later
             wait_until(lambda: not ask(LEFT) or ask(CLEAR) is None, "the end of servers")
+        for _ in range(2):      # turns of its loop, in which the proxy sees that they have gone
+            self.proxied.ask("SELECT 1", self.through)
 
     def recover(self):
         """After a crash of a cluster, which starts again by itself and has emptied ul."""
