@@ -55,7 +55,7 @@ def show_fields(m):
 
 
 def show_columns(m):
-    """Names and types; a table's number only as its being there, as numbers of what a program made."""
+    """Names and types; the numbers of tables, and of types that a program has made, differ."""
     count, at, out = struct.unpack_from("!H", m.body)[0], 2, []
     for _ in range(count):
         end = m.body.index(b"\0", at)
@@ -99,8 +99,10 @@ class Difference(NamedTuple):
         return f"{self.kind} in step {self.key[0] + 1}, session {self.key[1]}"
 
 
-KINDS = {"hang": "hang", "waits": "wait", "broken": "broken message", "E": "error", "end": "end", "A": "notification", "N": "notice",
-         "S": "report", GREETED: "report", "T": "columns", "D": "row", "C": "tag"}
+# The first that one of both events has is the kind of the difference.
+KINDS = {"hang": "hang", "waits": "wait", "broken": "broken message", "E": "error", "end": "end",
+         "A": "notification", "N": "notice", "S": "report", GREETED: "report", "T": "columns",
+         "D": "row", "C": "tag"}
 
 
 def kind_of(direct, proxied, last):

@@ -7,6 +7,7 @@ statement sent in any way (simple, extended, prepared, with others).  A program 
 into each other, with some steps lost, doubled or changed, and perhaps some harm for the replica.
 """
 
+import random
 import re
 
 from .program import INJECT, UNASKED, Program, Step
@@ -53,7 +54,8 @@ RULES = {
     "default_transaction_read_only": ["on", "off"],
     "intervalstyle": ["'iso_8601'", "'postgres'"],
     "set": ["6* SET {setting@=}", "2* SET SESSION {setting@=}", "SET LOCAL {setting@=}",
-            "SET {setting} TO DEFAULT", "RESET {setting}", "RESET ALL", "SET TIME ZONE 'Asia/Tokyo'",
+            "SET {setting} TO DEFAULT", "RESET {setting}", "RESET ALL",
+            "SET TIME ZONE 'Asia/Tokyo'",
             "SET TIME ZONE INTERVAL '+02:00' HOUR TO MINUTE", "SET {setting} FROM CURRENT",
             "SET ROLE {role}", "SET ROLE NONE", "RESET ROLE", "SET SESSION AUTHORIZATION other",
             "RESET SESSION AUTHORIZATION", "DISCARD ALL", "SET NAMES 'LATIN1'",
@@ -89,7 +91,8 @@ RULES = {
              "SELECT * FROM {table} WHERE i = {int}", "TABLE {table} ORDER BY 1",
              "SELECT * FROM {table} x JOIN t USING (i) ORDER BY 1", "SELECT 1",
              "SELECT * FROM {view}", "SELECT * FROM {view}", "SELECT {func}",
-             "SELECT {func} FROM t ORDER BY 1", "WITH x AS (SELECT * FROM {table}) SELECT count(*) FROM x",
+             "SELECT {func} FROM t ORDER BY 1",
+             "WITH x AS (SELECT * FROM {table}) SELECT count(*) FROM x",
              "SELECT * FROM {table} ORDER BY 1 FOR UPDATE", "VALUES (1, 'a'), (2, NULL)",
              "SELECT last_value FROM {seq}", "SELECT currval('{seq}')", "SELECT lastval()",
              "EXPLAIN (COSTS off) SELECT * FROM {table}", "COPY (SELECT * FROM {table}) TO STDOUT",
@@ -99,18 +102,22 @@ RULES = {
              "SELECT now() = transaction_timestamp()",
              "SELECT now()", "SELECT 'pid ' || pg_backend_pid()", "SELECT pg_is_in_recovery()",
              "SHOW in_hot_standby", "SELECT current_setting('in_hot_standby')",
-             "SELECT count(*) FROM pg_replication_slots", "SELECT pg_my_temp_schema() = 0"],
+             "SELECT count(*) FROM pg_replication_slots", "SELECT pg_my_temp_schema() = 0",
+             "SELECT i, repeat('x', 99) FROM generate_series(1, 200) i"],
     "func": ["f_stable()", "f_sql()", "f_imm({int})", "f_vol()", "f_temp()", "f_lock({lock})",
              "f_next()", "f_write('{value}')", "f_notify('{value}')", "f_raise('{value}')",
              "f_notice()", "nextval('{seq}')", "pg_advisory_lock({lock})", "setseed(0.5)",
              "pg_try_advisory_lock({lock})", "pg_advisory_unlock({lock})", "f_liar('{value}')",
-             "f_run('EXECUTE {name}')", "f_run('SELECT count(*) FROM t')", "pg_notify('{chan}', 'x')",
+             "f_run('EXECUTE {name}')", "f_run('SELECT count(*) FROM t')",
+             "pg_notify('{chan}', 'x')",
              "set_config('my.x', '{value}', false)", "pg_advisory_xact_lock({lock})",
              "setval('{seq}', 5)", "lo_get(1)", "txid_current() > 0"],
-    "write": ["3* INSERT INTO t VALUES ({int}, '{value}', 1)", "INSERT INTO w (v) VALUES ('{value}')",
+    "write": ["3* INSERT INTO t VALUES ({int}, '{value}', 1)",
+              "INSERT INTO w (v) VALUES ('{value}')",
               "INSERT INTO w (v) VALUES ('{value}') RETURNING *",
               "2* UPDATE t SET n = n + 1 WHERE i = {int}", "UPDATE {table} SET v = '{value}'",
-              "DELETE FROM {table} WHERE i = {int}", "DELETE FROM {table} WHERE i = {int} RETURNING *",
+              "DELETE FROM {table} WHERE i = {int}",
+              "DELETE FROM {table} WHERE i = {int} RETURNING *",
               "INSERT INTO t SELECT i + 5, v, n FROM t ON CONFLICT DO NOTHING",
               "INSERT INTO u VALUES ({int}, {int}) ON CONFLICT (i) DO UPDATE SET r = excluded.r",
               "WITH x AS (DELETE FROM u RETURNING *) SELECT count(*) FROM x", "TRUNCATE u",
@@ -135,15 +142,18 @@ RULES = {
             "COMMENT ON TABLE t IS 'x'", "GRANT SELECT ON t TO other", "{other}",
             "CREATE TYPE color AS ENUM ('red')", "DROP SEQUENCE sc", "VACUUM t",
             "CREATE TABLE tt AS EXECUTE {name}"],
-    "temp": ["3* CREATE TEMP TABLE t (i int, v text, n int)", "CREATE TEMP TABLE t AS SELECT 8 AS i, 'temp' AS v",
+    "temp": ["3* CREATE TEMP TABLE t (i int, v text, n int)",
+             "CREATE TEMP TABLE t AS SELECT 8 AS i, 'temp' AS v",
              "CREATE TEMP TABLE tt (i int) ON COMMIT DROP",
              "CREATE TEMP TABLE t (i int, v text) ON COMMIT DELETE ROWS", "SELECT f_temp()",
              "CREATE TEMP VIEW tt AS SELECT * FROM t", "CREATE TEMP SEQUENCE sq", "DROP TABLE t",
              "DROP TABLE IF EXISTS pg_temp.t", "SELECT 5 AS i INTO TEMP tt", "DISCARD TEMP",
-             "DO $$BEGIN CREATE TEMP TABLE t AS SELECT 6 AS i; END$$", "INSERT INTO t VALUES (4, 'four')",
+             "DO $$BEGIN CREATE TEMP TABLE t AS SELECT 6 AS i; END$$",
+             "INSERT INTO t VALUES (4, 'four')",
              "SET search_path = pg_temp, public; CREATE TABLE t (i int)",
              "CREATE TEMP TABLE tt AS EXECUTE {name}", "ALTER TABLE pg_temp.t RENAME TO u"],
-    "prepared": ["PREPARE {name} AS SELECT * FROM {table} ORDER BY 1", "PREPARE {name} AS SELECT 42 AS a",
+    "prepared": ["PREPARE {name} AS SELECT * FROM {table} ORDER BY 1",
+                 "PREPARE {name} AS SELECT 42 AS a",
                  "PREPARE {name} (int) AS SELECT v FROM t WHERE i = $1",
                  "PREPARE {name} AS {write}", "4* EXECUTE {name}", "2* EXECUTE {name} ({int})",
                  "DEALLOCATE {name}", "DEALLOCATE ALL", "EXPLAIN (COSTS off) EXECUTE {name}",
@@ -161,21 +171,29 @@ RULES = {
     "kind": ["", "SCROLL", "NO SCROLL", "INSENSITIVE", "BINARY"],
     "mode": ["ISOLATION LEVEL REPEATABLE READ", "ISOLATION LEVEL SERIALIZABLE", "READ ONLY",
              "READ WRITE", "ISOLATION LEVEL REPEATABLE READ READ WRITE",
-             "READ WRITE, ISOLATION LEVEL SERIALIZABLE", "ISOLATION LEVEL REPEATABLE READ, READ ONLY",
-             "ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE", "ISOLATION LEVEL READ COMMITTED"],
+             "READ WRITE, ISOLATION LEVEL SERIALIZABLE",
+             "ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+             "ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE",
+             "ISOLATION LEVEL READ COMMITTED"],
     "begin": ["4* BEGIN", "START TRANSACTION", "3* BEGIN {mode}", "START TRANSACTION {mode}"],
     "end": ["4* COMMIT", "2* ROLLBACK", "END", "COMMIT AND CHAIN", "ROLLBACK AND CHAIN", "ABORT",
             "PREPARE TRANSACTION 'gid'"],
     "transaction": ["SAVEPOINT sp", "ROLLBACK TO sp", "RELEASE sp", "SET TRANSACTION {mode}",
-                    "COMMIT PREPARED 'gid'", "ROLLBACK PREPARED 'gid'", "SHOW transaction_isolation",
-                    "SHOW transaction_read_only", "SET CONSTRAINTS ALL DEFERRED", "{begin}", "{end}"],
-    "error": ["2* SELECT 1/0", "SELECT 1/(i - 2) FROM t ORDER BY i", "SELEC", "SELECT * FROM nowhere",
+                    "COMMIT PREPARED 'gid'", "ROLLBACK PREPARED 'gid'",
+                    "SHOW transaction_isolation",
+                    "SHOW transaction_read_only", "SET CONSTRAINTS ALL DEFERRED", "{begin}",
+                    "{end}"],
+    "error": ["2* SELECT 1/0", "SELECT 1/(i - 2) FROM t ORDER BY i", "SELEC",
+              "SELECT * FROM nowhere",
               "SELECT f_raise('{value}')", "INSERT INTO t VALUES (1)", "SELECT nothing FROM t",
-              "INSERT INTO w (v) VALUES ('raise')", "SELECT 10/(3 - g) FROM generate_series(1, 4) g"],
+              "INSERT INTO w (v) VALUES ('raise')",
+              "SELECT 10/(3 - g) FROM generate_series(1, 4) g",
+              "SELECT 1/(200 - g), repeat('x', 60) FROM generate_series(1, 300) g"],
     "async": ["LISTEN {chan}", "2* NOTIFY {chan}, '{value}'", "UNLISTEN {chan}", "UNLISTEN *",
               "SELECT pg_notify('{chan}', '{value}')", "SELECT f_notify('{value}')",
               "SELECT pg_listening_channels()"],
-    "lockish": ["SELECT pg_try_advisory_lock({lock})", "SELECT got FROM vl", "SELECT f_lock({lock})",
+    "lockish": ["SELECT pg_try_advisory_lock({lock})", "SELECT got FROM vl",
+                "SELECT f_lock({lock})",
                 "SELECT pg_advisory_unlock({lock})", "SELECT pg_advisory_unlock_all()",
                 "SELECT pg_try_advisory_xact_lock({lock})", "SELECT count(*) FROM vk",
                 "SELECT pg_advisory_lock_shared({lock})", "SELECT pg_advisory_lock({lock})"],
@@ -195,6 +213,8 @@ SCENES = [
     (4, ["A ~ {begin}", "A ~ {any}", "A ~ {read}", "A ~ {write}", "A ~ {read}", "A ~ {end}"]),
     (3, ["A ~ {begin}", "A ~ {read}", "B ~ {write}", "A ~ {read}", "A ~ {write}", "A ~ {end}"]),
     (2, ["A ~ {begin}", "A ~ {read}", "A ~ {ddl}", "A ~ {end}", "A ~ {read}"]),
+    (1, ["A ~ BEGIN", "A ~ SELECT * FROM {table} ORDER BY 1", "A ~ LOCK TABLE {table}",
+         "A ~ {write}", "A ~ {end}"]),
     (2, ["A ~ BEGIN {mode}", "A ~ {read}", "A ~ SHOW transaction_isolation",
          "B ~ UPDATE t SET n = n + 7 WHERE i = 1", "A ~ UPDATE t SET n = n * 2 WHERE i = 1",
          "A ~ SELECT n FROM t WHERE i = 1", "A ~ COMMIT"]),
@@ -235,7 +255,8 @@ SCENES = [
          "B ~ COMMIT PREPARED 'gid'"]),
     (1, ["A Q COPY w (v) FROM STDIN", "A d one\\ntwo\\n | c", "A ~ SELECT count(*) FROM w"]),
     (1, ["A Q COPY t FROM STDIN | d 7\\tseven\\t7\\n | c", "A ~ SELECT * FROM t ORDER BY 1"]),
-    (1, ["A P =COPY w (v) FROM STDIN | B = | E | H", "A d set y\\n | c | S", "A ~ SELECT x FROM vx"]),
+    (1, ["A P =COPY w (v) FROM STDIN | B = | E | H", "A d set y\\n | c | S",
+         "A ~ SELECT x FROM vx"]),
     (1, ["A Q COPY t FROM STDIN | d x\\ty\\n | f no", "A ~ {read}"]),
     (1, ["A+ Q SELECT pg_sleep(1)", "A K", "A ~ {read}", "A ~ SELECT pg_sleep(0.02)"]),
     (1, ["A+ ~ {error}", "A+ ~ {write}", "A ~ {read}"]),
@@ -247,6 +268,10 @@ SCENES = [
     (1, ["A ~ {any}", "A X", "A ~ {depends}", "A ~ {read}"]),
     (1, ["A ~ {other}", "A X", "A ~ SHOW work_mem", "A ~ {other}"]),
     (1, ["A L user=boss", "A ~ {set}", "A ~ {depends}", "A ~ {any}"]),
+    (1, ["A L options='-c work_mem=3MB -c my.x=z'", "A ~ {set}", "A ~ RESET {setting}",
+         "A ~ {depends}"]),
+    (1, ["A ~ SET datestyle = 'SQL, DMY'", "A ~ SET {setting@=}", "A ~ SET datestyle = 'ISO'",
+         "A ~ {depends}", "A ~ SELECT date '01/02/2020'"]),
     (1, ["A L datestyle=German my.x=y", "A ~ {depends}", "A ~ {set}", "A ~ RESET ALL",
          "A ~ {depends}"]),
     (1, ["A F 1397 -5", "A ~ {any}"]),
@@ -279,7 +304,8 @@ class Maker:
     def expand(self, text):
         def one(m):
             name, equals = m[1], m[2]
-            chosen = self.rng.choice(self.cast[name]) if name in self.cast else self.pick(RULES[name])
+            chosen = (self.rng.choice(self.cast[name]) if name in self.cast
+                      else self.pick(RULES[name]))
             if equals:                          # a setting and one of its values
                 sign = self.rng.choice((" = ", " TO "))
                 chosen += sign + self.pick(RULES[chosen])
@@ -356,9 +382,13 @@ def program(rng):
         harm = rng.choices([h for _, h in HARM], [w for w, _ in HARM])[0]
         count = "" if harm == "up" else f" {rng.choice((1, 1, 1, 2, 3, 5))}"
         steps.insert(rng.randrange(len(steps)), Step(INJECT, (harm + count,)))
-    for _ in range(rng.choice((0, 0, 0, 1, 2))):
+    for _ in range(rng.choice((0, 0, 0, 0, 0, 1, 2))):
         steps.insert(rng.randrange(len(steps)), Step(INJECT, (rng.choice(LEISURE),)))
     return Program(tidy(steps))
+
+
+def of_seed(seed, number):
+    return program(random.Random(f"{seed}.{number}"))
 
 
 def tidy(steps):

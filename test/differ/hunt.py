@@ -2,18 +2,21 @@
 
 import glob
 import os
-import random
 import re
 import time
 from collections import Counter
 
 from . import grammar
 from .compare import GREETED, first_difference, told
-from .program import parse
+from .program import Program, parse
 from .run import Run
 from .shrink import shrink
 
 PROGRAMS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "programs")
+
+TRIES = 5
+# No difference, but the program did not come to its end: most likely PostgreSQL itself crashed.
+TROUBLE = (OSError, EOFError, RuntimeError)
 
 
 class Finding:
@@ -23,7 +26,7 @@ class Finding:
 
     @property
     def place(self):
-        """How and at what kind of message it differs: findings of one fault are likely to share it."""
+        """How and at what kind of message it differs: findings of one fault often share it."""
         steps, number = self.program.steps, self.difference.key[0]
         at = steps[number].messages if number < len(steps) else ("left",)
         return (self.difference.mark, tuple(map(shape, at)))
@@ -71,7 +74,7 @@ class Hunt:
     # -- one program
 
     def both(self, program, altered=None):
-        """Transcripts of both sides; altered: what the proxied side plays instead (a planted fault)."""
+        """Transcripts of both sides; altered (a planted fault): what the proxied side plays."""
         direct = Run(self.world, self.world.direct, program)
         proxied = Run(self.world, self.world.proxied, altered or program, direct.play())
         proxied.play()
@@ -83,13 +86,7 @@ class Hunt:
     def differs(self, program, altered=None):
         """A Finding, or None."""
         self.counts["played"] += 1
-        try:
-            direct, proxied = self.both(program, altered)
-        except (OSError, EOFError, RuntimeError) as e:      # most likely a crash of PostgreSQL itself
-            self.counts["trouble"] += 1
-            self.say(f"trouble ({e!r}):\n{program}")
-            self.world.recover()
-            return None
+        direct, proxied = self.both(program, altered)
         difference = first_difference(direct, proxied, len(program.steps))
         return difference and Finding(program, difference, direct, proxied)
 
@@ -103,14 +100,14 @@ class Hunt:
         return outs[0] == outs[1]
 
     def replay(self, program):
-        """A kept program, as often as it asks for: a Finding or None."""
-        for _ in range(int(program.remark("tries") or 1)):
+        """A kept program, as often as it asks for (TRIES if it fails): a Finding or None."""
+        for _ in range(int(program.remark("tries") or (TRIES if program.remark("fails") else 1))):
             found = self.differs(program)
             if found:
                 return found
         return None
 
-    def small(self, finding, trials):
+    def small(self, finding, trials, seconds=40):
         """The shrunk finding, or None if it cannot be seen again."""
         mark, last = finding.difference.mark, {}
 
@@ -123,7 +120,7 @@ class Hunt:
             return False
         if not fails(finding.program, 5):
             return None
-        shrink(finding.program, fails, trials)
+        shrink(finding.program, fails, trials, seconds)
         last["found"].seed = finding.seed
         return last["found"]
 
@@ -134,26 +131,32 @@ class Hunt:
         found, seen = [], Counter()
         begin = time.monotonic()
         for number in range(programs):
-            if seconds and time.monotonic() - begin > seconds:
+            left = begin + (seconds or 10 ** 9) - time.monotonic()
+            if left < 0:
                 break
             name = f"{seed}.{number}"
-            program = grammar.program(random.Random(name))
+            program = grammar.of_seed(seed, number)
             self.counts["programs"] += 1
-            finding = self.differs(program)
-            if finding:
-                self.counts["differing"] += 1
-                finding.seed = name
-                seen[finding.place] += 1
-                if seen[finding.place] <= limit:
-                    self.look_into(finding, found, trials)
+            try:
+                finding = self.differs(program)
+                if finding:
+                    self.counts["differing"] += 1
+                    finding.seed = name
+                    seen[finding.place] += 1
+                    if seen[finding.place] <= limit:
+                        self.look_into(finding, found, trials, min(left, 40))
+            except TROUBLE as e:
+                self.counts["trouble"] += 1
+                self.say(f"trouble ({e!r}):\n# seed: {name}\n{program}")
+                self.world.recover()
         self.seconds = time.monotonic() - begin
         return found
 
-    def look_into(self, finding, found, trials):
+    def look_into(self, finding, found, trials, seconds):
         if not self.steady(finding.program):
             self.counts["not deterministic"] += 1
             return
-        small = self.small(finding, trials)
+        small = self.small(finding, trials, seconds)
         if not small:
             self.counts["seen once"] += 1
             self.say(f"seen once:\n{finding}")
@@ -173,3 +176,11 @@ def load(path):
 def kept():
     """{name: program} of test/programs."""
     return {os.path.basename(p)[:-4]: load(p) for p in sorted(glob.glob(f"{PROGRAMS}/*.txt"))}
+
+
+def keep(finding):
+    """Saves it as a program that fails; its first lines are to be written by somebody who knows."""
+    program, seed = finding.program, finding.seed or "given"
+    remarks = [f"seed {seed}: {finding.difference}", f"fails: found by seed {seed}"]
+    with open(f"{PROGRAMS}/seed_{seed}.txt", "w") as f:
+        f.write(str(Program(program.steps, remarks)))

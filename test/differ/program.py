@@ -6,7 +6,7 @@
     1 Q SELECT 1                    session 1 sends a Query and waits for the answer
     2 P s=SELECT $1 | B p=s 7 | E p | S     four messages in one write
     1+ Q BEGIN                      held back, and sent in one write with session 1's next step
-    ! cut 2                         the second message from here that reaches the replica meets a cut
+    ! cut 2                         the second message from here to reach the replica meets a cut
     ! cold, ! rest                  the proxy forgets the catalog; it is given time for what it asks
 
 Messages: Q text; P name=text (P name:23:25=text with types); B portal=name values.. (b: results in
@@ -22,8 +22,10 @@ from typing import NamedTuple
 import wire
 
 INJECT = 0                              # the session number of steps that begin with !
-UNASKED = "f"                           # PostgreSQL 15.18 crashes when a prepared FETCH is described and
-                                        # its cursor is gone: no statement of that name is described
+
+# No statement of this name is described: PostgreSQL 15.18 crashes when that is asked of a prepared
+# FETCH whose cursor is gone.
+UNASKED = "f"
 
 
 class Step(NamedTuple):

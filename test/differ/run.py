@@ -1,13 +1,14 @@
 """Plays a program on one side, and writes down what came.
 
 A transcript is {(number of the step, session): [events]}.  An answer that comes while another
-session's step is played is written down with that step.  A step that has not been answered after a
-short time, as its backend waits for a lock or for us, "waits"; on the other side it then must wait, too.
-Reported parameters are compared as a state: what has changed when the answer is complete.
+session's step is played is written down with that step.  A step "waits" if it has not been answered
+after a short time because its backend waits for a lock or for us; on the other side it then must
+wait, too.  Reported parameters are compared as a state: what has changed at the end of the answer.
 """
 
 import contextlib
 import select
+import shlex
 import time
 
 import wire
@@ -27,8 +28,8 @@ SETTINGS = ("my.x my.y work_mem search_path datestyle timezone role session_auth
             " enable_hashjoin statement_timeout bytea_output extra_float_digits intervalstyle"
             " default_transaction_isolation default_transaction_read_only lock_timeout"
             " row_security standard_conforming_strings").split()
-# A custom name that has been set in vain reads '' from then on: the kept programs know, here it would
-# hide all else.
+# A custom name that has been set in vain reads '' from then on: kept programs tell of it, here it
+# would hide all else.
 ASK = "SELECT " + ", ".join(f"nullif(current_setting('{s}', true), '')" for s in SETTINGS)
 CHANNELS = ("ch", "news")
 
@@ -38,10 +39,10 @@ class Session:
 
     def __init__(self, target, database, options, numbers):
         self.wire, self.numbers = wire.Wire(target.address, 10), numbers
-        self.closed, self.owed, self.simple_copy = False, 0, False
+        self.closed, self.owed = False, 0
         self.told = {}                  # the parameters that were written down last
-        self.flushed = False
-        self.wanted = 0                 # answers to messages in front of a Flush
+        self.flushed = False            # a Flush asks for answers
+        self.wanted = 0                 # messages that it asks for, and the answers that have come
         self.parts = 0
         self.copies = 0                 # COPYs that wait for data, less the ends that were sent
         self.calls = []                 # notifications
@@ -241,7 +242,8 @@ class Run:
     # -- steps that are no messages
 
     def log_in(self, number, step):
-        self.options[step.session] = dict(w.split("=", 1) for w in step.messages[0].split()[1:])
+        self.options[step.session] = dict(
+            w.split("=", 1) for w in shlex.split(step.messages[0])[1:])
         self.bye(number, step)
         self.session(number, step.session)
 
@@ -294,7 +296,8 @@ class Run:
                 s.wire.eof()
             s.wire.shut()
         self.state = self.side.state()
-        self.note(number + 2, 0, [(what, self.numbers.masked(line or "")) for what, line in self.state])
+        self.note(number + 2, 0, [(what, self.numbers.masked(line or ""))
+                                  for what, line in self.state])
 
     def notifications(self, number):
         for channel in CHANNELS:

@@ -10,7 +10,8 @@ BEGIN
         ORDER BY nspname, relname LOOP
         line := NULL;
         IF c.relkind = 'S' THEN
-            EXECUTE format('SELECT concat_ws('','', last_value, is_called) FROM %s', c.name) INTO line;
+            EXECUTE format('SELECT concat_ws('','', last_value, is_called) FROM %s', c.name)
+                INTO line;
         ELSE
             EXECUTE format('SELECT string_agg(x::text, '' '' ORDER BY x::text) FROM %s x', c.name)
                 INTO line;
@@ -31,7 +32,8 @@ BEGIN
         FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace
         WHERE nspname NOT LIKE 'pg\_%' AND nspname NOT IN ('information_schema', 'differ')
         ORDER BY 1;
-    RETURN QUERY SELECT 'catalog ' || p.oid::regprocedure, concat_ws(',', p.provolatile, md5(p.prosrc))
+    RETURN QUERY SELECT 'catalog ' || p.oid::regprocedure,
+        concat_ws(',', p.provolatile, md5(p.prosrc))
         FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
         WHERE nspname NOT LIKE 'pg\_%' AND nspname NOT IN ('information_schema', 'differ')
         ORDER BY 1;

@@ -23,7 +23,8 @@ ROLES = """CREATE ROLE reader; CREATE ROLE writer; GRANT reader, writer TO app;
            CREATE ROLE boss SUPERUSER LOGIN; CREATE ROLE other LOGIN"""
 FRESH_ROLES = """DROP ROLE IF EXISTS nobody; ALTER ROLE app RESET ALL; ALTER ROLE boss RESET ALL;
                  ALTER ROLE other RESET ALL"""
-REST = 0.05
+PREPARED = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
+REST = 0.02             # seconds
 LEFT = """SELECT pid FROM pg_stat_activity WHERE datname = current_database()
           AND backend_type = 'client backend' AND usename <> 'postgres'"""
 CLEAR = LEFT.replace("pid", "pg_terminate_backend(pid)", 1)
@@ -36,8 +37,8 @@ def read(name):
 
 def fills():
     """{table or sequence: what puts its contents back}, from schema.sql."""
-    out = {"public.sq": "SELECT setval('sq', 1, false);", "public.sc": "SELECT setval('sc', 1, false);",
-           "public.w": "DELETE FROM w;", "public.w_id_seq": "SELECT setval('w_id_seq', 1, false);"}
+    out = {f"public.{s}": f"SELECT setval('{s}', 1, false);" for s in ("sq", "sc", "w_id_seq")}
+    out["public.w"] = "DELETE FROM w;"
     for line in read("schema.sql").splitlines():
         if line.startswith("INSERT INTO "):
             name = line.split()[2]
@@ -57,7 +58,8 @@ class Side:
 
     def clone(self, database):
         try:
-            self.node.su(f"CREATE DATABASE {database} TEMPLATE pattern OWNER app", dbname="postgres")
+            self.node.su(f"CREATE DATABASE {database} TEMPLATE pattern OWNER app",
+                         dbname="postgres")
             return True
         except psycopg.errors.ObjectInUse:      # a session of ours is about to end there
             return False
@@ -128,7 +130,12 @@ class World:
         self.renew()
 
     def close(self):
-        self.shop.close()
+        """All ends.  The proxy must still be there, and leave when asked."""
+        self.through.shut()
+        try:
+            self.proxy.check()
+        finally:
+            self.shop.close()
 
     def cold(self):
         """The proxy forgets what it knows of the catalog: that is what DDL is for."""
@@ -191,7 +198,7 @@ class World:
         if all(what.split(" ")[1] in self.fills for what in changed):
             # t first: its line fills u as well
             return "".join(self.fills[what.split(" ")[1]] for what in sorted(changed)), None
-        for (gid,) in side.ask("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"):
+        for (gid,) in side.ask(PREPARED):
             side.ask(f"ROLLBACK PREPARED '{gid}'")
         script = f"{self.schema}; {FRESH_ROLES}; ALTER DATABASE {side.database} RESET ALL"
         return script, self.through if side is self.proxied else None
@@ -210,6 +217,8 @@ class World:
 
     def recover(self):
         """After a crash of a cluster, which starts again by itself and has emptied ul."""
+        if not self.proxy.running:
+            raise AssertionError("the proxy died: " + "\n".join(self.proxy.log[-40:]))
         for cluster in (self.direct.node, self.primary, self.replica):
             wait_until(cluster.accepts, f"cluster {cluster.name}", 30)
         for side in self.sides:
