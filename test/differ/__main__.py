@@ -22,6 +22,7 @@ def main():
     args.add_argument("--only", type=int, help="the number of one program of the seed")
     args.add_argument("--show", action="store_true", help="print the programs, do not play them")
     args.add_argument("--save", action="store_true", help="keep what is found in test/programs")
+    args.add_argument("--alone", action="store_true", help="no proxy: any finding is our fault")
     args.add_argument("--set", action="append", default=[], help="a parameter of pgpool.conf")
     args.add_argument("files", nargs="*", help="programs to be played instead")
     args = args.parse_args()
@@ -30,7 +31,7 @@ def main():
         for n in numbers:
             print(f"# seed: {args.seed}.{n}\n{grammar.of_seed(args.seed, n)}")
         return 0
-    world = World(**dict(s.split("=", 1) for s in args.set))
+    world = World(args.alone, **dict(s.split("=", 1) for s in args.set))
     hunt = Hunt(world, lambda text: print(text, flush=True))
     try:
         if args.files or args.only is not None:
@@ -40,7 +41,8 @@ def main():
                 print(f)
         else:
             print(f"seed {args.seed}", flush=True)
-            hunt.learn(p for p in kept().values() if p.remark("fails"))
+            if not args.alone:
+                hunt.learn(p for p in kept().values() if p.remark("fails"))
             found = hunt.hunt(args.seed, args.programs, args.trials, args.seconds, args.limit)
             print(f"seed {args.seed}: {len(found)} kinds of findings;",
                   ", ".join(f"{v} {k}" for k, v in hunt.counts.items()),

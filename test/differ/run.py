@@ -20,7 +20,6 @@ QUIET = 0.06            # seconds after which a step of the direct side may be w
 LATE = 0.02             # what a waiting session is given after a step of another
 PATIENCE = 2.5          # seconds after which the proxied side hangs where the direct side answered
 CANCEL_AFTER = 0.03     # seconds that a statement runs before it is cancelled
-WAITS = ("waits", "")
 COMPLETE = "12TntCsIGEZ3"       # messages that end the answer to one message
 PRIMARY = "/*NO LOAD BALANCE*/ "
 
@@ -193,18 +192,18 @@ class Run:
     def answer(self, number, session, s):
         """What comes up to the end of the step's answer."""
         expected = self.expected(number, session)
-        waits = expected is not None and WAITS in expected
+        waits = next((e for e in expected or [] if e[0] == "waits"), None)
         out, end = [], time.monotonic() + (QUIET if expected is None or waits else PATIENCE)
         while not s.done():
             left = end - time.monotonic()
             if left > 0:
                 out += s.pull(left)
             elif expected is not None:
-                return out + [WAITS if waits else ("hang", "")]
-            elif self.world.waiting(s.wire.pid):
+                return out + [waits or ("hang", "")]
+            elif (why := self.world.waiting(s.wire.pid)):
                 out += s.pull(LATE)             # or it was about to answer
                 if not s.done():
-                    return out + [WAITS]
+                    return out + [why]
             else:
                 end = time.monotonic() + QUIET
         if s.owed <= 0 and not s.flushed and not any(

@@ -16,6 +16,7 @@ import pg
 from pg import wait_until
 from wire import query
 
+from .compare import WAITS, WAITS_FOR_READER
 from .relay import Relay
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -23,6 +24,10 @@ ROLES = """CREATE ROLE reader; CREATE ROLE writer; GRANT reader, writer TO app;
            CREATE ROLE boss SUPERUSER LOGIN; CREATE ROLE other LOGIN"""
 FRESH_ROLES = """DROP ROLE IF EXISTS nobody; ALTER ROLE app RESET ALL; ALTER ROLE boss RESET ALL;
                  ALTER ROLE other RESET ALL"""
+WAITS_FOR = """SELECT state, wait_event_type, (SELECT bool_and(h.mode = 'AccessShareLock')
+               FROM pg_locks w JOIN pg_locks h USING (relation) WHERE w.pid = {0} AND NOT w.granted
+               AND h.granted AND h.pid = ANY (pg_blocking_pids({0})))
+               FROM pg_stat_activity WHERE pid = {0}"""
 PREPARED = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
 REST = 0.02             # seconds
 LEFT = """SELECT pid FROM pg_stat_activity WHERE datname = current_database()
@@ -36,16 +41,17 @@ def read(name):
 
 
 def fills():
-    """{table or sequence: what puts its contents back}, from schema.sql."""
-    out = {f"public.{s}": f"SELECT setval('{s}', 1, false);" for s in ("sq", "sc", "w_id_seq")}
-    out["public.w"] = "DELETE FROM w;"
+    """{"data " and a table or sequence: what puts its contents back}, from schema.sql."""
+    out = {f"data public.{s}": f"SELECT setval('{s}', 1, false);"
+           for s in ("sq", "sc", "w_id_seq")}
+    out["data public.w"] = "DELETE FROM w;"
     for line in read("schema.sql").splitlines():
         if line.startswith("INSERT INTO "):
             name = line.split()[2]
             full = name if "." in name else f"public.{name}"
-            out[full] = f"DELETE FROM {name};{line}"
+            out[f"data {full}"] = f"DELETE FROM {name};{line}"
     # u refers to t
-    out["public.t"] = "DELETE FROM u;" + out["public.t"] + out["public.u"]
+    out["data public.t"] = f"DELETE FROM u;{out['data public.t']}{out['data public.u']}"
     return out
 
 
@@ -101,7 +107,9 @@ class Side:
 
 
 class World:
-    def __init__(self, **proxy):
+    """alone: both sides are PostgreSQL itself, so that all findings are the tester's own faults."""
+
+    def __init__(self, alone=False, **proxy):
         self.shop = pg.Workshop()
         self.count = 0
         plain = self.shop.cluster("direct").start()
@@ -122,7 +130,8 @@ class World:
         self.proxy = self.shop.proxy([primary, self.relay], **{**dict(
             log_per_node_statement=False, node_probe_period=50, num_init_children=200), **proxy})
         self.proxy.start()
-        self.direct, self.proxied = Side(plain, plain), Side(self.proxy, primary)
+        self.front = primary if alone else self.proxy
+        self.direct, self.proxied = Side(plain, plain), Side(self.front, primary)
         self.sides = (self.direct, self.proxied)
         self.through = None             # a superuser's session through the proxy
         self.fills, self.renewed = fills(), []
@@ -146,10 +155,13 @@ class World:
         time.sleep(REST)
 
     def waiting(self, pid):
-        """The direct side's backend will not answer by itself: it waits for a lock, or for us."""
-        rows = self.direct.ask("SELECT state, wait_event_type FROM pg_stat_activity WHERE pid ="
-                               f" {pid}")
-        return not rows or rows[0][0] != "active" or rows[0][1] in ("Lock", "Client")
+        """What the direct side's backend waits for, if it will not answer by itself."""
+        rows = self.direct.ask(WAITS_FOR.format(pid))
+        if not rows or rows[0][0] != "active" or rows[0][1] == "Client":
+            return WAITS
+        if rows[0][1] == "Lock":
+            return WAITS_FOR_READER if rows[0][2] == "t" else WAITS
+        return None
 
     def replicas_locks(self):
         """There should be none: locks that the direct side holds are the primary's."""
@@ -172,7 +184,7 @@ class World:
                 side.node.su(f"DROP DATABASE d{old} WITH (FORCE)", dbname="postgres")
         for side in self.sides:
             side.use(f"d{self.count}")
-        self.through = self.proxy.raw(user="postgres", database=f"d{self.count}", timeout=20)
+        self.through = self.front.raw(user="postgres", database=f"d{self.count}", timeout=20)
         self.on_replica = self.replica.raw(user="postgres", database=f"d{self.count}")
 
     def put_back(self, states):
@@ -195,9 +207,8 @@ class World:
     def mending(self, side, state):
         """What puts one side back, and who says it: the proxy is to hear of DDL."""
         changed = {what for what, _ in set(state) ^ set(side.base)}
-        if all(what.split(" ")[1] in self.fills for what in changed):
-            # t first: its line fills u as well
-            return "".join(self.fills[what.split(" ")[1]] for what in sorted(changed)), None
+        if changed <= set(self.fills):
+            return "".join(self.fills[what] for what in sorted(changed)), None
         for (gid,) in side.ask(PREPARED):
             side.ask(f"ROLLBACK PREPARED '{gid}'")
         script = f"{self.schema}; {FRESH_ROLES}; ALTER DATABASE {side.database} RESET ALL"
