@@ -19,7 +19,7 @@ from .program import INJECT, Step, encode
 QUIET = 0.06            # seconds after which a step of the direct side may be waiting
 LATE = 0.02             # what a waiting session is given after a step of another
 PATIENCE = 2.5          # seconds after which the proxied side hangs where the direct side answered
-CANCEL_AFTER = 0.03     # seconds that a statement runs before it is cancelled
+CANCEL_WITHIN = 0.5     # seconds in which a statement begins that is to be cancelled
 COMPLETE = "12TntCsIGEZ3"       # messages that end the answer to one message
 PRIMARY = "/*NO LOAD BALANCE*/ "
 
@@ -268,7 +268,9 @@ class Run:
         messages = self.held.pop(step.session, ())
         if messages:
             s.send(messages)
-        time.sleep(CANCEL_AFTER)
+        end = time.monotonic() + CANCEL_WITHIN
+        while s.owed and not self.world.busy(self.side) and time.monotonic() < end:
+            self.note(number, step.session, s.pull(0.002))
         try:
             wire.cancel_now(self.side.target.address, s.wire.pid, s.wire.key)
         except (OSError, AssertionError) as e:

@@ -163,6 +163,11 @@ class World:
             return WAITS_FOR_READER if rows[0][2] == "t" else WAITS
         return None
 
+    def busy(self, side):
+        """A statement of the program is running."""
+        nodes = [None] if side is self.direct else [None, self.on_replica]
+        return any(side.ask(f"{LEFT} AND state = 'active'", by) for by in nodes)
+
     def replicas_locks(self):
         """There should be none: locks that the direct side holds are the primary's."""
         return [("lock on the replica", repr(m.row)) for m in self.on_replica.query(
