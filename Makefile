@@ -5,6 +5,7 @@
 # make rooms      does the code keep to the rooms of ARCHITECTURE.md?
 # make debug      pgpool-debug: glibc, AddressSanitizer, UBSan (clang's, which has more checks)
 # make fuzz       some time on each parser (FUZZ_SECONDS=60)
+# make differ     random programs, directly and through it: SEED=.. PROGRAMS=.. (FILES=.. kept ones)
 # make external   PostgreSQL's own regression, pipeline and isolation suites through it
 # make fresh      all this on a bare Debian in a folder, as a newcomer would (FRESH='run test')
 # make clean
@@ -41,6 +42,7 @@ TEST_PACKAGES  = $(RUN_PACKAGES) $(DEBUG_PACKAGES) binutils libpostgresql-jdbc-j
                  openjdk-17-jdk-headless openssl pgpool2 python3-asyncpg python3-pytest-xdist python3-psycopg2
 BENCH_PACKAGES = $(RUN_PACKAGES) haproxy pgbouncer pgpool2 python3-pytest
 FUZZ_SECONDS   = 60
+PROGRAMS       = 2000
 FRESH          = run test
 
 all: pgpool
@@ -155,6 +157,12 @@ bench:
 	@$(MAKE) -s pgpool
 	$(PYTHON) test/bench.py --check
 
+differ:
+	@$(INSTALL) $(RUN_PACKAGES)
+	@$(MAKE) -s pgpool
+	cd test && $(PYTHON) -m differ $(if $(SEED),--seed $(SEED)) --programs $(PROGRAMS) \
+		$(abspath $(FILES))
+
 external:
 	@$(INSTALL) $(BENCH_PACKAGES) bison flex perl dpkg-dev
 	@$(MAKE) -s pgpool
@@ -163,4 +171,4 @@ external:
 clean:
 	rm -rf build pgpool pgpool-debug
 
-.PHONY: all debug rooms unit fuzz debug-packages packages fresh run test bench external clean
+.PHONY: all debug rooms unit fuzz debug-packages packages fresh run test bench differ external clean

@@ -1,0 +1,144 @@
+"""What counts as the same.
+
+An answer is kept as events: (type, text), as they are read in a report.  KNOWN is the one place
+that lists what may differ between two runs of one program, and why.
+"""
+
+import re
+import struct
+from typing import NamedTuple
+
+KNOWN = [       # types of messages, pattern, what it is replaced by, reason
+    ("EN", r"pg_temp_\d+", "pg_temp", "a temporary schema has the number of its backend"),
+    ("EN", r"\b[Pp]rocess \d+", "process", "processes have other numbers"),
+    ("EN", r"PID \d+", "PID", "processes have other numbers"),
+    ("EN", r"\b(relation|object|transaction|database|tuple \(\d+,\d+\) of relation) \d+", r"\1",
+     "a deadlock names objects by number"),
+    ("EN", r"of \d+ of database", "of N of database", "a deadlock names objects by number"),
+    ("EN", r"[FL]=\S* ", "", "a line of PostgreSQL's source is no promise"),
+    ("D", r"pg_temp_\d+", "pg_temp", "a temporary schema has the number of its backend"),
+    ("D", r"pg_toast_\d+", "pg_toast", "a TOAST table has the number of its table"),
+]
+
+WAITS = ("waits", "")
+# Known: a reader on the replica holds no lock on the primary, so nobody waits for it there.  What
+# comes after it in a program may differ as well.
+WAITS_FOR_READER = ("waits", "for a reader")
+GREETED = "login"       # the type of the event with the parameters that a session begins with
+NUMBERED = [    # pattern, reason: which of them are the same must be the same, not what they are
+    (r"\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d+(\+\d\d)?", "times of the two runs"),
+    (r"\bpid \d+", "processes have other numbers; programs say 'pid ' in front of one"),
+]
+FIRST_USER_OID = 16384
+HIDDEN_FIELDS = "FL"
+
+
+class Numbers(dict):
+    """What NUMBERED finds in one transcript, in the order in which it came up."""
+
+    def masked(self, text):
+        for pattern, _ in NUMBERED:
+            text = re.sub(pattern, lambda m: f"#{self.setdefault(m[0], len(self) + 1)}", text)
+        return text
+
+
+def event(m, numbers):
+    """A message (wire.Message) as (type, text)."""
+    try:
+        text = SHOW.get(m.type, lambda m: m.body.decode(errors="replace"))(m)
+    except (struct.error, ValueError):
+        return "broken", f"{m.type} {m.body!r}"
+    for types, pattern, by, _ in KNOWN:
+        if m.type in types:
+            text = re.sub(pattern, by, text)
+    return m.type, numbers.masked(text)
+
+
+def show_fields(m):
+    return " ".join(f"{k}={v}" for k, v in m.fields.items() if k not in HIDDEN_FIELDS)
+
+
+def show_columns(m):
+    """Names and types; the numbers of tables, and of types that a program has made, differ."""
+    count, at, out = struct.unpack_from("!H", m.body)[0], 2, []
+    for _ in range(count):
+        end = m.body.index(b"\0", at)
+        table, column, kind, size, mod, fmt = struct.unpack_from("!IhIhih", m.body, end + 1)
+        out.append(f"{m.body[at:end].decode()}({'own' if kind >= FIRST_USER_OID else kind}"
+                   f"{',' + str(mod) if mod != -1 else ''}{',binary' if fmt else ''}"
+                   f"{',table.' + str(column) if table else ''})")
+        at = end + 19
+    return " ".join(out)
+
+
+def show_row(m):
+    return "|".join("NULL" if v is None else
+                    v.decode() if v.isascii() and v.decode().isprintable() else repr(v)
+                    for v in m.row)
+
+
+SHOW = {
+    "T": show_columns, "D": show_row, "E": show_fields, "N": show_fields, "C": lambda m: m.tag,
+    "A": lambda m: m.body[4:].replace(b"\0", b" ").decode(),
+    "d": lambda m: repr(m.body.decode(errors="replace")),
+}
+
+
+class Difference(NamedTuple):
+    kind: str           # one of KINDS, "left behind" or "message"
+    key: tuple          # (number of the step, session)
+    direct: list        # the events of that step
+    proxied: list
+
+    @property
+    def mark(self):
+        """What a shrunk program must still show: the kind and, for errors, which."""
+        def brief(events, others):
+            first = next((a for a, b in zip(events, others + [None] * 99) if a != b), ("-", ""))
+            code = re.search(r"C=(\w+)", first[1]) if first[0] in "EN" else None
+            return first[0] + (code[1] if code else "")
+        return (self.kind, brief(self.direct, self.proxied), brief(self.proxied, self.direct))
+
+    def __str__(self):
+        return f"{self.kind} in step {self.key[0] + 1}, session {self.key[1]}"
+
+
+# The first that one of both events has is the kind of the difference.
+KINDS = {"hang": "hang", "waits": "wait", "broken": "broken message", "E": "error", "end": "end",
+         "A": "notification", "N": "notice", "S": "report", GREETED: "report", "T": "columns",
+         "D": "row", "C": "tag"}
+
+
+def kind_of(direct, proxied, last):
+    pairs = list(zip(direct + [("", "")] * 99, proxied + [("", "")] * 99))
+    a, b = next(p for p in pairs if p[0] != p[1])
+    if last and "hang" not in (a[0], b[0]):
+        return "left behind"
+    for kind, name in KINDS.items():
+        if kind in (a[0], b[0]):
+            return name
+    return "message"
+
+
+def first_difference(direct, proxied, steps):
+    """Of two transcripts {key: events}; keys from `steps` on are about what is left behind."""
+    for key in sorted(set(direct) | set(proxied)):
+        a, b = direct.get(key, []), proxied.get(key, [])
+        if a != b and WAITS_FOR_READER in a:
+            return None
+        if a != b:
+            return Difference(kind_of(a, b, key[0] >= steps), key, a, b)
+    return None
+
+
+def told(transcript, steps, upto, greeting=False):
+    """A transcript as it is printed below a program."""
+    out = []
+    for (number, session), events in sorted(transcript.items()):
+        if number > upto:
+            break
+        where = f"{number + 1}" if number < steps else "end"
+        lines = [f"    {where:>4} {session}: {kind} {text}"[:300] for kind, text in events
+                 if greeting or kind != GREETED]
+        out += lines if len(lines) < 25 else lines[:10] + ["         ..."] + lines[-10:]
+    return "\n".join(out)
