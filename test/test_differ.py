@@ -98,7 +98,7 @@ def test_planted_difference_is_found(hunt, name):
 @pytest.mark.parametrize("harm", ["cut", "cut-reply", "40001", "57P01", "down"])
 def test_harm_is_done_and_over(hunt, harm):
     before = hunt.counts["harmed"]
-    program = parse(f"! {harm} 1\n1 Q SELECT * FROM t ORDER BY 1\n1 Q SELECT 1")
+    program = parse(f"! {harm} 1\n1 Q SELECT * FROM generate_series(1, 3)\n1 Q SELECT 1")
     assert hunt.differs(program) is None
     assert hunt.counts["harmed"] == before + 1
     assert hunt.differs(parse("1 Q SELECT current_setting('my.x', true)")) is None
