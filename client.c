@@ -144,6 +144,15 @@ bool client_cancel(struct client *by, uint32_t pid, const uint8_t *key, size_t l
 
 /* --- saying something ---------------------------------------------------- */
 
+/* Has it the beginning of a message whose end has not come? */
+static bool half_told(const struct client *c)
+{
+	for (const struct server *s = c->borrowed; s; s = s->next_borrowed)
+		if (s->head && s->head->owner == c && query_half_told(query_of(s->head)))
+			return true;
+	return c->half_told;
+}
+
 void client_say(struct client *c, const struct put *o)
 {
 	conn_put(c->all->base->net, &c->conn, o->base, o->len);
@@ -152,7 +161,7 @@ void client_say(struct client *c, const struct put *o)
 void client_notice(struct client *c, const char *message)
 {
 	log_write(c->all->base->log, &c->who, LEVEL_NOTICE, NULL, NULL, "%s", message);
-	if (c->all->base->conf->client_min_messages > LEVEL_NOTICE)
+	if (c->all->base->conf->client_min_messages > LEVEL_NOTICE || half_told(c))
 		return;
 
 	struct put o = net_build(c->all->base->net, strlen(message) + 128);
@@ -246,7 +255,8 @@ void client_leave(struct client *c)
 	loop_defer(c->all->base->loop, &c->task);
 }
 
-/* why is for the log only. */
+/* Within a message there is no place for last words: the client's library sees the end of the
+ * connection, as it does when PostgreSQL crashes.  why is for the log only. */
 static int fail(struct client *c, const struct report *r, const char *why)
 {
 	if (c->phase == AT_GONE)
@@ -256,7 +266,7 @@ static int fail(struct client *c, const struct report *r, const char *why)
 
 	fatal.severity = "FATAL";
 	put_report(&o, 'E', &fatal);
-	if (!o.full)
+	if (!o.full && !half_told(c))
 		client_say(c, &o);
 	log_write(c->all->base->log, &c->who, LEVEL_FATAL, why, r->hint, "%s", r->message);
 	client_leave(c);
@@ -290,7 +300,8 @@ int client_relay(struct client *c, const uint8_t *body, size_t len)
 
 	if (c->phase == AT_GONE)
 		return -1;
-	conn_put_message(c->all->base->net, &c->conn, 'E', body, len);
+	if (!half_told(c))
+		conn_put_message(c->all->base->net, &c->conn, 'E', body, len);
 	log_write(c->all->base->log, &c->who, LEVEL_FATAL, NULL, NULL, "%s",
 		text ? text : "session ended");
 	client_leave(c);
@@ -564,7 +575,7 @@ static void async(struct borrower *b, struct server *s, const uint8_t *p, size_t
 
 	if (*p == 'A')
 		c->pins |= PIN_LISTEN;  /* somebody's code has said LISTEN */
-	if (c->phase == AT_READY && client_home(c, s))
+	if (c->phase == AT_READY && client_home(c, s) && !half_told(c))
 		conn_put(c->all->base->net, &c->conn, p, n);
 	if (conn_kept(&c->conn))
 		client_resume(c);       /* the news may be all that wakes it */

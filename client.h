@@ -157,6 +157,7 @@ struct client {
 	bool partial;                           /* a request began, and its end is awaited: */
 	bool hurried;                           /* no longer, what is there goes on */
 	bool lost_request;                      /* a request was lost that cannot run again */
+	bool half_told;                         /* ... within a message that was forwarded */
 	bool told_fatal;                        /* PostgreSQL's own FATAL was forwarded */
 	bool terminated;                        /* by pg_terminate_backend(), or maybe */
 

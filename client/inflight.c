@@ -33,6 +33,14 @@ struct query *query_new(struct client *c, struct server *s, const struct request
 	return q;
 }
 
+bool query_half_told(const struct query *q)
+{
+	const struct request *r = &q->request;
+	const struct scanner *x = &r->server->scanner;
+
+	return x->left && x->passes && r->started && (r->progress || !q->retry);
+}
+
 /* Without a request in flight, the next message can only begin one. */
 void query_left(struct client *c)
 {

@@ -92,6 +92,10 @@ struct query *query_new(struct client *c, struct server *s, const struct request
 /* One of the client's requests is in flight no longer: it was answered, taken back or lost. */
 void query_left(struct client *c);
 
+/* The client has the beginning of a message whose end has not come: in front of that nothing can be
+ * said to it. */
+bool query_half_told(const struct query *q);
+
 /* Extended messages of it that have not been answered. */
 static inline uint32_t query_unanswered(const struct query *q)
 {

@@ -280,6 +280,7 @@ static void on_lost(struct request *r)
 		client_resume(c);
 		return;
 	}
+	c->half_told |= query_half_told(q);
 	session_committed(&c->session, c->all->route, client_database(c));
 	query_left(c);
 	c->lost_request = true;

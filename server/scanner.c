@@ -35,6 +35,8 @@ void scanner_feed(struct scanner *x, uint8_t *p, size_t n)
 	size_t take = x->left < n ? x->left : n;
 
 	x->left -= (uint32_t)take;
+	x->rows |= x->row && !x->left;
+	x->row &= !x->rows;
 	x->at = p + take;
 	x->from = x->passes ? p : x->at;
 	x->end = p + n;
@@ -57,6 +59,12 @@ static size_t take(struct scanner *x, size_t size)
 	x->passes = true;
 	x->at += there;
 	return there;
+}
+
+static void see_row(struct scanner *x)
+{
+	x->rows |= !x->left || x->left > SCANNER_WHOLE;
+	x->row = !x->rows;
 }
 
 static void tell_run(struct scanner *x, struct scan_event *e, uint8_t *to)
@@ -100,7 +108,7 @@ static enum scanned tell(struct scanner *x, struct scan_event *e, enum scanned w
 
 static enum scanned end_reply(struct scanner *x, struct scan_event *e)
 {
-	x->ends = x->rows = false;
+	x->ends = x->row = x->rows = false;
 	x->answers = 0;
 	return tell(x, e, SCAN_END, 0);
 }
@@ -118,9 +126,10 @@ enum scanned scanner_next(struct scanner *x, enum asked asked, struct scan_event
 		    || (asked == ASKED_NOTHING && !unasked))
 			return tell(x, e, SCAN_BAD, 0);
 		if ((sort & WAY) == STREAM && !(x->describes && (sort & DESCRIPTION))) {
-			x->rows |= (sort & ROW) != 0;
 			x->answers += (sort & ANSWER) != 0;
 			take(x, size);
+			if (sort & ROW)
+				see_row(x);
 			continue;
 		}
 		if ((size_t)(x->end - x->at) < size && x->end - x->at < SCANNER_WHOLE)

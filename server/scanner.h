@@ -28,7 +28,9 @@ struct scanner {
 	uint32_t left;                          /* of a message whose beginning was seen */
 	bool passes;                            /* it is part of a run */
 	bool ends;                              /* ReadyForQuery was shown; SCAN_END comes next */
-	bool rows;                              /* a row, or its like, was seen in this reply */
+	bool row;                               /* that message is a row, or its like */
+	bool rows;                              /* one was seen in this reply, whole or too long to
+	                                         * wait for its end */
 	bool describes;                         /* descriptions are shown, too */
 	uint32_t answers;                       /* to extended messages, of this reply */
 };

@@ -170,6 +170,8 @@ BAD_NODES = {
     "sends nothing but notices": says(message("N", b"SNOTICE\0C00000\0Mx\0\0") * 1000),
     "ready, then closes": says(READY),
     "ready, then silent rubbish": says(READY + b"\xff" * 100, False),
+    "breaks within a row": answers(ROW[:-1]),
+    "breaks within the head of a row": answers(ROW[:ROW.index(b"D") + 3]),
     "breaks after a row": answers(ROW + ENDS),
     "breaks after a row and a warning": answers(ROW + CRASHES),
     "breaks after a command and a warning": answers(ROW + message("C", b"SELECT 1\0") + CRASHES),
@@ -424,6 +426,36 @@ def test_a_row_that_garbage_follows_is_passed_to_its_end(proxy, fake):
     passed.set()
     assert head[:1] == b"D" and w.take(5) == b"a row"
     assert [m.type for m in w.eof()] == ["E"]
+
+
+@pytest.mark.parametrize("how", ["the node breaks", "the proxy ends", "the session is ended"])
+def test_nothing_follows_half_a_message(proxy, fake, how):
+    """The client's library sees its connection end, as when PostgreSQL crashes: a message of ours
+    would be taken for the rest of the row."""
+    one, over = row("a row"), threading.Event()
+    half = one.index(b"row")
+
+    def treat(t):
+        t.packet()
+        t.sock.sendall(READY)
+        t.message()
+        t.sock.sendall(one[:half])
+        over.wait(5)
+        t.sock.close()
+
+    p = proxy(nodes=[fake(treat)], primary_wait_timeout=0, **FAST)
+    w = p.raw()
+    w.send(query("SELECT 1"))
+    assert w.read().type == "T"
+    assert w.take(half - one.index(b"D")) == one[one.index(b"D"):half]
+    if how == "the node breaks":
+        over.set()
+    elif how == "the proxy ends":
+        p.send_signal(signal.SIGINT)
+    else:
+        w.send(message("Q", b"never ended")[:1] + struct.pack("!I", 1))
+    assert w.sock.recv(100) == b""
+    over.set()
 
 
 # ---- nodes that hang --------------------------------------------------------------------------
