@@ -269,7 +269,7 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	if (s->phase != LENT || made == AWAITED)
 		return BLOCKED;         /* or it broke meanwhile */
 	c->asked = NULL;
-	if (made == REFUSED && s != c->home)
+	if (made == REFUSED && !no.failed && s != c->home)
 		return leave_replica(c, s);
 	struct query *q = query_new(c, s, &reply_ops);
 	if (!q)

@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #define CHANGED "cached plan must not change result type"
+#define IN_FAILED "current transaction is aborted, commands ignored until end of transaction block"
 
 /* --- the settings of a Parse --------------------------------------------- */
 
@@ -280,7 +281,7 @@ static int send_settings(struct server *s, const struct stmt *settings)
 static int remake(struct client *c, struct server *s, const char *name, struct stmt *st,
                   const struct stmt *its)
 {
-	bool within = s->status == 'T', differs = settings_differ(c, st);
+	bool within = s->status == 'T', differs = s->status != 'E' && settings_differ(c, st);
 	int bad = 0;
 
 	if (within || differs)
@@ -401,13 +402,20 @@ static bool made_before(const struct walk *w, const char *name)
 	return false;
 }
 
-/* A server in a failed transaction refuses all of this, as it will refuse the request. */
 static bool agreed(const struct walk *w, const char *name, struct stmt *ours, struct stmt *its)
 {
 	const struct expect *e = under_way(w->s, name);
 
-	return (e ? !e->hidden : same_statement(ours, its)) || w->s->status == 'E'
-	       || made_before(w, name);
+	return (e ? !e->hidden : same_statement(ours, its)) || made_before(w, name);
+}
+
+/* May it be made, and run, in a failed transaction? */
+static bool exits(const struct stmt *st)
+{
+	enum sql_kind kind = st->facts.kind;
+
+	return kind == SQL_COMMIT || kind == SQL_ROLLBACK || kind == SQL_ROLLBACK_TO
+	       || kind == SQL_PREPARE_TRANSACTION;
 }
 
 /* It was asked for, and is not the same. */
@@ -415,7 +423,7 @@ static enum remade refuse(struct walk *w, const char *name, struct stmt *ours,
                           const struct stmt *its)
 {
 	*w->no = (struct refused){ .at = w->at, .stmt = ours, .exists = its != NULL,
-		.type = (char)w->p[w->at] };
+		.failed = w->s->status == 'E', .type = (char)w->p[w->at] };
 	snprintf(w->no->name, sizeof w->no->name, "%s", name);
 	return REFUSED;
 }
@@ -424,10 +432,18 @@ static enum remade refuse(struct walk *w, const char *name, struct stmt *ours,
 static enum remade make_open(struct walk *w, const char *name, struct stmt *ours,
                              struct stmt *its)
 {
-	if (settings_differ(w->c, ours))
+	if (w->s->status != 'E' && settings_differ(w->c, ours))
 		return refuse(w, name, ours, its);
 	w->awaited = w->sent = true;
 	return remake_open(w->q, name, ours, its) < 0 ? REMADE_NO_MEMORY : REMADE;
+}
+
+/* The transaction has failed, unless what is in flight ends it. */
+static enum remade use_in_failed(struct walk *w, const char *name, struct stmt *ours,
+                                 const struct stmt *its)
+{
+	w->awaited |= w->q ? w->s->head != &w->q->request : w->busy;
+	return w->awaited ? REMADE : refuse(w, name, ours, its);
 }
 
 /* Makes the server's idea of a statement that of the client, which waits for the answer.  Requests
@@ -436,6 +452,8 @@ static enum remade make(struct walk *w, const char *name, struct stmt *ours, str
 {
 	if (ours->sql && w->q)
 		return REMADE;          /* it is the primary's: PostgreSQL says that it is gone */
+	if (w->s->status == 'E' && !exits(ours))
+		return use_in_failed(w, name, ours, its);
 	if (w->c->asked == w->s)
 		return refuse(w, name, ours, its);
 	if (w->q)
@@ -499,7 +517,8 @@ static bool named_before(const struct walk *w, const char *text, size_t upto, co
 	return false;
 }
 
-/* PREPARE, EXECUTE, DEALLOCATE: the names in a text.  SQL and the protocol share a name space. */
+/* PREPARE, EXECUTE, DEALLOCATE: the names in a text.  SQL and the protocol share a name space.  In a
+ * failed transaction none of them runs. */
 static enum remade look_at_text(struct walk *w, const char *text)
 {
 	size_t len = strlen(text), at = 0;
@@ -507,6 +526,8 @@ static enum remade look_at_text(struct walk *w, const char *text)
 	struct sql_facts f;
 	char name[64];
 
+	if (w->s->status == 'E')
+		return REMADE;
 	do {
 		if (!at)
 			facts_find(w->c, text, len, &f);
@@ -627,11 +648,12 @@ int remake_refuse(struct query *q, const struct refused *no)
 
 	q->refused = stmt_hold(no->stmt);
 	q->refused_type = no->type;
+	q->refused_failed = no->failed;
 	if (q->simple) {
 		free(o.base);
 		return refuse_query(q->request.server, no);
 	}
-	if (!no->exists && !no->stmt->sql) {
+	if (!no->exists && !no->stmt->sql && !no->failed) {
 		put_parse(&o, no->name, no->stmt->text, no->stmt->len);
 		q->extended++;
 		if (expect(&q->request, '1', no->name, NULL) < 0)
@@ -654,11 +676,27 @@ static void put_types(struct put *o, const struct query *q)
 	const struct stmt *st = q->refused;
 	size_t at = st->query_len + 1;
 
-	if (q->refused_type == 'D' && !st->sql && st->shape && at < st->len)
+	if (q->refused_type == 'D' && !q->refused_failed && !st->sql && st->shape && at < st->len)
 		put_message(o, 't', st->text + at, st->len - at);
 }
 
-/* Drivers know this error by its code and by the routine. */
+/* Drivers know the error by its code and by the routine. */
+static void put_refusal(struct put *o, const struct query *q)
+{
+	bool failed = q->refused_failed;
+
+	put_begin(o, 'E');
+	put_field(o, 'S', "ERROR");
+	put_field(o, 'V', "ERROR");
+	put_field(o, 'C', failed ? "25P02" : "0A000");
+	put_field(o, 'M', failed ? IN_FAILED : CHANGED);
+	put_field(o, 'F', failed ? "postgres.c" : "plancache.c");
+	put_field(o, 'R', !failed ? "RevalidateCachedQuery" : q->refused_type == 'B'
+	                  ? "exec_bind_message" : "exec_describe_statement_message");
+	put_byte(o, 0);
+	put_end(o);
+}
+
 bool remake_refused(struct client *c, const struct query *q, const uint8_t *body, size_t len)
 {
 	const char *code = wire_field(body, len, 'C');
@@ -669,15 +707,7 @@ bool remake_refused(struct client *c, const struct query *q, const uint8_t *body
 	if (!q->refused || !is)
 		return false;
 	put_types(&o, q);
-	put_begin(&o, 'E');
-	put_field(&o, 'S', "ERROR");
-	put_field(&o, 'V', "ERROR");
-	put_field(&o, 'C', "0A000");
-	put_field(&o, 'M', CHANGED);
-	put_field(&o, 'F', "plancache.c");
-	put_field(&o, 'R', "RevalidateCachedQuery");
-	put_byte(&o, 0);
-	put_end(&o);
+	put_refusal(&o, q);
 	client_say(c, &o);
 	return true;
 }

@@ -6,7 +6,8 @@
  * when it is made on another server, and the request waits for that answer.  If it is another, or
  * there is none, the client gets the error that PostgreSQL gives for a statement whose result has
  * changed (0A000), or PostgreSQL's own for the statement; of a replica, which may be behind, it
- * goes to the primary instead.
+ * goes to the primary instead.  In a failed transaction nothing can be made but what ends it, and
+ * the error is that of any other use (25P02).
  *
  *     the client's Parse       Parse, hidden Describe
  *     another server           SAVEPOINT, settings, Close, Parse, Describe, ROLLBACK TO: of these
@@ -33,6 +34,7 @@ struct refused {
 	struct stmt *stmt;              /* the client's; not counted */
 	char name[64];
 	bool exists;                    /* as another one; else it could not be made at all */
+	bool failed;                    /* nor be used, for the transaction has failed */
 };
 
 /* The statements that a request of these bytes uses.  Those that it makes itself are right from
@@ -48,7 +50,7 @@ enum remade remake_name(struct client *c, struct server *s, const uint8_t *p,
  * ignores the rest.  -1 without memory. */
 int remake_refuse(struct query *q, const struct refused *no);
 
-/* Has this error come from there, for a result that has changed?  Then the client is told. */
+/* Has this error come from there, for what remake_refuse() has sent?  Then the client is told. */
 bool remake_refused(struct client *c, const struct query *q, const uint8_t *body, size_t len);
 
 /* Behind the Parse that was noted last: asks for its description.  -1 without memory. */

@@ -291,3 +291,22 @@ def test_in_one_write(proxy, primary, replica, case):
     primary.su(SCHEMA)
     primary.catch_up(replica)
     assert replies(proxy(), False) == expected
+
+
+@pytest.mark.parametrize("open_request", [False, True])
+def test_a_failed_transaction_on_a_server_that_lacks_the_statement(proxy, primary, replica, open_request):
+    """Only what ends the transaction is made there; any other use gets PostgreSQL's 25P02."""
+    w = proxy().raw()
+    w.ask(parse("exit", "ROLLBACK") + parse("other", "SELECT 1") + sync())
+    primary.expel(), replica.expel()
+    w.query("BEGIN")
+    assert wire.errors(w.query("INSERT INTO nowhere VALUES (1)")) == ["42P01"]
+    for use in (bind("", "other"), describe("S", "other")):
+        assert wire.errors(w.ask(use + sync())) == ["25P02"]
+    assert wire.errors(w.ask(parse("other", "COMMIT") + sync())) == ["42P05"]
+    if open_request:
+        w.send(parse("", "ROLLBACK") + flush())
+        w.until("1")
+    out = w.ask(bind("", "exit") + execute() + sync())
+    assert wire.errors(out) == [] and out[-1].body == b"I"
+    assert wire.errors(w.ask(bind("", "other") + execute() + sync())) == []
