@@ -12,6 +12,7 @@
 #define FOR_EVER INT64_MAX
 
 enum {
+	RESTED = 2,                             /* ms: a server's state is looked at again */
 	IMPATIENT = 200,                        /* ms a read waits for a connection to a replica */
 	OWN_SPARE = 8,                          /* connections to a node beyond the limit, for the
 	                                         * proxy's own questions */
@@ -661,6 +662,14 @@ static void available(struct server *s, const struct borrower *opener)
 	rest(s);
 	if (n->queue)
 		serve_queue(s->all, n);
+}
+
+bool server_stirs(struct server *s)
+{
+	if (s->head || loop_now(s->all->base->loop) - s->rests < RESTED || !conn_stirs(&s->conn))
+		return false;
+	server_readable(&s->conn.watch, POLLIN);
+	return true;
 }
 
 /* --- reset --------------------------------------------------------------- */

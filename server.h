@@ -315,7 +315,8 @@ struct server {
 
 	struct trial *trial;                    /* it only asks whether the node works; or NULL */
 	unsigned reset_left, sessions, cancels;
-	int64_t since;                          /* loop_now() when it was opened */
+	int64_t since;                          /* loop_now() when it was opened, */
+	int64_t rests;                          /* and when its FIFO ran empty last */
 	uint32_t orphaned;                      /* bytes of replies dropped */
 	char logged;                            /* type of the message that was logged last, and */
 	uint32_t repeated;                      /* how many of that type followed */
@@ -335,6 +336,11 @@ struct server {
 /* Closes it at once. */
 __attribute__((cold))
 void server_close(struct server *s, const char *why);
+
+/* Has it said anything, or ended, since its last reply?  That is heard now: a request that is sent to
+ * a server which has ended is lost with it.  Costs a system call, so a server that has replied just
+ * now is not asked. */
+bool server_stirs(struct server *s);
 
 /* Asks PostgreSQL to cancel the statement that it runs.  Nothing is sent to the server before that
  * has been delivered, so that it cannot hit another statement.  by: hears eased() then, or NULL.

@@ -267,10 +267,12 @@ static void unasked(struct server *s, const uint8_t *p, size_t size)
 	s->proven = true;
 	if (*p == 'S')
 		note_role(s, p + WIRE_HEADER, size - WIRE_HEADER);
-	if (*p == 'E')
+	if (*p == 'E') {
 		farewell(s, p + WIRE_HEADER, size - WIRE_HEADER);
-	else if (s->borrower && !s->scanner.left)       /* it is whole */
+		server_close(s, "it said goodbye");             /* its end is a moment away */
+	} else if (s->borrower && !s->scanner.left) {           /* it is whole */
 		s->borrower->ops->async(s->borrower, s, p, size);
+	}
 }
 
 /* ParseComplete and CloseComplete: the server's statements change now, not when the message was
@@ -328,6 +330,7 @@ static void finished(struct server *s, struct request *r, char status)
 		server_cancel(s, NULL);
 	if (s->head)
 		return;
+	s->rests = loop_now(s->all->base->loop);
 	server_emptied(s);
 }
 

@@ -444,6 +444,7 @@ def test_nothing_follows_half_a_message(proxy, fake, how):
         t.sock.close()
 
     p = proxy(nodes=[fake(treat)], primary_wait_timeout=0, **FAST)
+    stopping = threading.Thread(target=p.stop)
     w = p.raw()
     w.send(query("SELECT 1"))
     assert w.read().type == "T"
@@ -451,11 +452,35 @@ def test_nothing_follows_half_a_message(proxy, fake, how):
     if how == "the node breaks":
         over.set()
     elif how == "the proxy ends":
-        p.send_signal(signal.SIGINT)
+        stopping.start()
     else:
         w.send(message("Q", b"never ended")[:1] + struct.pack("!I", 1))
     assert w.sock.recv(100) == b""
     over.set()
+    if stopping.ident:
+        stopping.join()
+
+
+@pytest.mark.parametrize("age", ["young", "old"])
+def test_a_request_is_not_sent_to_a_server_that_has_ended(proxy, primary, age):
+    """Both come together, the last words of the one and the request for it: they are heard first."""
+    p = proxy()
+    p.psql("CREATE TABLE IF NOT EXISTS heard (a int)")
+    failed = []
+    for i in range(12):
+        w = p.raw()
+        for _ in range(1 if age == "young" else 4):
+            assert wire.errors(w.query("INSERT INTO heard VALUES (1)")) == []
+            time.sleep(0.005)                   # moves it into the epoll set
+        p.send_signal(signal.SIGSTOP)
+        primary.expel()
+        w.send(query("INSERT INTO heard VALUES (1)") if i % 2 else wire.extended("TABLE heard")
+               + sync())
+        p.send_signal(signal.SIGCONT)
+        failed += wire.errors(w.reply())
+        w.bye()
+    assert failed == []
+    p.psql("DROP TABLE heard")
 
 
 # ---- nodes that hang --------------------------------------------------------------------------

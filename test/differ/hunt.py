@@ -100,8 +100,8 @@ class Hunt:
         return outs[0] == outs[1]
 
     def replay(self, program):
-        """A kept program, as often as it asks for (TRIES if it fails): a Finding or None."""
-        for _ in range(int(program.remark("tries") or (TRIES if program.remark("fails") else 1))):
+        """A kept program, as often as it asks for: a Finding or None."""
+        for _ in range(int(program.remark("tries") or TRIES)):
             found = self.differs(program)
             if found:
                 return found
