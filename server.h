@@ -337,9 +337,9 @@ struct server {
 __attribute__((cold))
 void server_close(struct server *s, const char *why);
 
-/* Has it said anything, or ended, since its last reply?  That is heard now: a request that is sent to
- * a server which has ended is lost with it.  Costs a system call, so a server that has replied just
- * now is not asked. */
+/* Has it said anything, or ended, since its last reply?  That is heard now: a request that is sent
+ * to a server which has ended is lost with it.  Costs a system call, so a server that has replied
+ * just now is not asked. */
 bool server_stirs(struct server *s);
 
 /* Asks PostgreSQL to cancel the statement that it runs.  Nothing is sent to the server before that

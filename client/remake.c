@@ -517,8 +517,8 @@ static bool named_before(const struct walk *w, const char *text, size_t upto, co
 	return false;
 }
 
-/* PREPARE, EXECUTE, DEALLOCATE: the names in a text.  SQL and the protocol share a name space.  In a
- * failed transaction none of them runs. */
+/* PREPARE, EXECUTE, DEALLOCATE: the names in a text.  SQL and the protocol share a name space.
+ * In a failed transaction none of them runs. */
 static enum remade look_at_text(struct walk *w, const char *text)
 {
 	size_t len = strlen(text), at = 0;
