@@ -668,7 +668,7 @@ bool server_stirs(struct server *s)
 {
 	if (s->head || loop_now(s->all->base->loop) - s->rests < RESTED || !conn_stirs(&s->conn))
 		return false;
-	server_readable(&s->conn.watch, POLLIN);
+	s->stirs = true;
 	return true;
 }
 

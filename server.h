@@ -302,6 +302,7 @@ struct server {
 	bool proven;                            /* it has answered a request */
 	bool dying;                             /* it said that it goes down, in a reply */
 	bool stale;                             /* to be closed instead of pooled */
+	bool stirs;                             /* its borrower waits until that is heard */
 
 	struct {                                /* how it was reached: cancels go the same way */
 		enum sslmode mode;              /* its certificate's check; AUTO: plain text */
@@ -337,9 +338,9 @@ struct server {
 __attribute__((cold))
 void server_close(struct server *s, const char *why);
 
-/* Has it said anything, or ended, since its last reply?  That is heard now: a request that is sent
- * to a server which has ended is lost with it.  Costs a system call, so a server that has replied
- * just now is not asked. */
+/* Has it said anything, or ended, since its last reply?  That is to be heard first, and then its
+ * borrower hears eased(), or lost(): a request that is sent to a server which has ended is lost
+ * with it.  Costs a system call, so a server that has replied just now is not asked. */
 bool server_stirs(struct server *s);
 
 /* Asks PostgreSQL to cancel the statement that it runs.  Nothing is sent to the server before that

@@ -594,11 +594,7 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 		return answer_error(c, &transact_lost, p, n);
 	}
 	struct server *s = choose_server(c, &pl);
-	if (s && !c->paused && server_stirs(s)) {
-		client_resume(c);
-		return BLOCKED;
-	}
-	if (!s || send_request(c, s, p, &pl) < 0)
+	if (!s || (!c->paused && server_stirs(s)) || send_request(c, s, p, &pl) < 0)
 		return BLOCKED;
 	c->primary_once = false;
 	return (long)pl.len;

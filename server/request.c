@@ -520,7 +520,9 @@ void server_readable(struct watch *w, short revents)
 	struct server *s = OWNER(w, struct server, conn.watch);
 	struct net *net = s->all->base->net;
 	uint8_t *p;
+	bool awaited = s->stirs;
 
+	s->stirs = false;
 	if ((revents & POLLOUT) && conn_drain(net, &s->conn) == 0)
 		eased(s);
 	if ((revents & (POLLIN | POLLHUP | POLLERR)) && s->phase != GONE) {
@@ -531,5 +533,7 @@ void server_readable(struct watch *w, short revents)
 		if (n < 0)
 			broke(s, why ? why : "it closed the connection");
 	}
+	if (awaited)
+		eased(s);
 	net_flush(net);
 }

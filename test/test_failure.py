@@ -95,11 +95,11 @@ def test_replica_killed_and_restarted_under_load(proxy, own_pair, mode, how):
     t.start()
     try:
         for _ in range(2):
-            wait_until(lambda: replica.backends("usename = 'app'"), "load on the replica")
+            wait_until(lambda: replica.backends("usename = 'app'"), "load on the replica", 30)
             replica.stop(how)
             assert reads_on(p, primary)
             replica.start()
-        wait_until(lambda: replica.backends("usename = 'app'"), "load on the replica")
+        wait_until(lambda: replica.backends("usename = 'app'"), "load on the replica", 30)
     finally:
         stop.set()
         t.join()
@@ -481,6 +481,21 @@ def test_a_request_is_not_sent_to_a_server_that_has_ended(proxy, primary, age):
         w.bye()
     assert failed == []
     p.psql("DROP TABLE heard")
+
+
+def test_news_that_come_with_a_request_are_heard_first(proxy, primary):
+    p = proxy()
+    w = p.raw()
+    w.query("LISTEN news")
+    for _ in range(5):
+        time.sleep(0.005)                       # its server has rested
+        p.send_signal(signal.SIGSTOP)
+        with primary.connect() as c:
+            c.execute("NOTIFY news")
+        w.send(query("SELECT 'asked'"))
+        p.send_signal(signal.SIGCONT)
+        out = w.reply()
+        assert wire.value(out) == "asked" and wire.types(out).count("A") == 1
 
 
 # ---- nodes that hang --------------------------------------------------------------------------
