@@ -450,8 +450,9 @@ static enum remade use_in_failed(struct walk *w, const char *name, struct stmt *
  * of ours wait until nothing is in flight: only then it is known whether there is a transaction. */
 static enum remade make(struct walk *w, const char *name, struct stmt *ours, struct stmt *its)
 {
-	if (ours->sql && w->q)
-		return REMADE;          /* it is the primary's: PostgreSQL says that it is gone */
+	if ((ours->sql && w->q) || !ours->len)
+		return REMADE;          /* the primary's, or too long to be kept: PostgreSQL says
+		                         * that it is gone */
 	if (w->s->status == 'E' && !exits(ours))
 		return use_in_failed(w, name, ours, its);
 	if (w->c->asked == w->s)

@@ -310,3 +310,15 @@ def test_a_failed_transaction_on_a_server_that_lacks_the_statement(proxy, primar
     out = w.ask(bind("", "exit") + execute() + sync())
     assert wire.errors(out) == [] and out[-1].body == b"I"
     assert wire.errors(w.ask(bind("", "other") + execute() + sync())) == []
+
+
+def test_a_statement_that_is_too_long_to_be_made_again(proxy, primary):
+    """It works where it is; when its server has gone, it has gone, too.  Its name is known anyway."""
+    w = proxy().raw()
+    w.ask(parse("s", f"SELECT length('{'x' * 140000}')") + sync())
+    assert wire.value(w.ask(RUN)) == "140000"
+    assert wire.errors(w.ask(parse("s", "SELECT 5") + sync())) == ["42P05"]
+    assert wire.value(w.ask(RUN)) == "140000"
+    primary.expel()
+    assert wire.errors(w.ask(RUN)) == ["26000"]
+    assert wire.value(w.query("SELECT 1")) == "1"
