@@ -61,9 +61,9 @@ static size_t take(struct scanner *x, size_t size)
 	return there;
 }
 
-static void see_row(struct scanner *x)
+static void see_row(struct scanner *x, size_t size)
 {
-	x->rows |= !x->left || x->left > SCANNER_WHOLE;
+	x->rows |= !x->left || size > SCANNER_WHOLE;
 	x->row = !x->rows;
 }
 
@@ -129,7 +129,7 @@ enum scanned scanner_next(struct scanner *x, enum asked asked, struct scan_event
 			x->answers += (sort & ANSWER) != 0;
 			take(x, size);
 			if (sort & ROW)
-				see_row(x);
+				see_row(x, size);
 			continue;
 		}
 		if ((size_t)(x->end - x->at) < size && x->end - x->at < SCANNER_WHOLE)
