@@ -433,8 +433,8 @@ static void test_notice_follows(void)
 	}
 }
 
-/* A row counts when it is whole, an answer that streams as soon as its header is there; what is shown
- * counts when it is shown. */
+/* A row counts when it is whole, an answer that streams as soon as its header is there, what is
+ * shown when it is shown. */
 static void test_counted(void)
 {
 	struct reply r = make("T D C Z");

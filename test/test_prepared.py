@@ -298,7 +298,8 @@ def test_a_failed_transaction_on_a_server_that_lacks_the_statement(proxy, primar
     """Only what ends the transaction is made there; any other use gets PostgreSQL's 25P02."""
     w = proxy().raw()
     w.ask(parse("exit", "ROLLBACK") + parse("other", "SELECT 1") + sync())
-    primary.expel(), replica.expel()
+    primary.expel()
+    replica.expel()
     w.query("BEGIN")
     assert wire.errors(w.query("INSERT INTO nowhere VALUES (1)")) == ["42P01"]
     for use in (bind("", "other"), describe("S", "other")):
