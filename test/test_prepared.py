@@ -61,6 +61,16 @@ def ours(node):
                    " AND backend_type = 'client backend'")
 
 
+def lose(w, primary, replica):
+    """Between two statements and not before: what a statement's code may have left behind is asked
+    for on its own connection, and a session that lost that one before the answer ends."""
+    w.query("/*NO LOAD BALANCE*/ SELECT 1")
+    for node in (primary, replica):
+        node.su("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE usename = 'app' AND backend_type = 'client backend'")
+        wait_until(lambda n=node: not ours(n), "its servers have gone")
+
+
 def play(target, steps, primary, replica, direct):
     out = []
     with target.raw(user="app") as w:
@@ -70,10 +80,8 @@ def play(target, steps, primary, replica, direct):
                     primary.su(sql)
                 primary.catch_up(replica)
             elif isinstance(step, Lost):
-                for node in (primary, replica) if not direct else ():
-                    node.su("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                            " WHERE usename = 'app' AND backend_type = 'client backend'")
-                    wait_until(lambda n=node: not ours(n), "its servers have gone")
+                if not direct:
+                    lose(w, primary, replica)
             else:
                 out += [told(m) for m in w.ask(step if isinstance(step, bytes) else query(step))
                         if m.type != "S"]
@@ -277,8 +285,10 @@ def test_in_one_write(proxy, primary, replica, case):
         out = []
         with target.raw(user="app") as w:
             for part in parts:
-                if not isinstance(part, bytes):
-                    out += play(target, [part], primary, replica, direct)
+                if isinstance(part, Lost) and not direct:
+                    lose(w, primary, replica)
+                elif not isinstance(part, bytes):
+                    play(target, [part], primary, replica, direct)
                 elif part:
                     # a query of our own ends the part
                     w.send(part + query("SELECT 'end of a part'"))

@@ -280,9 +280,12 @@ class Wire:
         return Message(head[:1].decode("latin-1"), self.take(size - 4))
 
     def until(self, kinds):
-        out = [self.read()]
-        while out[-1].type not in kinds:
-            out.append(self.read())
+        out = []
+        try:
+            while not out or out[-1].type not in kinds:
+                out.append(self.read())
+        except EOFError as e:
+            raise EOFError(f"{e}, and before it {out}") from None
         return out
 
     def reply(self, count=1):

@@ -307,7 +307,7 @@ class Run:
             expected = self.expected(number, which)
             if s.owed <= 0 and not s.closed:
                 s.send([f"Q {PRIMARY}SELECT 1"])
-                end = time.monotonic() + 0.5
+                end = time.monotonic() + PATIENCE
                 while time.monotonic() < end and (
                         not s.done() or expected and len(s.calls) < len(expected)):
                     s.pull(end - time.monotonic())
