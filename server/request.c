@@ -435,7 +435,8 @@ static void take_message(struct server *s, struct request *r, const struct scan_
 }
 
 /* News within a client's reply are part of the run and go on with it.  Without a request, or within
- * a reply to the proxy's own, they go to the borrower. */
+ * a reply to the proxy's own, they go to the borrower: also a notification in a reply that the
+ * proxy reads as a whole. */
 static void take_news(struct server *s, struct request *r, const struct scan_event *e)
 {
 	if (e->type == 'A' && e->n > WIRE_HEADER + 4)
@@ -444,7 +445,7 @@ static void take_news(struct server *s, struct request *r, const struct scan_eve
 		s->dying |= goes_down(e->p + WIRE_HEADER, e->n - WIRE_HEADER);
 	if (e->type == 'N' && r && r->quiet)
 		return;
-	if (asked(r) != ASKED)
+	if (asked(r) != ASKED || (e->type == 'A' && !r->owner))
 		unasked(s, e->p, e->n);
 	else if (e->type == 'N')
 		server_log_complaint(s, r, e->p + WIRE_HEADER, e->n - WIRE_HEADER);
