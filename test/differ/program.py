@@ -64,6 +64,12 @@ class Program:
     def injects(self):
         return any(s.session == INJECT for s in self.steps)
 
+    @property
+    def loses_snapshots(self):
+        """A node may go whose snapshot a transaction goes on with."""
+        return self.injects and any(re.search("(?i)repeatable read|serializable", m)
+                                    for s in self.steps for m in s.messages)
+
     def mentions(self, word):
         return any(word in m for s in self.steps for m in s.messages)
 

@@ -24,7 +24,7 @@ HARMS = {
     "up": "the node is back at once (no message is waited for)",
 }
 COUNTED = b"QPBDECF"
-PART = 40                               # bytes of an answer in front of a cut
+PART = 8        # bytes of an answer in front of a cut: one that shows a row cannot be taken back
 CONFLICT = wire.message("E", b"SERROR\0VERROR\0C40001\0Mcanceling statement due to conflict with "
                         b"recovery\0DUser query might have needed to see row versions that must be "
                         b"removed.\0\0")
@@ -40,6 +40,7 @@ class Pair:
         self.input, self.output = b"", b""
         self.started = False            # the startup packet has passed
         self.conflict = False           # the next ERROR becomes CONFLICT
+        self.failed = False             # in a failed transaction there is no conflict
         self.left = None                # bytes of the answer that may still pass
 
     def close(self):
@@ -147,7 +148,7 @@ class Relay:
             if not pair.started:
                 # an SSLRequest or a cancel is passed on as it is
                 pair.started = struct.unpack_from("!I", one, 4)[0] >> 16 == 3
-            elif self.harm and one[0] in COUNTED:
+            elif self.harm and one[0] in COUNTED and not (pair.failed and self.harm == "40001"):
                 self.count -= 1
                 if not self.count:
                     one = self.do_harm(pair, one, out)
@@ -176,6 +177,8 @@ class Relay:
 
     def downwards(self, pair):
         got = self.take(pair, pair.server)
+        if got[-6:-1] == b"Z\0\0\0\5":
+            pair.failed = got.endswith(b"E")
         if pair.conflict:               # whole messages only, until it has come
             pair.output += got
             got = b""

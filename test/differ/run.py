@@ -103,6 +103,7 @@ class Session:
             return []
         if m.type == "Z":
             self.owed -= 1
+            self.parts = 0
             return (self.changed() if self.owed <= 0 else []) + [event(m, self.numbers)]
         if m.type in "GW":
             self.copies += 1
@@ -269,7 +270,7 @@ class Run:
         if messages:
             s.send(messages)
         end = time.monotonic() + CANCEL_WITHIN
-        while s.owed and not self.world.busy(self.side) and time.monotonic() < end:
+        while s.owed and not self.world.sleeps(self.side) and time.monotonic() < end:
             self.note(number, step.session, s.pull(0.002))
         try:
             wire.cancel_now(self.side.target.address, s.wire.pid, s.wire.key)
@@ -301,14 +302,15 @@ class Run:
                                   for what, line in self.state])
 
     def notifications(self, number):
+        """Each session hears the end of each channel that it listens to, and what came before."""
         for channel in CHANNELS:
             self.side.ask(f"NOTIFY {channel}, 'the end'")
         for which, s in self.sessions.items():
-            expected = self.expected(number, which)
             if s.owed <= 0 and not s.closed:
-                s.send([f"Q {PRIMARY}SELECT 1"])
+                s.send([f"Q {PRIMARY}SELECT 'listens' FROM pg_listening_channels()"])
                 end = time.monotonic() + PATIENCE
-                while time.monotonic() < end and (
-                        not s.done() or expected and len(s.calls) < len(expected)):
-                    s.pull(end - time.monotonic())
+                rows = []
+                while time.monotonic() < end and not (s.done() and rows.count(("D", "listens"))
+                                                      <= sum("the end" in text for _, text in s.calls)):
+                    rows += s.pull(end - time.monotonic())
             self.note(number, which, s.calls)

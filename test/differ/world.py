@@ -163,10 +163,10 @@ class World:
             return WAITS_FOR_READER if rows[0][2] == "t" else WAITS
         return None
 
-    def busy(self, side):
-        """A statement of the program is running."""
+    def sleeps(self, side):
+        """A statement of the program is running that takes long enough to be cancelled."""
         nodes = [None] if side is self.direct else [None, self.on_replica]
-        return any(side.ask(f"{LEFT} AND state = 'active'", by) for by in nodes)
+        return any(side.ask(f"{LEFT} AND wait_event = 'PgSleep'", by) for by in nodes)
 
     def replicas_locks(self):
         """There should be none: locks that the direct side holds are the primary's."""
