@@ -856,13 +856,14 @@ void servers_renew(struct servers *all, struct node *n, const char *why)
 
 void servers_renew_accounts(struct servers *all,
                             bool (*which)(const void *ctx, const struct account *a),
-                            const void *ctx, const char *why)
+                            const void *ctx, bool altered, const char *why)
 {
 	for (struct server *s = all->first, *next; s; s = next) {
 		next = s->next_all;
 		if (!which(ctx, s->account))
 			continue;
 		s->stale = true;
+		s->altered |= altered;
 		if (s->phase == IDLE)
 			server_close(s, why);
 	}
@@ -877,7 +878,7 @@ static bool is_user(const void *ctx, const struct account *a)
 
 void server_role_gone(struct server *s)
 {
-	servers_renew_accounts(s->all, is_user, s->account->user, "its role was dropped");
+	servers_renew_accounts(s->all, is_user, s->account->user, false, "its role was dropped");
 }
 
 static bool is_any(const void *ctx, const struct account *a)
@@ -891,7 +892,8 @@ void server_told_news(struct server *s)
 {
 	bool stale = s->stale;
 
-	servers_renew_accounts(s->all, is_any, NULL, "new connections begin with other values");
+	servers_renew_accounts(s->all, is_any, NULL, false,
+		"new connections begin with other values");
 	s->stale = stale;
 }
 

@@ -148,9 +148,10 @@ void server_unborrow(struct borrower *b);       /* no longer waits */
 void servers_renew(struct servers *all, struct node *n, const char *why);
 
 /* Connections of these accounts that exist now are not lent again, and what a login would tell is
- * asked anew. */
+ * asked anew.  altered: they keep the values they began with. */
 void servers_renew_accounts(struct servers *all,
-	bool (*which)(const void *ctx, const struct account *a), const void *ctx, const char *why);
+	bool (*which)(const void *ctx, const struct account *a), const void *ctx, bool altered,
+	const char *why);
 
 /* --- trials -------------------------------------------------------------- */
 
@@ -302,6 +303,7 @@ struct server {
 	bool proven;                            /* it has answered a request */
 	bool dying;                             /* it said that it goes down, in a reply */
 	bool stale;                             /* to be closed instead of pooled */
+	bool altered;                           /* for new ones may begin with other values */
 	bool stirs;                             /* its borrower waits until that is heard */
 
 	struct {                                /* how it was reached: cancels go the same way */

@@ -66,7 +66,15 @@ static bool sees_statements(void *ctx, const char *name, bool called)
 	return !strcmp(name, "execute") || !strncmp(name, "pg_prepared_statement", 21);
 }
 
-/* Code may use any name; that of functions, we assume, only names of SQL's PREPARE. */
+static bool spells_execute(const char *text, const char *end)
+{
+	const char *p = strcasestr(text, "execute");
+
+	return p && p < end;
+}
+
+/* Code may use any name; that of functions, we assume, only names of SQL's PREPARE, unless they are
+ * given the EXECUTE as a string. */
 static enum sees what_it_sees(const struct client *c, const struct sql_facts *f, const char *text)
 {
 	bool maybe = f->kind == SQL_DDL || f->kind == SQL_OTHER
@@ -77,6 +85,8 @@ static enum sees what_it_sees(const struct client *c, const struct sql_facts *f,
 	if (!c->prepared.used)
 		return SEES_NONE;
 	if (f->kind == SQL_DO || f->kind == SQL_CALL
+	    || ((f->flags & SQL_FUNCTION)
+	        && spells_execute(text + f->start, text + f->end))
 	    || (maybe && sql_mentions(text + f->start, f->end - f->start, sees_statements, NULL)))
 		return SEES_ALL;
 	return f->flags & SQL_FOREIGN ? SEES_SQL : SEES_NONE;
@@ -168,7 +178,8 @@ static void plan_parse(struct client *c, struct plan *pl, struct msg *m, struct 
 	if (m->broken)
 		return;         /* PostgreSQL answers it with an error */
 	/* A Parse is planned as if it were executed: most often it is, in this request.  So the
-	 * statement is parsed on the server that is to run it. */
+	 * statement is parsed on the server that is to run it.  The columns of an EXECUTE are those
+	 * that its statement had at the Parse: if it is kept, home keeps both. */
 	facts_find(c, text, len, &f);
 	plan_statement(c, pl, &f, text, len);
 	if (!*name) {
@@ -176,6 +187,7 @@ static void plan_parse(struct client *c, struct plan *pl, struct msg *m, struct 
 		return;
 	}
 	pl->notes = true;       /* the name is the session's from now on */
+	pl->other |= f.kind == SQL_EXECUTE;
 	if (b->nparsed < sizeof b->parsed / sizeof *b->parsed)
 		b->parsed[b->nparsed++] = name;
 }
@@ -204,6 +216,7 @@ static void plan_use(struct client *c, struct plan *pl, const char *name, const 
 	if (s) {
 		struct sql_facts f = facts_of_stmt(c, s);
 		pl->notes |= !*name;    /* the chosen server may lack it: remake_names() */
+		pl->other |= *name && f.kind == SQL_EXECUTE;
 		plan_statement(c, pl, &f, s->text, s->query_len);
 	} else if (!*name && c->unnamed_on) {
 		/* Its text was not remembered, so no other server can have it.  On the primary
@@ -243,6 +256,7 @@ static void plan_portal(struct client *c, struct plan *pl, const char *name, con
 		return;
 	pl->notes |= c->bound != NULL;  /* we know what it runs, and so what that changes */
 	pl->must = *name ? NULL : c->portal_on;
+	pl->no_portal |= !*name && !c->portal_on;
 	const struct portal *p = *name ? portal_find(c, name) : NULL;
 	if (p)
 		pl->must = p->server;

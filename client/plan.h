@@ -44,6 +44,7 @@ struct plan {
 	bool forgets;           /* takes names of statements: nothing else is in flight with it */
 	bool rolls_back_to;     /* ROLLBACK TO: only the primary knows the savepoint */
 	bool unnamed, portal;   /* it makes the unnamed statement, the unnamed portal */
+	bool no_portal;         /* it uses an unnamed portal that the session does not have */
 	const char *name;       /* a prepared statement that it uses; without notes the only one */
 	const struct stmt *named;       /* the client's statement of that name; NULL: unknown */
 	unsigned does;          /* LEAVES_ */

@@ -248,6 +248,8 @@ static enum remade agree(struct client *c, struct server *s, const uint8_t *p,
 		return REMADE_NO_MEMORY;
 	if (pl->revives && agree_under_way(s))
 		return AWAITED;
+	if (pl->no_portal && s->status == 'T' && remake_drop_portal(s) < 0)
+		return REMADE_NO_MEMORY;
 	return pl->notes ? remake_names(c, s, NULL, p, pl, no) : remake_name(c, s, p, pl, no);
 }
 
@@ -403,6 +405,13 @@ static bool may_leave(const struct client *c, const struct plan *pl)
 	       && nodes_balance(c->all->servers->nodes);
 }
 
+/* A role's or a database's settings have changed since the session began, and it has no server
+ * there yet: a new one would begin with others than the session. */
+static bool begins_otherwise(const struct client *c, const struct node *n)
+{
+	return c->home && c->home->altered && !server_on(c, n);
+}
+
 /* Home, or the node that was drawn for reads, unless that is down or too far behind.  The replicas
  * of a session whose home is the primary no longer follow another one. */
 static struct node *choose_node(struct client *c, const struct plan *pl)
@@ -418,7 +427,7 @@ static struct node *choose_node(struct client *c, const struct plan *pl)
 		c->borrower.profile->application_name);
 	if (n->late)
 		n = less_delayed(c, pl);
-	return n->state == NODE_DOWN ? home : n;
+	return n->state == NODE_DOWN || begins_otherwise(c, n) ? home : n;
 }
 
 /* RESET brings back the values that the server started with.  So from its first RESET on a session

@@ -92,6 +92,13 @@ static void put_parse(struct put *o, const char *name, const void *body, size_t 
 	put_end(o);
 }
 
+/* An EXECUTE has the columns of whatever has that name when it runs, and to ask for them fails if
+ * there is nothing. */
+static bool has_columns(const struct stmt *st)
+{
+	return st->facts.kind != SQL_EXECUTE;
+}
+
 /* A block for messages of this much text and some names. */
 static struct put room(size_t text)
 {
@@ -212,8 +219,11 @@ static int put_statement(struct put *o, struct request *r, const char *name, str
 		bad |= expect(r, '3', name, NULL);
 	}
 	put_parse(o, name, st->text, st->len);
-	put_describe(o, name);
-	bad = bad || expect(r, '1', name, new) < 0 || expect(r, 'T', name, new) < 0 ? -1 : 0;
+	bad = bad || expect(r, '1', name, new) < 0 ? -1 : 0;
+	if (has_columns(st)) {
+		put_describe(o, name);
+		bad = bad || expect(r, 'T', name, new) < 0 ? -1 : 0;
+	}
 	stmt_drop(r->server->all->stmts, new);
 	return bad;
 }
@@ -305,9 +315,19 @@ static int remake_open(struct query *q, const char *name, struct stmt *st, const
 	struct put o = room(st->len);
 	int bad = put_statement(&o, &q->request, name, st, its);
 
-	q->extended += its ? 3 : 2;
+	q->extended += 1u + has_columns(st) + (its != NULL);
 	put_message(&o, 'H', NULL, 0);
 	return put_away(s, &o, bad);
+}
+
+int remake_drop_portal(struct server *s)
+{
+	struct put o = room(0);
+	struct request *r = own_request(s, NULL);
+
+	put_close(&o, 'P', "");
+	put_message(&o, 'S', NULL, 0);
+	return put_away(s, &o, expect(r, '3', NULL, NULL));
 }
 
 /* The name means nothing to the client, but this server has a statement of that name. */
@@ -385,6 +405,7 @@ struct walk {
 	bool busy;                      /* requests are in flight, so nothing can be made yet */
 	bool awaited, sent;
 	bool parsed;                    /* the request has made an unnamed statement of its own */
+	bool inside;                    /* a name is looked for within a text */
 };
 
 /* Does the request make or close a statement of this name in front of this message? */
@@ -426,6 +447,23 @@ static enum remade refuse(struct walk *w, const char *name, struct stmt *ours,
 		.failed = w->s->status == 'E', .type = (char)w->p[w->at] };
 	snprintf(w->no->name, sizeof w->no->name, "%s", name);
 	return REFUSED;
+}
+
+/* What the text of a statement names is looked for when that runs: its Parse and its Bind succeed.
+ * The Execute behind them fails. */
+static void refuse_execute(struct walk *w, size_t len)
+{
+	struct msg m;
+
+	for (size_t at = w->no->at; at < len; ) {
+		size_t begin = at;
+		at += (size_t)wire_next(&m, w->p + at, len - at, MESSAGE_MAX);
+		if (m.type == 'E') {
+			w->no->at = begin;
+			w->no->type = 'E';
+			return;
+		}
+	}
 }
 
 /* An open request has no place for settings, either. */
@@ -529,6 +567,7 @@ static enum remade look_at_text(struct walk *w, const char *text)
 
 	if (w->s->status == 'E')
 		return REMADE;
+	w->inside = true;
 	do {
 		if (!at)
 			facts_find(w->c, text, len, &f);
@@ -562,6 +601,7 @@ static enum remade look_at(struct walk *w, struct msg *m)
 	const char *name;
 	enum remade made;
 
+	w->inside = false;
 	switch (m->type) {
 	case 'P':
 		name = msg_text(m);
@@ -599,13 +639,15 @@ enum remade remake_names(struct client *c, struct server *s, struct query *q, co
                          const struct plan *pl, struct refused *no)
 {
 	struct walk w = { .c = c, .s = s, .q = q, .p = p, .no = no, .busy = !q && s->head };
-	enum remade made = pl->sees ? look_at_all(&w, pl->sees) : REMADE;
+	enum remade made = pl->sees && s->status != 'E' ? look_at_all(&w, pl->sees) : REMADE;
 	struct msg m;
 
 	for (size_t at = 0; at < pl->len && made == REMADE; ) {
 		w.at = at;
 		at += (size_t)wire_next(&m, p + at, pl->len - at, MESSAGE_MAX);
 		made = look_at(&w, &m);
+		if (made == REFUSED && w.inside && m.type != 'Q')
+			refuse_execute(&w, pl->len);
 	}
 	if (made != REMADE || !w.awaited)
 		return made;
@@ -656,6 +698,7 @@ int remake_refuse(struct query *q, const struct refused *no)
 	}
 	if (!no->exists && !no->stmt->sql && !no->failed) {
 		put_parse(&o, no->name, no->stmt->text, no->stmt->len);
+		q->refused_anew = true;
 		q->extended++;
 		if (expect(&q->request, '1', no->name, NULL) < 0)
 			o.full = true;
@@ -693,7 +736,8 @@ static void put_refusal(struct put *o, const struct query *q)
 	put_field(o, 'M', failed ? IN_FAILED : CHANGED);
 	put_field(o, 'F', failed ? "postgres.c" : "plancache.c");
 	put_field(o, 'R', !failed ? "RevalidateCachedQuery" : q->refused_type == 'B'
-	                  ? "exec_bind_message" : "exec_describe_statement_message");
+	                  ? "exec_bind_message" : q->refused_type == 'E'
+	                  ? "exec_execute_message" : "exec_describe_statement_message");
 	put_byte(o, 0);
 	put_end(o);
 }
@@ -701,16 +745,18 @@ static void put_refusal(struct put *o, const struct query *q)
 bool remake_refused(struct client *c, const struct query *q, const uint8_t *body, size_t len)
 {
 	const char *code = wire_field(body, len, 'C');
-	bool is = q->simple ? code && !strcmp(code, "0A000")
-	                    : q->request.server->scanner.answers + 1 == q->refused_at;
+	uint32_t answers = q->request.server->scanner.answers + 1;
+	bool is = q->simple ? code && !strcmp(code, "0A000") : answers == q->refused_at;
+	bool anew = !q->simple && q->refused_anew && answers + 1 == q->refused_at;
 	struct put o = net_build(c->all->base->net, NET_BUILD);
 
-	if (!q->refused || !is)
+	if (!q->refused || (!is && !anew))
 		return false;
 	put_types(&o, q);
-	put_refusal(&o, q);
+	if (is)
+		put_refusal(&o, q);
 	client_say(c, &o);
-	return true;
+	return is;
 }
 
 /* --- describing ---------------------------------------------------------- */
@@ -722,6 +768,8 @@ int remake_describe(struct query *q)
 	const char *name = parsed->name ? parsed->name : "";
 	struct put o = net_build(r->server->all->base->net, strlen(name) + 16);
 
+	if (!has_columns(parsed->stmt))
+		return 0;
 	put_describe(&o, name);
 	if (o.full || request_expect(r, (struct expect){ 'T', true, true,
 	                             (char *)(uintptr_t)name, parsed->stmt }) < 0)
@@ -770,8 +818,7 @@ void remake_described(struct client *c, struct request *r, char type, const uint
 	struct stmt *base = e->stmt ? e->stmt : names_find(&r->server->names, e->name);
 	uint64_t shape = stmt_shape(stmts, type, body, len);
 
-	/* An EXECUTE has the columns of whatever has that name when it runs. */
-	if (!base || base->shape || base->facts.kind == SQL_EXECUTE)
+	if (!base || base->shape || !has_columns(base))
 		return;
 	if (base->sql && r->types)              /* of a Parse they are in the text */
 		shape = (shape ^ stmt_hash(stmts, r->types, r->types_len)) | 1;

@@ -77,7 +77,7 @@ static bool is_meant(const void *ctx, const struct account *a)
 static void renew(struct client *c, const char *text, size_t len)
 {
 	servers_renew_accounts(c->all->servers, is_meant, &(struct statement){ text, len },
-		"its role or database is being altered");
+		true, "its role or database is being altered");
 }
 
 void renew_before(struct client *c, const char *text, size_t len)

@@ -123,6 +123,15 @@ static void take_back(struct script *s, uint32_t from)
 	s->n = kept;
 }
 
+/* Of those for good, by its name: RESET ALL and DISCARD ALL have none. */
+static bool is_last(const struct script *s, uint32_t i)
+{
+	for (uint32_t k = i + 1; k < s->n; k++)
+		if (for_good(&s->line[k]) && !strcmp(s->line[k].name, s->line[i].name))
+			return false;
+	return true;
+}
+
 static void compact(struct script *s)
 {
 	uint32_t kept = 0;
@@ -131,7 +140,8 @@ static void compact(struct script *s)
 		if (!for_good(&s->line[i]) && !is_known(s, s->n, s->line[i].name))
 			becomes_reset(&s->line[i]);
 	for (uint32_t i = 0; i < s->n; i++) {
-		if (for_good(&s->line[i]) && !overruled(s, i))
+		bool good = for_good(&s->line[i]);
+		if (good && (!overruled(s, i) || (is_last(s, i) && becomes_reset(&s->line[i]))))
 			s->line[kept++] = s->line[i];
 		else
 			free_line(&s->line[i]);
@@ -313,8 +323,8 @@ bool script_takes_back(bool before, const struct sql_facts *f, const char *name,
 
 void script_forget(struct script *s)
 {
-	truncate_to(s, 0);
-	s->transaction = 0;
+	take_back(s, 0);
+	s->transaction = s->n;
 	s->full = false;
 }
 

@@ -273,9 +273,10 @@ static struct account account = { .database = "db", .user = "u" };
 static unsigned renewals;                       /* of this account */
 
 void servers_renew_accounts(struct servers *all,
-	bool (*which)(const void *ctx, const struct account *a), const void *ctx, const char *why)
+	bool (*which)(const void *ctx, const struct account *a), const void *ctx, bool altered,
+	const char *why)
 {
-	(void)all, (void)why;
+	(void)all, (void)altered, (void)why;
 	renewals += which(ctx, &account);
 }
 

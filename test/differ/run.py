@@ -69,7 +69,7 @@ class Session:
 
     def done(self):
         """Nothing is to be expected now."""
-        if self.closed or self.copies > 0:
+        if self.closed or (self.copies > 0 and self.owed <= 1):
             return True
         return self.owed <= 0 and (not self.flushed or self.parts >= self.wanted)
 
