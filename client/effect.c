@@ -364,6 +364,13 @@ static void note_any_code(struct client *c)
 static int note_statement(struct client *c, struct query *q, const struct sql_facts *said,
                           struct finding *v, const char *text, size_t len, struct binding *b)
 {
+	/* The protocol prepares also what SQL's PREPARE does not: an EXECUTE of a SET is a SET. */
+	struct stmt *same = said->kind == SQL_EXECUTE ? facts_executed(c, said, text) : NULL;
+	if (same && facts_takes_back(&same->facts)) {
+		said = &same->facts;
+		text = same->text;
+		len = same->query_len;
+	}
 	struct sql_facts all = all_facts(c, said, v, text, len), *f = &all;
 	struct stmt *run = run_statement(c, said, text);
 

@@ -3,6 +3,7 @@
 #include "client/facts.h"
 #include "client/portal.h"
 #include "client/leaves.h"
+#include "client/renew.h"
 #include "client/transact.h"
 
 #include <stdio.h>
@@ -66,15 +67,15 @@ static bool sees_statements(void *ctx, const char *name, bool called)
 	return !strcmp(name, "execute") || !strncmp(name, "pg_prepared_statement", 21);
 }
 
-static bool spells_execute(const char *text, const char *end)
+static bool spells(const char *word, const char *text, const char *end)
 {
-	const char *p = strcasestr(text, "execute");
+	const char *p = strcasestr(text, word);
 
 	return p && p < end;
 }
 
 /* Code may use any name; that of functions, we assume, only names of SQL's PREPARE, unless they are
- * given the EXECUTE as a string. */
+ * given an EXECUTE or a PREPARE as a string. */
 static enum sees what_it_sees(const struct client *c, const struct sql_facts *f, const char *text)
 {
 	bool maybe = f->kind == SQL_DDL || f->kind == SQL_OTHER
@@ -86,7 +87,8 @@ static enum sees what_it_sees(const struct client *c, const struct sql_facts *f,
 		return SEES_NONE;
 	if (f->kind == SQL_DO || f->kind == SQL_CALL
 	    || ((f->flags & SQL_FUNCTION)
-	        && spells_execute(text + f->start, text + f->end))
+	        && (spells("execute", text + f->start, text + f->end)
+	            || spells("prepare", text + f->start, text + f->end)))
 	    || (maybe && sql_mentions(text + f->start, f->end - f->start, sees_statements, NULL)))
 		return SEES_ALL;
 	return f->flags & SQL_FOREIGN ? SEES_SQL : SEES_NONE;
@@ -108,12 +110,18 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	enum sees sees = what_it_sees(c, f, text);
 
 	pl->does |= leaves_note(c, f, text, len);
+	char name[WIRE_NAME_MAX];
+	if (f->kind == SQL_DDL && c->status == 'I'
+	    && renew_disturbs(c, text + f->start, f->end - f->start, name)) {
+		pl->takes = text + f->start;
+		pl->takes_len = f->end - f->start;
+	}
 	bool copies = f->kind == SQL_COPY_FROM;         /* its Sync may be data: more may follow */
 
 	pl->sees = sees > pl->sees ? sees : pl->sees;
 	pl->notes |= sees || facts_effect(f) || facts_name_stmt(f) || (f->flags & SQL_UNPARSED)
 	             || copies;
-	pl->takes_back |= facts_takes_back(f);
+	pl->takes_back |= facts_takes_back(&does);
 	pl->forgets |= facts_forgets(f);
 	pl->barrier |= copies || pl->forgets;
 	pl->rolls_back_to |= f->kind == SQL_ROLLBACK_TO;

@@ -48,6 +48,8 @@ struct plan {
 	const char *name;       /* a prepared statement that it uses; without notes the only one */
 	const struct stmt *named;       /* the client's statement of that name; NULL: unknown */
 	unsigned does;          /* LEAVES_ */
+	const char *takes;      /* a statement that takes a database away: renew_disturbs() */
+	size_t takes_len;
 	struct node *signals;   /* it signals a process there; or NULL */
 	struct server *must;    /* has the portal or the unnamed statement; maybe no longer ours */
 	struct sql_facts facts; /* of a simple query; text is NULL for any other request */

@@ -8,6 +8,7 @@
 #include "client/portal.h"
 #include "client/remake.h"
 #include "client/renew.h"
+#include "client/renew.h"
 #include "client/reply.h"
 #include "client/signal.h"
 #include "client/trace.h"
@@ -248,7 +249,7 @@ static enum remade agree(struct client *c, struct server *s, const uint8_t *p,
 		return REMADE_NO_MEMORY;
 	if (pl->revives && agree_under_way(s))
 		return AWAITED;
-	if (pl->no_portal && s->status == 'T' && remake_drop_portal(s) < 0)
+	if (pl->no_portal && s->status == 'T' && !c->inflight && remake_drop_portal(s) < 0)
 		return REMADE_NO_MEMORY;
 	return pl->notes ? remake_names(c, s, NULL, p, pl, no) : remake_name(c, s, p, pl, no);
 }
@@ -583,6 +584,26 @@ static bool answer_here(struct client *c, const struct plan *pl)
 	return true;
 }
 
+/* Sessions that are about to end are given a moment, as PostgreSQL does. */
+__attribute__((cold))
+static long refuse_to_disturb(struct client *c, const struct plan *pl, const uint8_t *p, size_t n)
+{
+	char name[WIRE_NAME_MAX], message[WIRE_NAME_MAX + 64], detail[80];
+	unsigned others = renew_disturbs(c, pl->takes, pl->takes_len, name);
+	struct report in_use = { "ERROR", "55006", message, detail, NULL };
+
+	if (!c->hurried) {
+		c->partial = true;
+		timer_set(c->all->base->loop, &c->timer, REQUEST_PAUSE);
+		return BLOCKED;
+	}
+	snprintf(message, sizeof message, "database \"%s\" is being accessed by other users", name);
+	snprintf(detail, sizeof detail, others == 1
+	         ? "There is %u other session using the database."
+	         : "There are %u other sessions using the database.", others);
+	return answer_error(c, &in_use, p, n);
+}
+
 /* A request begins: plans it and sends it, or leaves all of it to wait. */
 static long dispatch(struct client *c, const uint8_t *p, size_t n)
 {
@@ -602,6 +623,8 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 		c->session.lost = false;
 		return answer_error(c, &transact_lost, p, n);
 	}
+	if (pl.takes)
+		return refuse_to_disturb(c, &pl, p, n);
 	struct server *s = choose_server(c, &pl);
 	if (!s || (!c->paused && server_stirs(s)) || send_request(c, s, p, &pl) < 0)
 		return BLOCKED;

@@ -80,6 +80,62 @@ static void renew(struct client *c, const char *text, size_t len)
 		true, "its role or database is being altered");
 }
 
+/* DROP DATABASE [IF EXISTS] name, ALTER DATABASE name RENAME: what it takes away. */
+struct taking {
+	char word[6][WIRE_NAME_MAX];
+	unsigned n;
+};
+
+static bool keep_word(void *ctx, const char *name, bool called)
+{
+	struct taking *t = ctx;
+
+	(void)called;
+	snprintf(t->word[t->n], sizeof *t->word, "%s", name);
+	return ++t->n == sizeof t->word / sizeof *t->word;
+}
+
+static const char *taken(const struct taking *t)
+{
+	bool drops = !strcmp(t->word[0], "drop"), checks = drops && !strcmp(t->word[2], "if");
+	unsigned at = checks ? 4 : 2;
+
+	if (strcmp(t->word[1], "database"))
+		return NULL;
+	if (drops)      /* nothing follows but WITH (FORCE), which ends the sessions */
+		return *t->word[at + 1] ? NULL : t->word[at];
+	return !strcmp(t->word[0], "alter") && !strcmp(t->word[3], "rename") ? t->word[at] : NULL;
+}
+
+static bool is_at_primary(const struct client *c)
+{
+	const struct server *s = c->borrowed;
+
+	while (s && !server_is_primary(s))
+		s = s->next_borrowed;
+	return s != NULL;
+}
+
+unsigned renew_disturbs(struct client *c, const char *text, size_t len, char name[WIRE_NAME_MAX])
+{
+	struct taking t = { .n = 0 };
+	unsigned others = 0, unknown = 0;
+
+	sql_mentions(text, len, keep_word, &t);
+	const char *is = taken(&t);
+	if (!is || !strcmp(is, client_database(c)))
+		return 0;
+	strcpy(name, is);
+	for (uint32_t i = 0; i < c->all->nslots; i++) {
+		const struct client *other = c->all->slot[i];
+		if (!other || other->phase != AT_READY || strcmp(client_database(other), name))
+			continue;
+		others++;
+		unknown += !is_at_primary(other);
+	}
+	return unknown ? others : 0;
+}
+
 void renew_before(struct client *c, const char *text, size_t len)
 {
 	if (renews(text, len))

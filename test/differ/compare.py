@@ -15,18 +15,47 @@ KNOWN = [       # types of messages, pattern, what it is replaced by, reason
     ("EN", r"\b(relation|object|transaction|database|tuple \(\d+,\d+\) of relation) \d+", r"\1",
      "a deadlock names objects by number"),
     ("EN", r"of \d+ of database", "of N of database", "a deadlock names objects by number"),
+    ("EN", r" R=(dropdb|RenameDatabase)$", "",
+     "a session that has no connection to the primary is in the way all the same: we say so"),
     ("EN", r"[FL]=\S* ", "", "a line of PostgreSQL's source is no promise"),
+    ("N", r'M=(schema "pg_temp"|table "\w+") does not exist, skipping', "M=skipping",
+     "a connection had a temporary schema in an earlier session"),
     ("D", r"pg_temp_\d+", "pg_temp", "a temporary schema has the number of its backend"),
     ("D", r"pg_toast_\d+", "pg_toast", "a TOAST table has the number of its table"),
 ]
 
 WAITS = ("waits", "")
-# Known: a reader on the replica holds no lock on the primary, so nobody waits for it there.  What
-# comes after it in a program may differ as well.
-WAITS_FOR_READER = ("waits", "for a reader")
-# Known: a Bind that PostgreSQL refuses for its statement's changed result leaves an empty unnamed
-# portal, which even a failed transaction executes.  The proxy refuses such a Bind by itself.
-EMPTY = [("I", "")]
+WAITS_FOR_READER = ("waits", "for a reader")        # or as one
+EMPTY = ("I", "")
+SHOWN = "Dd"            # an answer that has begun with these cannot be taken back
+
+
+def has_error(events, *words):
+    return any(kind == "E" and all(w in text for w in words) for kind, text in events)
+
+
+# Differences that may be: what tells of one from the program and the events of both sides, and why.
+# What comes after it in a program may differ as well.
+TOLERATED = [
+    (lambda program, direct, proxied: WAITS_FOR_READER in direct,
+     "a reader on the replica holds no lock on the primary, nor waits for one"),
+    (lambda program, direct, proxied: direct[:1] == [EMPTY] and has_error(proxied[:1], "C=25P02"),
+     "a Bind that PostgreSQL refuses for its statement's changed result leaves an empty unnamed"
+     " portal, which even a failed transaction executes; the proxy refuses such a Bind by itself"),
+    (lambda program, direct, proxied: program.keeps_snapshots and program.injects
+     and has_error(proxied, "C=40001"),
+     "nobody can make the snapshot again that a lost node had"),
+    (lambda program, direct, proxied: program.injects and has_error(proxied, "C=40001")
+     and any(kind in SHOWN for kind, _ in proxied),
+     "a row that was shown cannot be taken back when the node conflicts after it"),
+    (lambda program, direct, proxied: program.keeps_snapshots
+     and (has_error(proxied, "C=25006", "during recovery") or program.mentions("in_hot_standby")
+          or program.mentions("in_recovery")),
+     "a READ ONLY transaction of one snapshot is on the replica to its end"),
+    (lambda program, direct, proxied: has_error(direct, "C=08P01", "bind message supplies")
+     and (has_error(proxied, "C=0A000") or has_error(proxied, "C=25P02")),
+     "of two errors of one Bind the proxy finds another first"),
+]
 GREETED = "login"       # the type of the event with the parameters that a session begins with
 NUMBERED = [    # pattern, reason: which of them are the same must be the same, not what they are
     (r"\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d+(\+\d\d)?", "times of the two runs"),
@@ -123,14 +152,13 @@ def kind_of(direct, proxied, last):
     return "message"
 
 
-def first_difference(direct, proxied, steps, lossy=False):
-    """Of two transcripts {key: events}; keys from `steps` on are about what is left behind.
-    lossy: the program loses a node in transactions of one snapshot, which nobody can make again:
-    40001 is right there."""
+def first_difference(direct, proxied, program):
+    """Of two transcripts {key: events}; keys from the number of steps on are about what is left
+    behind."""
+    steps = len(program.steps)
     for key in sorted(set(direct) | set(proxied)):
         a, b = direct.get(key, []), proxied.get(key, [])
-        if a != b and (WAITS_FOR_READER in a or a[:1] == EMPTY and b and "C=25P02" in b[0][1]
-                       or lossy and any(t == "E" and "C=40001" in text for t, text in b)):
+        if WAITS_FOR_READER in a or a != b and any(is_it(program, a, b) for is_it, _ in TOLERATED):
             return None
         if a != b:
             return Difference(kind_of(a, b, key[0] >= steps), key, a, b)

@@ -87,7 +87,7 @@ class Hunt:
         """A Finding, or None."""
         self.counts["played"] += 1
         direct, proxied = self.both(program, altered)
-        difference = first_difference(direct, proxied, len(program.steps), program.loses_snapshots)
+        difference = first_difference(direct, proxied, program)
         return difference and Finding(program, difference, direct, proxied)
 
     def steady(self, program):

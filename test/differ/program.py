@@ -65,10 +65,10 @@ class Program:
         return any(s.session == INJECT for s in self.steps)
 
     @property
-    def loses_snapshots(self):
-        """A node may go whose snapshot a transaction goes on with."""
-        return self.injects and any(re.search("(?i)repeatable read|serializable", m)
-                                    for s in self.steps for m in s.messages)
+    def keeps_snapshots(self):
+        """It has transactions of one snapshot."""
+        return any(re.search("(?i)repeatable read|serializable", m)
+                   for s in self.steps for m in s.messages)
 
     def mentions(self, word):
         return any(word in m for s in self.steps for m in s.messages)

@@ -18,7 +18,8 @@ from .program import INJECT, Step, encode
 
 QUIET = 0.06            # seconds after which a step of the direct side may be waiting
 LATE = 0.02             # what a waiting session is given after a step of another
-PATIENCE = 2.5          # seconds after which the proxied side hangs where the direct side answered
+PATIENCE = 8            # seconds after which the proxied side hangs where the direct side answered:
+                        # DROP DATABASE waits 5 s for the sessions there to end
 CANCEL_WITHIN = 0.5     # seconds in which a statement begins that is to be cancelled
 COMPLETE = "12TntCsIGEZ3"       # messages that end the answer to one message
 PRIMARY = "/*NO LOAD BALANCE*/ "
@@ -184,6 +185,10 @@ class Run:
             self.sessions[which] = s
             told = ", ".join(line for _, line in s.changed())
             self.note(number, which, s.first + [(GREETED, told)])
+            # It keeps the values that it begins with from its first statement on.
+            if not s.closed and (self.program.mentions("ALTER ROLE")
+                                 or self.program.mentions("ALTER DATABASE")):
+                s.wire.query(f"{PRIMARY}SELECT 1")
         return self.sessions[which]
 
     def expected(self, number, session):
@@ -194,7 +199,8 @@ class Run:
         """What comes up to the end of the step's answer."""
         expected = self.expected(number, session)
         waits = next((e for e in expected or [] if e[0] == "waits"), None)
-        out, end = [], time.monotonic() + (QUIET if expected is None or waits else PATIENCE)
+        patience = PATIENCE * max(s.owed, 1)
+        out, end = [], time.monotonic() + (QUIET if expected is None or waits else patience)
         while not s.done():
             left = end - time.monotonic()
             if left > 0:
@@ -207,7 +213,7 @@ class Run:
                     return out + [why]
             else:
                 end = time.monotonic() + QUIET
-        if s.owed <= 0 and not s.flushed and not any(
+        if s.copies > 0 or s.owed <= 0 and not s.flushed and not any(
                 m[0] in "QSF" for m in self.program_messages(number)):
             # Nothing asks for an answer; an error may come all the same.
             end = time.monotonic() + (LATE if expected is None else 0.3 if expected else LATE)
@@ -262,6 +268,8 @@ class Run:
             self.note(number, step.session, out)
         if s:
             s.wire.shut()
+        if self.pace is not None:
+            self.world.rest()           # its connection is cleaned a moment after its end
         self.others(number, step.session)
 
     def cancel(self, number, step):

@@ -47,6 +47,9 @@ BEGIN
         FROM pg_roles r WHERE rolname NOT LIKE 'pg\_%' ORDER BY 2;
     RETURN QUERY SELECT 'catalog settings', setconfig::text FROM pg_db_role_setting
         WHERE setrole = 0 ORDER BY 2;
+    RETURN QUERY SELECT 'database', concat_ws(',', datname, (SELECT setconfig FROM
+        pg_db_role_setting WHERE setdatabase = d.oid AND setrole = 0)::text) FROM pg_database d
+        WHERE datname LIKE 'extra%' ORDER BY 2;
     RETURN QUERY SELECT 'catalog prepared', gid FROM pg_prepared_xacts WHERE database =
         current_database() ORDER BY 2;
 END$$;

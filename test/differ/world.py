@@ -24,7 +24,7 @@ ROLES = """CREATE ROLE reader; CREATE ROLE writer; GRANT reader, writer TO app;
            CREATE ROLE boss SUPERUSER LOGIN; CREATE ROLE other LOGIN"""
 FRESH_ROLES = """DROP ROLE IF EXISTS nobody; ALTER ROLE app RESET ALL; ALTER ROLE boss RESET ALL;
                  ALTER ROLE other RESET ALL"""
-WAITS_FOR = """SELECT state, wait_event_type, (SELECT bool_and(h.mode = 'AccessShareLock')
+WAITS_FOR = """SELECT state, wait_event_type, (SELECT bool_and('AccessShareLock' IN (w.mode, h.mode))
                FROM pg_locks w JOIN pg_locks h USING (relation) WHERE w.pid = {0} AND NOT w.granted
                AND h.granted AND h.pid = ANY (pg_blocking_pids({0})))
                FROM pg_stat_activity WHERE pid = {0}"""
@@ -125,6 +125,9 @@ class World:
         primary.su("ALTER SYSTEM SET synchronous_commit = 'remote_apply'")
         primary.su("SELECT pg_reload_conf()")
         self.primary = primary
+        # or replay, and with it every commit, waits for the snapshots of the replica's readers
+        self.replica.su("ALTER SYSTEM SET hot_standby_feedback = on", dbname="postgres")
+        self.replica.su("SELECT pg_reload_conf()", dbname="postgres")
         wait_until(lambda: primary.su("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'",
                                       dbname="postgres"), "a synchronous replica")
         self.proxy = self.shop.proxy([primary, self.relay], **{**dict(
@@ -212,6 +215,10 @@ class World:
     def mending(self, side, state):
         """What puts one side back, and who says it: the proxy is to hear of DDL."""
         changed = {what for what, _ in set(state) ^ set(side.base)}
+        for what, line in state:
+            if what == "database":
+                side.ask(f"DROP DATABASE {line.split(',')[0]} WITH (FORCE)")
+        changed.discard("database")
         if changed <= set(self.fills):
             return "".join(self.fills[what] for what in sorted(changed)), None
         for (gid,) in side.ask(PREPARED):
