@@ -73,6 +73,53 @@ def test_a_database_with_a_client_is_in_use(proxy, primary, replica, admin):
         assert c.execute(PID).fetchone()
 
 
+@pytest.mark.parametrize("extended_protocol", [False, True])
+@pytest.mark.parametrize("sql", ["DROP DATABASE renew_a", "DROP DATABASE IF EXISTS renew_a",
+                                 "ALTER DATABASE renew_a RENAME TO renew_b"])
+@pytest.mark.parametrize("does", [None, "SELECT 1"])
+def test_a_client_is_in_the_way_whatever_it_has_done(proxy, primary, replica, admin, does, sql,
+                                                     extended_protocol):
+    """PostgreSQL does not know of a session that has used no connection of the primary."""
+    p = proxy()
+    ask = extended if extended_protocol else query
+    admin.execute("CREATE DATABASE renew_a")
+    primary.catch_up(replica)
+    with p.raw(user="postgres", database="postgres") as w:
+        idle = p.raw(user="postgres", database="renew_a")
+        if does:
+            assert wire.errors(idle.query(does)) == []
+        out = w.ask(ask(sql) + (sync() if extended_protocol else b""))
+        e, = [m for m in out if m.type == "E"]
+        assert e.fields["C"] == "55006" and "1 other session" in e.fields["D"], e
+        assert e.fields["M"] == 'database "renew_a" is being accessed by other users'
+        assert out[-1].body == b"I"
+        assert wire.types(idle.query("SELECT 1")) == "TDCZ"
+        idle.send(wire.terminate())         # at the same moment
+        idle.shut()
+        assert wire.errors(w.ask(ask(sql) + (sync() if extended_protocol else b""))) == []
+
+
+def test_a_session_keeps_the_values_that_it_began_with(proxy, primary, replica):
+    """It takes no new connection that would begin with others, but keeps those that it has."""
+    p = proxy()
+    with p.raw() as w, p.raw() as both:
+        w.query("SELECT 1; SELECT 2")       # it is on the primary only
+        both.query("SELECT 1; SELECT 2")
+        wait_until(lambda: wire.value(both.query("SELECT current_setting('port')"))
+                   == str(replica.port), "a read on the replica")
+        before = wire.value(w.query("SHOW work_mem"))
+        try:
+            p.psql("ALTER ROLE app SET work_mem = '7MB'", user="postgres")
+            primary.catch_up(replica)
+            for s in (w, both):
+                assert wire.value(s.query("SHOW work_mem")) == before
+            assert wire.value(both.query("SELECT current_setting('port')")) == str(replica.port)
+            with p.raw() as fresh:
+                assert wire.value(fresh.query("SHOW work_mem")) == "7MB"
+        finally:
+            primary.su("ALTER ROLE app RESET work_mem")
+
+
 def test_other_databases_keep_their_connections(proxy, admin):
     p = proxy()
     admin.execute("CREATE DATABASE renew_a")
