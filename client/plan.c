@@ -110,9 +110,9 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	enum sees sees = what_it_sees(c, f, text);
 
 	pl->does |= leaves_note(c, f, text, len);
-	char name[WIRE_NAME_MAX];
+	struct disturbed what;
 	if (f->kind == SQL_DDL && c->status == 'I'
-	    && renew_disturbs(c, text + f->start, f->end - f->start, name)) {
+	    && renew_disturbs(c, text + f->start, f->end - f->start, &what)) {
 		pl->takes = text + f->start;
 		pl->takes_len = f->end - f->start;
 	}

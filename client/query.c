@@ -588,8 +588,9 @@ static bool answer_here(struct client *c, const struct plan *pl)
 __attribute__((cold))
 static long refuse_to_disturb(struct client *c, const struct plan *pl, const uint8_t *p, size_t n)
 {
-	char name[WIRE_NAME_MAX], message[WIRE_NAME_MAX + 64], detail[80];
-	unsigned others = renew_disturbs(c, pl->takes, pl->takes_len, name);
+	char message[WIRE_NAME_MAX + 64], detail[80];
+	struct disturbed what;
+	unsigned others = renew_disturbs(c, pl->takes, pl->takes_len, &what);
 	struct report in_use = { "ERROR", "55006", message, detail, NULL };
 
 	if (!c->hurried) {
@@ -597,7 +598,8 @@ static long refuse_to_disturb(struct client *c, const struct plan *pl, const uin
 		timer_set(c->all->base->loop, &c->timer, REQUEST_PAUSE);
 		return BLOCKED;
 	}
-	snprintf(message, sizeof message, "database \"%s\" is being accessed by other users", name);
+	snprintf(message, sizeof message, "%s \"%s\" is being accessed by other users",
+		what.source ? "source database" : "database", what.name);
 	snprintf(detail, sizeof detail, others == 1
 	         ? "There is %u other session using the database."
 	         : "There are %u other sessions using the database.", others);

@@ -80,9 +80,9 @@ static void renew(struct client *c, const char *text, size_t len)
 		true, "its role or database is being altered");
 }
 
-/* DROP DATABASE [IF EXISTS] name, ALTER DATABASE name RENAME: what it takes away. */
+/* The first words of a statement, "" behind its last. */
 struct taking {
-	char word[6][WIRE_NAME_MAX];
+	char word[16][WIRE_NAME_MAX];
 	unsigned n;
 };
 
@@ -95,16 +95,28 @@ static bool keep_word(void *ctx, const char *name, bool called)
 	return ++t->n == sizeof t->word / sizeof *t->word;
 }
 
+static const char *template(const struct taking *t)
+{
+	for (unsigned i = 3; i + 1 < t->n; i++)
+		if (!strcmp(t->word[i], "template"))
+			return t->word[i + 1];
+	return NULL;
+}
+
+/* DROP DATABASE [IF EXISTS] name, ALTER DATABASE name RENAME, CREATE DATABASE .. TEMPLATE name.
+ * Nothing follows a DROP but WITH (FORCE), which ends the sessions. */
 static const char *taken(const struct taking *t)
 {
-	bool drops = !strcmp(t->word[0], "drop"), checks = drops && !strcmp(t->word[2], "if");
-	unsigned at = checks ? 4 : 2;
+	const char *verb = t->word[0];
+	unsigned at = strcmp(t->word[2], "if") ? 2 : 4;
 
 	if (strcmp(t->word[1], "database"))
 		return NULL;
-	if (drops)      /* nothing follows but WITH (FORCE), which ends the sessions */
+	if (!strcmp(verb, "drop"))
 		return *t->word[at + 1] ? NULL : t->word[at];
-	return !strcmp(t->word[0], "alter") && !strcmp(t->word[3], "rename") ? t->word[at] : NULL;
+	if (!strcmp(verb, "alter"))
+		return strcmp(t->word[3], "rename") ? NULL : t->word[2];
+	return strcmp(verb, "create") ? NULL : template(t);
 }
 
 static bool is_at_primary(const struct client *c)
@@ -116,7 +128,7 @@ static bool is_at_primary(const struct client *c)
 	return s != NULL;
 }
 
-unsigned renew_disturbs(struct client *c, const char *text, size_t len, char name[WIRE_NAME_MAX])
+unsigned renew_disturbs(struct client *c, const char *text, size_t len, struct disturbed *what)
 {
 	struct taking t = { .n = 0 };
 	unsigned others = 0, unknown = 0;
@@ -125,10 +137,11 @@ unsigned renew_disturbs(struct client *c, const char *text, size_t len, char nam
 	const char *is = taken(&t);
 	if (!is || !strcmp(is, client_database(c)))
 		return 0;
-	strcpy(name, is);
+	what->source = !strcmp(t.word[0], "create");
+	strcpy(what->name, is);
 	for (uint32_t i = 0; i < c->all->nslots; i++) {
 		const struct client *other = c->all->slot[i];
-		if (!other || other->phase != AT_READY || strcmp(client_database(other), name))
+		if (!other || other->phase != AT_READY || strcmp(client_database(other), is))
 			continue;
 		others++;
 		unknown += !is_at_primary(other);

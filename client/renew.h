@@ -9,10 +9,12 @@
 
 #include "client.h"
 
-/* The number of other sessions in the database that the statement drops or renames, if PostgreSQL
- * does not know of all: one that has used no connection of the primary is there all the same.
- * 0: PostgreSQL will see for itself. */
-unsigned renew_disturbs(struct client *c, const char *text, size_t len, char name[WIRE_NAME_MAX]);
+struct disturbed { char name[WIRE_NAME_MAX]; bool source; };       /* of a copy */
+
+/* The number of other sessions in the database that the statement drops, renames or copies, if
+ * PostgreSQL does not know of all: one that has used no connection of the primary is there all the
+ * same.  0: PostgreSQL will see for itself. */
+unsigned renew_disturbs(struct client *c, const char *text, size_t len, struct disturbed *what);
 
 /* A statement of DDL is about to be sent. */
 void renew_before(struct client *c, const char *text, size_t len);

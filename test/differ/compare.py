@@ -15,7 +15,7 @@ KNOWN = [       # types of messages, pattern, what it is replaced by, reason
     ("EN", r"\b(relation|object|transaction|database|tuple \(\d+,\d+\) of relation) \d+", r"\1",
      "a deadlock names objects by number"),
     ("EN", r"of \d+ of database", "of N of database", "a deadlock names objects by number"),
-    ("EN", r" R=(dropdb|RenameDatabase)$", "",
+    ("EN", r" R=(dropdb|RenameDatabase|createdb)$", "",
      "a session that has no connection to the primary is in the way all the same: we say so"),
     ("EN", r"[FL]=\S* ", "", "a line of PostgreSQL's source is no promise"),
     ("N", r'M=(schema "pg_temp"|table "\w+") does not exist, skipping', "M=skipping",
