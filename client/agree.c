@@ -39,19 +39,22 @@ bool agree_under_way(const struct server *s)
 /* READ WRITE is refused by a standby, so a leg does without; the rest of the line counts. */
 static const char *leg_text(const struct script_line *l)
 {
-	static const char *const begin[] = { "BEGIN",
-		"BEGIN ISOLATION LEVEL READ UNCOMMITTED", "BEGIN ISOLATION LEVEL READ COMMITTED",
-		"BEGIN ISOLATION LEVEL REPEATABLE READ", "BEGIN ISOLATION LEVEL SERIALIZABLE" };
-	static const char *const set[] = { NULL,
-		"SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED",
-		"SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
-		"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-		"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE" };
+#define LEVELS(begin, how) { begin how, begin " ISOLATION LEVEL READ UNCOMMITTED" how, \
+	begin " ISOLATION LEVEL READ COMMITTED" how, begin " ISOLATION LEVEL REPEATABLE READ" how, \
+	begin " ISOLATION LEVEL SERIALIZABLE" how }
+	static const char *const begin[2][LEVEL_SERIALIZABLE + 1] = {
+		LEVELS("BEGIN", ""), LEVELS("BEGIN", " DEFERRABLE") };
+	static const char *const set[2][LEVEL_SERIALIZABLE + 1] = {
+		LEVELS("SET TRANSACTION", ""), LEVELS("SET TRANSACTION", " DEFERRABLE") };
+#undef LEVELS
 
 	if (!(l->flags & SQL_READ_WRITE))
 		return l->text;
-	return l->kind == SQL_BEGIN ? begin[l->level]
-	       : l->kind == SQL_SET_TRANSACTION ? set[l->level] : l->text;
+	const char *word = strcasestr(l->text, "deferrable");
+	bool deferrable = word && !strcasestr(l->text, "not deferrable");
+	if (l->kind == SQL_SET_TRANSACTION)
+		return l->level || deferrable ? set[deferrable][l->level] : NULL;
+	return l->kind == SQL_BEGIN ? begin[deferrable][l->level] : l->text;
 }
 
 /* A statement of the session's past, for this server; NULL: it does without.  Savepoints are

@@ -858,6 +858,13 @@ static void apply_keep(struct client *c, struct server *s, const struct effect *
 	c->pins |= PIN_OTHER;
 }
 
+/* A library may change what any statement does: no replica can follow. */
+static void apply_load(struct client *c, struct server *s, const struct effect *e)
+{
+	apply_keep(c, s, e);
+	c->script.full = true;
+}
+
 /* Another session may have altered roles in it. */
 static void apply_commit_prepared(struct client *c, struct server *s, const struct effect *e)
 {
@@ -899,7 +906,7 @@ static void (*const own_effect[SQL_KIND_COUNT])(struct client *c, struct server 
 	[SQL_DECLARE] = apply_declare,
 	[SQL_LISTEN] = apply_listen,
 	[SQL_RELEASE] = apply_release,
-	[SQL_LOAD] = apply_keep,
+	[SQL_LOAD] = apply_load,
 	[SQL_DDL] = apply_ddl,
 	[SQL_OTHER] = apply_keep,
 };

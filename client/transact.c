@@ -25,7 +25,7 @@ struct node *transact_home(const struct client *c)
 
 bool transact_needs(const struct client *c, const struct server *s)
 {
-	return (s->status == 'E' && c->status == 'E') || (s == c->home && transact_bound(c));
+	return s == transact_failed(c) || (s == c->home && transact_bound(c));
 }
 
 static struct server *first_within(const struct client *c, const char *statuses)
@@ -46,7 +46,9 @@ struct server *transact_owner(const struct client *c)
 
 struct server *transact_failed(const struct client *c)
 {
-	return c->status == 'E' ? first_within(c, "E") : NULL;
+	if (c->status != 'E')
+		return NULL;
+	return c->home && c->home->status == 'E' ? c->home : first_within(c, "E");
 }
 
 /* --- its isolation level ------------------------------------------------- */

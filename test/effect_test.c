@@ -170,7 +170,7 @@ static const struct row {
 	{ SQL_VACUUM, "VACUUM", "", "" },
 	{ SQL_ANALYZE, "ANALYZE", "", "" },
 	{ SQL_CHECKPOINT, "CHECKPOINT", "", "" },
-	{ SQL_LOAD, "LOAD 'a'", "pin-other", "pin-other" },
+	{ SQL_LOAD, "LOAD 'a'", "pin-other full", "pin-other full" },
 	{ SQL_CALL, "CALL f()", "pin-doubt asks-1", "pin-doubt asks-1" },
 	{ SQL_DO, "DO 'temp'", "pin-doubt asks-3 doubt", "pin-doubt asks-3 doubt" },
 	{ SQL_DDL, "CREATE TABLE t ()", "asks-2 doubt changed", "asks-2 doubt changed" },
@@ -368,7 +368,7 @@ static void test_pins(void)
 	query("SET default_transaction_isolation = 'serializable'", 'I');
 	query("PREPARE p AS SELECT 1", 'I');
 	IS("pin-other [SET \"default_transaction_isolation\" = E'serializable':"
-	   "default_transaction_isolation] always p its-p", "a lot");
+	   "default_transaction_isolation] full always p its-p", "a lot");
 	query("DISCARD ALL", 'I');
 	IS("[DISCARD ALL]", "all discarded");
 	session_end();
@@ -503,14 +503,14 @@ static void test_order(void)
 	answer(0, "C SELECT 1");
 	IS("pin-listen", "the second has none");
 	answer(0, "C LOAD | E 22012 | Z I");
-	IS("pin-other", "the third, and not the fourth; the first is undone");
+	IS("pin-other full", "the third, and not the fourth; the first is undone");
 	session_end();
 	session_begin();
 	ask(0, "P =LISTEN a | B = | E | P =SELECT 1 | B = | E | P =LOAD 'b' | B = | E | S");
 	answer(0, "1 | 2 | C LISTEN | 1 | 2 | I");
 	IS("pin-listen", "the same in the extended protocol");
 	answer(0, "1 | 2 | C LOAD");
-	IS("pin-listen pin-other", "the last one");
+	IS("pin-listen pin-other full", "the last one");
 	answer(0, "Z I");
 	session_end();
 }
