@@ -56,7 +56,7 @@ void portals_forget(struct client *c, const struct server *s)
 	if (!s || c->portal_on == s) {
 		stmt_drop(stmts, c->bound);
 		c->bound = NULL;
-		c->portal_on = s ? NULL : c->portal_on;
+		c->portal_on = NULL;
 	}
 	for (struct portal **at = &c->portals; *at; ) {
 		struct portal *p = *at;
