@@ -483,7 +483,7 @@ static void test_nodes(void)
 		{ { "P a=SELECT 1 | S", "B =a | E | S", "C Sa | S" }, "110" },
 		{ { "P =SELECT 1 | S", "B = | E | S" }, "11" },
 		{ { "P =DELETE FROM t | S", "B = | E | S" }, "00" },
-		{ { "P =SELECT 1 | B = | S", "E | S", "E | P =DELETE FROM t | S" }, "110" },
+		{ { "P =SELECT 1 | B = | S", "E | S", "E | P =DELETE FROM t | S" }, "100" },
 		{ { "P =SELECT 1 | H" }, "0" },
 		{ { "P =SELECT 1 | Q SELECT 1" }, "0" },
 		{ { "P a=SELECT 1 | P a=SELECT 1 | S", "Q SELECT 1" }, "b1" },
