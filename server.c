@@ -84,6 +84,7 @@ static void bury(struct task *t)
 	tls_context_drop(s->secured.tls);
 	free(s->secured.host);
 	free(s->farewell);
+	free(s->refusal);
 	free(s);
 }
 

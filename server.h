@@ -305,6 +305,9 @@ struct server {
 	bool stale;                             /* to be closed instead of pooled */
 	bool altered;                           /* for new ones may begin with other values */
 	bool stirs;                             /* its borrower waits until that is heard */
+	uint8_t *refusal;                       /* the error of the last statement that it would not
+	                                         * make again: see remake.h; or NULL */
+	uint32_t refusal_len;
 
 	struct {                                /* how it was reached: cancels go the same way */
 		enum sslmode mode;              /* its certificate's check; AUTO: plain text */

@@ -47,7 +47,7 @@ struct query {
 	struct stmt *refused;                   /* for this one, which a message of this type */
 	char refused_type;                      /* uses: see remake_refuse(); or NULL */
 	bool refused_failed;                    /* for the transaction has failed */
-	bool refused_anew;                      /* one message before: its own Parse fails */
+	bool refused_anew;                      /* for its Parse fails, here one message before */
 	uint32_t copies;                        /* COPY FROMs not asked for yet, nor ended ahead */
 	uint32_t copy_ends, late_ends;          /* CopyDone and CopyFail sent before they were
 	                                         * asked for: in the request, behind its end */

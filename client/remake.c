@@ -120,10 +120,20 @@ static int put_away(struct server *s, struct put *o, int bad)
 	return bad || full ? -1 : 0;
 }
 
+static void keep_refusal(struct server *s, const uint8_t *body, size_t len)
+{
+	free(s->refusal);
+	s->refusal = malloc(len);
+	s->refusal_len = s->refusal ? (uint32_t)len : 0;
+	if (s->refusal)
+		memcpy(s->refusal, body, len);
+}
+
 static bool own_message(struct request *r, char type, const uint8_t *body, size_t len)
 {
-	if (type == 'E')
-		r->failed = true;
+	r->failed |= type == 'E';
+	if (type == 'E' && r->nexpect)
+		keep_refusal(r->server, body, len);
 	else if ((type == 'T' || type == 'n') && r->server->phase == LENT)
 		remake_described(OWNER(r->server->borrower, struct client, borrower), r, type,
 			body, len);
@@ -707,13 +717,13 @@ int remake_refuse(struct query *q, const struct refused *no)
 	q->refused = stmt_hold(no->stmt);
 	q->refused_type = no->type;
 	q->refused_failed = no->failed;
+	q->refused_anew = !no->exists && !no->stmt->sql && !no->failed;
 	if (q->simple) {
 		free(o.base);
 		return refuse_query(q->request.server, no);
 	}
-	if (!no->exists && !no->stmt->sql && !no->failed) {
+	if (q->refused_anew) {
 		put_parse(&o, no->name, no->stmt->text, no->stmt->len);
-		q->refused_anew = true;
 		q->extended++;
 		if (expect(&q->request, '1', no->name, NULL) < 0)
 			o.full = true;
@@ -763,12 +773,16 @@ bool remake_refused(struct client *c, const struct query *q, const uint8_t *body
 	uint32_t answers = q->request.server->scanner.answers + 1;
 	bool is = q->simple ? code && !strcmp(code, "0A000") : answers == q->refused_at;
 	bool anew = !q->simple && q->refused_anew && answers + 1 == q->refused_at;
-	struct put o = net_build(c->all->base->net, NET_BUILD);
+	const struct server *s = q->request.server;
+	const uint8_t *own = q->simple && q->refused_anew ? s->refusal : NULL;
+	struct put o = net_build(c->all->base->net, NET_BUILD + (own ? s->refusal_len : 0));
 
 	if (!q->refused || (!is && !anew))
 		return false;
 	put_types(&o, q);
-	if (is)
+	if (is && own)
+		put_message(&o, 'E', own, s->refusal_len);
+	else if (is)
 		put_refusal(&o, q);
 	client_say(c, &o);
 	return is;
