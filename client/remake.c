@@ -774,8 +774,9 @@ bool remake_refused(struct client *c, const struct query *q, const uint8_t *body
 	bool is = q->simple ? code && !strcmp(code, "0A000") : answers == q->refused_at;
 	bool anew = !q->simple && q->refused_anew && answers + 1 == q->refused_at;
 	const struct server *s = q->request.server;
-	const uint8_t *own = q->simple && q->refused_anew ? s->refusal : NULL;
-	struct put o = net_build(c->all->base->net, NET_BUILD + (own ? s->refusal_len : 0));
+	const uint8_t *own = q->simple && q->refused_anew && s->refusal_len < NET_BUILD / 2
+	                     ? s->refusal : NULL;
+	struct put o = net_build(c->all->base->net, NET_BUILD);
 
 	if (!q->refused || (!is && !anew))
 		return false;
