@@ -187,7 +187,7 @@ static void plan_parse(struct client *c, struct plan *pl, struct msg *m, struct 
 		return;         /* PostgreSQL answers it with an error */
 	/* A Parse is planned as if it were executed: most often it is, in this request.  So the
 	 * statement is parsed on the server that is to run it.  The columns of an EXECUTE are those
-	 * that its statement had at the Parse: if it is kept, home keeps both. */
+	 * that its statement had at the Parse: if it is kept, home keeps both, and describes it. */
 	facts_find(c, text, len, &f);
 	plan_statement(c, pl, &f, text, len);
 	if (!*name) {
@@ -209,7 +209,8 @@ static bool parsed_here(const struct bound *b, const char *name)
 }
 
 /* A statement is used; one that this request made was planned at its Parse. */
-static void plan_use(struct client *c, struct plan *pl, const char *name, const struct bound *b)
+static void plan_use(struct client *c, struct plan *pl, const char *name, const struct bound *b,
+                     bool describes)
 {
 	if (*name ? parsed_here(b, name) : b->unnamed)
 		return;
@@ -224,7 +225,7 @@ static void plan_use(struct client *c, struct plan *pl, const char *name, const 
 	if (s) {
 		struct sql_facts f = facts_of_stmt(c, s);
 		pl->notes |= !*name;    /* the chosen server may lack it: remake_names() */
-		pl->other |= *name && f.kind == SQL_EXECUTE;
+		pl->other |= describes && f.kind == SQL_EXECUTE;
 		plan_statement(c, pl, &f, s->text, s->query_len);
 	} else if (!*name && c->unnamed_on) {
 		/* Its text was not remembered, so no other server can have it.  On the primary
@@ -251,7 +252,7 @@ static void plan_bind(struct client *c, struct plan *pl, struct msg *m, struct b
 	 * has other rows.  A named one is meant to. */
 	pl->other |= *portal && !is_alone(c, pl);
 	b->portal = true;
-	plan_use(c, pl, name, b);
+	plan_use(c, pl, name, b, false);
 }
 
 /* A portal of an earlier request goes on where it is, even if its statement would run elsewhere
@@ -281,7 +282,7 @@ static void plan_target(struct client *c, struct plan *pl, struct msg *m, const 
 	if (what != 'S')
 		plan_portal(c, pl, name, b);
 	else if (m->type == 'D')
-		plan_use(c, pl, name, b);
+		plan_use(c, pl, name, b, true);
 }
 
 static void plan_text(struct client *c, struct plan *pl, const struct msg *m)

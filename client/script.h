@@ -81,7 +81,8 @@ void script_release(struct script *s, const char *savepoint);
 bool script_takes_back(bool before, const struct sql_facts *f, const char *name,
                        const char *parameter);
 
-/* Nothing of it counts any more (DISCARD ALL), but for names of custom parameters. */
+/* Nothing of it counts any more (DISCARD ALL), but for names of custom parameters, unless they are
+ * many. */
 void script_forget(struct script *s);
 
 void script_free(struct script *s);

@@ -708,7 +708,7 @@ def test_sr_check_user_asks(session, primary):
 def test_else_the_session_s_own_user_does(session, primary, user):
     s = session(sr_check_user=user, knows=[])
     s.settles("SELECT many1()", R)
-    assert len(primary.backends("usename = 'app'")) == 2        # the session's, and that
+    wait_until(lambda: len(primary.backends("usename = 'app'")) == 2, "the session's, and that")
 
 
 def test_when_nobody_can_ask(session, primary):

@@ -63,7 +63,7 @@ PLANTED = {
     "copy data": ("1 Q COPY (SELECT 1) TO STDOUT", "1 Q COPY (SELECT 2) TO STDOUT", "message"),
     "notification": ("1 Q LISTEN ch\n2 Q NOTIFY ch, 'a'", "1 Q LISTEN ch\n2 Q NOTIFY ch, 'b'",
                      "left behind"),
-    "hang": ("1 Q SELECT 1", "1 Q SELECT pg_sleep(4)", "hang"),
+    "hang": ("1 Q SELECT 1", "1 Q SELECT pg_sleep(9)", "hang"),
     "does not wait": ("1 Q SELECT pg_advisory_lock(7)\n2 Q SELECT pg_advisory_lock(7)",
                       "1 Q SELECT pg_advisory_lock(7)\n2 Q SELECT pg_advisory_lock(8)", "wait"),
     "end": ("1 Q DO $$BEGIN END$$",
