@@ -593,9 +593,12 @@ static long refuse_to_disturb(struct client *c, const struct plan *pl, const uin
 	unsigned others = renew_disturbs(c, pl->takes, pl->takes_len, &what);
 	struct report in_use = { "ERROR", "55006", message, detail, NULL };
 
+	if (c->inflight)
+		return BLOCKED;
 	if (!c->hurried) {
+		if (!c->partial)
+			timer_set(c->all->base->loop, &c->timer, REQUEST_PAUSE);
 		c->partial = true;
-		timer_set(c->all->base->loop, &c->timer, REQUEST_PAUSE);
 		return BLOCKED;
 	}
 	snprintf(message, sizeof message, "%s \"%s\" is being accessed by other users",

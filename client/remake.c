@@ -284,7 +284,7 @@ static int run_each(struct client *c, struct server *s, char *sql)
 	size_t len = strlen(sql);
 	int bad = 0;
 
-	for (size_t at = 0; at < len && !bad; at += f.next) {
+	for (size_t at = 0; at < len && !bad; at += f.next ? f.next : len - at) {
 		sql_classify(&f, sql + at, len - at, &c->all->route->rules);
 		sql[at + f.end] = 0;
 		bad = f.end > f.start ? run(s, sql + at + f.start, NULL) : 0;

@@ -100,6 +100,24 @@ def test_a_client_is_in_the_way_whatever_it_has_done(proxy, primary, replica, ad
         assert wire.errors(w.ask(ask(sql) + (sync() if extended_protocol else b""))) == []
 
 
+def test_who_is_in_the_way_is_told_in_its_place(proxy, primary, replica, admin):
+    """In a pipeline, behind what is in flight; in a transaction PostgreSQL says what is wrong."""
+    p = proxy()
+    admin.execute("CREATE DATABASE renew_a")
+    primary.catch_up(replica)
+    with p.raw(user="postgres", database="postgres") as w, \
+            p.raw(user="postgres", database="renew_a"):
+        out = w.ask(query("SELECT 1, pg_sleep(0.1)") + query("DROP DATABASE renew_a")
+                    + query("SELECT 2"), 3)
+        assert wire.types(out) == "TDCZEZTDCZ" and wire.errors(out) == ["55006"]
+        out = w.ask(query("BEGIN") + query("DROP DATABASE renew_a") + query("ROLLBACK"), 3)
+        assert wire.errors(out) == ["25001"]
+        assert [m.body for m in out if m.type == "Z"] == [b"T", b"E", b"I"]
+        out = w.ask(wire.parse("", "DROP DATABASE renew_a") + wire.bind() + wire.execute() + sync()
+                    + query("SELECT 3"), 2)
+        assert wire.types(out) == "EZTDCZ" and wire.errors(out) == ["55006"]
+
+
 def test_a_session_keeps_the_values_that_it_began_with(proxy, primary, replica):
     """It takes no new connection that would begin with others, but keeps those that it has."""
     p = proxy()
