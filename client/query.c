@@ -97,13 +97,15 @@ static bool plain_end(const struct plan *pl)
 
 /* A BEGIN reaches a node only with the first statement that goes there; until then the
  * transaction is the proxy's.  So a transaction that only reads never needs the primary.  Without
- * a replica to balance to there is nothing to gain. */
+ * a replica to balance to there is nothing to gain.  A session that LISTENs is told of
+ * notifications outside of transactions only, so its server has to know. */
 static bool begin_here(struct client *c, const struct plan *pl)
 {
 	const struct sql_facts *f = &pl->facts;
 
 	if (f->kind != SQL_BEGIN || c->status != 'I' || f->next < pl->text_len
-	    || !nodes_balance(c->all->servers->nodes) || !transact_level(c, f)
+	    || (c->pins & PIN_LISTEN) || !nodes_balance(c->all->servers->nodes)
+	    || !transact_level(c, f)
 	    || !plain_begin(pl))
 		return false;
 	if (script_add(&c->script, f, "", pl->text + f->start, f->end - f->start) < 0)

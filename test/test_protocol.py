@@ -587,6 +587,18 @@ def test_notification_reaches_every_listener_once(proxy):
         assert wire.types(w.query("SELECT 1")) == "TDCZ"
 
 
+def test_a_listener_s_transaction_begins_at_once(proxy, primary):
+    """PostgreSQL holds notifications back until it ends."""
+    with proxy().raw() as w:
+        w.query("LISTEN ch")
+        w.query("BEGIN")
+        assert primary.su("SELECT state FROM pg_stat_activity WHERE query = 'BEGIN'"
+                          " AND usename = 'app'") == [("idle in transaction",)]
+        primary.su("NOTIFY ch, 'hello'")
+        assert wire.types(w.query("SELECT 1")) == "TDCZ"
+        assert wire.types(w.query("COMMIT")) in ("CAZ", "CZ")
+
+
 def test_notification_within_the_reply_to_a_question_of_ours(proxy, primary):
     """The proxy asks the session's server what a function has left there; PostgreSQL tells of a
     notification at the end of whatever statement runs."""
