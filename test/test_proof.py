@@ -124,7 +124,8 @@ def test_an_entry_proves_a_password_whatever_the_node_asks(front, nodes, kind):
             w = p.raw(user=user, password=SECRET)
             works(w, user)
             w.bye()
-    assert not nodes[0].backends("usename = 'trusted' AND state = 'active'")
+    wait_until(lambda: not nodes[0].backends("usename = 'trusted' AND state = 'active'"),
+               "nothing left that runs")
 
 
 def test_a_node_that_begins_to_trust_proves_no_more_passwords(front, nodes, guest):
