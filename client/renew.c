@@ -82,7 +82,7 @@ static void renew(struct client *c, const char *text, size_t len)
 
 /* The first words of a statement, "" behind its last. */
 struct taking {
-	char word[16][WIRE_NAME_MAX];
+	char word[16][WIRE_NAME_MAX + 1];
 	unsigned n;
 };
 
@@ -108,7 +108,7 @@ static const char *template(const struct taking *t)
 static const char *taken(const struct taking *t)
 {
 	const char *verb = t->word[0];
-	unsigned at = strcmp(t->word[2], "if") ? 2 : 4;
+	unsigned at = !strcmp(t->word[2], "if") && !strcmp(t->word[3], "exists") ? 4 : 2;
 
 	if (strcmp(t->word[1], "database"))
 		return NULL;
@@ -135,13 +135,14 @@ unsigned renew_disturbs(struct client *c, const char *text, size_t len, struct d
 
 	sql_mentions(text, len, keep_word, &t);
 	const char *is = taken(&t);
-	if (!is || !strcmp(is, client_database(c)))
+	if (!is || wire_same_name(is, client_database(c)))
 		return 0;
 	what->source = !strcmp(t.word[0], "create");
 	strcpy(what->name, is);
 	for (uint32_t i = 0; i < c->all->nslots; i++) {
 		const struct client *other = c->all->slot[i];
-		if (!other || other->phase != AT_READY || strcmp(client_database(other), is))
+		if (!other || other->phase != AT_READY
+		    || !wire_same_name(client_database(other), is))
 			continue;
 		others++;
 		unknown += !is_at_primary(other);

@@ -9,7 +9,7 @@
 
 #include "client.h"
 
-struct disturbed { char name[WIRE_NAME_MAX]; bool source; };       /* of a copy */
+struct disturbed { char name[WIRE_NAME_MAX + 1]; bool source; };   /* of a copy */
 
 /* The number of other sessions in the database that the statement drops, renames or copies, if
  * PostgreSQL does not know of all: one that has used no connection of the primary is there all the

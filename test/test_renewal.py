@@ -100,6 +100,24 @@ def test_a_client_is_in_the_way_whatever_it_has_done(proxy, primary, replica, ad
         assert wire.errors(w.ask(ask(sql) + (sync() if extended_protocol else b""))) == []
 
 
+@pytest.mark.parametrize("name", ["Upper", 'with "quote', "x" * 63, "if", "template"])
+def test_names_of_databases_are_read_as_postgresql_does(proxy, primary, replica, admin, name):
+    p, quoted = proxy(), '"' + name.replace('"', '""') + '"'
+    longer = quoted[:-1] + '7"' if len(name) == 63 else quoted
+    admin.execute(f"CREATE DATABASE {quoted}")
+    primary.catch_up(replica)
+    try:
+        with p.raw(user="postgres", database="postgres") as w:
+            with p.raw(user="postgres", database=name):
+                for sql in ("DROP /* it */ DATABASE {}", "-- it\nDROP DATABASE IF EXISTS {};",
+                            "ALTER DATABASE {} RENAME TO renew_a", "CREATE DATABASE renew_a TEMPLATE {}"):
+                    e, = [m for m in w.query(sql.format(longer)) if m.type == "E"]
+                    assert e.fields["M"].endswith(f'database "{name}" is being accessed by other users')
+            assert wire.errors(w.query(f"DROP DATABASE {longer}")) == []
+    finally:
+        admin.execute(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")
+
+
 def test_who_is_in_the_way_is_told_in_its_place(proxy, primary, replica, admin):
     """In a pipeline, behind what is in flight; in a transaction PostgreSQL says what is wrong."""
     p = proxy()
