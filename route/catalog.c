@@ -633,6 +633,12 @@ struct look {
 	uint32_t serial;
 };
 
+static void refresh(const struct look *l, struct known *e)
+{
+	if (loop_now(l->db->cat->servers->base->loop) - e->asked >= REFRESH)
+		want(e);
+}
+
 /* A temporary table that nobody else sees may hide the relation that the answer is about. */
 static void see_hidden(struct look *l, struct known *e)
 {
@@ -641,19 +647,25 @@ static void see_hidden(struct look *l, struct known *e)
 	if (!l->doubt || e->serial > l->doubt)
 		return;
 	l->flags |= SQL_TEMPORARY;
-	int64_t now = loop_now(l->db->cat->servers->base->loop);
-	if (l->doubt != DOUBT_ALL && now - e->asked >= REFRESH)
-		want(e);
+	if (l->doubt != DOUBT_ALL)
+		refresh(l, e);
+}
+
+/* Temporary tables come and go unseen: no finding is kept, lest the answer outlive the table. */
+static void see_temporary(struct look *l, struct known *e)
+{
+	see_hidden(l, e);
+	if (!(e->answer & TEMPORARY))
+		return;
+	l->flags |= SQL_TEMPORARY;
+	l->complete = false;
+	refresh(l, e);
 }
 
 static void see_table(struct look *l, struct known *e)
 {
-	bool temporary = l->conf->check_temp_table == CHECK_TEMP_CATALOG && !*e->schema;
-
-	if (temporary)
-		see_hidden(l, e);
-	if (temporary && (e->answer & TEMPORARY))
-		l->flags |= SQL_TEMPORARY;
+	if (l->conf->check_temp_table == CHECK_TEMP_CATALOG && !*e->schema)
+		see_temporary(l, e);
 	if (l->conf->check_unlogged_table && (e->answer & UNLOGGED))
 		l->flags |= SQL_UNLOGGED;
 }

@@ -437,14 +437,14 @@ static void test_refreshed(void)
 	begin();
 	look("SELECT 1 FROM t");
 	tick(0);
-	rows[0] = "1 3";
+	rows[0] = "1 5";
 	answer(NULL, false);
-	say(look("SELECT 1 FROM t") == SQL_TEMPORARY, "a temporary table");
+	say(look("SELECT 1 FROM t") == SQL_UNLOGGED, "an unlogged table");
 	struct finding kept = finding;
 	tick(REFRESH);
 	look_doubting("SELECT 1 FROM t", catalog_now(cat));
 	tick(0);
-	rows[0] = "1 3";
+	rows[0] = "1 5";
 	answer(NULL, false);
 	say(kept.generation == account.known->generation, "that it still is changes nothing");
 	tick(REFRESH);
@@ -454,6 +454,27 @@ static void test_refreshed(void)
 	answer(NULL, false);
 	say(questions == 3 && kept.generation != account.known->generation, "that it is not, does");
 	say(look("SELECT 1 FROM t") == 0, "and is seen");
+	end();
+}
+
+/* Whoever drops it does not say so to the catalog. */
+static void test_temporary_table_is_dropped(void)
+{
+	begin();
+	look("SELECT 1 FROM t");
+	tick(0);
+	rows[0] = "1 3";
+	answer(NULL, false);
+	questions = 0;
+	say(look("SELECT 1 FROM t") == SQL_TEMPORARY, "there is one");
+	tick(0);
+	say(!questions && !finding.generation, "which was asked just now, and is not remembered");
+	tick(REFRESH);
+	say(look("SELECT 1 FROM t") == SQL_TEMPORARY, "still");
+	tick(0);
+	rows[0] = "1 1";
+	answer(NULL, false);
+	say(questions == 1 && look("SELECT 1 FROM t") == 0, "who reads it soon learns that it is gone");
 	end();
 }
 
@@ -596,9 +617,8 @@ static void test_forgotten_in_time(void)
 	conf.relcache_size = 1;
 	look("SELECT 1 FROM t");
 	tick(0);
-	rows[0] = "1 3";
 	answer(NULL, false);
-	say(look("SELECT 1 FROM t") == SQL_TEMPORARY, "short-lived");
+	say(look("SELECT 1 FROM t") == SQL_UNKNOWN, "short-lived");
 	struct finding kept = finding;
 	look("SELECT 1 FROM u");
 	tick(SHORT);
@@ -639,6 +659,7 @@ int main(void)
 	test_utf8();
 	test_hidden();
 	test_refreshed();
+	test_temporary_table_is_dropped();
 	test_failures();
 	test_room();
 	test_bound();

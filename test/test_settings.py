@@ -323,6 +323,19 @@ def test_a_dropped_temporary_table_s_name_is_forgotten(proxy, primary, replica, 
         wait_until(lambda: c.execute(read).fetchone()[1] == str(replica.port), "reads of the other t")
 
 
+def test_another_session_s_temporary_table_holds_reads_as_long_as_it_lives(proxy, primary, replica,
+                                                                           plain):
+    p = proxy(log_min_messages="debug1")
+    read = "SELECT count(*), current_setting('port') FROM t"
+    with p.connect(dbname=plain) as owner, p.connect(dbname=plain) as other:
+        owner.execute("CREATE TEMP TABLE t (a int)")
+        other.execute(read)
+        wait_until(lambda: other.execute(read) and "temporary tables are used" in p.log_text(),
+                   "the catalog knows of it")
+        owner.execute("DROP TABLE pg_temp.t")
+        wait_until(lambda: other.execute(read).fetchone()[1] == str(replica.port), "its end", 5)
+
+
 # ---- fail closed --------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("sql", ["INSERT INTO t VALUES (99)", "COMMIT; INSERT INTO t VALUES (99)",
