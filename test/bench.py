@@ -8,6 +8,7 @@ and measures in round-robin, so that a machine that gets slower gets slower for 
     pgbench -R    the same, of clients that are idle most of the time
     pgbench -C    logins per second, and the proxy's processor time per login
     a long result megabytes per second, and the proxy's processor time per megabyte
+    staying       reads on the replica behind statements that are no plain reads
     memory        resident size at start, bytes per idle logged-in client
 
 The columns are the rows of PEERS below, each in the configuration that is best for it.  A column
@@ -62,8 +63,24 @@ SERVERS = 100                   # what each pooler may open: more than any cell 
 IDLE = {"pgpool": 2000, "bouncer-tx": 2000, "bouncer": 2000, "haproxy": 500,    # a backend each
         "pgpool-tls": 1000, "bouncer-tx-tls": 1000, "bouncer-tls": 1000}
 BULK = 256                      # MB of one result, in rows of 1 KB
+READERS = 20                    # sessions that read on the replica, for each row of BEHIND
 PASSWORD = "correct horse"
 ESSENTIAL = ("direct", "pgpool", "bouncer", "haproxy")
+
+# What a read stands behind, by name.
+BEHIND = {
+    "a volatile function": ["SELECT peek()"],
+    "CALL": ["CALL nothing()"],
+    "DO": ["DO 'BEGIN END'"],
+    "BEGIN and a read of pg_class": ["BEGIN", "SELECT count(*) FROM pg_class"],
+    "BEGIN and a SET": ["BEGIN", "SET LOCAL work_mem = '8MB'"],
+}
+SETUP = """
+CREATE TABLE item (a int);
+CREATE FUNCTION peek() RETURNS bigint LANGUAGE plpgsql AS
+    'BEGIN RETURN (SELECT count(*) FROM item); END';
+CREATE PROCEDURE nothing() LANGUAGE plpgsql AS 'BEGIN END';
+"""
 
 SERVER_HBA = """
 local all all trust
@@ -368,6 +385,33 @@ class Bench:
                 left -= w.sock.recv_into(room) or left
             return BULK / (time.monotonic() - clock), (system.cpu() - cpu) / BULK * 1e6
 
+    def stays(self, system, statements):
+        """Percent of the sessions that read on the replica and do so behind the statements, too."""
+        def on_replica(w):
+            port = wire.value(w.query("SELECT current_setting('port') FROM item RIGHT JOIN"
+                                      " (VALUES (1)) v(a) USING (a)"))
+            return int(port) == self.nodes[1].port
+        readers = stayed = 0
+        for _ in range(10 * READERS):
+            with raw_client(system) as w:
+                if not on_replica(w):
+                    continue
+                for sql in statements:
+                    w.query(sql)
+                stayed += on_replica(w)
+                w.send(wire.terminate())
+            readers += 1
+            if readers == READERS:
+                return 100 * stayed / readers
+        raise Unmeasurable(f"{readers} of {10 * READERS} sessions read on the replica")
+
+    def staying(self):
+        for row, statements in BEHIND.items():
+            say(f"reads behind {row}")
+            for name in columns(LB):
+                self.one(("staying-lb",), row, name,
+                         lambda system, what: (self.stays(system, what),), (statements,))
+
     def timed(self, script):
         """All cells that take time, round after round, the systems in turn."""
         cells = [(("tps", "cpu"), f"{m} {c}", "", self.select, (m, c))
@@ -455,6 +499,7 @@ SUMMARY = (
      "cpu", [f"{THINKING[0]} thinking"]),
     (f"over a primary and a replica, simple, {' / '.join(map(str, LB_CLIENTS))} clients: µs per"
      " transaction", "cpu-lb", [f"simple {c}" for c in LB_CLIENTS]),
+    (f"reads that stay on the replica behind {' / '.join(BEHIND)}: %", "staying-lb", list(BEHIND)),
     ("a login without a password, and one statement: µs", "login-cpu", ["trust"]),
     ("a login with SCRAM, and one statement: µs", "login-cpu", ["scram"]),
     ("a long result: µs per MB", "bulk-cpu", [f"{BULK} MB to the client"]),
@@ -471,6 +516,7 @@ TITLES = {
     "cpu": "Proxy processor time per transaction, microseconds",
     "tps-lb": "Transactions per second, balanced over primary and replica",
     "cpu-lb": "Proxy processor time per transaction, balanced, microseconds",
+    "staying-lb": "Of the sessions that read on the replica, percent that do so behind a statement",
     "logins": f"Logins per second, pgbench -C, {LOGIN_CLIENTS} clients",
     "login-cpu": "Proxy processor time per login, microseconds",
     "bulk": "MB per second",
@@ -593,6 +639,7 @@ def start_nodes(shop):
     primary.start()
     primary.su("CREATE ROLE trust LOGIN SUPERUSER", dbname="postgres")
     primary.su(f"CREATE ROLE scram LOGIN SUPERUSER PASSWORD '{PASSWORD}'", dbname="postgres")
+    primary.su(SETUP, dbname="postgres")
     primary.pgbench("-i", "-q", user="postgres", dbname="postgres", check=False)
     replica = primary.standby("r", **size)
     replica.rules(SERVER_HBA)
@@ -645,6 +692,7 @@ def main():
     nodes = start_nodes(shop)
     bench = Bench(nodes, start_systems(shop, nodes, args, results), results, args)
     bench.timed(write(shop.folder, "select.sql", "SELECT 1;\n"))
+    bench.staying()
     bench.memory()
     for system in bench.systems.values():
         if system.process:
