@@ -1,8 +1,9 @@
 #include "client/effect.h"
 
-#include "client/agree.h"
+#include "client/code.h"
 #include "client/doubt.h"
 #include "client/facts.h"
+#include "client/parameter.h"
 #include "client/portal.h"
 #include "client/remake.h"
 #include "client/renew.h"
@@ -111,236 +112,6 @@ static struct sql_facts all_facts(struct client *c, const struct sql_facts *said
 	return f;
 }
 
-/* --- settings, noted --- */
-
-/* A Bind's body, and the statement that it is for. */
-struct binding {
-	const uint8_t *at;
-	size_t len;
-	const struct stmt *stmt;                /* NULL: the types have been looked at */
-};
-
-/* Is the nth parameter of a type whose bytes are its text?  0 is for PostgreSQL to find out, which
- * means what set_config() takes. */
-static bool type_fits(const struct stmt *st, unsigned nth, bool boolean)
-{
-	enum { BOOLEAN = 16, TEXT = 25, UNKNOWN = 705, VARCHAR = 1043 };
-	const uint8_t *p = (const uint8_t *)st->text;
-	struct msg m = { .at = p + st->query_len + 1, .end = p + st->len };
-	unsigned n = msg_u16(&m);
-	uint32_t type = 0;
-
-	for (unsigned i = 0; i < n && i < nth; i++)
-		type = i + 1 == nth ? msg_u32(&m) : (msg_u32(&m), 0);
-	return !type || (boolean ? type == BOOLEAN
-	                         : type == TEXT || type == UNKNOWN || type == VARCHAR);
-}
-
-/* Zero is text. */
-static unsigned format_of(struct msg *m, unsigned nth)
-{
-	unsigned n = msg_u16(m), format = 0;
-
-	for (unsigned i = 1; i <= n; i++) {
-		unsigned is = msg_u16(m);
-		if (n == 1 || i == nth)
-			format = is;
-	}
-	return format;
-}
-
-static bool bound_value(void *ctx, unsigned nth, bool boolean, const char **text, size_t *len)
-{
-	const struct binding *b = ctx;
-	struct msg m = { .at = b->at, .end = b->at ? b->at + b->len : NULL };
-	uint32_t size = UINT32_MAX;
-
-	if (!b->at || !nth || (b->stmt && !type_fits(b->stmt, nth, boolean)))
-		return false;
-	msg_text(&m), msg_text(&m);
-	bool binary = format_of(&m, nth) == 1;
-	if (msg_u16(&m) < nth)
-		return false;
-	for (unsigned i = 0; i < nth; i++) {
-		m.at += i && size < UINT32_MAX ? size : 0;
-		size = msg_u32(&m);
-		if (m.broken || (size != UINT32_MAX && size > (size_t)(m.end - m.at)))
-			return false;
-	}
-	*text = (const char *)m.at;
-	*len = size;
-	if (binary && boolean && size == 1) {
-		*text = *m.at ? "t" : "f";
-		*len = 1;
-	}
-	return size != UINT32_MAX;
-}
-
-struct naming {
-	struct binding binding;                 /* first, as in struct applying */
-	struct client *client;
-};
-
-/* The question behind this very request is to ask for it. */
-static void note_custom(void *ctx, const struct sql_setting *set)
-{
-	const struct naming *n = ctx;
-	const struct client *c = n->client;
-
-	bodies_name(c->all->bodies, c->borrower.profile->account, set->name);
-}
-
-/* Does the text tell what the statement sets?  If not, it is asked for.  Names of custom parameters
- * are not in what can be asked for, so they have to be in the text. */
-static bool note_setting(struct client *c, const struct sql_facts *f, const char *text, size_t len,
-                         struct binding *b)
-{
-	struct account *a = c->borrower.profile->account;
-	char name[128];
-
-	if (f->flags & SQL_ALL || (!(f->flags & SQL_SET_CONFIG) && f->kind != SQL_SET
-	                           && f->kind != SQL_RESET))
-		return false;
-	struct naming naming = { *b, c };
-	if (sql_settings(text, f, bound_value, note_custom, &naming))
-		return true;
-	c->ask_soon = true;
-	doubt_add(c, CODE_SETTINGS);
-	if (f->kind == SQL_SET) {
-		sql_parameter(name, text, f);
-		bodies_name(c->all->bodies, a, name);
-	} else if (bodies_text(c->all->bodies, a, text, len) & CODE_NAMES) {
-		c->script.full = true;
-	}
-	return false;
-}
-
-/* --- doubt --- */
-
-/* Functions of PostgreSQL's own, or in C, that keep something for the session. */
-static bool keeps(void *ctx, const char *name, bool called)
-{
-	static const char *const names[] = { "nextval", "setseed", "dblink_connect",
-		"dblink_connect_u", "dblink_open", "set_limit", "pgv_set", "pgv_insert",
-		"pg_replication_origin_session_setup", "pg_backup_start", "pg_start_backup",
-		"pg_create_logical_replication_slot", "pg_create_physical_replication_slot" };
-
-	(void)ctx;
-	for (size_t i = 0; called && i < sizeof names / sizeof *names; i++)
-		if (!strcmp(name, names[i]))
-			return true;
-	return false;
-}
-
-static bool locks(void *ctx, const char *name, bool called)
-{
-	(void)ctx;
-	return called && strstr(name, "advisory") && !strstr(name, "_xact_");
-}
-
-/* What a call of the database's own code may leave. */
-static unsigned database_code(struct client *c)
-{
-	return bodies_can(c->all->bodies, c->borrower.profile->account) & ~(unsigned)CODE_HOOKED;
-}
-
-/* A name that the catalog has not told of may be a view, which calls any. */
-static bool calls_code(const struct client *c, const struct sql_facts *f, const char *text,
-                       size_t len)
-{
-	return (f->flags & SQL_FOREIGN) || f->kind == SQL_CALL || f->kind == SQL_DO
-	       || ((f->flags & SQL_UNKNOWN) && !session_has_temporary(&c->session, text, len));
-}
-
-/* What the code behind a statement that calls some may leave in the session. */
-static unsigned called_code(struct client *c, const struct sql_facts *f, const char *text,
-                            size_t len)
-{
-	struct account *a = c->borrower.profile->account;
-	unsigned can = 0;
-
-	if (f->kind == SQL_PREPARE)
-		return 0;
-	if (f->kind == SQL_OTHER)
-		can |= CODE_ANYTHING;
-	if (f->kind == SQL_DO)
-		can |= bodies_text(c->all->bodies, a, text, len);
-	/* One that nobody has called yet may be new, by DDL that was not a client's. */
-	if ((f->flags & SQL_FOREIGN) && bodies_aged(c->all->bodies, a)
-	    && !facts_known(c, f, text, len))
-		can |= CODE_ANYTHING | CODE_UNKNOWN;
-	if (calls_code(c, f, text, len))
-		can |= database_code(c);
-	if ((f->flags & (SQL_FUNCTION | SQL_ADVISORY)) && sql_mentions(text, len, locks, NULL))
-		can |= CODE_LOCK;
-	return can;
-}
-
-/* Names that are computed, or that nobody has told yet, cannot be asked for: see doubt.c. */
-static void doubt_code(struct client *c, unsigned can)
-{
-	c->foreign |= (can & (CODE_NAMES | CODE_UNKNOWN)) != 0;
-	doubt_add(c, can);
-}
-
-/* Triggers and the like may be such code.  It is asked about when a read would leave the
- * primary; or at once, if we do not know what there is. */
-static void note_hooks(struct client *c)
-{
-	unsigned can = nodes_balance(c->all->servers->nodes)
-	               ? bodies_can(c->all->bodies, c->borrower.profile->account) : 0;
-
-	if (can & CODE_HOOKED)
-		doubt_code(c, can);
-	c->ask_soon |= (can & CODE_UNKNOWN) != 0;
-}
-
-/* A call is asked about at once, and pins until it is answered. */
-static void note_call(struct client *c, unsigned can)
-{
-	doubt_code(c, can);
-	if (!(can & CODE_ANYTHING))
-		return;
-	c->ask_soon = true;
-	c->pins |= PIN_DOUBT;
-}
-
-static void note_code(struct client *c, const struct sql_facts *f, bool hooks, const char *text,
-                      size_t len)
-{
-	unsigned can = called_code(c, f, text, len);
-
-	note_call(c, can);
-	if (hooks && !(can & CODE_ANYTHING))
-		note_hooks(c);
-	/* ALTER may give a temporary table another name, and search_path may begin with
-	 * pg_temp. */
-	if (f->kind == SQL_DDL && !(f->flags & SQL_TEMP))
-		doubt_add(c, CODE_TEMPORARY);
-}
-
-/* What a statement of the kind may end: the next answer tells. */
-static void note_unpinning(struct client *c, const struct sql_facts *f)
-{
-	static const struct { uint8_t kind, pin, code; } ends[] = {
-		{ SQL_UNLISTEN, PIN_LISTEN, CODE_LISTEN },
-		{ SQL_CLOSE, PIN_CURSOR, CODE_CURSOR },
-		{ SQL_ROLLBACK, PIN_CURSOR, CODE_CURSOR },
-		{ SQL_DDL, PIN_TEMPORARY, CODE_TEMPORARY },
-		{ SQL_DISCARD, PIN_TEMPORARY, CODE_TEMPORARY },
-		{ SQL_COMMIT, PIN_TEMPORARY, CODE_TEMPORARY },
-		{ SQL_ROLLBACK, PIN_TEMPORARY, CODE_TEMPORARY },
-	};
-
-	if (!c->pins || (f->flags & SQL_TEMP))
-		return;
-	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-		if (ends[i].kind == f->kind && c->pins & ends[i].pin) {
-			c->ask_soon = true;
-			doubt_add(c, ends[i].code);
-		}
-}
-
 static int keep_bind(struct effect *e, const struct binding *b)
 {
 	e->bind = malloc(b->len + 1);
@@ -349,14 +120,6 @@ static int keep_bind(struct effect *e, const struct binding *b)
 	memcpy(e->bind, b->at, b->len);
 	e->bind_len = (uint32_t)b->len;
 	return 0;
-}
-
-/* A function that is called by its number. */
-static void note_any_code(struct client *c)
-{
-	c->pins |= PIN_DOUBT;
-	c->ask_soon = true;
-	doubt_code(c, bodies_can(c->all->bodies, c->borrower.profile->account) | CODE_LOCK);
 }
 
 /* A statement is being executed.  Each is counted, also those without effects: answers say which
@@ -386,9 +149,9 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 	const char *does = run ? run->text : text;
 	size_t does_len = run ? run->query_len : len;
 	if (client_home(c, q->request.server))
-		note_code(c, f, writes && facts_hooks(f), does, does_len);
-	note_unpinning(c, f);
-	bool known = note_setting(c, f, does, does_len, b);
+		code_note(c, f, writes && facts_hooks(f), does, does_len);
+	code_note_end(c, f);
+	bool known = parameter_note(c, f, does, does_len, b);
 	if (f->kind == SQL_DDL)
 		renew_before(c, text + f->start, f->end - f->start);
 	if (!facts_effect(f))
@@ -396,8 +159,7 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 	if (note_effect(q, f, text, len) < 0)
 		return -1;
 	q->last_effect->known = known;
-	q->last_effect->keeps = (f->flags & SQL_FUNCTION)
-	                        && sql_mentions(does, does_len, keeps, NULL);
+	q->last_effect->keeps = (f->flags & SQL_FUNCTION) && code_keeps(does, does_len);
 	if (known && b->at && keep_bind(q->last_effect, b) < 0)
 		return -1;
 	return forget_names(c, q->last_effect);
@@ -558,7 +320,7 @@ int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
 		return 0;
 	case 'F':
 		q->simple = true;
-		note_any_code(c);
+		code_note_any(c);
 		return 0;
 	case 'c': case 'f':
 		if (q->copies) {
@@ -595,12 +357,12 @@ void effect_note_plain(struct client *c, const struct plan *pl, struct server *s
 	if (pl->writes) {
 		session_wrote(&c->session, c->all->route, &none, "", 0);
 		if (pl->hooks)
-			note_hooks(c);
+			code_note_hooks(c);
 	}
 	if (pl->unknown)
-		note_call(c, database_code(c));
+		code_note_unknown(c);
 	if (pl->text)
-		note_unpinning(c, &pl->facts);
+		code_note_end(c, &pl->facts);
 	if (pl->simple || pl->portal)
 		portal_set(c, "", pl->simple ? NULL : s, NULL);
 	if (pl->simple || pl->unnamed)          /* a simple query destroys it */
@@ -684,80 +446,14 @@ static void forget_beyond(struct client *c, const struct server *authority, uint
 	}
 }
 
-/* AND CHAIN: the next transaction begins at once, with the last one's modes. */
-static void chain_transaction(struct client *c, struct server *authority, bool committed)
-{
-	struct sql_facts begin = { .kind = SQL_BEGIN };
-	char *text = script_begin(&c->script);
-	uint8_t level = c->session.level;
-	bool read_only = c->session.read_only;
-
-	effect_end_transaction(c, committed);
-	c->session.in_transaction = true;
-	c->session.level = level;
-	c->session.read_only = read_only;
-	if (script_add(&c->script, &begin, "", text ? text : "BEGIN", text ? strlen(text) : 5) == 0)
-		authority->script = c->script.serial;
-	free(text);
-}
-
-/* Of a setting: who runs what is applied. */
-struct applying {
-	struct binding binding;                 /* first: bound_value() looks at it alone */
-	struct client *c;
-	struct server *s;
-};
-
-/* These are of the open transaction.  Outside of one, setting them has no lasting effect. */
-static bool of_transaction(const char *name)
-{
-	return !strncmp(name, "transaction_", 12);
-}
-
-/* Modes of the open transaction can be set like parameters. */
-static void apply_transaction_setting(struct client *c, const struct sql_setting *set)
-{
-	char text[SQL_SETTING_MAX];
-	struct put o = { .base = (uint8_t *)text, .cap = sizeof text };
-	struct sql_facts f = { .kind = SQL_SET_TRANSACTION };
-
-	if (!c->session.in_transaction)
-		return;
-	if (!strcmp(set->name, "transaction_isolation"))
-		f.level = sql_level_named(set->values, strlen(set->values));
-	if (!strcmp(set->name, "transaction_read_only"))
-		f.flags |= strcasecmp(set->values, "on") ? SQL_READ_WRITE : SQL_READ_ONLY;
-	transact_begun(c, &f);
-	sql_put_setting(&o, set);
-	script_add(&c->script, &f, "", text, o.len);
-}
-
-/* The server that has just run the statement must not run it again, so it stays level if it was. */
-static void apply_setting(void *ctx, const struct sql_setting *set)
-{
-	struct applying *a = ctx;
-	struct client *c = a->c;
-	bool was_level = a->s->script == c->script.serial;
-
-	if (of_transaction(set->name))
-		apply_transaction_setting(c, set);
-	else if (set->local && !c->session.in_transaction)
-		script_touch(&c->script, set->name);
-	else
-		script_set(&c->script, set);
-	if (was_level)
-		a->s->script = c->script.serial;
-}
-
 /* SET and RESET, and set_config().  What the text does not tell will be asked for. */
 static void apply_set(struct client *c, struct server *s, const struct effect *e)
 {
-	struct applying a = { { e->bind, e->bind_len, NULL }, c, s };
-
 	if (e->facts.flags & SQL_ALL)
 		script_note(c, s, e, &e->facts, "");
 	else if (e->known)
-		sql_settings(e->text, &e->facts, bound_value, apply_setting, &a);
+		parameter_apply(c, s, &e->facts, e->text,
+			&(struct binding){ e->bind, e->bind_len, NULL });
 	else if (c->session.in_transaction && strcasestr(e->text, "transaction_isolation"))
 		c->session.level = LEVEL_UNSAID;        /* the question will not tell */
 	transact_defaults(c);
@@ -928,9 +624,9 @@ static void apply_end(struct client *c, struct query *q, const struct effect *e,
 
 	authority->status = 'I';        /* ReadyForQuery may tell of the next transaction */
 	if (e->facts.flags & SQL_CHAIN)
-		chain_transaction(c, authority, !undone);
+		transact_chained(c, authority, !undone);
 	else
-		effect_end_transaction(c, !undone);
+		transact_ended(c, !undone);
 	q->request.failed = undone && !(e->facts.flags & SQL_CHAIN) && e->command == q->executes;
 }
 
@@ -1012,82 +708,4 @@ void effect_undo_names(struct client *c, const struct query *q, uint32_t from)
 			return;
 		undo_expect(c, &r->expect[i - 1]);
 	}
-}
-
-/* --- the end of a transaction -------------------------------------------- */
-
-/* Its writes and its LISTEN are known to be there, or not to be there.  While requests are in
- * flight, their tables are in the same list, so none can be forgotten. */
-static void end_writes(struct client *c, bool committed)
-{
-	session_settle_temporary(&c->session, committed);
-	if (committed)
-		session_committed(&c->session, c->all->route, client_database(c));
-	else if (c->session.listened)
-		c->pins &= (uint8_t)~PIN_LISTEN;
-	c->session.listened = false;
-	if (!c->inflight)
-		session_forget_written(&c->session);
-}
-
-/* The client's answer does not wait for the other servers: one that does not end as it should is
- * closed. */
-void effect_end_transaction(struct client *c, bool committed)
-{
-	for (struct server *s = c->borrowed, *next; s; s = next) {
-		next = s->next_borrowed;
-		if (s->status == 'I')
-			continue;
-		server_own(s, committed ? "COMMIT" : "ROLLBACK", agree_or_close, NULL);
-		s->status = 'I';        /* once is enough; its answer tells, too */
-	}
-	if (committed)
-		script_commit(&c->script);
-	else
-		script_rollback(&c->script);
-	c->session.changed &= committed;
-	transact_defaults(c);
-	session_ended_transaction(&c->session);
-	end_writes(c, committed);
-}
-
-/* Outside a transaction the changes are visible to all, and the catalog can be asked about them.
- * Within it, answers would be those of before. */
-static void tell_catalog(struct client *c)
-{
-	struct catalog *cat = c->all->catalog;
-
-	if (c->session.changed) {
-		catalog_changed(cat, c->borrower.profile->account);
-		accounts_forget_levels(c->all->servers->accounts);
-		bodies_changed(c->all->bodies, c->borrower.profile->account);
-	}
-	c->session.changed = false;
-	if (c->session.altered)
-		servers_doubt(c->all->servers);
-	c->session.altered = false;
-	renew_after(c);
-}
-
-/* A transaction may begin and end within one request, and a SET outside of any is one of its own:
- * then only the new lines of the script say that there is something to end. */
-void effect_status(struct client *c, char status, bool failed)
-{
-	struct session *s = &c->session;
-	bool was = s->in_transaction;
-
-	c->status = status;
-	if (status == 'I' && !c->inflight)      /* else some are of later requests */
-		portals_forget(c, NULL);
-	if (status == 'I' && (was || c->script.n > c->script.transaction)) {
-		effect_end_transaction(c, !failed);
-	} else if (status == 'I') {
-		s->wrote = s->no_replica = false;
-		end_writes(c, !failed);
-	} else {
-		s->in_transaction = s->seen = true;
-		s->wrote_before |= s->wrote;
-	}
-	if (status == 'I')
-		tell_catalog(c);
 }

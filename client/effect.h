@@ -38,12 +38,6 @@ bool effect_took_back(const void *ctx, const char *name);
  * sent.  Those that were not answered did not happen: Parses and Closes from this one on. */
 void effect_undo_names(struct client *c, const struct query *q, uint32_t from);
 
-/* ReadyForQuery: the session is in this state now. */
-void effect_status(struct client *c, char status, bool failed);
-
-/* The transaction is over: its other servers end it in the same way. */
-void effect_end_transaction(struct client *c, bool committed);
-
 /* Frees the notes. */
 void effects_free(struct query *q);
 

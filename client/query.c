@@ -135,7 +135,7 @@ static bool end_here(struct client *c, const struct plan *pl)
 	    || f->next < pl->text_len || anywhere_in_transaction(c) || !plain_end(pl))
 		return false;
 	c->status = 'I';
-	effect_end_transaction(c, f->kind == SQL_COMMIT);
+	transact_ended(c, f->kind == SQL_COMMIT);
 	say_command(c, f->kind == SQL_COMMIT ? "COMMIT" : "ROLLBACK");
 	return true;
 }

@@ -233,7 +233,7 @@ static void on_done(struct request *r, char status)
 	struct client *c = r->owner;
 
 	query_left(c);
-	effect_status(c, status, r->failed);
+	transact_status(c, status, r->failed);
 	if (status == 'I' && c->ask_soon && !c->inflight)
 		doubt_ask(c, r->server);
 	if (conn_kept(&c->conn) || c->ended)

@@ -2,6 +2,8 @@
 
 #include "client/agree.h"
 #include "client/doubt.h"
+#include "client/portal.h"
+#include "client/renew.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -222,4 +224,98 @@ int transact_doom(struct client *c, struct server *s)
 		return 0;
 	return server_own(s, "ROLLBACK TO \"lost with the server that had the snapshot\"", NULL,
 		NULL);
+}
+
+/* --- its end ------------------------------------------------------------- */
+
+/* Its writes and its LISTEN are known to be there, or not to be there.  While requests are in
+ * flight, their tables are in the same list, so none can be forgotten. */
+static void end_writes(struct client *c, bool committed)
+{
+	session_settle_temporary(&c->session, committed);
+	if (committed)
+		session_committed(&c->session, c->all->route, client_database(c));
+	else if (c->session.listened)
+		c->pins &= (uint8_t)~PIN_LISTEN;
+	c->session.listened = false;
+	if (!c->inflight)
+		session_forget_written(&c->session);
+}
+
+/* The client's answer does not wait for the other servers: one that does not end as it should is
+ * closed. */
+void transact_ended(struct client *c, bool committed)
+{
+	for (struct server *s = c->borrowed, *next; s; s = next) {
+		next = s->next_borrowed;
+		if (s->status == 'I')
+			continue;
+		server_own(s, committed ? "COMMIT" : "ROLLBACK", agree_or_close, NULL);
+		s->status = 'I';        /* once is enough; its answer tells, too */
+	}
+	if (committed)
+		script_commit(&c->script);
+	else
+		script_rollback(&c->script);
+	c->session.changed &= committed;
+	transact_defaults(c);
+	session_ended_transaction(&c->session);
+	end_writes(c, committed);
+}
+
+void transact_chained(struct client *c, struct server *authority, bool committed)
+{
+	struct sql_facts begin = { .kind = SQL_BEGIN };
+	char *text = script_begin(&c->script);
+	uint8_t level = c->session.level;
+	bool read_only = c->session.read_only;
+
+	transact_ended(c, committed);
+	c->session.in_transaction = true;
+	c->session.level = level;
+	c->session.read_only = read_only;
+	if (script_add(&c->script, &begin, "", text ? text : "BEGIN", text ? strlen(text) : 5) == 0)
+		authority->script = c->script.serial;
+	free(text);
+}
+
+/* Outside a transaction the changes are visible to all, and the catalog can be asked about them.
+ * Within it, answers would be those of before. */
+static void tell_catalog(struct client *c)
+{
+	struct catalog *cat = c->all->catalog;
+
+	if (c->session.changed) {
+		catalog_changed(cat, c->borrower.profile->account);
+		accounts_forget_levels(c->all->servers->accounts);
+		bodies_changed(c->all->bodies, c->borrower.profile->account);
+	}
+	c->session.changed = false;
+	if (c->session.altered)
+		servers_doubt(c->all->servers);
+	c->session.altered = false;
+	renew_after(c);
+}
+
+/* A transaction may begin and end within one request, and a SET outside of any is one of its own:
+ * then only the new lines of the script say that there is something to end. */
+void transact_status(struct client *c, char status, bool failed)
+{
+	struct session *s = &c->session;
+	bool was = s->in_transaction;
+
+	c->status = status;
+	if (status == 'I' && !c->inflight)      /* else some are of later requests */
+		portals_forget(c, NULL);
+	if (status == 'I' && (was || c->script.n > c->script.transaction)) {
+		transact_ended(c, !failed);
+	} else if (status == 'I') {
+		s->wrote = s->no_replica = false;
+		end_writes(c, !failed);
+	} else {
+		s->in_transaction = s->seen = true;
+		s->wrote_before |= s->wrote;
+	}
+	if (status == 'I')
+		tell_catalog(c);
 }

@@ -64,4 +64,14 @@ extern const struct report transact_lost;
  * memory. */
 int transact_doom(struct client *c, struct server *s);
 
+/* The transaction is over: its other servers end it in the same way. */
+void transact_ended(struct client *c, bool committed);
+
+/* The same with AND CHAIN, on the server that said so: the next one begins at once, with the last
+ * one's modes. */
+void transact_chained(struct client *c, struct server *authority, bool committed);
+
+/* ReadyForQuery: the session is in this state now. */
+void transact_status(struct client *c, char status, bool failed);
+
 #endif

@@ -1,0 +1,146 @@
+#include "client/code.h"
+
+#include "client/doubt.h"
+#include "client/facts.h"
+
+#include <string.h>
+
+/* Functions of PostgreSQL's own, or in C, that keep something for the session. */
+static bool keeps(void *ctx, const char *name, bool called)
+{
+	static const char *const names[] = { "nextval", "setseed", "dblink_connect",
+		"dblink_connect_u", "dblink_open", "set_limit", "pgv_set", "pgv_insert",
+		"pg_replication_origin_session_setup", "pg_backup_start", "pg_start_backup",
+		"pg_create_logical_replication_slot", "pg_create_physical_replication_slot" };
+
+	(void)ctx;
+	for (size_t i = 0; called && i < sizeof names / sizeof *names; i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return false;
+}
+
+bool code_keeps(const char *text, size_t len)
+{
+	return sql_mentions(text, len, keeps, NULL);
+}
+
+static bool locks(void *ctx, const char *name, bool called)
+{
+	(void)ctx;
+	return called && strstr(name, "advisory") && !strstr(name, "_xact_");
+}
+
+/* What a call of the database's own code may leave. */
+static unsigned database_code(struct client *c)
+{
+	return bodies_can(c->all->bodies, c->borrower.profile->account) & ~(unsigned)CODE_HOOKED;
+}
+
+/* A name that the catalog has not told of may be a view, which calls any. */
+static bool calls_code(const struct client *c, const struct sql_facts *f, const char *text,
+                       size_t len)
+{
+	return (f->flags & SQL_FOREIGN) || f->kind == SQL_CALL || f->kind == SQL_DO
+	       || ((f->flags & SQL_UNKNOWN) && !session_has_temporary(&c->session, text, len));
+}
+
+/* What the code behind a statement that calls some may leave in the session. */
+static unsigned called_code(struct client *c, const struct sql_facts *f, const char *text,
+                            size_t len)
+{
+	struct account *a = c->borrower.profile->account;
+	unsigned can = 0;
+
+	if (f->kind == SQL_PREPARE)
+		return 0;
+	if (f->kind == SQL_OTHER)
+		can |= CODE_ANYTHING;
+	if (f->kind == SQL_DO)
+		can |= bodies_text(c->all->bodies, a, text, len);
+	/* One that nobody has called yet may be new, by DDL that was not a client's. */
+	if ((f->flags & SQL_FOREIGN) && bodies_aged(c->all->bodies, a)
+	    && !facts_known(c, f, text, len))
+		can |= CODE_ANYTHING | CODE_UNKNOWN;
+	if (calls_code(c, f, text, len))
+		can |= database_code(c);
+	if ((f->flags & (SQL_FUNCTION | SQL_ADVISORY)) && sql_mentions(text, len, locks, NULL))
+		can |= CODE_LOCK;
+	return can;
+}
+
+/* Names that are computed, or that nobody has told yet, cannot be asked for: see doubt.c. */
+static void doubt_code(struct client *c, unsigned can)
+{
+	c->foreign |= (can & (CODE_NAMES | CODE_UNKNOWN)) != 0;
+	doubt_add(c, can);
+}
+
+/* Triggers and the like may be such code.  It is asked about when a read would leave the
+ * primary; or at once, if we do not know what there is. */
+void code_note_hooks(struct client *c)
+{
+	unsigned can = nodes_balance(c->all->servers->nodes)
+	               ? bodies_can(c->all->bodies, c->borrower.profile->account) : 0;
+
+	if (can & CODE_HOOKED)
+		doubt_code(c, can);
+	c->ask_soon |= (can & CODE_UNKNOWN) != 0;
+}
+
+/* A call is asked about at once, and pins until it is answered. */
+static void note_call(struct client *c, unsigned can)
+{
+	doubt_code(c, can);
+	if (!(can & CODE_ANYTHING))
+		return;
+	c->ask_soon = true;
+	c->pins |= PIN_DOUBT;
+}
+
+void code_note(struct client *c, const struct sql_facts *f, bool hooks, const char *text,
+               size_t len)
+{
+	unsigned can = called_code(c, f, text, len);
+
+	note_call(c, can);
+	if (hooks && !(can & CODE_ANYTHING))
+		code_note_hooks(c);
+	/* ALTER may give a temporary table another name, and search_path may begin with
+	 * pg_temp. */
+	if (f->kind == SQL_DDL && !(f->flags & SQL_TEMP))
+		doubt_add(c, CODE_TEMPORARY);
+}
+
+void code_note_unknown(struct client *c)
+{
+	note_call(c, database_code(c));
+}
+
+void code_note_any(struct client *c)
+{
+	c->pins |= PIN_DOUBT;
+	c->ask_soon = true;
+	doubt_code(c, bodies_can(c->all->bodies, c->borrower.profile->account) | CODE_LOCK);
+}
+
+void code_note_end(struct client *c, const struct sql_facts *f)
+{
+	static const struct { uint8_t kind, pin, code; } ends[] = {
+		{ SQL_UNLISTEN, PIN_LISTEN, CODE_LISTEN },
+		{ SQL_CLOSE, PIN_CURSOR, CODE_CURSOR },
+		{ SQL_ROLLBACK, PIN_CURSOR, CODE_CURSOR },
+		{ SQL_DDL, PIN_TEMPORARY, CODE_TEMPORARY },
+		{ SQL_DISCARD, PIN_TEMPORARY, CODE_TEMPORARY },
+		{ SQL_COMMIT, PIN_TEMPORARY, CODE_TEMPORARY },
+		{ SQL_ROLLBACK, PIN_TEMPORARY, CODE_TEMPORARY },
+	};
+
+	if (!c->pins || (f->flags & SQL_TEMP))
+		return;
+	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+		if (ends[i].kind == f->kind && c->pins & ends[i].pin) {
+			c->ask_soon = true;
+			doubt_add(c, ends[i].code);
+		}
+}
