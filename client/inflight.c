@@ -49,3 +49,13 @@ void query_left(struct client *c)
 	c->last = NULL;
 	c->input = INPUT_REQUEST;
 }
+
+size_t query_retry_bytes(const struct client *c)
+{
+	size_t n = 0;
+
+	if (c->inflight)
+		for (struct request *r = query_server(c)->head; r; r = r->next)
+			n += r->owner == c ? query_of(r)->copy_len : 0;
+	return n;
+}

@@ -1,13 +1,14 @@
 #include "client/query.h"
 
 #include "client/agree.h"
+#include "client/choice.h"
 #include "client/doubt.h"
 #include "client/effect.h"
 #include "client/facts.h"
+#include "client/here.h"
 #include "client/leaves.h"
 #include "client/portal.h"
 #include "client/remake.h"
-#include "client/renew.h"
 #include "client/renew.h"
 #include "client/reply.h"
 #include "client/signal.h"
@@ -17,128 +18,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 
 enum {
-	RETRY_BYTES = 64 * 1024,                /* of requests in flight that may run again */
 	EXPECTS_MAX = 16384,                    /* PostgreSQL flushes long before it owes so many */
 };
-
-/* --- answers without a server -------------------------------------------- */
-
-static void say_ready(struct client *c)
-{
-	struct put o = net_build(c->all->base->net, 8);
-
-	put_ready(&o, c->status);
-	client_say(c, &o);
-}
-
-static void say_command(struct client *c, const char *tag)
-{
-	struct put o = net_build(c->all->base->net, 64);
-
-	put_message(&o, 'C', tag, strlen(tag) + 1);
-	put_ready(&o, c->status);
-	client_say(c, &o);
-}
-
-/* The statement is these words and nothing else. */
-static bool is_words(const struct plan *pl, const char *words)
-{
-	size_t len = strlen(words);
-
-	return pl->facts.end - pl->facts.start == len
-	       && !strncasecmp(pl->text + pl->facts.start, words, len);
-}
-
-/* Takes one of these words or phrases off the front, and a blank or comma behind it. */
-static bool skip_words(const char **p, const char *end, const char *const *forms, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		size_t len = strlen(forms[i]);
-		if ((size_t)(end - *p) < len || strncasecmp(*p, forms[i], len))
-			continue;
-		const char *at = *p + len;
-		if (at < end && *at == ',')
-			at++;
-		if (at < end && *at++ != ' ')
-			continue;
-		*p = at;
-		return true;
-	}
-	return false;
-}
-
-/* Only forms that the script's BEGIN repeats word for word on any node, a standby included.  All
- * others go to PostgreSQL, which knows more of them. */
-static bool plain_begin(const struct plan *pl)
-{
-	static const char *const begins[] = { "begin transaction", "begin work", "begin",
-		"start transaction" };
-	static const char *const modes[] = { "isolation level read committed",
-		"isolation level repeatable read", "read only" };
-	const char *p = pl->text + pl->facts.start, *end = pl->text + pl->facts.end;
-
-	if (!skip_words(&p, end, begins, sizeof begins / sizeof *begins) || p[-1] == ',')
-		return false;
-	while (p < end && skip_words(&p, end, modes, sizeof modes / sizeof *modes))
-		;
-	return p == end && p[-1] != ',' && p[-1] != ' ';
-}
-
-static bool plain_end(const struct plan *pl)
-{
-	return is_words(pl, "commit") || is_words(pl, "rollback") || is_words(pl, "end")
-	       || is_words(pl, "commit transaction") || is_words(pl, "rollback transaction")
-	       || is_words(pl, "abort");
-}
-
-/* A BEGIN reaches a node only with the first statement that goes there; until then the
- * transaction is the proxy's.  So a transaction that only reads never needs the primary.  Without
- * a replica to balance to there is nothing to gain.  A session that LISTENs is told of
- * notifications outside of transactions only, so its server has to know. */
-static bool begin_here(struct client *c, const struct plan *pl)
-{
-	const struct sql_facts *f = &pl->facts;
-
-	if (f->kind != SQL_BEGIN || c->status != 'I' || f->next < pl->text_len
-	    || (c->pins & PIN_LISTEN) || !nodes_balance(c->all->servers->nodes)
-	    || !transact_level(c, f)
-	    || !plain_begin(pl))
-		return false;
-	if (script_add(&c->script, f, "", pl->text + f->start, f->end - f->start) < 0)
-		return false;
-	c->status = 'T';
-	transact_begun(c, f);
-	say_command(c, strncasecmp(pl->text + f->start, "start", 5) ? "BEGIN"
-	                                                            : "START TRANSACTION");
-	return true;
-}
-
-/* Or about to be: a request in a FIFO may be a BEGIN of the proxy's own. */
-static bool anywhere_in_transaction(const struct client *c)
-{
-	for (const struct server *s = c->borrowed; s; s = s->next_borrowed)
-		if (s->status != 'I' || s->head)
-			return true;
-	return false;
-}
-
-/* The end of a transaction that has reached no node. */
-static bool end_here(struct client *c, const struct plan *pl)
-{
-	const struct sql_facts *f = &pl->facts;
-
-	if ((f->kind != SQL_COMMIT && f->kind != SQL_ROLLBACK) || c->status != 'T'
-	    || f->next < pl->text_len || anywhere_in_transaction(c) || !plain_end(pl))
-		return false;
-	c->status = 'I';
-	transact_ended(c, f->kind == SQL_COMMIT);
-	say_command(c, f->kind == SQL_COMMIT ? "COMMIT" : "ROLLBACK");
-	return true;
-}
 
 /* --- sending ------------------------------------------------------------- */
 
@@ -309,219 +193,6 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	return 1;
 }
 
-/* With something in flight: all of it is there. */
-static struct server *last_server(const struct client *c)
-{
-	return c->last->request.server;
-}
-
-/* Copies of requests in flight: all of them may have to go back into the input at once. */
-static size_t retry_bytes(const struct client *c)
-{
-	size_t n = 0;
-
-	if (c->inflight)
-		for (struct request *r = last_server(c)->head; r; r = r->next)
-			n += r->owner == c ? query_of(r)->copy_len : 0;
-	return n;
-}
-
-/* --- where to ------------------------------------------------------------ */
-
-static struct server *server_on(const struct client *c, const struct node *n)
-{
-	for (struct server *s = c->borrowed; s; s = s->next_borrowed)
-		if (s->node == n)
-			return s;
-	return NULL;
-}
-
-/* A plan may name a server that is the client's no longer. */
-static bool still_has(const struct client *c, const struct server *which)
-{
-	for (const struct server *s = c->borrowed; s; s = s->next_borrowed)
-		if (s == which)
-			return true;
-	return false;
-}
-
-/* A transaction ends where it was begun: at home if it is there, else on its leg. */
-static struct server *ending_server(const struct client *c)
-{
-	if (c->home && c->home->status != 'I')
-		return c->home;
-	for (struct server *s = c->borrowed; s; s = s->next_borrowed)
-		if (s->status != 'I')
-			return s;
-	return NULL;
-}
-
-/* Instead of a standby that is too far behind. */
-__attribute__((cold))
-static struct node *less_delayed(struct client *c, const struct plan *pl)
-{
-	const struct conf *conf = c->all->base->conf;
-	struct nodes *nodes = c->all->servers->nodes;
-	struct node *n = conf->prefer_lower_delay_standby ? nodes_nearest(nodes) : NULL;
-	char detail[LOG_TEXT_MAX];
-
-	if (n)
-		return n;
-	if (log_wants(c->all->base->log, LEVEL_DEBUG1)) {
-		snprintf(detail, sizeof detail, "destination = %d for query= \"%.*s\"",
-			nodes->primary, pl->text ? (int)pl->text_len : 0,
-			pl->text ? pl->text : "");
-		log_write(c->all->base->log, &c->who, LEVEL_DEBUG1, detail, NULL,
-			"could not load balance because of too much replication delay");
-	}
-	return nodes_primary(nodes);
-}
-
-/* The server that alone can serve the request, the first that applies:
- *
- *   1. the one that has the transaction's snapshot;
- *   2. the one on which the transaction has failed: the others do not know that it has;
- *   3. the one that has the portal or the unnamed statement which the request uses;
- *   4. for an end of the transaction, the one that has the transaction.
- *
- * ROLLBACK TO goes home even in a failed transaction: only home has the savepoints of one that may
- * have legs. */
-static struct server *only_server(const struct client *c, const struct plan *pl)
-{
-	struct server *s = transact_owner(c);
-
-	if (!s && !pl->rolls_back_to)
-		s = transact_failed(c);
-	if (!s && pl->must && still_has(c, pl->must) && !pl->other && !c->for_primary)
-		s = pl->must;
-	return !s && pl->ends && !pl->other ? ending_server(c) : s;
-}
-
-/* May a replica serve it?  Not what writes, is not there to its end, or was on a replica already;
- * nor what belongs to a session that replicas cannot follow, or whose notifications a replica could
- * overtake. */
-static bool may_leave(const struct client *c, const struct plan *pl)
-{
-	return pl->reads && !pl->other && pl->whole && pl->len <= RETRY_BYTES && c->status != 'E'
-	       && !c->for_primary && !c->primary_once && !c->script.full
-	       && !(c->pins & PIN_LISTEN) && !doubt_reads(c) && !c->borrower.profile->replication
-	       && nodes_balance(c->all->servers->nodes);
-}
-
-/* A role's or a database's settings have changed since the session began, and it has no server
- * there yet: a new one would begin with others than the session. */
-static bool begins_otherwise(const struct client *c, const struct node *n)
-{
-	return c->home && c->home->altered && !server_on(c, n);
-}
-
-/* Home, or the node that was drawn for reads, unless that is down or too far behind.  The replicas
- * of a session whose home is the primary no longer follow another one. */
-static struct node *choose_node(struct client *c, const struct plan *pl)
-{
-	struct node *home = transact_home(c);
-	const struct account *a = c->borrower.profile->account;
-
-	if (pl->signals && pl->whole && !c->session.in_transaction && !c->for_primary)
-		return pl->signals;     /* the node of the process */
-	if (!may_leave(c, pl) || home != nodes_primary(home->all))
-		return home;
-	struct node *n = route_node(c->all->route, &c->session, a->user, a->database,
-		c->borrower.profile->application_name);
-	if (n->late)
-		n = less_delayed(c, pl);
-	return n->state == NODE_DOWN || begins_otherwise(c, n) ? home : n;
-}
-
-/* RESET brings back the values that the server started with.  So from its first RESET on a session
- * has servers that started with its own values, and gives back those that did not - but for one
- * that has something of it: a transaction, a pin, an unnamed statement.  There the values are set
- * again behind the RESET: see reply.c. */
-static void start_own(struct client *c)
-{
-	c->borrower.own_start = true;
-	for (struct server *s = c->borrowed, *next; s; s = next) {
-		next = s->next_borrowed;
-		if (s->start == s->profile || s->status != 'I' || s->head
-		    || (s == c->home && transact_bound(c)) || c->unnamed_on == s
-		    || c->portal_on == s)
-			continue;
-		client_detach(c, s);
-		server_return(s);
-	}
-}
-
-/* With requests in flight only their server will do: on another one this request could be answered
- * before them.  A read follows writes home, though it might run on a replica: waiting for them
- * would cost a round trip. */
-static bool may_follow(struct client *c, const struct plan *pl, const struct server *only,
-                       const struct node *n)
-{
-	const struct server *s = last_server(c);
-
-	/* In a failed transaction a ROLLBACK may be under way: before it ends, no statement can be
-	 * made again. */
-	if (c->last->barrier || pl->forgets || c->status == 'E'
-	    || (pl->takes_back && s->start != s->profile))
-		return false;
-	if (s != c->home && pl->home_only)
-		return false;
-	/* Requests behind one that is taken back are taken back with it, so they must have their
-	 * copies, and all of these must fit into the input. */
-	if (s != c->home && (!pl->whole || retry_bytes(c) + pl->len > RETRY_BYTES))
-		return false;
-	if (s == c->home && pl->reads && !pl->other && !pl->must)
-		return true;
-	if (only || n != transact_home(c))
-		return only ? s == only : s->node == n;
-	return s == c->home;
-}
-
-/* The client's server on this node.  A leg there cannot become home, if its node has become the
- * primary: a transaction that began on a standby stays read-only. */
-static struct server *server_at(struct client *c, const struct node *n, bool home)
-{
-	struct server *s = server_on(c, n);
-
-	if (s && home && s != c->home && s->status != 'I') {
-		client_detach(c, s);
-		server_return(s);
-		s = NULL;
-	}
-	if (s && home)
-		c->home = s;
-	return s;
-}
-
-/* The server for a planned request; NULL: it has to wait. */
-static struct server *choose_server(struct client *c, const struct plan *pl)
-{
-	if (pl->takes_back && !c->inflight)
-		start_own(c);
-	struct server *s = only_server(c, pl);
-	struct node *n = s ? s->node : choose_node(c, pl);
-	bool home = n == transact_home(c);
-
-	if (c->inflight)
-		return may_follow(c, pl, s, n) && server_takes(last_server(c)) ? last_server(c)
-		                                                               : NULL;
-	if (!s)
-		s = server_at(c, n, home);
-	if (s && pl->takes_back && s->start != s->profile && s->head)
-		return NULL;            /* when it has answered a question of ours, it may go */
-	if (s)
-		return server_takes(s) ? s : NULL;
-	c->wanted = n;
-	s = server_borrow(c->all->servers, &c->borrower, n, home);
-	if (!s) {
-		c->waiting = true;
-		return NULL;
-	}
-	client_attach(c, s);
-	c->home = home ? s : c->home;
-	return s;
-}
-
 /* --- cutting ------------------------------------------------------------- */
 
 /* Sends a message, or the beginning of a long one, whose rest goes there, too.  To NULL: drops
@@ -547,7 +218,7 @@ static long skip_message(struct client *c, const uint8_t *p, size_t n)
 	trace_message(c, (struct msg){ (char)*p, p + WIRE_HEADER, p + there, false });
 	if (*p == 'S') {
 		c->input = INPUT_REQUEST;
-		say_ready(c);
+		here_ready(c);
 	}
 	return use_beginning(c, NULL, p, n);
 }
@@ -564,26 +235,11 @@ static long answer_error(struct client *c, const struct report *r, const uint8_t
 	log_write(c->all->base->log, &c->who, LEVEL_ERROR, r->detail, r->hint, "%s", r->message);
 	c->for_primary = 0;
 	if (n && (*p == 'Q' || *p == 'F')) {
-		say_ready(c);
+		here_ready(c);
 		return use_beginning(c, NULL, p, n);
 	}
 	c->input = INPUT_SKIPPED;
 	return n ? skip_message(c, p, n) : 0;
-}
-
-/* Answers requests that need no server: a lone Sync, and BEGIN and its end.  Only with nothing in
- * flight, or the answer would overtake others. */
-static bool answer_here(struct client *c, const struct plan *pl)
-{
-	if (pl->only_sync) {
-		trace_message(c, (struct msg){ .type = 'S' });
-		say_ready(c);
-	} else if (pl->simple && !pl->extended && pl->text
-	           && (begin_here(c, pl) || end_here(c, pl)))
-		trace_local(c, pl);
-	else
-		return false;
-	return true;
 }
 
 /* Sessions that are about to end are given a moment, as PostgreSQL does. */
@@ -621,7 +277,7 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 		return go;
 	if (pl.does & LEAVES_SIGNAL)
 		pl.signals = signal_node(c, p, pl.len);
-	if (!c->inflight && answer_here(c, &pl))
+	if (!c->inflight && here_answer(c, &pl))
 		return (long)pl.len;
 	if (!c->inflight && pl.home_only)
 		transact_come_home(c);
@@ -632,7 +288,7 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 	}
 	if (pl.takes)
 		return refuse_to_disturb(c, &pl, p, n);
-	struct server *s = choose_server(c, &pl);
+	struct server *s = choice_server(c, &pl);
 	if (!s || (!c->paused && server_stirs(s)) || send_request(c, s, p, &pl) < 0)
 		return BLOCKED;
 	c->primary_once = false;
@@ -724,7 +380,7 @@ static long append_message(struct client *c, const uint8_t *p, size_t n)
 static long copy_message(struct client *c, const uint8_t *p, size_t n)
 {
 	struct query *q = c->last;
-	struct server *to = q ? last_server(c) : NULL;
+	struct server *to = q ? query_server(c) : NULL;
 	bool comes_back = q && q->retry && !q->request.progress;        /* into the input */
 
 	if (to && ((comes_back && c->input != INPUT_COPY) || !server_takes(to)))
@@ -752,7 +408,7 @@ static long leave(struct client *c, const uint8_t *p, size_t n)
 {
 	trace_message(c, (struct msg){ .type = 'X' });
 	if (c->input == INPUT_COPY)
-		conn_put(c->all->base->net, &last_server(c)->conn, p, WIRE_HEADER);
+		conn_put(c->all->base->net, &query_server(c)->conn, p, WIRE_HEADER);
 	c->ended = true;
 	return (long)n;                 /* and all that stands behind it */
 }
@@ -761,7 +417,7 @@ static long leave(struct client *c, const uint8_t *p, size_t n)
  * coming may have others behind it. */
 static bool copies_at_end(const struct client *c)
 {
-	return !c->last->simple && last_server(c)->head == &c->last->request;
+	return !c->last->simple && query_server(c)->head == &c->last->request;
 }
 
 /* Takes one message.  If that begins a request, takes as many as there are of it. */
@@ -815,11 +471,11 @@ static void end_input(struct client *c)
 {
 	if (!c->inflight)
 		client_leave(c);
-	if (!c->inflight || c->last->resets || conn_pending(&last_server(c)->conn))
+	if (!c->inflight || c->last->resets || conn_pending(&query_server(c)->conn))
 		return;                 /* behind what resets more is to be sent */
 	net_flush(c->all->base->net);
-	if (!conn_pending(&last_server(c)->conn))
-		conn_shut(c->all->base->net, &last_server(c)->conn);
+	if (!conn_pending(&query_server(c)->conn))
+		conn_shut(c->all->base->net, &query_server(c)->conn);
 }
 
 /* Takes as many requests as can go now.  The rest is kept and comes again, from the first byte that
@@ -914,7 +570,7 @@ void query_free(struct client *c)
 {
 	bool unheard = c->inflight && c->last->simple && query_unanswered(c->last);
 	const struct server *within = unheard || (c->inflight && c->input != INPUT_REQUEST)
-	                              ? last_server(c) : NULL;
+	                              ? query_server(c) : NULL;
 
 	/* Nobody will hear whether they were committed: their tables count as written. */
 	if (c->inflight)

@@ -1,14 +1,17 @@
 /* client/query.h - a client's request, from its bytes to the server that it is sent to.
  *
- *     query.c   cuts the input, finds a server for each request, and sends the request as it lies
- *               in the scratch block
+ *     query.c   cuts the input, and sends each request as it lies in the scratch block
  *     plan.h    what is in a request, and where it may go
  *     facts.h   what the texts of its statements mean
+ *     here.h    what needs no server
+ *     choice.h  the server for it
  *     transact.h  which servers have the transaction, and its isolation level
  *     agree.h   what settings the chosen server lacks, sent ahead
  *     remake.h  what statements it lacks, asked for and awaited
  *     doubt.h   what no statement says is asked for
  *     effect.h  what its statements change in the session: noted, applied, undone
+ *     parameter.h  what they set
+ *     code.h    what the code that they run may leave
  *     portal.h  where portals and the unnamed statement are
  *     reply.h   the reply: forwarded, held back, or dropped to run the request on the primary
  *     trace.h   what the log says of all this
@@ -90,6 +93,15 @@ void query_free(struct client *c);
 /* One for the FIFO of this server, with nothing in it but what the FIFO needs; it is the client's
  * last now.  NULL without memory. */
 struct query *query_new(struct client *c, struct server *s, const struct request_ops *ops);
+
+/* The server of the requests in flight: all of them are there. */
+static inline struct server *query_server(const struct client *c)
+{
+	return c->last->request.server;
+}
+
+/* Bytes of their copies, all of which may have to go back into the input at once. */
+size_t query_retry_bytes(const struct client *c);
 
 /* One of the client's requests is in flight no longer: it was answered, taken back or lost. */
 void query_left(struct client *c);

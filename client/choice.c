@@ -1,0 +1,202 @@
+#include "client/choice.h"
+
+#include "client/doubt.h"
+#include "client/query.h"
+#include "client/transact.h"
+
+#include <stdio.h>
+
+enum { RETRY_BYTES = 64 * 1024 };               /* of requests in flight that may run again */
+
+static struct server *server_on(const struct client *c, const struct node *n)
+{
+	for (struct server *s = c->borrowed; s; s = s->next_borrowed)
+		if (s->node == n)
+			return s;
+	return NULL;
+}
+
+/* A plan may name a server that is the client's no longer. */
+static bool still_has(const struct client *c, const struct server *which)
+{
+	for (const struct server *s = c->borrowed; s; s = s->next_borrowed)
+		if (s == which)
+			return true;
+	return false;
+}
+
+/* A transaction ends where it was begun: at home if it is there, else on its leg. */
+static struct server *ending_server(const struct client *c)
+{
+	if (c->home && c->home->status != 'I')
+		return c->home;
+	for (struct server *s = c->borrowed; s; s = s->next_borrowed)
+		if (s->status != 'I')
+			return s;
+	return NULL;
+}
+
+/* Instead of a standby that is too far behind. */
+__attribute__((cold))
+static struct node *less_delayed(struct client *c, const struct plan *pl)
+{
+	const struct conf *conf = c->all->base->conf;
+	struct nodes *nodes = c->all->servers->nodes;
+	struct node *n = conf->prefer_lower_delay_standby ? nodes_nearest(nodes) : NULL;
+	char detail[LOG_TEXT_MAX];
+
+	if (n)
+		return n;
+	if (log_wants(c->all->base->log, LEVEL_DEBUG1)) {
+		snprintf(detail, sizeof detail, "destination = %d for query= \"%.*s\"",
+			nodes->primary, pl->text ? (int)pl->text_len : 0,
+			pl->text ? pl->text : "");
+		log_write(c->all->base->log, &c->who, LEVEL_DEBUG1, detail, NULL,
+			"could not load balance because of too much replication delay");
+	}
+	return nodes_primary(nodes);
+}
+
+/* The server that alone can serve the request, the first that applies:
+ *
+ *   1. the one that has the transaction's snapshot;
+ *   2. the one on which the transaction has failed: the others do not know that it has;
+ *   3. the one that has the portal or the unnamed statement which the request uses;
+ *   4. for an end of the transaction, the one that has the transaction.
+ *
+ * ROLLBACK TO goes home even in a failed transaction: only home has the savepoints of one that may
+ * have legs. */
+static struct server *only_server(const struct client *c, const struct plan *pl)
+{
+	struct server *s = transact_owner(c);
+
+	if (!s && !pl->rolls_back_to)
+		s = transact_failed(c);
+	if (!s && pl->must && still_has(c, pl->must) && !pl->other && !c->for_primary)
+		s = pl->must;
+	return !s && pl->ends && !pl->other ? ending_server(c) : s;
+}
+
+/* May a replica serve it?  Not what writes, is not there to its end, or was on a replica already;
+ * nor what belongs to a session that replicas cannot follow, or whose notifications a replica could
+ * overtake. */
+static bool may_leave(const struct client *c, const struct plan *pl)
+{
+	return pl->reads && !pl->other && pl->whole && pl->len <= RETRY_BYTES && c->status != 'E'
+	       && !c->for_primary && !c->primary_once && !c->script.full
+	       && !(c->pins & PIN_LISTEN) && !doubt_reads(c) && !c->borrower.profile->replication
+	       && nodes_balance(c->all->servers->nodes);
+}
+
+/* A role's or a database's settings have changed since the session began, and it has no server
+ * there yet: a new one would begin with others than the session. */
+static bool begins_otherwise(const struct client *c, const struct node *n)
+{
+	return c->home && c->home->altered && !server_on(c, n);
+}
+
+/* Home, or the node that was drawn for reads, unless that is down or too far behind.  The replicas
+ * of a session whose home is the primary no longer follow another one. */
+static struct node *choose_node(struct client *c, const struct plan *pl)
+{
+	struct node *home = transact_home(c);
+	const struct account *a = c->borrower.profile->account;
+
+	if (pl->signals && pl->whole && !c->session.in_transaction && !c->for_primary)
+		return pl->signals;     /* the node of the process */
+	if (!may_leave(c, pl) || home != nodes_primary(home->all))
+		return home;
+	struct node *n = route_node(c->all->route, &c->session, a->user, a->database,
+		c->borrower.profile->application_name);
+	if (n->late)
+		n = less_delayed(c, pl);
+	return n->state == NODE_DOWN || begins_otherwise(c, n) ? home : n;
+}
+
+/* RESET brings back the values that the server started with.  So from its first RESET on a session
+ * has servers that started with its own values, and gives back those that did not - but for one
+ * that has something of it: a transaction, a pin, an unnamed statement.  There the values are set
+ * again behind the RESET: see reply.c. */
+static void start_own(struct client *c)
+{
+	c->borrower.own_start = true;
+	for (struct server *s = c->borrowed, *next; s; s = next) {
+		next = s->next_borrowed;
+		if (s->start == s->profile || s->status != 'I' || s->head
+		    || (s == c->home && transact_bound(c)) || c->unnamed_on == s
+		    || c->portal_on == s)
+			continue;
+		client_detach(c, s);
+		server_return(s);
+	}
+}
+
+/* With requests in flight only their server will do: on another one this request could be answered
+ * before them.  A read follows writes home, though it might run on a replica: waiting for them
+ * would cost a round trip. */
+static bool may_follow(struct client *c, const struct plan *pl, const struct server *only,
+                       const struct node *n)
+{
+	const struct server *s = query_server(c);
+
+	/* In a failed transaction a ROLLBACK may be under way: before it ends, no statement can be
+	 * made again. */
+	if (c->last->barrier || pl->forgets || c->status == 'E'
+	    || (pl->takes_back && s->start != s->profile))
+		return false;
+	if (s != c->home && pl->home_only)
+		return false;
+	/* Requests behind one that is taken back are taken back with it, so they must have their
+	 * copies, and all of these must fit into the input. */
+	if (s != c->home && (!pl->whole || query_retry_bytes(c) + pl->len > RETRY_BYTES))
+		return false;
+	if (s == c->home && pl->reads && !pl->other && !pl->must)
+		return true;
+	if (only || n != transact_home(c))
+		return only ? s == only : s->node == n;
+	return s == c->home;
+}
+
+/* The client's server on this node.  A leg there cannot become home, if its node has become the
+ * primary: a transaction that began on a standby stays read-only. */
+static struct server *server_at(struct client *c, const struct node *n, bool home)
+{
+	struct server *s = server_on(c, n);
+
+	if (s && home && s != c->home && s->status != 'I') {
+		client_detach(c, s);
+		server_return(s);
+		s = NULL;
+	}
+	if (s && home)
+		c->home = s;
+	return s;
+}
+
+struct server *choice_server(struct client *c, const struct plan *pl)
+{
+	if (pl->takes_back && !c->inflight)
+		start_own(c);
+	struct server *s = only_server(c, pl);
+	struct node *n = s ? s->node : choose_node(c, pl);
+	bool home = n == transact_home(c);
+
+	if (c->inflight)
+		return may_follow(c, pl, s, n) && server_takes(query_server(c)) ? query_server(c)
+		                                                               : NULL;
+	if (!s)
+		s = server_at(c, n, home);
+	if (s && pl->takes_back && s->start != s->profile && s->head)
+		return NULL;            /* when it has answered a question of ours, it may go */
+	if (s)
+		return server_takes(s) ? s : NULL;
+	c->wanted = n;
+	s = server_borrow(c->all->servers, &c->borrower, n, home);
+	if (!s) {
+		c->waiting = true;
+		return NULL;
+	}
+	client_attach(c, s);
+	c->home = home ? s : c->home;
+	return s;
+}

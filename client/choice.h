@@ -1,0 +1,11 @@
+/* client/choice.h - which server a request goes to. */
+#ifndef CLIENT_CHOICE_H
+#define CLIENT_CHOICE_H
+
+#include "client/plan.h"
+
+/* The server for a planned request: the one that alone can serve it, or one on the node that was
+ * chosen, which the session has or borrows.  NULL: it has to wait. */
+struct server *choice_server(struct client *c, const struct plan *pl);
+
+#endif
