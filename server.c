@@ -9,20 +9,14 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#define FOR_EVER INT64_MAX
-
 enum {
 	RESTED = 2,                             /* ms: a server's state is looked at again */
-	IMPATIENT = 200,                        /* ms a read waits for a connection to a replica */
-	OWN_SPARE = 8,                          /* connections to a node beyond the limit, for the
-	                                         * proxy's own questions */
 	RESET_TELLS = 60000,                    /* ms between two lines about failing resets */
 	ORPHANED_TIME = 60000,                  /* ms that a lost client's replies are worth
 	                                         * waiting for: closing loses nothing, PostgreSQL
 	                                         * finishes all that it was sent */
 };
 
-static void serve_queue(struct servers *all, struct node *n);
 static void available(struct server *s, const struct borrower *opener);
 static void clean(struct server *s);
 static void expired(struct timer *t);
@@ -138,51 +132,12 @@ void server_close(struct server *s, const char *why)
 		s->next_all->prev_all = s->prev_all;
 	if (!s->cancels)
 		loop_defer(all->base->loop, &s->bury);
-	serve_queue(all, s->node);
+	queue_serve(all, s->node);
 }
 
 /* --- the pool ------------------------------------------------------------ */
 
-/* Connections to a node: as many as Pgpool-II's processes would have with their pools. */
-static unsigned limit(const struct servers *all)
-{
-	int64_t pool = all->base->conf->max_pool > 0 ? all->base->conf->max_pool : 1;
-	int64_t n = all->base->conf->num_init_children * pool;
-
-	return n > INT32_MAX ? INT32_MAX : (unsigned)n;
-}
-
-/* A borrower that only asks takes no client's place: it may exceed the limit by a few.  So checks
- * work when all connections are in use. */
-static bool asks(const struct borrower *b)
-{
-	return b->own || b->look;
-}
-
-/* The limit may be exceeded by so many for this borrower.  For a client these are the connections
- * that questions have taken, so that it does not wait for one of them. */
-static unsigned spare(const struct borrower *b)
-{
-	unsigned asking = 0;
-
-	for (const struct server *s = asks(b) ? NULL : b->servers->first; s; s = s->next_all)
-		asking += s->node == b->node && s->borrower && asks(s->borrower);
-	return asks(b) || asking > OWN_SPARE ? OWN_SPARE : asking;
-}
-
-/* Closes idle servers of others, the one used longest ago first, until there is room.  A borrower
- * that looks may be a stranger: no server is closed for that. */
-static bool room(const struct borrower *b)
-{
-	struct node *n = b->node;
-
-	while (!b->look && n->servers >= limit(b->servers) && n->idle_last)
-		server_close(n->idle_last, "makes room for another user or database");
-	return n->servers < limit(b->servers) || n->servers < limit(b->servers) + spare(b);
-}
-
-/* It counts as one of its node's from now on, so that the limit holds while it connects. */
-static struct server *open_server(struct servers *all, struct node *n, struct profile *p)
+struct server *server_open(struct servers *all, struct node *n, struct profile *p)
 {
 	struct server *s = calloc(1, sizeof *s);
 
@@ -211,9 +166,8 @@ static bool knows_residue(const struct server *s, const struct borrower *b)
 	return !(s->residue & ~b->residue) || b->own;
 }
 
-/* Is the server's profile the borrower's, or can it be made so?  Then sql is the statement for it.
- * A walsender is another kind of process, which no SET turns into a session. */
-static bool fits(const struct server *s, const struct borrower *b, char *sql, size_t size)
+/* A walsender is another kind of process, which no SET turns into a session. */
+bool server_fits(const struct server *s, const struct borrower *b, char *sql, size_t size)
 {
 	const struct profile *p = b->profile;
 
@@ -234,9 +188,8 @@ static void settings_taken(struct request *r, bool ok)
 		server_close(r->server, "the settings of its session were refused");
 }
 
-/* Hands it over, with its settings made those of the borrower.  The statement is only sent: its
- * answer comes in front of the client's. */
-static bool lend(struct server *s, struct borrower *b, const char *sql)
+/* The statement is only sent: its answer comes in front of the client's. */
+bool server_lend(struct server *s, struct borrower *b, const char *sql)
 {
 	if (s->profile != b->profile) {
 		/* All other ParameterStatus values are those of this server; the statement's
@@ -260,272 +213,20 @@ static bool lend(struct server *s, struct borrower *b, const char *sql)
 	return true;
 }
 
-/* The last used idle server that needs no change, or else the last used one that can be changed.
- * One that stirs is not lent: it says goodbye or has ended, and a request sent there would be
+/* One that stirs is not lent: it says goodbye or has ended, and a request sent there would be
  * lost. */
-static struct server *find_idle(struct borrower *b, struct node *n, char *sql, size_t size)
+struct server *server_find_idle(struct borrower *b, struct node *n, char *sql, size_t size)
 {
 	for (int any = 0; any < 2; any++)
 		for (struct server *s = b->profile->account->idle, *next; s; s = next) {
 			next = s->next_idle;
-			if (s->node != n || !fits(s, b, sql, size) || (!any && *sql))
+			if (s->node != n || !server_fits(s, b, sql, size) || (!any && *sql))
 				continue;
 			if (!conn_stirs(&s->conn))
 				return s;
 			server_close(s, "it ended in the pool");
 		}
 	return NULL;
-}
-
-/* At the end of the node's queue; the proxy's own questions go to its head. */
-static void wait_in_queue(struct servers *all, struct borrower *b, struct node *n)
-{
-	b->servers = all;
-	b->node = n;
-	struct borrower **at = b->own ? &n->queue : n->queue_tail;
-	b->next = *at;
-	*at = b;
-	if (!b->next)
-		n->queue_tail = &b->next;
-}
-
-static void leave_queue(struct borrower *b)
-{
-	struct node *n = b->node;
-	struct borrower **at = &n->queue;
-
-	while (*at != b)
-		at = &(*at)->next;
-	*at = b->next;
-	if (n->queue_tail == &b->next)
-		n->queue_tail = at;
-	b->node = NULL;
-	timer_stop(b->servers->base->loop, &b->deadline);
-}
-
-/* A connection that was started for it goes on and will serve the next one, or the pool.  One that
- * was opened for what its login tells has no other use. */
-void server_unborrow(struct borrower *b)
-{
-	if (!b->node)
-		return;
-	leave_queue(b);
-	struct server *s = b->opening;
-	b->opening = NULL;
-	if (s)
-		s->borrower = NULL;
-	if (s && (b->look || b->secret))
-		server_close(s, "nobody waits for its login any more");
-}
-
-static void refuse(struct borrower *b, const struct refusal *r)
-{
-	server_unborrow(b);
-	b->ops->refused(b, r);
-}
-
-static void refuse_other_primary(struct borrower *b)
-{
-	refuse(b, &(struct refusal){ REFUSED_OTHER_PRIMARY, { "FATAL", "08006",
-		"another node is the primary now", NULL, NULL }, NULL, 0 });
-}
-
-/* No primary has been found yet, and the borrower waits for one.  The proxy's own questions are how
- * it is found, so they go on. */
-static bool searches(const struct borrower *b, const struct node *n)
-{
-	return b->patient && !b->own && nodes_searching(n->all);
-}
-
-/* There is no point in opening a connection for it now. */
-static bool away(const struct borrower *b, const struct node *n)
-{
-	return n->state == NODE_DOWN || searches(b, n);
-}
-
-/* The primary is another node now.  Or the search is over without one, and the first node has to
- * do. */
-static bool waits_for_another(const struct borrower *b)
-{
-	return b->patient && (b->node != nodes_primary(b->node->all)
-	                      || (b->searching && !nodes_searching(b->node->all)));
-}
-
-static void refuse_node(struct borrower *b, struct node *n)
-{
-	char message[80], detail[256];
-	bool starting = strstr(n->why, "(57P0") != NULL;
-
-	snprintf(message, sizeof message, "failed to create a backend %d connection", n->id);
-	snprintf(detail, sizeof detail, "%s:%d: %s", node_conf(n)->hostname,
-		(int)node_conf(n)->port, n->why[0] ? n->why : "no connection in time");
-	const char *hint = n->unsafe
-		? "See backend_sslmode (unset, it is verify-ca where there is ssl_ca_cert), and the"
-		" certificate and settings of the node."
-		: "The node is tried again in the background; retry in a moment.";
-	refuse(b, &(struct refusal){ REFUSED_NODE, { "FATAL", starting ? "57P03" : "08006", message,
-		detail, hint }, NULL, 0 });
-}
-
-static void out_of_patience(struct timer *t)
-{
-	struct borrower *b = OWNER(t, struct borrower, deadline);
-	struct node *n = b->node;
-	struct net *net = b->servers->base->net;
-
-	if (waits_for_another(b)) {
-		refuse_other_primary(b);
-	} else if (away(b, n) || !b->patient) {
-		refuse_node(b, n);
-	} else {
-		char detail[160];
-		snprintf(detail, sizeof detail, "All %u connections to node %d are in use and none"
-			" became free within query_wait_timeout.", limit(b->servers), n->id);
-		refuse(b, &(struct refusal){ REFUSED_FULL, { "FATAL", "53300",
-			"Sorry, too many clients already", detail,
-			"Raise num_init_children or max_pool, or use fewer sessions at a time." },
-			NULL, 0 });
-	}
-	net_flush(net);
-}
-
-/* How long it may still wait, as things are: ms, or FOR_EVER.  A read does not wait for a replica
- * that is down or full, since the primary can answer; only for a connection that is under way or a
- * server that is being cleaned. */
-static int64_t patience(const struct borrower *b)
-{
-	const struct conf *conf = b->servers->base->conf;
-	const struct node *n = b->node;
-
-	if (waits_for_another(b))
-		return 0;
-	if (away(b, n) && n->unsafe)
-		return 0;               /* time alone does not heal its TLS */
-	if (away(b, n) && b->patient)
-		return b->searching ? nodes_searching(n->all) : conf->primary_wait_timeout * 1000;
-	if (away(b, n))
-		return 0;
-	if (b->own)
-		return FOR_EVER;
-	if (b->patient)
-		return conf->query_wait_timeout ? conf->query_wait_timeout * 1000 : FOR_EVER;
-	return b->opening || n->cleaning ? IMPATIENT : 0;
-}
-
-/* Also at 0 the timer tells the borrower, later: nothing is refused within server_borrow(). */
-static void set_patience(struct borrower *b)
-{
-	b->searching |= b->patient && !b->own && nodes_searching(b->node->all);
-	int64_t ms = patience(b);
-
-	b->deadline.fire = out_of_patience;
-	if (ms == FOR_EVER)
-		timer_stop(b->servers->base->loop, &b->deadline);
-	else
-		timer_set(b->servers->base->loop, &b->deadline, ms);
-}
-
-/* The server is opened for the sake of its login: is it of use in the pool afterwards?  Not if its
- * account has an idle one on that node, or if it exceeds the limit. */
-static bool wanted(const struct server *s)
-{
-	const struct server *idle = s->account->idle;
-
-	while (idle && idle->node != s->node)
-		idle = idle->next_idle;
-	return !idle && s->node->servers <= limit(s->all);
-}
-
-/* One that is opened for its login, and is of no use in the pool, is closed after its session. */
-static bool start_opening(struct servers *all, struct borrower *b)
-{
-	struct server *s = room(b) ? open_server(all, b->node, b->profile) : NULL;
-
-	if (!s)
-		return false;
-	s->borrower = b;
-	b->opening = s;
-	s->stale = (b->look || b->secret) && !wanted(s);
-	dial_start(s, b);
-	return true;
-}
-
-struct server *server_borrow(struct servers *all, struct borrower *b, struct node *n, bool patient)
-{
-	char sql[PROFILE_SQL_MAX];
-
-	b->patient = patient;
-	b->searching = false;
-	/* An old login says nothing about today's demand, and proves no password. */
-	bool fresh = b->secret || b->look;
-	struct server *s = fresh || searches(b, n) ? NULL : find_idle(b, n, sql, sizeof sql);
-	if (s) {
-		server_enter(s, LENT);
-		if (lend(s, b, sql))
-			return s;
-		s->borrower = NULL;
-		server_close(s, "out of memory");
-	}
-	wait_in_queue(all, b, n);
-	serve_queue(all, n);
-	set_patience(b);
-	return NULL;
-}
-
-/* Is somebody looking for the same already?  One look serves all logins that want to know it. */
-static bool looked_for(const struct borrower *b, const struct node *n)
-{
-	for (const struct borrower *o = b->look ? n->queue : NULL; o; o = o->next)
-		if (o->look && o->opening
-		    && profile_demanded(o->profile) == profile_demanded(b->profile))
-			return true;
-	return false;
-}
-
-/* The look has an answer: all that wait for it go on. */
-static void tell_lookers(struct node *n, const struct demanded *d)
-{
-	static const struct refusal asked = { REFUSED_ASKED,
-		{ "FATAL", "28000", "PostgreSQL said what it asks for", NULL, NULL }, NULL, 0 };
-
-	for (struct borrower *b = n->queue, *next; b; b = next) {
-		next = b->next;
-		if (b->look && profile_demanded(b->profile) == d) {
-			refuse(b, &asked);
-			next = n->queue;        /* it may be another queue now */
-		}
-	}
-}
-
-/* Starts connections for waiting borrowers, as far as there is room.  Making room closes an idle
- * server, which comes back here: once is enough.  Each waits for its own connection, but takes any
- * that is free before: see available(). */
-static void serve_queue(struct servers *all, struct node *n)
-{
-	if (n->serving)
-		return;
-	n->serving = true;
-	bool full = false;              /* for clients, maybe not for questions */
-	for (struct borrower *b = n->queue; b; b = b->next)
-		if (!b->opening && !away(b, n) && !(full && !asks(b)) && !looked_for(b, n)
-		    && !start_opening(all, b)) {
-			if (asks(b))
-				break;
-			full = true;
-		}
-	n->serving = false;
-}
-
-/* The node went up or down, or has addresses now: its borrowers' patience is another. */
-static void node_changed(void *ctx, struct node *n)
-{
-	struct servers *all = ctx;
-
-	dial_resume(n);
-	for (struct borrower *b = n->queue; b; b = b->next)
-		set_patience(b);
-	serve_queue(all, n);
-	net_flush(all->base->net);
 }
 
 /* --- from login to the pool and back ------------------------------------- */
@@ -548,7 +249,7 @@ void server_ready(struct server *s)
 	node_worked(s->node);
 	available(s, opener);
 	if (looked)
-		tell_lookers(s->node, profile_demanded(s->start));
+		queue_tell_lookers(s->node, profile_demanded(s->start));
 }
 
 /* A node that is down is not told to the borrower from here: node_failed() changes its patience,
@@ -582,9 +283,9 @@ void server_refused(struct server *s, const struct refusal *r)
 	if (r->raw && !strcmp(r->report.sqlstate, "28000"))
 		server_role_gone(s);            /* or may not log in any more */
 	if (b && b->node && !down)
-		refuse(b, r);
+		queue_refuse(b, r);
 	if (r->kind == REFUSED_ASKED)
-		tell_lookers(n, profile_demanded(s->start));
+		queue_tell_lookers(n, profile_demanded(s->start));
 	server_close(s, r->report.message);
 }
 
@@ -637,8 +338,8 @@ static void available(struct server *s, const struct borrower *opener)
 	timer_stop(s->all->base->loop, &s->timer);
 	s->used = false;
 	for (struct borrower *b = n->queue; b; b = b->next) {
-		if (b->profile->account != s->account || searches(b, n)
-		    || !fits(s, b, sql, sizeof sql))
+		if (b->profile->account != s->account || queue_searches(b, n)
+		    || !server_fits(s, b, sql, sizeof sql))
 			continue;
 		if (b->look && b != opener)
 			continue;
@@ -646,14 +347,14 @@ static void available(struct server *s, const struct borrower *opener)
 		    && !account_knows(s->account, b->secret, loop_now(s->all->base->loop)))
 			continue;
 		server_unborrow(b);
-		if (lend(s, b, sql)) {
+		if (server_lend(s, b, sql)) {
 			b->ops->lent(b, s);
 		} else {
 			server_close(s, "out of memory");
 			b->ops->refused(b, &(struct refusal){ REFUSED_FULL, { "FATAL", "53200",
 				"out of memory", NULL, NULL }, NULL, 0 });
 		}
-		serve_queue(s->all, n);
+		queue_serve(s->all, n);
 		return;
 	}
 	if (!keeps(s)) {
@@ -662,7 +363,7 @@ static void available(struct server *s, const struct borrower *opener)
 	}
 	rest(s);
 	if (n->queue)
-		serve_queue(s->all, n);
+		queue_serve(s->all, n);
 }
 
 bool server_stirs(struct server *s)
@@ -804,10 +505,10 @@ void server_return(struct server *s)
 
 /* --- trials -------------------------------------------------------------- */
 
-/* Without a look at room(): a health check must work when the pool is full. */
+/* Without a look at the limit: a health check must work when the pool is full. */
 int trial_start(struct servers *all, struct node *n, struct profile *p, struct trial *t)
 {
-	struct server *s = open_server(all, n, p);
+	struct server *s = server_open(all, n, p);
 
 	if (!s)
 		return -1;
@@ -836,7 +537,7 @@ void trial_stop(struct trial *t, const char *why)
 void servers_init(struct servers *all)
 {
 	all->nodes->ctx = all;
-	all->nodes->changed = node_changed;
+	all->nodes->changed = queue_node_changed;
 }
 
 void servers_close_idle(struct servers *all)

@@ -1,4 +1,4 @@
-/* server/inside.h - functions that server.c, request.c, dial.c and cancel.c have for each other. */
+/* server/inside.h - what server.c and the files of its room have for each other. */
 #ifndef SERVER_INSIDE_H
 #define SERVER_INSIDE_H
 
@@ -19,6 +19,37 @@ void server_role_gone(struct server *s);        /* its user's role is another on
 void server_told_news(struct server *s);        /* its login reports other values than before */
 void server_emptied(struct server *s);          /* its FIFO ran empty */
 void server_canceled(struct server *s);         /* one of its cancel requests has been delivered */
+
+/* A new one, not connected yet.  It counts as one of its node's from now on, so that the limit
+ * holds while it connects.  NULL without memory. */
+struct server *server_open(struct servers *all, struct node *n, struct profile *p);
+
+/* Is the server's profile the borrower's, or can it be made so?  Then sql is the statement for
+ * it. */
+bool server_fits(const struct server *s, const struct borrower *b, char *sql, size_t size);
+
+/* The last used idle server that needs no change, or else the last used one that can be changed. */
+struct server *server_find_idle(struct borrower *b, struct node *n, char *sql, size_t size);
+
+/* Hands it over, with its settings made those of the borrower.  false: without memory. */
+bool server_lend(struct server *s, struct borrower *b, const char *sql);
+
+/* --- queue.c: who waits -------------------------------------------------- */
+
+/* Starts connections for waiting borrowers, as far as there is room. */
+void queue_serve(struct servers *all, struct node *n);
+
+/* No primary has been found yet, and the borrower waits for one. */
+bool queue_searches(const struct borrower *b, const struct node *n);
+
+void queue_refuse(struct borrower *b, const struct refusal *r);
+
+/* A look has an answer: all that wait for it go on. */
+void queue_tell_lookers(struct node *n, const struct demanded *d);
+
+/* The node went up or down, or has addresses now: its borrowers' patience is another.  ctx: the
+ * struct servers. */
+void queue_node_changed(void *ctx, struct node *n);
 
 /* --- request.c: the FIFO and the replies --------------------------------- */
 

@@ -1,0 +1,306 @@
+/* server/queue.c - who waits for a server of a node, for how long, and what is opened for them. */
+#include "server/inside.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define FOR_EVER INT64_MAX
+
+enum {
+	IMPATIENT = 200,                        /* ms a read waits for a connection to a replica */
+	OWN_SPARE = 8,                          /* connections to a node beyond the limit, for the
+	                                         * proxy's own questions */
+};
+
+/* --- the limit ----------------------------------------------------------- */
+
+/* Connections to a node: as many as Pgpool-II's processes would have with their pools. */
+static unsigned limit(const struct servers *all)
+{
+	int64_t pool = all->base->conf->max_pool > 0 ? all->base->conf->max_pool : 1;
+	int64_t n = all->base->conf->num_init_children * pool;
+
+	return n > INT32_MAX ? INT32_MAX : (unsigned)n;
+}
+
+/* A borrower that only asks takes no client's place: it may exceed the limit by a few.  So checks
+ * work when all connections are in use. */
+static bool asks(const struct borrower *b)
+{
+	return b->own || b->look;
+}
+
+/* The limit may be exceeded by so many for this borrower.  For a client these are the connections
+ * that questions have taken, so that it does not wait for one of them. */
+static unsigned spare(const struct borrower *b)
+{
+	unsigned asking = 0;
+
+	for (const struct server *s = asks(b) ? NULL : b->servers->first; s; s = s->next_all)
+		asking += s->node == b->node && s->borrower && asks(s->borrower);
+	return asks(b) || asking > OWN_SPARE ? OWN_SPARE : asking;
+}
+
+/* Closes idle servers of others, the one used longest ago first, until there is room.  A borrower
+ * that looks may be a stranger: no server is closed for that. */
+static bool room(const struct borrower *b)
+{
+	struct node *n = b->node;
+
+	while (!b->look && n->servers >= limit(b->servers) && n->idle_last)
+		server_close(n->idle_last, "makes room for another user or database");
+	return n->servers < limit(b->servers) || n->servers < limit(b->servers) + spare(b);
+}
+
+/* --- waiting ------------------------------------------------------------- */
+
+/* At the end of the node's queue; the proxy's own questions go to its head. */
+static void wait_in_queue(struct servers *all, struct borrower *b, struct node *n)
+{
+	b->servers = all;
+	b->node = n;
+	struct borrower **at = b->own ? &n->queue : n->queue_tail;
+	b->next = *at;
+	*at = b;
+	if (!b->next)
+		n->queue_tail = &b->next;
+}
+
+static void leave_queue(struct borrower *b)
+{
+	struct node *n = b->node;
+	struct borrower **at = &n->queue;
+
+	while (*at != b)
+		at = &(*at)->next;
+	*at = b->next;
+	if (n->queue_tail == &b->next)
+		n->queue_tail = at;
+	b->node = NULL;
+	timer_stop(b->servers->base->loop, &b->deadline);
+}
+
+/* A connection that was started for it goes on and will serve the next one, or the pool.  One that
+ * was opened for what its login tells has no other use. */
+void server_unborrow(struct borrower *b)
+{
+	if (!b->node)
+		return;
+	leave_queue(b);
+	struct server *s = b->opening;
+	b->opening = NULL;
+	if (s)
+		s->borrower = NULL;
+	if (s && (b->look || b->secret))
+		server_close(s, "nobody waits for its login any more");
+}
+
+void queue_refuse(struct borrower *b, const struct refusal *r)
+{
+	server_unborrow(b);
+	b->ops->refused(b, r);
+}
+
+static void refuse_other_primary(struct borrower *b)
+{
+	queue_refuse(b, &(struct refusal){ REFUSED_OTHER_PRIMARY, { "FATAL", "08006",
+		"another node is the primary now", NULL, NULL }, NULL, 0 });
+}
+
+/* The proxy's own questions are how it is found, so they go on. */
+bool queue_searches(const struct borrower *b, const struct node *n)
+{
+	return b->patient && !b->own && nodes_searching(n->all);
+}
+
+/* There is no point in opening a connection for it now. */
+static bool away(const struct borrower *b, const struct node *n)
+{
+	return n->state == NODE_DOWN || queue_searches(b, n);
+}
+
+/* The primary is another node now.  Or the search is over without one, and the first node has to
+ * do. */
+static bool waits_for_another(const struct borrower *b)
+{
+	return b->patient && (b->node != nodes_primary(b->node->all)
+	                      || (b->searching && !nodes_searching(b->node->all)));
+}
+
+static void refuse_node(struct borrower *b, struct node *n)
+{
+	char message[80], detail[256];
+	bool starting = strstr(n->why, "(57P0") != NULL;
+
+	snprintf(message, sizeof message, "failed to create a backend %d connection", n->id);
+	snprintf(detail, sizeof detail, "%s:%d: %s", node_conf(n)->hostname,
+		(int)node_conf(n)->port, n->why[0] ? n->why : "no connection in time");
+	const char *hint = n->unsafe
+		? "See backend_sslmode (unset, it is verify-ca where there is ssl_ca_cert), and the"
+		" certificate and settings of the node."
+		: "The node is tried again in the background; retry in a moment.";
+	queue_refuse(b, &(struct refusal){ REFUSED_NODE, { "FATAL", starting ? "57P03" : "08006",
+		message, detail, hint }, NULL, 0 });
+}
+
+static void out_of_patience(struct timer *t)
+{
+	struct borrower *b = OWNER(t, struct borrower, deadline);
+	struct node *n = b->node;
+	struct net *net = b->servers->base->net;
+
+	if (waits_for_another(b)) {
+		refuse_other_primary(b);
+	} else if (away(b, n) || !b->patient) {
+		refuse_node(b, n);
+	} else {
+		char detail[160];
+		snprintf(detail, sizeof detail, "All %u connections to node %d are in use and none"
+			" became free within query_wait_timeout.", limit(b->servers), n->id);
+		queue_refuse(b, &(struct refusal){ REFUSED_FULL, { "FATAL", "53300",
+			"Sorry, too many clients already", detail,
+			"Raise num_init_children or max_pool, or use fewer sessions at a time." },
+			NULL, 0 });
+	}
+	net_flush(net);
+}
+
+/* How long it may still wait, as things are: ms, or FOR_EVER.  A read does not wait for a replica
+ * that is down or full, since the primary can answer; only for a connection that is under way or a
+ * server that is being cleaned. */
+static int64_t patience(const struct borrower *b)
+{
+	const struct conf *conf = b->servers->base->conf;
+	const struct node *n = b->node;
+
+	if (waits_for_another(b))
+		return 0;
+	if (away(b, n) && n->unsafe)
+		return 0;               /* time alone does not heal its TLS */
+	if (away(b, n) && b->patient)
+		return b->searching ? nodes_searching(n->all) : conf->primary_wait_timeout * 1000;
+	if (away(b, n))
+		return 0;
+	if (b->own)
+		return FOR_EVER;
+	if (b->patient)
+		return conf->query_wait_timeout ? conf->query_wait_timeout * 1000 : FOR_EVER;
+	return b->opening || n->cleaning ? IMPATIENT : 0;
+}
+
+/* Also at 0 the timer tells the borrower, later: nothing is refused within server_borrow(). */
+static void set_patience(struct borrower *b)
+{
+	b->searching |= b->patient && !b->own && nodes_searching(b->node->all);
+	int64_t ms = patience(b);
+
+	b->deadline.fire = out_of_patience;
+	if (ms == FOR_EVER)
+		timer_stop(b->servers->base->loop, &b->deadline);
+	else
+		timer_set(b->servers->base->loop, &b->deadline, ms);
+}
+
+/* --- serving ------------------------------------------------------------- */
+
+/* The server is opened for the sake of its login: is it of use in the pool afterwards?  Not if its
+ * account has an idle one on that node, or if it exceeds the limit. */
+static bool wanted(const struct server *s)
+{
+	const struct server *idle = s->account->idle;
+
+	while (idle && idle->node != s->node)
+		idle = idle->next_idle;
+	return !idle && s->node->servers <= limit(s->all);
+}
+
+/* One that is opened for its login, and is of no use in the pool, is closed after its session. */
+static bool start_opening(struct servers *all, struct borrower *b)
+{
+	struct server *s = room(b) ? server_open(all, b->node, b->profile) : NULL;
+
+	if (!s)
+		return false;
+	s->borrower = b;
+	b->opening = s;
+	s->stale = (b->look || b->secret) && !wanted(s);
+	dial_start(s, b);
+	return true;
+}
+
+/* Is somebody looking for the same already?  One look serves all logins that want to know it. */
+static bool looked_for(const struct borrower *b, const struct node *n)
+{
+	for (const struct borrower *o = b->look ? n->queue : NULL; o; o = o->next)
+		if (o->look && o->opening
+		    && profile_demanded(o->profile) == profile_demanded(b->profile))
+			return true;
+	return false;
+}
+
+void queue_tell_lookers(struct node *n, const struct demanded *d)
+{
+	static const struct refusal asked = { REFUSED_ASKED,
+		{ "FATAL", "28000", "PostgreSQL said what it asks for", NULL, NULL }, NULL, 0 };
+
+	for (struct borrower *b = n->queue, *next; b; b = next) {
+		next = b->next;
+		if (b->look && profile_demanded(b->profile) == d) {
+			queue_refuse(b, &asked);
+			next = n->queue;        /* it may be another queue now */
+		}
+	}
+}
+
+/* Making room closes an idle
+ * server, which comes back here: once is enough.  Each waits for its own connection, but takes any
+ * that is free before: see available(). */
+void queue_serve(struct servers *all, struct node *n)
+{
+	if (n->serving)
+		return;
+	n->serving = true;
+	bool full = false;              /* for clients, maybe not for questions */
+	for (struct borrower *b = n->queue; b; b = b->next)
+		if (!b->opening && !away(b, n) && !(full && !asks(b)) && !looked_for(b, n)
+		    && !start_opening(all, b)) {
+			if (asks(b))
+				break;
+			full = true;
+		}
+	n->serving = false;
+}
+
+void queue_node_changed(void *ctx, struct node *n)
+{
+	struct servers *all = ctx;
+
+	dial_resume(n);
+	for (struct borrower *b = n->queue; b; b = b->next)
+		set_patience(b);
+	queue_serve(all, n);
+	net_flush(all->base->net);
+}
+
+struct server *server_borrow(struct servers *all, struct borrower *b, struct node *n, bool patient)
+{
+	char sql[PROFILE_SQL_MAX];
+
+	b->patient = patient;
+	b->searching = false;
+	/* An old login says nothing about today's demand, and proves no password. */
+	bool fresh = b->secret || b->look;
+	struct server *s = fresh || queue_searches(b, n) ? NULL
+	                   : server_find_idle(b, n, sql, sizeof sql);
+	if (s) {
+		server_enter(s, LENT);
+		if (server_lend(s, b, sql))
+			return s;
+		s->borrower = NULL;
+		server_close(s, "out of memory");
+	}
+	wait_in_queue(all, b, n);
+	queue_serve(all, n);
+	set_patience(b);
+	return NULL;
+}
