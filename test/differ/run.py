@@ -300,10 +300,10 @@ class Run:
             with contextlib.suppress(OSError):
                 if not s.closed:
                     s.wire.send(wire.terminate())
-        for s in self.sessions.values():
-            s.wire.sock.settimeout(0.5)
-            with contextlib.suppress(OSError):
-                s.wire.eof()
+        for s in self.sessions.values():        # what waited for another one's lock runs to its end
+            end = time.monotonic() + 2
+            while not s.closed and (left := end - time.monotonic()) > 0:
+                s.pull(left)
             s.wire.shut()
         self.state = self.side.state()
         self.note(number + 2, 0, [(what, self.numbers.masked(line or ""))
