@@ -113,12 +113,15 @@ static int agree_on_transaction(struct client *c, struct server *s, const struct
 	return may_ask && pl->sets_modes ? transact_repeat_reads(c, s) : 0;
 }
 
-/* A replica may be behind, so it is not the one to say that a statement has changed. */
+/* A replica may be behind, so it is not the one to say that a statement has changed; nor is home if
+ * the transaction's snapshot is there. */
 __attribute__((cold))
 static int leave_replica(struct client *c, struct server *s)
 {
 	c->primary_once = true;
-	if (c->session.in_transaction) {
+	if (s == transact_owner(c)) {
+		transact_come_home(c);
+	} else if (c->session.in_transaction) {
 		c->session.no_replica = true;
 		client_detach(c, s);
 		server_return(s);

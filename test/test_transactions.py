@@ -305,6 +305,32 @@ def test_what_a_replica_cannot_do_for_the_session(proxy, primary, replica, sql):
     done(w.query("COMMIT"))
 
 
+def test_a_late_replica_with_the_snapshot_knows_another_statement(proxy, primary, replica):
+    """It is not the one to say that columns have changed; and home has another snapshot."""
+    w = proxy().raw()
+    primary.su("CREATE TABLE tx.late (a int); GRANT ALL ON tx.late TO PUBLIC")
+    primary.catch_up(replica)
+    replica.su("SELECT pg_wal_replay_pause()")
+    try:
+        primary.su("ALTER TABLE tx.late ADD b int")
+        done(w.ask(parse("s", "/*NO LOAD BALANCE*/ SELECT * FROM tx.late") + describe("S", "s")
+                   + sync()))
+        run = bind("", "s") + execute() + sync()
+        done(w.query(SNAPSHOT))
+        assert where(w) == replica.port
+        lost_snapshot(w.ask(run))
+        done(w.query("ROLLBACK"))
+        done(w.query(SNAPSHOT))
+        assert where(w) == primary.port
+        done(w.ask(run))
+        done(w.query("COMMIT"))
+    finally:
+        replica.su("SELECT pg_wal_replay_resume()")
+        w.shut()
+        primary.su("DROP TABLE tx.late")
+        primary.catch_up(replica)
+
+
 def test_settings_of_a_snapshot_on_a_replica_are_reported(proxy, replica):
     w = proxy().raw()
     done(w.query(SNAPSHOT))
