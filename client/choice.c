@@ -74,7 +74,7 @@ static struct server *only_server(const struct client *c, const struct plan *pl)
 		s = transact_failed(c);
 	if (!s && pl->must && still_has(c, pl->must) && !pl->other && !c->for_primary)
 		s = pl->must;
-	return !s && pl->ends && !pl->other ? ending_server(c) : s;
+	return !s && pl->ends && !pl->other && pl->whole ? ending_server(c) : s;
 }
 
 /* May a replica serve it?  Not what writes, is not there to its end, or was on a replica already;

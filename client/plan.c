@@ -129,22 +129,28 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	pl->home_only |= is_home_only(c, f, text, len);
 	pl->may_begin |= f->flags & (SQL_CHAIN | SQL_UNPARSED);
 	pl->looks |= !is_plain_write(f->kind);
+	bool behind = pl->revives;
 	pl->revives |= f->kind == SQL_COMMIT || f->kind == SQL_ROLLBACK
 	               || f->kind == SQL_PREPARE_TRANSACTION;
 	/* A BEGIN asks for no place, the statements behind it decide, if a replica may serve them.
 	 * A standby refuses READ WRITE. */
 	if (f->kind == SQL_BEGIN) {
+		bool stays = (f->flags & SQL_READ_WRITE) || !transact_leaves(c, f);
 		pl->begins = true;
-		pl->other |= (f->flags & SQL_READ_WRITE) || !transact_leaves(c, f);
+		pl->other |= stays;
+		pl->follows |= behind && stays;
 		return;
 	}
 	/* The end of the transaction goes where the transaction is: ending_node(). */
 	if (f->kind == SQL_COMMIT || f->kind == SQL_ROLLBACK) {
+		pl->ends_first |= !pl->ends && !pl->reads && !pl->other && !pl->begins;
 		pl->ends = true;
 		return;
 	}
 	/* PREPARE is the primary's, so that it has all statements that any SQL may name. */
-	*(reads && f->kind != SQL_PREPARE ? &pl->reads : &pl->other) = true;
+	bool leaves = reads && f->kind != SQL_PREPARE;
+	*(leaves ? &pl->reads : &pl->other) = true;
+	pl->follows |= behind && !leaves;
 	/* The catalog need not know the session's temporary tables. */
 	pl->unknown |= (does.flags & SQL_UNKNOWN)
 	               && !session_has_temporary(&c->session, s ? s->text : text,

@@ -34,9 +34,11 @@ struct plan {
 	bool sets_modes;        /* of the open transaction */
 	bool home_only;         /* has a meaning at home only: LISTEN, a lock of the session */
 	bool ends;              /* COMMIT or ROLLBACK: goes where the transaction is */
+	bool ends_first;        /* nothing in front of it needs the transaction */
 	bool may_begin;         /* may begin a transaction without it */
 	bool looks;             /* has a statement that is no plain write */
 	bool revives;           /* has a statement that ends even a failed transaction */
+	bool follows;           /* and behind that one for which the same server may not do */
 	enum sees sees;
 	bool notes;             /* needs the second walk: effect_note() */
 	bool barrier;           /* see struct query */

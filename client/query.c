@@ -123,8 +123,7 @@ static int leave_replica(struct client *c, struct server *s)
 		transact_come_home(c);
 	} else if (c->session.in_transaction) {
 		c->session.no_replica = true;
-		client_detach(c, s);
-		server_return(s);
+		transact_leave(c, s);
 	}
 	client_resume(c);
 	return BLOCKED;
@@ -270,6 +269,21 @@ static long refuse_to_disturb(struct client *c, const struct plan *pl, const uin
 	return answer_error(c, &in_use, p, n);
 }
 
+/* What stands behind the end of a transaction is home's, so the end is, too, though only a replica
+ * has the transaction.  What stands in front of it needs that one's snapshot; but in a failed
+ * transaction it fails anywhere. */
+static void end_at_home(struct client *c, const struct plan *pl)
+{
+	struct server *failed = transact_failed(c), *s = failed ? failed : transact_owner(c);
+
+	if (!s || s == c->home || !(pl->follows || (!pl->whole && (failed || pl->ends))))
+		return;
+	if (!failed && !pl->ends_first)
+		transact_come_home(c);
+	else
+		transact_leave(c, s);
+}
+
 /* A request begins: plans it and sends it, or leaves all of it to wait. */
 static long dispatch(struct client *c, const uint8_t *p, size_t n)
 {
@@ -282,9 +296,11 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 		pl.signals = signal_node(c, p, pl.len);
 	if (!c->inflight && here_answer(c, &pl))
 		return (long)pl.len;
+	if (!c->inflight)
+		end_at_home(c, &pl);
 	if (!c->inflight && pl.home_only)
 		transact_come_home(c);
-	if (c->session.lost && !pl.ends) {
+	if (c->session.lost && !pl.ends_first) {
 		c->status = 'E';
 		c->session.lost = false;
 		return answer_error(c, &transact_lost, p, n);

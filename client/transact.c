@@ -198,6 +198,12 @@ void transact_end_legs(struct client *c)
 	}
 }
 
+void transact_leave(struct client *c, struct server *s)
+{
+	client_detach(c, s);
+	server_return(s);
+}
+
 void transact_come_home(struct client *c)
 {
 	struct server *s = transact_owner(c);
@@ -206,8 +212,7 @@ void transact_come_home(struct client *c)
 		return;
 	c->session.lost = c->session.seen;
 	c->session.stays_home = c->session.no_replica = true;
-	client_detach(c, s);
-	server_return(s);
+	transact_leave(c, s);
 }
 
 int transact_repeat_reads(struct client *c, struct server *s)

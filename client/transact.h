@@ -45,6 +45,9 @@ void transact_defaults(struct client *c);
  * about to do, and with it the primary's COMMIT, so they go first. */
 void transact_end_legs(struct client *c);
 
+/* The session can do without this server's part of the transaction, and gives the server back. */
+void transact_leave(struct client *c, struct server *s);
+
 /* The snapshot is on a replica, but what comes next has a meaning at home only: the transaction is
  * given up there.  That has a cure: the session's next ones will be at home from the beginning. */
 void transact_come_home(struct client *c);

@@ -305,6 +305,47 @@ def test_what_a_replica_cannot_do_for_the_session(proxy, primary, replica, sql):
     done(w.query("COMMIT"))
 
 
+FAIL = "SELECT 1/(200 - g), repeat('x', 6000) FROM generate_series(1, 300) g"      # behind rows
+HOW = {"query": lambda *sql: query("; ".join(sql)),
+       "pipeline": lambda *sql: b"".join(map(extended, sql)) + sync(),
+       "with Flush": lambda *sql: b"".join(extended(s) + wire.flush() for s in sql) + sync()}
+
+
+@pytest.mark.parametrize("what", ["INSERT INTO tx.t VALUES (1)", "SELECT pg_try_advisory_lock(7)",
+                                  "CREATE TEMP TABLE x (a int)", "LISTEN x"])
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("state", ["failed", "snapshot", "failed snapshot", "nowhere", "read"])
+def test_what_stands_behind_an_end_is_homes(proxy, primary, replica, state, how, what):
+    with proxy().raw() as w:
+        for word in ("COMMIT", "ROLLBACK"):
+            done(w.query(SNAPSHOT if "snapshot" in state else "BEGIN"))
+            if state != "nowhere":
+                assert where(w) == replica.port
+            if "failed" in state:
+                assert wire.errors(w.query(FAIL)) == ["22012"]
+            assert done(w.ask(HOW[how](word, what)))[-1].status == "I"
+            if "lock" in what:
+                assert primary.su("SELECT count(*) FROM pg_locks"
+                                  " WHERE locktype = 'advisory'") == [(1,)]
+            done(w.query("DISCARD ALL"))
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_what_stands_before_an_end_has_the_snapshot(proxy, primary, replica, how):
+    with proxy().raw() as w:
+        for behind in (), ("SELECT 2",), (SNAPSHOT, "SELECT 2", "COMMIT"):
+            done(w.query(SNAPSHOT))
+            assert where(w) == replica.port
+            assert wire.rows(done(w.ask(HOW[how](PORT, "COMMIT", *behind))))[0] == [
+                str(replica.port).encode()]
+        for restart in range(2 * (how != "with Flush")):    # there nobody knows yet what comes
+            done(w.query(SNAPSHOT))
+            assert where(w) == (primary if restart else replica).port
+            out = w.ask(HOW[how]("SELECT 1", "COMMIT", "LISTEN x"))
+            assert wire.errors(out) == ([] if restart else ["40001"])
+            assert w.query("ROLLBACK")[-1].status == "I"
+
+
 def test_a_late_replica_with_the_snapshot_knows_another_statement(proxy, primary, replica):
     """It is not the one to say that columns have changed; and home has another snapshot."""
     w = proxy().raw()
