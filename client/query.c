@@ -271,12 +271,14 @@ static long refuse_to_disturb(struct client *c, const struct plan *pl, const uin
 
 /* What stands behind the end of a transaction is home's, so the end is, too, though only a replica
  * has the transaction.  What stands in front of it needs that one's snapshot; but in a failed
- * transaction it fails anywhere. */
+ * transaction it fails anywhere, and best where its portal is. */
 static void end_at_home(struct client *c, const struct plan *pl)
 {
 	struct server *failed = transact_failed(c), *s = failed ? failed : transact_owner(c);
+	bool elsewhere = failed && pl->must && pl->must != failed;
 
-	if (!s || s == c->home || !(pl->follows || (!pl->whole && (failed || pl->ends))))
+	if (!s || s == c->home
+	    || !(pl->follows || elsewhere || (!pl->whole && (failed || pl->ends))))
 		return;
 	if (!failed && !pl->ends_first)
 		transact_come_home(c);

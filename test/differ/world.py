@@ -3,7 +3,7 @@
 `direct` is a cluster of its own, so both sides may have databases, roles and settings of the same
 names.  The proxy stands in front of `primary` and, through the relay, of `replica`; every commit
 waits for the replica to have replayed it.  Databases are clones of a template, made anew when one
-cannot be put back.
+cannot be put back, and before its catalogs, which nobody vacuums, make it slow.
 """
 
 import os
@@ -30,6 +30,7 @@ WAITS_FOR = """SELECT state, wait_event_type, (SELECT bool_and('AccessShareLock'
                FROM pg_stat_activity WHERE pid = {0}"""
 PREPARED = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
 REST = 0.02             # seconds
+LIFE = 300              # programs that a database serves
 LEFT = """SELECT pid FROM pg_stat_activity WHERE datname = current_database()
           AND backend_type = 'client backend' AND usename <> 'postgres'"""
 CLEAR = LEFT.replace("pid", "pg_terminate_backend(pid)", 1)
@@ -127,6 +128,8 @@ class World:
         self.primary = primary
         # or replay, and with it every commit, waits for the snapshots of the replica's readers
         self.replica.su("ALTER SYSTEM SET hot_standby_feedback = on", dbname="postgres")
+        # those of its locks have to go before the tester loses its patience
+        self.replica.su("ALTER SYSTEM SET max_standby_streaming_delay = '3s'", dbname="postgres")
         self.replica.su("SELECT pg_reload_conf()", dbname="postgres")
         wait_until(lambda: primary.su("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'",
                                       dbname="postgres"), "a synchronous replica")
@@ -137,7 +140,7 @@ class World:
         self.direct, self.proxied = Side(plain, plain), Side(self.front, primary)
         self.sides = (self.direct, self.proxied)
         self.through = None             # a superuser's session through the proxy
-        self.fills, self.renewed = fills(), []
+        self.fills, self.renewed, self.served = fills(), [], 0
         self.schema = read("schema.sql")
         self.renew()
 
@@ -207,6 +210,10 @@ class World:
                 side.answer(by)
                 if side.state() != side.base:
                     raise RuntimeError("not put back: " + repr(set(side.state()) ^ set(side.base)))
+            self.served += 1
+            if self.served % LIFE == 0:
+                self.clear()
+                self.renew()
         except (RuntimeError, OSError, EOFError) as e:
             self.renewed.append(str(e))
             self.clear()
