@@ -57,7 +57,7 @@ static bool is_home_only(const struct client *c, const struct sql_facts *f, cons
                          size_t len)
 {
 	return (sql_kind_does[f->kind] & KIND_LISTENS) || f->kind == SQL_NOTIFY
-	       || f->kind == SQL_LOCK || (f->flags & SQL_ADVISORY)
+	       || f->kind == SQL_LOCK || (f->flags & (SQL_ADVISORY | SQL_UNLOGGED))
 	       || (c->session.temporary && session_has_temporary(&c->session, text, len));
 }
 
@@ -126,7 +126,7 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	pl->barrier |= copies || pl->forgets;
 	pl->rolls_back_to |= f->kind == SQL_ROLLBACK_TO;
 	pl->sets_modes |= f->level || f->kind == SQL_SET_TRANSACTION;
-	pl->home_only |= is_home_only(c, f, text, len);
+	pl->home_only |= is_home_only(c, &does, s ? s->text : text, s ? s->query_len : len);
 	pl->may_begin |= f->flags & (SQL_CHAIN | SQL_UNPARSED);
 	pl->looks |= !is_plain_write(f->kind);
 	bool behind = pl->revives;

@@ -18,7 +18,8 @@ SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 @pytest.fixture(scope="module", autouse=True)
 def objects(primary, replica):
     primary.su("DROP SCHEMA IF EXISTS tx CASCADE; CREATE SCHEMA tx AUTHORIZATION app;"
-               " CREATE TABLE tx.t (a int); ALTER TABLE tx.t OWNER TO app")
+               " CREATE TABLE tx.t (a int); ALTER TABLE tx.t OWNER TO app;"
+               " CREATE UNLOGGED TABLE tx.unlogged (a int); GRANT ALL ON tx.unlogged TO PUBLIC")
     primary.catch_up(replica)
 
 
@@ -288,10 +289,15 @@ def test_before_its_first_answer_the_snapshot_may_be_another_one(proxy, primary,
 
 
 @pytest.mark.parametrize("sql", ["LISTEN x", "SELECT pg_advisory_lock(1)", "NOTIFY x",
-                                 "LOCK TABLE tx.t IN SHARE MODE"])
+                                 "LOCK TABLE tx.t IN SHARE MODE", "TABLE tx.unlogged",
+                                 "EXECUTE unlogged"])
 def test_what_a_replica_cannot_do_for_the_session(proxy, primary, replica, sql):
     """A READ ONLY transaction may do it; the second try does."""
-    w = proxy().raw()
+    p = proxy(log_min_messages="debug1")
+    w = p.raw()
+    done(w.query("PREPARE unlogged AS TABLE tx.unlogged"))
+    wait_until(lambda: done(w.query("TABLE tx.unlogged"))
+               and "unlogged tables are used" in p.log_text(), "the catalog's answer")
     done(w.query(SNAPSHOT))
     assert where(w) == replica.port
     lost_snapshot(w.query(sql))

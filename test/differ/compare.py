@@ -49,9 +49,10 @@ TOLERATED = [
      and any(kind in SHOWN for kind, _ in proxied),
      "a row that was shown cannot be taken back when the node conflicts after it"),
     (lambda program, direct, proxied: program.keeps_snapshots
-     and (has_error(proxied, "C=25006", "during recovery") or program.mentions("in_hot_standby")
-          or program.mentions("in_recovery")),
-     "a READ ONLY transaction of one snapshot is on the replica to its end"),
+     and (has_error(proxied, "during recovery") or has_error(proxied, "C=40001", "is gone")
+          or program.mentions("in_hot_standby") or program.mentions("in_recovery")),
+     "a READ ONLY transaction of one snapshot is on the replica to its end, or to what only the"
+     " primary can do"),
     (lambda program, direct, proxied: has_error(direct, "C=08P01", "bind message supplies")
      and (has_error(proxied, "C=0A000") or has_error(proxied, "C=25P02")),
      "of two errors of one Bind the proxy finds another first"),
