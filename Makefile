@@ -7,6 +7,7 @@
 # make fuzz       some time on each parser (FUZZ_SECONDS=60)
 # make differ     random programs, directly and through it: SEED=.. PROGRAMS=.. (FILES=.. kept ones)
 # make external   PostgreSQL's own regression, pipeline and isolation suites through it
+# make external-jdbc  those of its Java driver (from Maven's registry)
 # make fresh      all this on a bare Debian in a folder, as a newcomer would (FRESH='run test')
 # make clean
 #
@@ -168,7 +169,13 @@ external:
 	@$(MAKE) -s pgpool
 	$(PYTHON) test/external.py
 
+external-jdbc:
+	@$(INSTALL) $(BENCH_PACKAGES) openjdk-17-jdk-headless maven
+	@$(MAKE) -s pgpool
+	$(PYTHON) test/external_jdbc.py
+
 clean:
 	rm -rf build pgpool pgpool-debug
 
-.PHONY: all debug rooms unit fuzz debug-packages packages fresh run test bench differ external clean
+.PHONY: all debug rooms unit fuzz debug-packages packages fresh run test bench differ external \
+        external-jdbc clean

@@ -155,12 +155,14 @@ def build(folder):
 class Run:
     """One cluster, and the port through which the tests reach it."""
 
+    SETTINGS = dict(max_connections=300, autovacuum=True)
+
     def __init__(self, shop, tree, name, keep, args):
         self.shop, self.tree, self.name, self.args = shop, tree, name, args
         self.keep, self.measure = os.path.join(keep, name), os.path.join(keep, "direct")
         os.makedirs(self.keep, exist_ok=True)
         self.home = shop.owned(pg.make_folder(shop.path(name)))
-        self.cluster = shop.cluster(name + ".pg", max_connections=300, autovacuum=True).start()
+        self.cluster = shop.cluster(name + ".pg", **self.SETTINGS).start()
         self.replica = self.follow() if name == "balanced" else None
         self.proxy = self.put_in_front()
         self.port = (self.proxy or self.cluster).port
@@ -168,7 +170,7 @@ class Run:
     def follow(self):
         """A replica that has replayed what a client has been told of, and keeps nobody waiting for
         its readers' snapshots."""
-        replica = self.cluster.standby(self.name + ".replica").start()
+        replica = self.cluster.standby(self.name + ".replica", **self.SETTINGS).start()
         replica.su("ALTER SYSTEM SET hot_standby_feedback = on", dbname="postgres")
         for setting in ("synchronous_standby_names = '*'", "synchronous_commit = 'remote_apply'"):
             self.cluster.su("ALTER SYSTEM SET " + setting, dbname="postgres")
