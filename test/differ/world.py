@@ -163,8 +163,8 @@ class World:
     def waiting(self, pid):
         """What the direct side's backend waits for, if it will not answer by itself."""
         rows = self.direct.ask(WAITS_FOR.format(pid))
-        if not rows or rows[0][0] != "active" or rows[0][1] == "Client":
-            return WAITS
+        if not rows or rows[0][0] != "active" or rows[0][1] in ("Client", "IPC"):
+            return WAITS            # IPC: a DEFERRABLE transaction looks for a safe snapshot
         if rows[0][1] == "Lock":
             return WAITS_FOR_READER if rows[0][2] == "t" else WAITS
         return None
