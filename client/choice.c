@@ -144,7 +144,7 @@ static bool may_follow(struct client *c, const struct plan *pl, const struct ser
 	if (c->last->barrier || pl->forgets || c->status == 'E'
 	    || (pl->takes_back && s->start != s->profile))
 		return false;
-	if (s != c->home && pl->home_only)
+	if (s != c->home && (pl->home_only || pl->follows))
 		return false;
 	/* Requests behind one that is taken back are taken back with it, so they must have their
 	 * copies, and all of these must fit into the input. */

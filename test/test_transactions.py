@@ -337,6 +337,19 @@ def test_what_stands_behind_an_end_is_homes(proxy, primary, replica, state, how,
 
 
 @pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("begin", ["BEGIN", SNAPSHOT])
+def test_the_same_behind_what_is_in_flight(proxy, primary, replica, begin, how):
+    with proxy().raw() as w:
+        for requests in [("COMMIT",), ("INSERT INTO tx.t VALUES (1)",)], [
+                ("SELECT 1",), ("COMMIT", "INSERT INTO tx.t VALUES (1)")]:
+            done(w.query(begin))
+            assert where(w) == replica.port
+            out = done(w.ask(b"".join(HOW[how](*sql) for sql in requests), len(requests)))
+            assert out[-1].status == "I"
+            done(w.query("DISCARD ALL"))
+
+
+@pytest.mark.parametrize("how", HOW)
 def test_what_stands_before_an_end_has_the_snapshot(proxy, primary, replica, how):
     with proxy().raw() as w:
         for behind in (), ("SELECT 2",), (SNAPSHOT, "SELECT 2", "COMMIT"):
