@@ -604,6 +604,10 @@ static enum remade look_at_text(struct walk *w, const char *text)
 				made = sql_kind_does[f.kind] & KIND_NAMES ? take_name(w, name)
 				                                          : use_name(w, name);
 		}
+		if (made == REFUSED && w->p[w->at] == 'Q') {
+			w->no->text = text;
+			w->no->text_len = at;
+		}
 		at += f.next ? f.next : len - at;
 	} while (at < len && made == REMADE);
 	return made;
@@ -691,15 +695,18 @@ enum remade remake_name(struct client *c, struct server *s, const uint8_t *p,
 
 /* --- refusing ------------------------------------------------------------ */
 
-/* A PREPARE fails again, as the EXECUTE would have. */
+/* What stands in front of the statement runs.  A PREPARE fails again, as the EXECUTE would
+ * have. */
 static int refuse_query(struct server *s, const struct refused *no)
 {
 	static const char raise[] = "DO $pgpool$BEGIN RAISE '" CHANGED "'"
 		" USING ERRCODE = '0A000'; END$pgpool$";
 	bool again = !no->exists && no->stmt->sql;
-	struct put o = room((again ? no->stmt->len : 0) + sizeof raise);
+	struct put o = room(no->text_len + (again ? no->stmt->len : 0) + sizeof raise);
 
 	put_begin(&o, 'Q');
+	if (no->text)
+		put_bytes(&o, no->text, no->text_len);
 	if (again) {
 		put_bytes(&o, no->stmt->text, no->stmt->len);
 		put_bytes(&o, "\n; ", 3);

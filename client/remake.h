@@ -35,6 +35,8 @@ struct refused {
 	char name[64];
 	bool exists;                    /* as another one; else it could not be made at all */
 	bool failed;                    /* nor be used, for the transaction has failed */
+	const char *text;               /* a Query: what stands in front of the statement in it */
+	size_t text_len;
 };
 
 /* The statements that a request of these bytes uses.  Those that it makes itself are right from

@@ -21,6 +21,7 @@ KNOWN = [       # types of messages, pattern, what it is replaced by, reason
     ("N", r'M=(schema "pg_temp"|table "\w+") does not exist, skipping', "M=skipping",
      "a connection had a temporary schema in an earlier session"),
     ("D", r"pg_temp_\d+", "pg_temp", "a temporary schema has the number of its backend"),
+    ("D", r"^\{pg_temp,", "{", "a connection had a temporary schema in an earlier session"),
     ("D", r"pg_toast_\d+", "pg_toast", "a TOAST table has the number of its table"),
 ]
 
