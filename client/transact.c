@@ -217,10 +217,11 @@ void transact_come_home(struct client *c)
 
 int transact_repeat_reads(struct client *c, struct server *s)
 {
-	const struct server *leg = first_within(c, "T");
+	bool legs = false;
 
-	return leg && leg != s && c->session.in_transaction
-	       ? server_own(s, "SELECT 1", NULL, NULL) : 0;
+	for (const struct server *leg = c->borrowed; leg; leg = leg->next_borrowed)
+		legs |= leg != s && leg->status == 'T';
+	return legs && c->session.in_transaction ? server_own(s, "SELECT 1", NULL, NULL) : 0;
 }
 
 int transact_doom(struct client *c, struct server *s)

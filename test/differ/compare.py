@@ -14,6 +14,8 @@ KNOWN = [       # types of messages, pattern, what it is replaced by, reason
     ("EN", r"PID \d+", "PID", "processes have other numbers"),
     ("EN", r"\b(relation|object|transaction|database|tuple \(\d+,\d+\) of relation) \d+", r"\1",
      "a deadlock names objects by number"),
+    ("E", r"unexpected message type 0x\w+ during COPY", "unexpected message type during COPY",
+     "a message of ours that makes a statement may be the first one"),
     ("EN", r"of \d+ of database", "of N of database", "a deadlock names objects by number"),
     ("EN", r" R=(dropdb|RenameDatabase|createdb)$", "",
      "a session that has no connection to the primary is in the way all the same: we say so"),
@@ -35,6 +37,10 @@ def has_error(events, *words):
     return any(kind == "E" and all(w in text for w in words) for kind, text in events)
 
 
+def canceled(events):
+    return sum(kind == "E" and "C=57014" in text for kind, text in events)
+
+
 # Differences that may be: what tells of one from the program and the events of both sides, and why.
 # What comes after it in a program may differ as well.
 TOLERATED = [
@@ -43,6 +49,8 @@ TOLERATED = [
     (lambda program, direct, proxied: direct[:1] == [EMPTY] and has_error(proxied[:1], "C=25P02"),
      "a Bind that PostgreSQL refuses for its statement's changed result leaves an empty unnamed"
      " portal, which even a failed transaction executes; the proxy refuses such a Bind by itself"),
+    (lambda program, direct, proxied: canceled(direct) > canceled(proxied) > 0,
+     "a postmaster signals twice for one cancel: the next statement may be hit, too"),
     (lambda program, direct, proxied: program.keeps_snapshots and program.injects
      and has_error(proxied, "C=40001"),
      "nobody can make the snapshot again that a lost node had"),
