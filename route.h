@@ -37,6 +37,7 @@ struct session {
 	bool seen;                              /* an answer from within the transaction was */
 	bool lost;                              /* the replica that had its snapshot */
 	bool no_replica;                        /* the replica left this transaction */
+	bool queried;                           /* a replica has had a query of it */
 	bool wrote_all;                         /* in it, tables with unknown names */
 	bool listened;                          /* its first LISTEN is in it */
 	bool changed;                           /* the catalog was changed in it */

@@ -150,6 +150,7 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	/* PREPARE is the primary's, so that it has all statements that any SQL may name. */
 	bool leaves = reads && f->kind != SQL_PREPARE;
 	*(leaves ? &pl->reads : &pl->other) = true;
+	pl->queries |= leaves && f->kind != SQL_SHOW;
 	pl->follows |= behind && !leaves;
 	/* The catalog need not know the session's temporary tables. */
 	pl->unknown |= (does.flags & SQL_UNKNOWN)

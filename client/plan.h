@@ -37,6 +37,7 @@ struct plan {
 	bool ends_first;        /* nothing in front of it needs the transaction */
 	bool may_begin;         /* may begin a transaction without it */
 	bool looks;             /* has a statement that is no plain write */
+	bool queries;           /* reads with a snapshot: all that reads but SHOW */
 	bool revives;           /* has a statement that ends even a failed transaction */
 	bool follows;           /* and behind that one for which the same server may not do */
 	enum sees sees;

@@ -171,6 +171,7 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	c->input = pl->whole ? INPUT_REQUEST : INPUT_OPEN;
 	if (pl->unknown)
 		facts_read_unknown(c);
+	c->session.queried |= s != c->home && pl->queries;
 	q->simple = pl->simple;
 	q->barrier = pl->barrier;
 	q->extended = pl->extended;

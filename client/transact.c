@@ -217,11 +217,8 @@ void transact_come_home(struct client *c)
 
 int transact_repeat_reads(struct client *c, struct server *s)
 {
-	bool legs = false;
-
-	for (const struct server *leg = c->borrowed; leg; leg = leg->next_borrowed)
-		legs |= leg != s && leg->status == 'T';
-	return legs && c->session.in_transaction ? server_own(s, "SELECT 1", NULL, NULL) : 0;
+	return c->session.queried && c->session.in_transaction
+	       ? server_own(s, "SELECT 1", NULL, NULL) : 0;
 }
 
 int transact_doom(struct client *c, struct server *s)
@@ -317,6 +314,7 @@ void transact_status(struct client *c, char status, bool failed)
 		transact_ended(c, !failed);
 	} else if (status == 'I') {
 		s->wrote = s->no_replica = false;
+		s->queried &= c->inflight > 0;
 		end_writes(c, !failed);
 	} else {
 		s->in_transaction = s->seen = true;
