@@ -175,8 +175,9 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	q->simple = pl->simple;
 	q->barrier = pl->barrier;
 	q->extended = pl->extended;
-	/* In a failed transaction an error is the right answer: it need not run again. */
-	if (s != c->home && pl->whole && c->status != 'E')
+	/* In a failed transaction an error is the right answer: only its end need run again. */
+	bool ends = pl->ends && !pl->reads && !pl->other;
+	if (s != c->home && pl->whole && (c->status != 'E' || ends))
 		keep_copy(q, p, pl->len);
 	/* A request that uses a portal or the unnamed statement of that replica cannot run again
 	 * on its own.  It keeps its copy: it can together with the request in front of it that

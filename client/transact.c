@@ -27,7 +27,7 @@ struct node *transact_home(const struct client *c)
 
 bool transact_needs(const struct client *c, const struct server *s)
 {
-	return s == transact_failed(c) || (s == c->home && transact_bound(c));
+	return s == c->home && transact_bound(c);
 }
 
 static struct server *first_within(const struct client *c, const char *statuses)

@@ -19,8 +19,7 @@ struct node *transact_home(const struct client *c);
 /* Home has something of the session that no other server can have. */
 bool transact_bound(const struct client *c);
 
-/* This server's part of the transaction cannot be done without: it has the failed transaction, or
- * is home, bound. */
+/* This server's part of the transaction cannot be done without: it is home, bound. */
 bool transact_needs(const struct client *c, const struct server *s);
 
 /* The server that has the snapshot of the open transaction; NULL: none yet, or READ COMMITTED. */

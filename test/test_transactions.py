@@ -185,13 +185,18 @@ def test_the_same_in_the_extended_protocol(proxy, primary):
 
 
 def test_the_server_of_a_failed_transaction_is_lost(proxy, primary, replica):
+    """A transaction can be failed anywhere."""
     p = proxy(log_min_messages="debug1")
     w = p.raw()
-    done(w.query("BEGIN"))
-    assert where(w) == replica.port
-    assert wire.errors(w.query(FAILS)) == ["22012"]
-    end(replica, p)
-    assert w.eof()[-1].code == "57P01"
+    for begin in "BEGIN", SNAPSHOT:
+        done(w.query(begin))
+        assert where(w) == replica.port
+        assert wire.errors(w.query(FAILS)) == ["22012"]
+        end(replica, p)
+        assert wire.errors(w.query("SELECT 1")) == ["25P02"]
+        assert done(w.query("COMMIT"))[0].tag == "ROLLBACK"
+        done(w.query("INSERT INTO tx.t VALUES (1)"))
+        done(w.query("DISCARD ALL"))
 
 
 # ---- one snapshot -----------------------------------------------------------------------------
