@@ -150,6 +150,11 @@ static bool ends_idle(const struct client *c, const struct query *q, const struc
 	       && !q->barrier;
 }
 
+static bool only_ends(const struct plan *pl)
+{
+	return pl->ends && !pl->reads && !pl->other;
+}
+
 static int send_request(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl)
 {
 	struct refused no;
@@ -176,8 +181,7 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	q->barrier = pl->barrier;
 	q->extended = pl->extended;
 	/* In a failed transaction an error is the right answer: only its end need run again. */
-	bool ends = pl->ends && !pl->reads && !pl->other;
-	if (s != c->home && pl->whole && (c->status != 'E' || ends))
+	if (s != c->home && pl->whole && (c->status != 'E' || only_ends(pl)))
 		keep_copy(q, p, pl->len);
 	/* A request that uses a portal or the unnamed statement of that replica cannot run again
 	 * on its own.  It keeps its copy: it can together with the request in front of it that
@@ -272,15 +276,15 @@ static long refuse_to_disturb(struct client *c, const struct plan *pl, const uin
 }
 
 /* What stands behind the end of a transaction is home's, so the end is, too, though only a replica
- * has the transaction.  What stands in front of it needs that one's snapshot; but in a failed
- * transaction it fails anywhere, and best where its portal is. */
+ * has the transaction.  What stands in front of it needs that one's snapshot.  A failed transaction
+ * can be failed anywhere: all but its end goes home, where it may meet its portal. */
 static void end_at_home(struct client *c, const struct plan *pl)
 {
 	struct server *failed = transact_failed(c), *s = failed ? failed : transact_owner(c);
-	bool elsewhere = failed && pl->must && pl->must != failed;
+	bool stays = failed ? pl->whole && only_ends(pl)
+	                    : !pl->follows && (pl->whole || !pl->ends);
 
-	if (!s || s == c->home
-	    || !(pl->follows || elsewhere || (!pl->whole && (failed || pl->ends))))
+	if (!s || s == c->home || stays)
 		return;
 	if (!failed && !pl->ends_first)
 		transact_come_home(c);
