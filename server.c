@@ -485,9 +485,10 @@ void server_return(struct server *s)
 {
 	if (s->phase != LENT)
 		return;
-	if (s->within) {
+	if (s->within || s->strays) {
 		s->borrower = NULL;
-		server_close(s, "its client left within a message");
+		server_close(s, s->within ? "its client left within a message"
+		                          : "it was sent what is no part of COPY");
 		return;
 	}
 	server_enter(s, RESET);

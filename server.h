@@ -300,6 +300,7 @@ struct server {
 	struct scanner scanner;                 /* of the reply to head */
 	bool used;                              /* something ran since the last reset */
 	bool within;                            /* of a message to it more is to come */
+	bool strays;                            /* it may answer what no request stands for */
 	bool proven;                            /* it has answered a request */
 	bool dying;                             /* it said that it goes down, in a reply */
 	bool stale;                             /* to be closed instead of pooled */

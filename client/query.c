@@ -403,7 +403,8 @@ static long append_message(struct client *c, const uint8_t *p, size_t n)
 
 /* COPY data goes to whoever copies, or may be about to.  PostgreSQL ignores it otherwise, so it
  * does no harm there; it is dropped when nothing runs.  After a COPY has failed, clients still
- * send the rest of its data. */
+ * send the rest of its data.  What is no part of COPY ends it and the connection, or, if it has
+ * failed already, is answered: so nobody else may get that server. */
 static long copy_message(struct client *c, const uint8_t *p, size_t n)
 {
 	struct query *q = c->last;
@@ -413,6 +414,8 @@ static long copy_message(struct client *c, const uint8_t *p, size_t n)
 	if (to && ((comes_back && c->input != INPUT_COPY) || !server_takes(to)))
 		return BLOCKED;
 	trace_message(c, (struct msg){ .type = (char)*p });
+	if (to && *p != 'd' && *p != 'c' && *p != 'f')
+		to->strays = true;
 	if (*p != 'd' && c->input == INPUT_COPY)
 		c->input = INPUT_REQUEST;       /* CopyDone, or one that ends COPY with an error */
 	else if (*p != 'd' && q && q->late_ends < q->copies)

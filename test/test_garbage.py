@@ -183,3 +183,21 @@ def test_nothing_at_all_from_many(victim):
     assert victim.psql("SELECT 1") == "1"
     for w in crowd:
         w.shut()
+
+
+@pytest.mark.parametrize("behind", [query("SELECT 7"), query("SELECT 7 FROM generate_series(1, 3)"),
+                                    wire.function_call(1598, [])])
+def test_what_stands_in_a_failed_copy_is_no_answer_to_others(proxy, behind):
+    """PostgreSQL may have failed the COPY already, and take it for a new request."""
+    p = proxy()
+    with p.connect() as c:
+        c.execute("CREATE TABLE IF NOT EXISTS copied (a int)")
+    for i in range(150):
+        with p.raw() as w:
+            w.send(query("COPY copied FROM STDIN"))
+            w.until("G")
+            w.send(wire.copy_data(b"bad\n"))
+            w.send(behind)
+        with p.raw() as other:
+            for n in range(3):
+                assert wire.value(other.query(f"/*NO LOAD BALANCE*/ SELECT '{i}.{n}'")) == f"{i}.{n}"
