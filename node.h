@@ -114,10 +114,16 @@ static inline const struct conf_node *node_conf(const struct node *n)
 	return c->used ? c : &node_nobody;
 }
 
+/* A primary, it says, but another one is ours: what it has is the past. */
+static inline bool node_is_former(const struct node *n)
+{
+	return n->role == ROLE_PRIMARY && n->id != n->all->primary;
+}
+
 /* It may be given new reads. */
 static inline bool node_takes_reads(const struct node *n)
 {
-	return n->state != NODE_DOWN && !n->drained;
+	return n->state != NODE_DOWN && !n->drained && !node_is_former(n);
 }
 
 /* The next address to try.  NULL: none is known yet; `changed` is called when that may have

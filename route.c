@@ -452,7 +452,7 @@ struct node *route_node(const struct route *rt, struct session *s, const char *u
 
 	bool keep = s->node && conf->node[s->node->id].used && !conf->statement_level_load_balance;
 	bool begun = keep && s->in_transaction && s->node->state != NODE_DOWN;
-	if (begun || (keep && node_takes_reads(s->node)))
+	if ((begun && !node_is_former(s->node)) || (keep && node_takes_reads(s->node)))
 		return s->node;
 	if ((more = conf_redirect(&conf->user_redirect_preference_list, user)))
 		r = more;

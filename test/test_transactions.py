@@ -53,7 +53,7 @@ def runs(node, text):
 def promoted(proxy, own_pair, **how):
     """A proxy, and what makes its other node the primary while the old one lives."""
     replica = own_pair[1]
-    p = proxy(nodes=own_pair, **BY_ROLE, **how)
+    p = proxy(nodes=own_pair, **{**BY_ROLE, **how})
     p.wait_log("find_primary_node: standby node is 1")
     own_pair[0].su("CREATE TABLE t (a int); ALTER TABLE t OWNER TO app")
     own_pair[0].catch_up(replica)
@@ -197,6 +197,20 @@ def test_the_server_of_a_failed_transaction_is_lost(proxy, primary, replica):
         assert done(w.query("COMMIT"))[0].tag == "ROLLBACK"
         done(w.query("INSERT INTO tx.t VALUES (1)"))
         done(w.query("DISCARD ALL"))
+
+
+def test_a_former_primary_that_lives_gets_no_reads(proxy, own_pair):
+    """Nothing updates it any more."""
+    p, promote = promoted(proxy, own_pair, backend_weight0=1)
+    p.learn("t")
+    kept = [p.raw() for _ in range(12)]         # some have drawn it for their reads
+    assert len({where(w) for w in kept}) == 2
+    promote()
+    for i, w in enumerate([*kept, *(p.raw() for _ in range(12))]):
+        if i % 2:
+            done(w.query("BEGIN"))
+        assert where(w) == own_pair[1].port
+        w.bye()
 
 
 # ---- one snapshot -----------------------------------------------------------------------------
