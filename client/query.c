@@ -499,6 +499,7 @@ static long stream(struct client *c, const uint8_t *p, size_t n)
  * end as the client told it, and closes when it is done. */
 static void end_input(struct client *c)
 {
+	conn_reading(c->all->base->net, &c->conn, false);
 	if (!c->inflight)
 		client_leave(c);
 	if (!c->inflight || c->last->resets || conn_pending(&query_server(c)->conn))

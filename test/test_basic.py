@@ -424,11 +424,13 @@ def test_a_client_that_pauses_once(proxy, cut):
     session_replies(w)
 
 
-def test_a_client_that_closes_its_half_gets_its_answers(proxy):
+@pytest.mark.parametrize("farewell", [b"", wire.terminate()], ids=["silent", "polite"])
+@pytest.mark.parametrize("text", ["SELECT 'x'", "SELECT 'x', pg_sleep(0.1)"], ids=["fast", "slow"])
+def test_a_client_that_closes_its_half_gets_its_answers(proxy, farewell, text):
     w = proxy().raw()
-    w.send(wire.query("SELECT 'x'"))
+    w.send(wire.query(text) * 2 + farewell)
     w.sock.shutdown(socket.SHUT_WR)
-    assert wire.value(w.reply()) == "x"
+    assert [wire.value(w.reply()) for _ in range(2)] == ["x", "x"]
     assert w.eof() == []
 
 
