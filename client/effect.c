@@ -9,6 +9,7 @@
 #include "client/renew.h"
 #include "client/trace.h"
 #include "client/transact.h"
+#include "client/unnamed.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -207,7 +208,7 @@ static int note_parse(struct client *c, struct query *q, struct msg *m)
 	if (fresh)
 		names_set(stmts, &c->prepared, name, st);
 	if (!*name)
-		portal_set_unnamed(c, q->request.server, st);
+		unnamed_note(c, q, q->extended, st);
 	int bad = request_expect(&q->request, (struct expect){ '1', fresh, false,
 	                         *name ? (char *)(uintptr_t)name : NULL, st });
 	stmt_drop(stmts, st);
@@ -276,10 +277,12 @@ static int note_close(struct client *c, struct query *q, struct msg *m)
 {
 	char what = m->at < m->end ? (char)*m->at++ : 0;
 	const char *name = msg_text(m);
-	bool statement = what == 'S' && *name && !m->broken;
+	bool statement = what == 'S' && !m->broken;
 	struct stmt *st = statement ? names_find(&c->prepared, name) : NULL;
 
 	trace_sent(c, q, "C message", "", 0);
+	if (statement && !*name)
+		unnamed_note_end(c, q, q->extended);
 	if (request_expect(&q->request, (struct expect){ '3', false, false,
 	                   statement ? (char *)(uintptr_t)name : NULL, st }) < 0)
 		return -1;
@@ -297,7 +300,7 @@ int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
 	case 'Q':
 		q->simple = true;
 		portal_set(c, "", NULL, NULL);
-		portal_set_unnamed(c, NULL, NULL);
+		unnamed_note_end(c, q, q->extended + 1);
 		if (text)
 			return note_query(c, q, text);
 		/* Too long to be read: it may write anything, and be a COPY. */
@@ -350,7 +353,7 @@ int effect_describe(struct query *q)
 
 /* Texts are not kept here, or every Parse would be copied.  A later request that uses the unnamed
  * statement or portal goes to the server that has it. */
-void effect_note_plain(struct client *c, const struct plan *pl, struct server *s)
+void effect_note_plain(struct client *c, const struct plan *pl, struct query *q)
 {
 	static const struct sql_facts none;     /* of tables: those are noted where that matters */
 
@@ -364,9 +367,11 @@ void effect_note_plain(struct client *c, const struct plan *pl, struct server *s
 	if (pl->text)
 		code_note_end(c, &pl->facts);
 	if (pl->simple || pl->portal)
-		portal_set(c, "", pl->simple ? NULL : s, NULL);
-	if (pl->simple || pl->unnamed)          /* a simple query destroys it */
-		portal_set_unnamed(c, pl->simple ? NULL : s, NULL);
+		portal_set(c, "", pl->simple ? NULL : q->request.server, NULL);
+	if (pl->unnamed)
+		unnamed_note(c, q, pl->unnamed, NULL);
+	if (pl->simple)
+		unnamed_note_end(c, q, pl->extended + 1);
 }
 
 /* --- applied ------------------------------------------------------------- */
@@ -696,7 +701,7 @@ static void undo_expect(struct client *c, const struct expect *e)
 }
 
 /* The last one first, DEALLOCATEs in their places. */
-void effect_undo_names(struct client *c, const struct query *q, uint32_t from)
+static void undo_names(struct client *c, const struct query *q, uint32_t from)
 {
 	const struct request *r = &q->request;
 	const struct effect *e = q->last_effect;
@@ -708,4 +713,16 @@ void effect_undo_names(struct client *c, const struct query *q, uint32_t from)
 			return;
 		undo_expect(c, &r->expect[i - 1]);
 	}
+}
+
+void effect_failed(struct client *c, struct query *q)
+{
+	undo_names(c, q, q->request.answered);
+	unnamed_undo(c, q, q->request.server->scanner.answers + 1);
+}
+
+void effect_take_back(struct client *c, struct query *q)
+{
+	undo_names(c, q, 0);
+	unnamed_undo(c, q, 0);
 }

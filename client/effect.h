@@ -20,7 +20,7 @@ int effect_note(struct client *c, struct query *q, struct msg *m, bool whole);
 int effect_describe(struct query *q);
 
 /* A request without notes leaves nothing but the unnamed statement and portal. */
-void effect_note_plain(struct client *c, const struct plan *pl, struct server *s);
+void effect_note_plain(struct client *c, const struct plan *pl, struct query *q);
 
 /* CommandComplete, or PortalSuspended: a statement that has begun counts, though it may never be
  * resumed. */
@@ -35,8 +35,10 @@ void effect_name_answered(struct client *c, struct query *q, char type);
 bool effect_took_back(const void *ctx, const char *name);
 
 /* The client's names took the request's Parses, Closes and DEALLOCATEs for granted when it was
- * sent.  Those that were not answered did not happen: Parses and Closes from this one on. */
-void effect_undo_names(struct client *c, const struct query *q, uint32_t from);
+ * sent.  Those that were not answered did not happen: an error has come, or all of it is taken
+ * back. */
+void effect_failed(struct client *c, struct query *q);
+void effect_take_back(struct client *c, struct query *q);
 
 /* Frees the notes. */
 void effects_free(struct query *q);

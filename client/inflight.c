@@ -14,6 +14,7 @@ static void release(struct request *r)
 	free(q->copy);
 	free(q->held);
 	stmt_drop(r->server->all->stmts, q->refused);
+	stmt_drop(r->server->all->stmts, q->unnamed);
 	effects_free(q);
 	request_give(&r->server->all->queries, r);
 }

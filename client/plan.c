@@ -14,7 +14,7 @@
 /* What the messages of the request have said so far.  Nothing of the session is changed by a plan,
  * so the names that the request itself makes have to be known apart. */
 struct bound {
-	bool unnamed, portal;           /* the unnamed ones were made in this request */
+	bool portal;                    /* the unnamed one was made in this request */
 	const char *parsed[8];          /* names of statements made in it, the first of them */
 	unsigned nparsed;
 };
@@ -37,7 +37,7 @@ static void log_why(struct client *c, const struct sql_facts *f, const char *tex
 
 /* May it be balanced, as the session stands?  A function that may read anything may read a
  * temporary table of the session, which is on the primary only.  The transaction begins on each
- * node at another time, but may tell one time only, and what it writes has the primary's. */
+ * node at another time, but may tell one time only; one of one snapshot is on one node. */
 static bool may_read(struct client *c, const struct sql_facts *f, const char *text, size_t len)
 {
 	const struct route *rt = c->all->route;
@@ -45,7 +45,7 @@ static bool may_read(struct client *c, const struct sql_facts *f, const char *te
 	             && route_reads(rt, &c->session, client_database(c), text, len)
 	             && !((f->flags & SQL_CALLS) && c->session.temporary)
 	             && !((f->flags & SQL_TIME) && c->session.in_transaction
-	                  && !c->session.read_only);
+	                  && c->session.level != LEVEL_REPEATABLE_READ);
 
 	if (!reads && log_wants(c->all->base->log, LEVEL_DEBUG1))
 		log_why(c, f, text, len);
@@ -198,7 +198,7 @@ static void plan_parse(struct client *c, struct plan *pl, struct msg *m, struct 
 	facts_find(c, text, len, &f);
 	plan_statement(c, pl, &f, text, len);
 	if (!*name) {
-		b->unnamed = true;
+		pl->unnamed = pl->unnamed ? pl->unnamed : pl->extended;
 		return;
 	}
 	pl->notes = true;       /* the name is the session's from now on */
@@ -219,7 +219,7 @@ static bool parsed_here(const struct bound *b, const char *name)
 static void plan_use(struct client *c, struct plan *pl, const char *name, const struct bound *b,
                      bool describes)
 {
-	if (*name ? parsed_here(b, name) : b->unnamed)
+	if (*name ? parsed_here(b, name) : pl->unnamed > 0)
 		return;
 	struct stmt *s = *name ? names_find(&c->prepared, name) : c->unnamed;
 	if (*name) {
@@ -241,6 +241,7 @@ static void plan_use(struct client *c, struct plan *pl, const char *name, const 
 		pl->writes |= client_home(c, pl->must);
 	} else {
 		pl->other = true;       /* we do not know it; maybe the primary does */
+		pl->notes |= !*name;    /* but for this one: a server may have one of the past */
 	}
 }
 
@@ -362,13 +363,12 @@ int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n)
 	}
 	/* A statement that is prepared or bound now and executed later is worth remembering.  Of
 	 * one that is executed at once, effect_note_plain() remembers only where it is. */
-	pl->notes |= (b.unnamed || b.portal) && !pl->executes;
+	pl->notes |= (pl->unnamed || b.portal) && !pl->executes;
 	pl->other |= b.portal && !pl->executes && !is_alone(c, pl);
 	/* A Query behind extended messages without a Sync: after an error in those, PostgreSQL
 	 * ignores it like all else up to a Sync, and sends no ReadyForQuery. */
 	if (pl->simple && pl->extended)
 		pl->barrier = pl->other = true;
-	pl->unnamed = b.unnamed;
 	pl->portal = b.portal;
 	pl->whole = end > 0 && (m.type == 'Q' || m.type == 'F' || m.type == 'S');
 	/* Too long to be waited for: it streams to the primary.  We cannot know what it does, so

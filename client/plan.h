@@ -46,7 +46,8 @@ struct plan {
 	bool takes_back;        /* RESET and its like: see start_own() in query.c */
 	bool forgets;           /* takes names of statements: nothing else is in flight with it */
 	bool rolls_back_to;     /* ROLLBACK TO: only the primary knows the savepoint */
-	bool unnamed, portal;   /* it makes the unnamed statement, the unnamed portal */
+	uint32_t unnamed;       /* this message of it, from 1, makes the unnamed statement */
+	bool portal;            /* it makes the unnamed portal */
 	bool no_portal;         /* it uses an unnamed portal that the session does not have */
 	const char *name;       /* a prepared statement that it uses; without notes the only one */
 	const struct stmt *named;       /* the client's statement of that name; NULL: unknown */

@@ -43,12 +43,6 @@ int portal_set(struct client *c, const char *name, struct server *s, struct stmt
 	return 0;
 }
 
-void portal_set_unnamed(struct client *c, struct server *s, struct stmt *st)
-{
-	replace(c, &c->unnamed, st);
-	c->unnamed_on = s;
-}
-
 void portals_forget(struct client *c, const struct server *s)
 {
 	struct stmts *stmts = c->all->servers->stmts;

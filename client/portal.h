@@ -1,8 +1,7 @@
-/* client/portal.h - things that are on one server: portals, and the unnamed statement.
+/* client/portal.h - portals are on one server, until the transaction's end.
  *
- * PostgreSQL keeps portals until the transaction's end, and the unnamed statement until another
- * one or a simple query comes.  Requests that use one go to the server that is known to have it.
- * The statement that it runs, when that is known, decides what they change.
+ * Requests that use one go to the server that is known to have it.  The statement that it runs,
+ * when that is known, decides what they change.
  */
 #ifndef CLIENT_PORTAL_H
 #define CLIENT_PORTAL_H
@@ -22,9 +21,6 @@ struct portal *portal_find(const struct client *c, const char *name);
 /* The portal, named or unnamed, is on this server from now on and runs this statement, or an
  * unknown one (NULL).  -1 without memory. */
 int portal_set(struct client *c, const char *name, struct server *s, struct stmt *st);
-
-/* The unnamed statement is this one, on this server; NULL: not worth remembering, or none. */
-void portal_set_unnamed(struct client *c, struct server *s, struct stmt *st);
 
 /* The portals on this server, or all portals (NULL), are gone. */
 void portals_forget(struct client *c, const struct server *s);

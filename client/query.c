@@ -14,6 +14,7 @@
 #include "client/signal.h"
 #include "client/trace.h"
 #include "client/transact.h"
+#include "client/unnamed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -193,7 +194,7 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	if (notes && send_noted(c, q, p, pl, made == REFUSED ? &no : NULL) < 0)
 		return client_out_of_memory(c);
 	if (!notes) {
-		effect_note_plain(c, pl, s);
+		effect_note_plain(c, pl, q);
 		conn_put(c->all->base->net, &s->conn, p, pl->len);
 	}
 	if (c->doubt && (c->ask_soon || pl->looks) && ends_idle(c, q, pl))
@@ -365,9 +366,9 @@ static int note_appended(struct client *c, struct query *q, struct msg *m, bool 
 		return 0;
 	}
 	if (c->input == INPUT_OPEN) {
+		q->extended += plan_is_extended(m->type);
 		if (effect_note(c, q, m, whole) < 0)
 			return -1;
-		q->extended += plan_is_extended(m->type);
 		q->barrier |= q->simple && query_unanswered(q);
 	}
 	if (m->type == 'S' || (c->input == INPUT_OPEN && (m->type == 'Q' || m->type == 'F')))
@@ -615,7 +616,7 @@ void query_free(struct client *c)
 			server_return(s);
 	}
 	names_clear(c->all->servers->stmts, &c->prepared);
-	portal_set_unnamed(c, NULL, NULL);
+	unnamed_set(c, NULL, NULL);
 	portals_forget(c, NULL);
 	script_free(&c->script);
 	renew_after(c);                 /* it may have been committed */

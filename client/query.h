@@ -12,7 +12,8 @@
  *     effect.h  what its statements change in the session: noted, applied, undone
  *     parameter.h  what they set
  *     code.h    what the code that they run may leave
- *     portal.h  where portals and the unnamed statement are
+ *     portal.h  where portals are
+ *     unnamed.h  where the unnamed statement is
  *     reply.h   the reply: forwarded, held back, or dropped to run the request on the primary
  *     trace.h   what the log says of all this
  *
@@ -56,6 +57,9 @@ struct query {
 	                                         * asked for: in the request, behind its end */
 	uint8_t *bind;                          /* the last Bind's body, of a set_config() */
 	uint32_t bind_len;
+	uint32_t unnamed_nth;                   /* the first message, from 1, that changes the */
+	struct stmt *unnamed;                   /* unnamed statement; what that was, and where */
+	struct server *unnamed_on;
 	uint8_t *copy, *held;                   /* the request itself; the reply so far */
 	uint32_t copy_len, held_len;
 

@@ -2,7 +2,7 @@
 
 #include "client/agree.h"
 #include "client/facts.h"
-#include "client/portal.h"
+#include "client/unnamed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -544,8 +544,10 @@ static struct stmt *its_of(const struct walk *w, const char *name)
 static enum remade use_name(struct walk *w, const char *name)
 {
 	struct stmt *ours = ours_of(w, name), *its = its_of(w, name);
+	bool past = !*name && !ours && w->c->unnamed_on != w->s;
 
-	if (agreed(w, name, ours, its))
+	/* A server does not hear what ends the unnamed statement elsewhere. */
+	if (!past && agreed(w, name, ours, its))
 		return REMADE;
 	if (ours && under_way(w->s, name)) {
 		w->awaited = true;      /* for a message of ours */
@@ -837,7 +839,7 @@ static void learn(struct client *c, struct server *s, const char *name, struct s
 	bool same = ours && same_statement(ours, st);
 
 	if (!*name && same) {
-		portal_set_unnamed(c, s, st);
+		unnamed_set(c, s, st);
 		return;
 	}
 	if ((base->sql || names_find(&s->names, name) == base)  /* a PREPARE of ours: not yet */

@@ -70,7 +70,7 @@ static void on_bytes(struct request *r, const uint8_t *p, size_t n)
 static void undo_names(struct client *c, struct query *q)
 {
 	for (struct query *at = c->last; !q->undone; at = at->before) {
-		effect_undo_names(c, at, 0);
+		effect_take_back(c, at);
 		at->undone = true;
 	}
 }
@@ -204,7 +204,7 @@ static void on_error(struct client *c, struct query *q, const uint8_t *body, siz
 	if (conn_kept(&c->conn))
 		client_resume(c);
 	c->told_fatal |= is_fatal(body, len);
-	effect_undo_names(c, q, q->request.answered);
+	effect_failed(c, q);
 	ignored_from_here(c, q);
 }
 

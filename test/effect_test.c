@@ -17,6 +17,7 @@ static struct query *ask(int node, const char *list)
 	struct query *q = query_new(client, &on[node], &reply_ops);
 	while (at < n) {
 		at += (size_t)wire_next(&m, p + at, n - at, MESSAGE_MAX);
+		q->extended += plan_is_extended(m.type);
 		if (effect_note(client, q, &m, true) < 0)
 			exit(1);
 	}
@@ -620,6 +621,42 @@ static void test_undo(void)
 	}
 }
 
+/* The unnamed statement, too, is what PostgreSQL has come to.  Numbers are those of the texts. */
+static void test_undo_unnamed(void)
+{
+	static const struct { const char *list, *replies, *then; int is, on; } rows[] = {
+		{ "P =SELECT 2 | S", "1 | Z I", NULL, 2, 0 },
+		{ "P =SELECT 2 | S", "E 42601 | Z I", NULL, 0, -1 },
+		{ "C Sz | P =SELECT 2 | S", "3 | E 42601 | Z I", NULL, 0, -1 },
+		{ "C Sz | P =SELECT 2 | S", "E 42601 | Z I", NULL, 1, 1 },
+		{ "P =SELECT 2 | C Sz | P =SELECT 3 | S", "1 | E 42601 | Z I", NULL, 2, 0 },
+		{ "P =SELECT 2 | C S | C Sz | S", "1 | 3 | E 42601 | Z I", NULL, 0, -1 },
+		{ "C Sz | C S | S", "E 42601 | Z I", NULL, 1, 1 },
+		{ "C S | S", "3 | Z I", NULL, 0, -1 },
+		{ "Q SELECT 2", "E 22012 | Z I", NULL, 0, -1 },
+		{ "C Sz | Q SELECT 2", "E 42601 | Z I", NULL, 1, 1 },
+		{ "C Sz | P =SELECT 2 | S", "E 42601 | Z I", "P =SELECT 4 | S", 4, 0 },
+		{ "C Sz | P =SELECT 2 | S", "E 42601 | Z I", "C Sz | P =SELECT 4 | S", 1, 1 },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		session_begin();
+		ask(1, "P =SELECT 1 | S");
+		answer(1, "1 | Z I");
+		ask(0, rows[i].list);
+		if (rows[i].then)
+			ask(0, rows[i].then);
+		answer(0, rows[i].replies);
+		if (rows[i].then)
+			answer(0, *rows[i].then == 'P' ? "1 | Z I" : "E 42601 | Z I");
+		int is = client->unnamed ? atoi(client->unnamed->text + 7) : 0;
+		int where = client->unnamed_on ? (int)(client->unnamed_on - on) : -1;
+		say(is == rows[i].is && where == rows[i].on, "%s: %s: %d on %d", rows[i].list,
+			rows[i].replies, is, where);
+		session_end();
+	}
+}
+
 /* A name that is taken: PostgreSQL says so, and it stays what it was. */
 static void test_taken(void)
 {
@@ -899,21 +936,22 @@ static void test_plain(void)
 {
 	struct sql_facts f = { .kind = SQL_SELECT };
 	const struct plan simple = { .simple = true }, bind = { .portal = true },
-		parse = { .unnamed = true }, writes = { .writes = true };
+		parse = { .unnamed = 1 }, writes = { .writes = true };
 
 	session_begin();
 	struct stmt *st = stmt_get(servers.stmts, false, "SELECT 1", 8, &f);
 	portal_set(client, "", &on[0], st);
-	portal_set_unnamed(client, &on[0], st);
-	effect_note_plain(client, &bind, &on[1]);
+	unnamed_set(client, &on[0], st);
+	struct query *q = query_new(client, &on[1], &reply_ops);
+	effect_note_plain(client, &bind, q);
 	say(client->portal_on == &on[1] && !client->bound && client->unnamed == st, "Bind");
-	effect_note_plain(client, &parse, &on[1]);
+	effect_note_plain(client, &parse, q);
 	say(client->unnamed_on == &on[1] && !client->unnamed, "Parse");
 	portal_set(client, "", &on[0], st);
-	effect_note_plain(client, &simple, &on[1]);
+	effect_note_plain(client, &simple, q);
 	say(!client->portal_on && !client->bound && !client->unnamed_on, "Query takes both");
 	say(!client->session.wrote, "nothing was written");
-	effect_note_plain(client, &writes, &on[1]);
+	effect_note_plain(client, &writes, q);
 	say(client->session.wrote, "now it was");
 	stmt_drop(servers.stmts, st);
 	session_end();
@@ -939,6 +977,7 @@ int main(void)
 	test_bound();
 	test_failed();
 	test_undo();
+	test_undo_unnamed();
 	test_taken();
 	test_deallocate();
 	test_deallocate_behind();

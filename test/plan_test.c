@@ -180,7 +180,7 @@ static void test_broken(void)
 		{ "P\0\0\0\10s\0abS\0\0\0\4", 14, "whole 1" },
 		{ "B\0\0\0\4S\0\0\0\4", 10, "whole other notes portal 1" },
 		{ "D\0\0\0\4S\0\0\0\4", 10, "whole other 1" },
-		{ "D\0\0\0\5SS\0\0\0\4", 11, "whole other 1" },
+		{ "D\0\0\0\5SS\0\0\0\4", 11, "whole other notes 1" },
 		{ "C\0\0\0\4S\0\0\0\4", 10, "whole other notes 1" },
 		{ "C\0\0\0\5SS\0\0\0\4", 11, "whole notes 1" },
 		{ "E\0\0\0\4S\0\0\0\4", 10, "whole other executes 1" },
@@ -354,6 +354,8 @@ static void test_session(void)
 	check("Q SELECT * FROM t", "whole simple other");
 	check("Q EXECUTE r", "whole simple other notes");
 	client->session.read_only = true;
+	check("Q SELECT * FROM t", "whole simple other");
+	client->session.level = LEVEL_REPEATABLE_READ;
 	check("Q SELECT * FROM t", "whole simple reads");
 	client->session.in_transaction = client->session.read_only = false;
 	catalog_adds = SQL_CALLS;
@@ -450,7 +452,7 @@ static void test_unnamed(void)
 	struct sql_facts f;
 
 	begin_prepared();
-	check("B = | E | S", "whole other executes portal 2");
+	check("B = | E | S", "whole other executes notes portal 2");
 	client->unnamed_on = &on[0];
 	check("B = | E | S", "whole writes executes portal 2 on-primary");
 	check("D S | S", "whole writes 1 on-primary");
@@ -460,7 +462,7 @@ static void test_unnamed(void)
 	check("P =SELECT 1 | B = | E | S", "whole reads executes unnamed portal 3");
 	sql_classify(&f, "SELECT 1", 8, NULL);
 	struct stmt *st = stmt_get(servers.stmts, false, "SELECT 1", 8, &f);
-	portal_set_unnamed(client, &on[1], st);
+	unnamed_set(client, &on[1], st);
 	stmt_drop(servers.stmts, st);
 	check("B = | E | S", "whole reads executes notes portal 2");
 	check("B = | D P | E | S", "whole reads executes notes portal 3");

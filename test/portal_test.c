@@ -66,11 +66,11 @@ static void test_unnamed(void)
 	say(client->portal_on == &on[0] && client->bound == a && !client->portals, "the unnamed portal");
 	portal_set(client, "", &on[1], NULL);
 	say(client->portal_on == &on[1] && !client->bound && a->refs == 1, "of what is not known");
-	portal_set_unnamed(client, &on[0], b);
+	unnamed_set(client, &on[0], b);
 	say(client->unnamed_on == &on[0] && client->unnamed == b, "the unnamed statement");
-	portal_set_unnamed(client, &on[1], b);
+	unnamed_set(client, &on[1], b);
 	say(client->unnamed_on == &on[1] && b->refs == 2, "elsewhere");
-	portal_set_unnamed(client, NULL, NULL);
+	unnamed_set(client, NULL, NULL);
 	say(!client->unnamed_on && !client->unnamed && b->refs == 1, "none");
 	say(client->portal_on == &on[1], "the portal stays");
 	stmt_drop(servers.stmts, a);
@@ -87,7 +87,7 @@ static void test_forget(void)
 	portal_set(client, "q", &on[1], a);
 	portal_set(client, "r", &on[0], a);
 	portal_set(client, "", &on[1], a);
-	portal_set_unnamed(client, &on[0], a);
+	unnamed_set(client, &on[0], a);
 	say(a->refs == 6, "five use it");
 	portals_forget(client, &on[0]);
 	say(!where("p") && where("q") == &on[1] && !where("r"), "those of a server");

@@ -11,6 +11,7 @@
 #include "client/plan.h"
 #include "client/portal.h"
 #include "client/query.h"
+#include "client/unnamed.h"
 #include "server/inside.h"
 
 #include <stdio.h>

@@ -79,6 +79,10 @@ class Side:
         self.ask("SET lock_timeout = '1s'")
         self.base = self.state()
 
+    def unprepare(self):
+        for (gid,) in self.ask(PREPARED):
+            self.ask(f"ROLLBACK PREPARED '{gid}'")
+
     def ask(self, sql, by=None):
         self.send(sql, by)
         return self.answer(by)
@@ -187,6 +191,7 @@ class World:
         for side in self.sides:
             wait_until(lambda: side.clone(f"d{self.count}"), "a new database")
             if old:
+                side.unprepare()
                 side.watcher.shut()
                 side.watcher = None
         if self.through:
@@ -230,8 +235,7 @@ class World:
         changed.discard("database")
         if changed <= set(self.fills):
             return "".join(self.fills[what] for what in sorted(changed)), None
-        for (gid,) in side.ask(PREPARED):
-            side.ask(f"ROLLBACK PREPARED '{gid}'")
+        side.unprepare()
         script = f"{self.schema}; {FRESH_ROLES}; ALTER DATABASE {side.database} RESET ALL"
         return script, self.through if side is self.proxied else None
 

@@ -1,0 +1,24 @@
+/* client/unnamed.h - the unnamed statement, which is on one server.
+ *
+ * PostgreSQL keeps it until another one is parsed, a simple query comes or it is closed.  Like a
+ * name it counts from when that is sent, and is undone when PostgreSQL did not come to it: the
+ * struct query keeps what it was.
+ */
+#ifndef CLIENT_UNNAMED_H
+#define CLIENT_UNNAMED_H
+
+#include "client/query.h"
+
+/* It is this one, on this server; NULL: not worth remembering, or none. */
+void unnamed_set(struct client *c, struct server *s, struct stmt *st);
+
+/* The request's message with this number, from 1, makes it this one on the request's server, or
+ * ends it. */
+void unnamed_note(struct client *c, struct query *q, uint32_t nth, struct stmt *st);
+void unnamed_note_end(struct client *c, struct query *q, uint32_t nth);
+
+/* The message with this number has failed, so those behind it did not happen; 0: none of the
+ * request did. */
+void unnamed_undo(struct client *c, struct query *q, uint32_t failed);
+
+#endif
