@@ -70,6 +70,10 @@ class Program:
         return any(re.search("(?i)repeatable read|serializable", m)
                    for s in self.steps for m in s.messages)
 
+    @property
+    def ends_sessions(self):
+        return any(m == "X" for s in self.steps for m in s.messages)
+
     def mentions(self, word):
         return any(word in m for s in self.steps for m in s.messages)
 

@@ -71,6 +71,11 @@ class Side:
         except psycopg.errors.ObjectInUse:      # a session of ours is about to end there
             return False
 
+    def drop(self, database):
+        for (gid,) in self.node.su(PREPARED, dbname=database):
+            self.node.su(f"ROLLBACK PREPARED '{gid}'", dbname=database)
+        self.node.su(f"DROP DATABASE {database} WITH (FORCE)", dbname="postgres")
+
     def use(self, database):
         if self.watcher:
             self.watcher.shut()
@@ -78,10 +83,6 @@ class Side:
         self.watcher = self.node.raw(user="postgres", database=database, timeout=20)
         self.ask("SET lock_timeout = '1s'")
         self.base = self.state()
-
-    def unprepare(self):
-        for (gid,) in self.ask(PREPARED):
-            self.ask(f"ROLLBACK PREPARED '{gid}'")
 
     def ask(self, sql, by=None):
         self.send(sql, by)
@@ -191,7 +192,6 @@ class World:
         for side in self.sides:
             wait_until(lambda: side.clone(f"d{self.count}"), "a new database")
             if old:
-                side.unprepare()
                 side.watcher.shut()
                 side.watcher = None
         if self.through:
@@ -199,7 +199,7 @@ class World:
             self.on_replica.shut()
         if old:
             for side in self.sides:
-                side.node.su(f"DROP DATABASE d{old} WITH (FORCE)", dbname="postgres")
+                side.drop(f"d{old}")
         for side in self.sides:
             side.use(f"d{self.count}")
         self.through = self.front.raw(user="postgres", database=f"d{self.count}", timeout=20)
@@ -235,7 +235,8 @@ class World:
         changed.discard("database")
         if changed <= set(self.fills):
             return "".join(self.fills[what] for what in sorted(changed)), None
-        side.unprepare()
+        for (gid,) in side.ask(PREPARED):
+            side.ask(f"ROLLBACK PREPARED '{gid}'")
         script = f"{self.schema}; {FRESH_ROLES}; ALTER DATABASE {side.database} RESET ALL"
         return script, self.through if side is self.proxied else None
 
