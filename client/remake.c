@@ -830,16 +830,18 @@ int remake_describe_sql(struct server *s, const char *name)
 }
 
 /* What the client prepared gets its description, on this server and for the session; what was made
- * again for it is the session's only if it is the same. */
-static void learn(struct client *c, struct server *s, const char *name, struct stmt *base,
+ * again for it is the session's only if it is the same.  A question behind the client's own may
+ * have ended the unnamed one since. */
+static void learn(struct client *c, struct server *s, const struct expect *e, struct stmt *base,
                   struct stmt *st)
 {
+	const char *name = e->name;
 	struct stmts *stmts = s->all->stmts;
 	struct stmt *ours = *name ? names_find(&c->prepared, name) : c->unnamed;
 	bool same = ours && same_statement(ours, st);
 
 	if (!*name && same) {
-		unnamed_set(c, s, st);
+		unnamed_set(c, e->fresh ? c->unnamed_on : s, st);
 		return;
 	}
 	if ((base->sql || names_find(&s->names, name) == base)  /* a PREPARE of ours: not yet */
@@ -865,7 +867,7 @@ void remake_described(struct client *c, struct request *r, char type, const uint
 	struct stmt *st = stmt_described(stmts, base, e->fresh ? settings : base->settings, shape,
 		r->types, r->types_len);
 	if (st)
-		learn(c, r->server, e->name, base, st);
+		learn(c, r->server, e, base, st);
 	stmt_drop(stmts, st);
 	stmt_drop(stmts, settings);
 }
