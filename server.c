@@ -160,8 +160,7 @@ struct server *server_open(struct servers *all, struct node *n, struct profile *
 	return s;
 }
 
-/* Nothing is left on it that the borrower would not find on a new connection. */
-static bool knows_residue(const struct server *s, const struct borrower *b)
+bool server_knows_residue(const struct server *s, const struct borrower *b)
 {
 	return !(s->residue & ~b->residue) || b->own;
 }
@@ -172,7 +171,7 @@ bool server_fits(const struct server *s, const struct borrower *b, char *sql, si
 	const struct profile *p = b->profile;
 
 	*sql = 0;
-	if (!knows_residue(s, b) || (b->own_start && s->start != p))
+	if (!server_knows_residue(s, b) || (b->own_start && s->start != p))
 		return false;
 	if (s->profile == p)
 		return true;

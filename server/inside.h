@@ -24,6 +24,9 @@ void server_canceled(struct server *s);         /* one of its cancel requests ha
  * holds while it connects.  NULL without memory. */
 struct server *server_open(struct servers *all, struct node *n, struct profile *p);
 
+/* Nothing is left on it that the borrower would not find on a new connection. */
+bool server_knows_residue(const struct server *s, const struct borrower *b);
+
 /* Is the server's profile the borrower's, or can it be made so?  Then sql is the statement for
  * it. */
 bool server_fits(const struct server *s, const struct borrower *b, char *sql, size_t size);

@@ -214,9 +214,25 @@ static bool wanted(const struct server *s)
 	return !idle && s->node->servers <= limit(s->all);
 }
 
+/* In place of an idle one that sessions which set custom parameters have left: else each session that
+ * sets them late would leave one more. */
+static void replace_marked(const struct borrower *b)
+{
+	struct server *oldest = NULL;
+
+	if (b->secret || b->look)
+		return;
+	for (struct server *s = b->profile->account->idle; s; s = s->next_idle)
+		if (s->node == b->node && !server_knows_residue(s, b))
+			oldest = s;
+	if (oldest)
+		server_close(oldest, "it has custom parameters of its sessions");
+}
+
 /* One that is opened for its login, and is of no use in the pool, is closed after its session. */
 static bool start_opening(struct servers *all, struct borrower *b)
 {
+	replace_marked(b);
 	struct server *s = room(b) ? server_open(all, b->node, b->profile) : NULL;
 
 	if (!s)

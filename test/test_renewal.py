@@ -371,6 +371,19 @@ def test_sessions_that_set_the_same_custom_parameters_share_connections(proxy):
                 *(tenant_pid(p, 5, **{"app.tenant": "5"}) for _ in range(3))}) == 1
 
 
+def test_sessions_that_set_custom_parameters_late_leave_one_connection(proxy, primary):
+    p = proxy()
+    for i in range(10):
+        with p.raw() as w:
+            w.query("SELECT 1")
+            w.query("BEGIN; INSERT INTO nowhere VALUES (1)")
+            w.query("ROLLBACK")                             # its server is the primary's
+            w.query(f"SET app.late = {i}")
+            w.bye()
+    count = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'"
+    wait_until(lambda: primary.su(count) == [(1,)], "an end of all but one")
+
+
 def test_a_custom_parameter_of_the_startup_packet(proxy):
     p = proxy(num_init_children=1, max_pool=1)
     pid_of(p)
