@@ -214,8 +214,8 @@ static bool wanted(const struct server *s)
 	return !idle && s->node->servers <= limit(s->all);
 }
 
-/* In place of an idle one that sessions which set custom parameters have left: else each session that
- * sets them late would leave one more. */
+/* In place of an idle one that has custom parameters of its sessions: else each session that sets
+ * them late would leave one more. */
 static void replace_marked(const struct borrower *b)
 {
 	struct server *oldest = NULL;
