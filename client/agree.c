@@ -1,5 +1,7 @@
 #include "client/agree.h"
 
+#include "client/unnamed.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,10 +108,12 @@ static void add_text(struct text *t, const char *sql)
 
 /* In a transaction of their own; lines of the client's, for which hand_over is false, are in that.
  * What was collected goes, and it is empty again. */
-static int send_text(struct server *s, struct text *t, bool hand_over)
+static int send_text(struct client *c, struct server *s, struct text *t, bool hand_over)
 {
 	int bad = t->bad ? -1 : 0;
 
+	if (t->n)
+		unnamed_ends_on(c, s);
 	if (!bad && t->n)
 		bad = hand_over ? server_hand_over(s, t->at, handed_over)
 		                : server_own(s, t->at, lines_run, NULL);
@@ -120,22 +124,23 @@ static int send_text(struct server *s, struct text *t, bool hand_over)
 }
 
 /* DISCARD ALL has to be alone. */
-static int send_discard(struct server *s, struct text *t, const char *sql)
+static int send_discard(struct client *c, struct server *s, struct text *t, const char *sql)
 {
-	if (send_text(s, t, true) < 0 || server_own(s, sql, handed_over, NULL) < 0)
+	unnamed_ends_on(c, s);
+	if (send_text(c, s, t, true) < 0 || server_own(s, sql, handed_over, NULL) < 0)
 		return -1;
 	s->agreeing++;
 	s->tail->deallocates = true;
 	return 0;
 }
 
-static int add_line(const struct client *c, struct server *s, struct text *t,
+static int add_line(struct client *c, struct server *s, struct text *t,
                     const struct script_line *l)
 {
 	char sql[PROFILE_SQL_MAX];
 	const char *text = line_text(c, s, l);
 
-	if (l->kind == SQL_DISCARD && send_discard(s, t, text) < 0)
+	if (l->kind == SQL_DISCARD && send_discard(c, s, t, text) < 0)
 		return -1;
 	if (l->kind != SQL_DISCARD && text)
 		add_text(t, text);
@@ -154,7 +159,7 @@ int agree_on_script(struct client *c, struct server *s)
 		return 0;
 	for (uint32_t i = 0; i < script->n && !bad; i++) {
 		if (i == script->transaction)
-			bad = send_text(s, &t, true);
+			bad = send_text(c, s, &t, true);
 		if (!bad && script->line[i].serial > s->script)
 			bad = add_line(c, s, &t, &script->line[i]);
 	}
@@ -165,5 +170,5 @@ int agree_on_script(struct client *c, struct server *s)
 	/* Before the answers: the next request of a pipeline must not send the lines again.  One
 	 * that fails closes the server. */
 	s->script = script->serial;
-	return send_text(s, &t, script->n <= script->transaction) < 0 ? -1 : bad;
+	return send_text(c, s, &t, script->n <= script->transaction) < 0 ? -1 : bad;
 }

@@ -4,6 +4,7 @@
 #include "client/leaves.h"
 #include "client/portal.h"
 #include "client/transact.h"
+#include "client/unnamed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,8 +157,7 @@ static bool send_question(struct client *c, struct server *s, unsigned asked)
 	server_send(s, &q->request);
 	if (conn_put_message(s->all->base->net, &s->conn, 'Q', sql, o.len) < 0)
 		s->conn.broken = true;
-	if (c->unnamed_on == s)
-		c->unnamed_on = NULL;
+	unnamed_ends_on(c, s);
 	return true;
 }
 

@@ -60,6 +60,7 @@ struct query {
 	uint32_t unnamed_nth;                   /* the first message, from 1, that changes the */
 	struct stmt *unnamed;                   /* unnamed statement; what that was, and where */
 	struct server *unnamed_on;
+	bool unnamed_ended;                     /* since then, by a Query of ours */
 	uint8_t *copy, *held;                   /* the request itself; the reply so far */
 	uint32_t copy_len, held_len;
 

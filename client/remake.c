@@ -188,9 +188,8 @@ static void put_own(struct put *o, const char *name, const char *sql)
 	put_end(o);
 }
 
-/* In the extended protocol, as a Query would end the unnamed statement.  One that failed has left
- * its name. */
-static int run(struct server *s, const char *sql, void (*then)(struct request *, bool))
+/* One that failed has left its name. */
+int remake_run(struct server *s, const char *sql, void (*then)(struct request *r, bool ok))
 {
 	static const char name[] = "pgpool statement";
 	struct put o = room(strlen(sql));
@@ -255,7 +254,7 @@ static int send_prepare(struct server *s, const char *name, struct stmt *st,
 	int bad = !new || (its && expect(r, '3', name, NULL) < 0) ? -1 : 0;
 	bad |= put_away(s, &o, bad);
 	if (!bad)
-		bad = run(s, st->text, NULL);
+		bad = remake_run(s, st->text, NULL);
 	o = room(0);
 	r = bad ? NULL : own_request(s, NULL);
 	bad = bad || expect(r, 'T', name, new) < 0 ? -1 : 0;
@@ -287,7 +286,7 @@ static int run_each(struct client *c, struct server *s, char *sql)
 	for (size_t at = 0; at < len && !bad; at += f.next ? f.next : len - at) {
 		sql_classify(&f, sql + at, len - at, &c->all->route->rules);
 		sql[at + f.end] = 0;
-		bad = f.end > f.start ? run(s, sql + at + f.start, NULL) : 0;
+		bad = f.end > f.start ? remake_run(s, sql + at + f.start, NULL) : 0;
 	}
 	return bad;
 }
@@ -297,13 +296,14 @@ static int send_settings(struct client *c, struct server *s, const struct stmt *
 {
 	char sql[PROFILE_SQL_MAX];
 
-	if (run(s, "RESET SESSION AUTHORIZATION", NULL) < 0 || run(s, "RESET ALL", NULL) < 0)
+	if (remake_run(s, "RESET SESSION AUTHORIZATION", NULL) < 0
+	    || remake_run(s, "RESET ALL", NULL) < 0)
 		return -1;
 	if (agree_lacks_values(s, NULL, NULL, sql) && run_each(c, s, sql) < 0)
 		return -1;
 	for (uint32_t at = 0; settings && at < settings->len; ) {
 		const char *line = settings->text + at;
-		if (run(s, line, NULL) < 0)
+		if (remake_run(s, line, NULL) < 0)
 			return -1;
 		at += (uint32_t)strlen(line) + 1;
 	}
@@ -320,15 +320,15 @@ static int remake(struct client *c, struct server *s, const char *name, struct s
 	int bad = 0;
 
 	if (within || differs)
-		bad = run(s, within ? "SAVEPOINT pgpool" : "BEGIN", agree_or_close);
+		bad = remake_run(s, within ? "SAVEPOINT pgpool" : "BEGIN", agree_or_close);
 	if (!bad && differs)
 		bad = send_settings(c, s, st->settings);
 	bad = bad ? bad : send_statement(s, name, st, its);
 	if (!bad && within)
-		bad = run(s, "ROLLBACK TO SAVEPOINT pgpool", agree_or_close) < 0
-		      || run(s, "RELEASE SAVEPOINT pgpool", agree_or_close) < 0 ? -1 : 0;
+		bad = remake_run(s, "ROLLBACK TO SAVEPOINT pgpool", agree_or_close) < 0
+		      || remake_run(s, "RELEASE SAVEPOINT pgpool", agree_or_close) < 0 ? -1 : 0;
 	else if (!bad && differs)
-		bad = run(s, "ROLLBACK", agree_or_close);
+		bad = remake_run(s, "ROLLBACK", agree_or_close);
 	return bad;
 }
 

@@ -65,6 +65,10 @@ int remake_describe(struct query *q);
 /* Behind a request that has PREPAREd a statement of this name.  -1 without memory. */
 int remake_describe_sql(struct server *s, const char *name);
 
+/* A statement of ours in the extended protocol, as a Query would end the unnamed statement; `then`
+ * (may be NULL) hears how it went.  -1 without memory. */
+int remake_run(struct server *s, const char *sql, void (*then)(struct request *r, bool ok));
+
 /* The answer to such a Describe has come: RowDescription or NoData. */
 void remake_described(struct client *c, struct request *r, char type, const uint8_t *body,
                       size_t len);

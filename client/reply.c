@@ -7,6 +7,7 @@
 #include "client/plan.h"
 #include "client/remake.h"
 #include "client/transact.h"
+#include "client/unnamed.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -334,6 +335,7 @@ static bool follow_reset(struct client *c, struct query *q, char status)
 	if (status == 'E' || !(owed || q->resets)
 	    || !agree_lacks_values(s, owed ? NULL : effect_took_back, q, sql))
 		return false;
+	unnamed_ends_on(c, s);
 	if (s->within)                  /* of what comes too late for a COPY */
 		server_close(s, "its session's settings cannot be set within a message");
 	else if (!query_new(c, s, &after_reset_ops)

@@ -3,7 +3,9 @@
 #include "client/agree.h"
 #include "client/doubt.h"
 #include "client/portal.h"
+#include "client/remake.h"
 #include "client/renew.h"
+#include "client/unnamed.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -176,8 +178,19 @@ int transact_ask_level(struct client *c, struct server *s)
 	q->request = (struct request){ .ops = &question_ops, .release = release };
 	q->profile = profile_hold(p);
 	p->level_at = now;
+	unnamed_ends_on(c, s);
 	server_send(s, &q->request);
 	return conn_put_message(s->all->base->net, &s->conn, 'Q', sql, sizeof sql);
+}
+
+/* A statement of ours.  It leaves an unnamed statement alone that nobody could make again. */
+static int own(struct client *c, struct server *s, const char *sql,
+               void (*then)(struct request *r, bool ok))
+{
+	if (c->unnamed_on == s && !c->unnamed)
+		return remake_run(s, sql, then);
+	unnamed_ends_on(c, s);
+	return server_own(s, sql, then, NULL);
 }
 
 /* --- legs, and a lost snapshot ------------------------------------------- */
@@ -194,7 +207,7 @@ void transact_end_legs(struct client *c)
 		s->status = 'I';
 		if (s->script > before)
 			s->script = before;
-		server_own(s, "ROLLBACK", agree_or_close, NULL);
+		own(c, s, "ROLLBACK", agree_or_close);
 	}
 }
 
@@ -218,15 +231,14 @@ void transact_come_home(struct client *c)
 int transact_repeat_reads(struct client *c, struct server *s)
 {
 	return c->session.queried && c->session.in_transaction
-	       ? server_own(s, "SELECT 1", NULL, NULL) : 0;
+	       ? own(c, s, "SELECT 1", NULL) : 0;
 }
 
 int transact_doom(struct client *c, struct server *s)
 {
 	if (c->status != 'E' || transact_failed(c))
 		return 0;
-	return server_own(s, "ROLLBACK TO \"lost with the server that had the snapshot\"", NULL,
-		NULL);
+	return own(c, s, "ROLLBACK TO \"lost with the server that had the snapshot\"", NULL);
 }
 
 /* --- its end ------------------------------------------------------------- */
@@ -253,7 +265,7 @@ void transact_ended(struct client *c, bool committed)
 		next = s->next_borrowed;
 		if (s->status == 'I')
 			continue;
-		server_own(s, committed ? "COMMIT" : "ROLLBACK", agree_or_close, NULL);
+		own(c, s, committed ? "COMMIT" : "ROLLBACK", agree_or_close);
 		s->status = 'I';        /* once is enough; its answer tells, too */
 	}
 	if (committed)

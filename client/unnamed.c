@@ -32,6 +32,19 @@ void unnamed_note_end(struct client *c, struct query *q, uint32_t nth)
 	note(c, q, nth, NULL, NULL);
 }
 
+void unnamed_ends_on(struct client *c, const struct server *s)
+{
+	struct query *q = c->last;
+
+	if (c->unnamed_on == s)
+		c->unnamed_on = NULL;
+	for (uint32_t i = 0; i < c->inflight; i++, q = q->before) {
+		if (q->unnamed_on == s)
+			q->unnamed_on = NULL;
+		q->unnamed_ended |= q->request.server == s;
+	}
+}
+
 static bool makes(const struct expect *e)
 {
 	return e->type == '1' && !e->name && !e->hidden;
@@ -87,7 +100,7 @@ void unnamed_undo(struct client *c, struct query *q, uint32_t failed)
 		on = still_there(c, q->unnamed_on);
 	} else if (failed > q->unnamed_nth && !(last && ends(last))) {
 		st = last ? last->stmt : NULL;
-		on = q->request.server;
+		on = q->unnamed_ended ? NULL : q->request.server;
 	}
 	q->unnamed_nth = 0;
 	if (!next) {

@@ -17,6 +17,9 @@ void unnamed_set(struct client *c, struct server *s, struct stmt *st);
 void unnamed_note(struct client *c, struct query *q, uint32_t nth, struct stmt *st);
 void unnamed_note_end(struct client *c, struct query *q, uint32_t nth);
 
+/* A Query of ours goes to the server, behind all that is in flight: it will have none. */
+void unnamed_ends_on(struct client *c, const struct server *s);
+
 /* The message with this number has failed, so those behind it did not happen; 0: none of the
  * request did. */
 void unnamed_undo(struct client *c, struct query *q, uint32_t failed);
