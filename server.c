@@ -556,6 +556,15 @@ void servers_renew(struct servers *all, struct node *n, const char *why)
 		server_close(n->idle, why);
 }
 
+void servers_end(struct servers *all, struct node *n, const char *why)
+{
+	for (struct server *s = all->first, *next; s; s = next) {
+		next = s->next_all;
+		if (s->node == n && s->phase >= IDLE)
+			server_close(s, why);
+	}
+}
+
 void servers_renew_accounts(struct servers *all,
                             bool (*which)(const void *ctx, const struct account *a),
                             const void *ctx, bool altered, const char *why)

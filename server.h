@@ -147,6 +147,9 @@ void server_unborrow(struct borrower *b);       /* no longer waits */
 /* No connection that exists now goes back to the pool of its node. */
 void servers_renew(struct servers *all, struct node *n, const char *why);
 
+/* All connections to the node end; requests that may run elsewhere do. */
+void servers_end(struct servers *all, struct node *n, const char *why);
+
 /* Connections of these accounts that exist now are not lent again, and what a login would tell is
  * asked anew.  altered: they keep the values they began with. */
 void servers_renew_accounts(struct servers *all,

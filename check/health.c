@@ -151,7 +151,7 @@ static void checked(struct checkup *c, enum verdict v, const char *why)
 		tell_failure(c, v, why);
 	tell_node(c->node, v, why);
 	if (v == TRIAL_FAILED)
-		servers_renew(c->of->servers, c->node, "its node failed its health check");
+		servers_end(c->of->servers, c->node, "its node failed its health check");
 }
 
 static void ended(struct trial *t, enum verdict v, const char *why)

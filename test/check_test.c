@@ -34,6 +34,10 @@ void servers_renew(struct servers *all, struct node *n, const char *why)
 	(void)all, (void)n, (void)why;
 	renewed++;
 }
+void servers_end(struct servers *all, struct node *n, const char *why)
+{
+	servers_renew(all, n, why);
+}
 void ask_stop(struct ask *a) { (void)a; }
 void ask_node(struct ask *a, struct node *n, const struct identity *as, const char *sql,
 	const char *parameter, int64_t ms)

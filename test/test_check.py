@@ -484,6 +484,86 @@ def test_a_node_that_fails_its_health_check(proxy, own_pair, flag):
     assert sum("health check failed" in line for line in p.log) == 1
 
 
+@contextlib.contextmanager
+def frozen_whole(cluster):
+    """With all its sessions."""
+    first = cluster.process.pid
+    with open(f"/proc/{first}/task/{first}/children") as f:
+        pids = [first, *map(int, f.read().split())]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def reader(p, *first, node):
+    w = p.raw()
+    for sql in first:
+        w.query(sql)
+    assert wire.value(w.query(PORT)) == str(node.port)
+    return w
+
+
+SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+def test_what_runs_on_a_replica_that_freezes(proxy, own_pair):
+    """Reads and ends of transactions are answered without it, as soon as it is called down."""
+    primary, replica = own_pair
+    p = proxy(nodes=own_pair, **HEALTH, client_min_messages="error")
+    reads_go_to(p, replica)
+    plain, within, ends = (reader(p, *f, node=replica) for f in ([], ["BEGIN"], ["BEGIN"]))
+    fixed, idle = reader(p, SNAPSHOT, node=replica), reader(p, node=replica)
+    big = p.raw(timeout=20)
+    big.send(wire.query("SELECT repeat('x', 100000) FROM generate_series(1, 1000)"))
+    big.until("D")
+    with frozen_whole(replica):
+        plain.send(wire.query(PORT))
+        within.send(wire.query(PORT))
+        ends.send(wire.query("ROLLBACK"))
+        fixed.send(wire.query(PORT))
+        p.wait_log("node 1 .* is down")
+        for w in (plain, within):
+            assert wire.value(w.reply()) == str(primary.port)
+        assert ends.reply()[0].tag == "ROLLBACK"
+        assert wire.errors(fixed.reply()) == ["40001"]
+        assert wire.value(idle.query(PORT)) == str(primary.port)
+        assert within.query("COMMIT")[0].tag == "COMMIT"
+        assert fixed.query("COMMIT")[0].tag == "ROLLBACK"
+        out = big.eof()
+        assert {m.type for m in out} <= {"D", "E"} and out[-1].type in "DE"
+    for w in (plain, within, ends, fixed, idle):
+        w.bye()
+
+
+def test_what_runs_on_a_primary_that_freezes(proxy, own_pair):
+    """What was not sent waits for it; what was sent ends, and is not sent again."""
+    primary, replica = own_pair
+    primary.su("CREATE TABLE t (a int); ALTER TABLE t OWNER TO app")
+    p = proxy(nodes=own_pair, **HEALTH, primary_wait_timeout=60)
+    insert = "INSERT INTO t VALUES (1)"
+    idle, sent, within = p.raw(timeout=30), p.raw(timeout=30), p.raw(timeout=30)
+    for w in (idle, sent):
+        assert wire.value(w.query(ON_PRIMARY + PORT)) == str(primary.port)
+    within.query("BEGIN")
+    within.query(insert)
+    with frozen_whole(primary):
+        sent.send(wire.query(insert))
+        p.wait_log("node 0 .* is down")
+        assert wire.errors(sent.eof()) == ["08006"]
+        assert wire.errors(within.eof()) == ["57P01"]
+        idle.send(wire.query(insert))
+        assert idle.silent(), idle.eof()
+    assert wire.errors(idle.reply()) == []
+    count = "SELECT count(*) FROM t"
+    wait_until(lambda: primary.su(count)[0][0] in (1, 2), "writes")     # the lost one, maybe
+    idle.bye()
+
+
 def test_a_health_check_that_succeeds_after_retries(proxy, own_pair):
     _, replica = own_pair
     p = proxy(nodes=own_pair, **HEALTH, health_check_max_retries=1000)
