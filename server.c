@@ -209,6 +209,7 @@ bool server_lend(struct server *s, struct borrower *b, const char *sql)
 	s->sessions++;
 	s->script = 0;
 	s->orphaned = 0;
+	s->portal_past = false;
 	return true;
 }
 

@@ -202,6 +202,7 @@ struct expect {
 	bool fresh;                             /* the client made it: it did not have the name
 	                                         * before; 'T': under the settings of now */
 	bool hidden;                            /* we sent the message */
+	bool late;                              /* behind others of its request that may fail */
 	char *name;                             /* of the statement; NULL: unnamed or a portal */
 	struct stmt *stmt;                      /* is parsed, or was closed; may be NULL */
 };
@@ -303,6 +304,7 @@ struct server {
 	struct scanner scanner;                 /* of the reply to head */
 	bool used;                              /* something ran since the last reset */
 	bool within;                            /* of a message to it more is to come */
+	bool portal_past;                       /* its unnamed portal may be one that is gone */
 	bool strays;                            /* it may answer what no request stands for */
 	bool proven;                            /* it has answered a request */
 	bool dying;                             /* it said that it goes down, in a reply */

@@ -72,7 +72,8 @@ static struct server *only_server(const struct client *c, const struct plan *pl)
 
 	if (!s && !pl->rolls_back_to)
 		s = transact_failed(c);
-	if (!s && pl->must && still_has(c, pl->must) && !pl->other && !c->for_primary)
+	if (!s && pl->must && still_has(c, pl->must) && !pl->other
+	    && (!c->for_primary || pl->must_stay))
 		s = pl->must;
 	return !s && pl->ends && !pl->other && pl->whole ? ending_server(c) : s;
 }

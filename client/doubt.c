@@ -40,7 +40,7 @@ void doubt_add(struct client *c, unsigned code)
 
 void doubt_forget(struct client *c)
 {
-	c->doubt = 0;
+	c->doubt = (c->doubt | c->asking) & CODE_SETTINGS;
 	c->ask_soon = false;
 	c->session.doubt = c->asking & CODE_TEMPORARY ? DOUBT_ALL : 0;
 	c->pins = 0;
@@ -167,7 +167,7 @@ void doubt_ask(struct client *c, struct server *s)
 
 	if (!asked || c->asking || !client_home(c, s) || s->phase != LENT || s->within
 	    || !nodes_balance(s->all->nodes) || c->borrower.profile->replication
-	    || (c->unnamed_on == s && !c->unnamed))     /* nobody could make it again */
+	    || unnamed_must_live(c, s))
 		return;
 	c->doubt = 0;
 	c->asking = (uint8_t)asked;

@@ -35,7 +35,7 @@ static inline bool doubt_reads(const struct client *c)
  * is in flight: asks, if there is doubt and no question under way. */
 void doubt_ask(struct client *c, struct server *s);
 
-/* DISCARD ALL: whatever it was is gone. */
+/* DISCARD ALL: whatever it was is gone, but for the names of custom parameters. */
 void doubt_forget(struct client *c);
 
 #endif

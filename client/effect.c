@@ -209,7 +209,7 @@ static int note_parse(struct client *c, struct query *q, struct msg *m)
 		names_set(stmts, &c->prepared, name, st);
 	if (!*name)
 		unnamed_note(c, q, q->extended, st);
-	int bad = request_expect(&q->request, (struct expect){ '1', fresh, false,
+	int bad = request_expect(&q->request, (struct expect){ '1', fresh, false, q->fallible,
 	                         *name ? (char *)(uintptr_t)name : NULL, st });
 	stmt_drop(stmts, st);
 	return bad;
@@ -265,7 +265,8 @@ static int note_describe(struct client *c, struct query *q, struct msg *m)
 {
 	bool statement = m->at < m->end && *m->at++ == 'S';
 	const char *name = msg_text(m);
-	struct expect e = { 'T', true, false, (char *)(uintptr_t)name, *name ? NULL : c->unnamed };
+	struct expect e = { .type = 'T', .fresh = true, .name = (char *)(uintptr_t)name,
+		.stmt = *name ? NULL : c->unnamed };
 
 	trace_sent(c, q, "D message", "", 0);
 	return statement && !m->broken ? request_expect(&q->request, e) : 0;
@@ -283,7 +284,7 @@ static int note_close(struct client *c, struct query *q, struct msg *m)
 	trace_sent(c, q, "C message", "", 0);
 	if (statement && !*name)
 		unnamed_note_end(c, q, q->extended);
-	if (request_expect(&q->request, (struct expect){ '3', false, false,
+	if (request_expect(&q->request, (struct expect){ '3', false, false, q->fallible,
 	                   statement ? (char *)(uintptr_t)name : NULL, st }) < 0)
 		return -1;
 	if (st)
@@ -291,7 +292,7 @@ static int note_close(struct client *c, struct query *q, struct msg *m)
 	return 0;
 }
 
-int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
+static int note_message(struct client *c, struct query *q, struct msg *m, bool whole)
 {
 	const char *text = m->type == 'Q' && whole && m->end > m->at && !m->end[-1]
 	                   ? (const char *)m->at : NULL;
@@ -299,7 +300,7 @@ int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
 	switch (m->type) {
 	case 'Q':
 		q->simple = true;
-		portal_set(c, "", NULL, NULL);
+		portal_end(c, q->request.server);
 		unnamed_note_end(c, q, q->extended + 1);
 		if (text)
 			return note_query(c, q, text);
@@ -335,6 +336,14 @@ int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
 	return 0;
 }
 
+int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
+{
+	int bad = note_message(c, q, m, whole);
+
+	q->fallible |= m->type != 'C';
+	return bad;
+}
+
 /* Nothing may stand behind a barrier.  If that is a DEALLOCATE, the statement may be gone: a
  * Describe of it would fail, and the transaction with it. */
 int effect_describe(struct query *q)
@@ -366,8 +375,10 @@ void effect_note_plain(struct client *c, const struct plan *pl, struct query *q)
 		code_note_unknown(c);
 	if (pl->text)
 		code_note_end(c, &pl->facts);
-	if (pl->simple || pl->portal)
-		portal_set(c, "", pl->simple ? NULL : q->request.server, NULL);
+	if (pl->simple)
+		portal_end(c, q->request.server);
+	else if (pl->portal)
+		portal_set(c, "", q->request.server, NULL);
 	if (pl->unnamed)
 		unnamed_note(c, q, pl->unnamed, NULL);
 	if (pl->simple)

@@ -238,6 +238,8 @@ static void plan_use(struct client *c, struct plan *pl, const char *name, const 
 		/* Its text was not remembered, so no other server can have it.  On the primary
 		 * it may be a write. */
 		pl->must = c->unnamed_on;
+		pl->must_stay = true;
+		pl->notes |= c->inflight > 0;   /* which may not come to it: remake_names() */
 		pl->writes |= client_home(c, pl->must);
 	} else {
 		pl->other = true;       /* we do not know it; maybe the primary does */

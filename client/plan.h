@@ -56,6 +56,7 @@ struct plan {
 	size_t takes_len;
 	struct node *signals;   /* it signals a process there; or NULL */
 	struct server *must;    /* has the portal or the unnamed statement; maybe no longer ours */
+	bool must_stay;         /* the unnamed one, which nobody could make again */
 	struct sql_facts facts; /* of a simple query; text is NULL for any other request */
 	const char *text;
 	size_t text_len;

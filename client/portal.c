@@ -32,15 +32,33 @@ static void replace(struct client *c, struct stmt **runs, struct stmt *st)
 	stmt_drop(c->all->servers->stmts, old);
 }
 
+/* The unnamed portal goes with a message to this server, of which others do not hear. */
+static void end_unnamed(struct client *c, const struct server *by)
+{
+	if (c->portal_on && c->portal_on != by)
+		c->portal_on->portal_past = true;
+	c->portal_on = NULL;
+}
+
 int portal_set(struct client *c, const char *name, struct server *s, struct stmt *st)
 {
 	struct portal *p = *name ? portal_find(c, name) : NULL;
 
 	if (*name && !p && !(p = add(c, name)))
 		return -1;
+	if (!p) {
+		end_unnamed(c, s);
+		s->portal_past = false;
+	}
 	*(p ? &p->server : &c->portal_on) = s;
 	replace(c, p ? &p->stmt : &c->bound, st);
 	return 0;
+}
+
+void portal_end(struct client *c, const struct server *by)
+{
+	end_unnamed(c, by);
+	replace(c, &c->bound, NULL);
 }
 
 void portals_forget(struct client *c, const struct server *s)
@@ -52,6 +70,8 @@ void portals_forget(struct client *c, const struct server *s)
 		c->bound = NULL;
 		c->portal_on = NULL;
 	}
+	for (struct server *on = s ? NULL : c->borrowed; on; on = on->next_borrowed)
+		on->portal_past = false;
 	for (struct portal **at = &c->portals; *at; ) {
 		struct portal *p = *at;
 		if (s && p->server != s) {

@@ -22,6 +22,10 @@ struct portal *portal_find(const struct client *c, const char *name);
  * unknown one (NULL).  -1 without memory. */
 int portal_set(struct client *c, const char *name, struct server *s, struct stmt *st);
 
+/* A Query that was sent to this server ends the unnamed portal.  Where that is on another one, it
+ * is the past's from now on: server.h, portal_past. */
+void portal_end(struct client *c, const struct server *by);
+
 /* The portals on this server, or all portals (NULL), are gone. */
 void portals_forget(struct client *c, const struct server *s);
 

@@ -130,6 +130,12 @@ static int leave_replica(struct client *c, struct server *s)
 	return BLOCKED;
 }
 
+/* A Query that cannot be parsed leaves the server's unnamed portal for later. */
+static bool shows_past_portal(const struct client *c, const struct server *s, const struct plan *pl)
+{
+	return s->portal_past && (pl->no_portal || pl->simple) && !c->inflight;
+}
+
 /* The script comes first: statements are prepared under its settings. */
 static enum remade agree(struct client *c, struct server *s, const uint8_t *p,
                          const struct plan *pl, struct refused *no)
@@ -138,7 +144,7 @@ static enum remade agree(struct client *c, struct server *s, const uint8_t *p,
 		return REMADE_NO_MEMORY;
 	if (pl->revives && agree_under_way(s))
 		return AWAITED;
-	if (pl->no_portal && s->status == 'T' && !c->inflight && remake_drop_portal(s) < 0)
+	if (shows_past_portal(c, s, pl) && remake_drop_portal(s) < 0)
 		return REMADE_NO_MEMORY;
 	return pl->notes ? remake_names(c, s, NULL, p, pl, no) : remake_name(c, s, p, pl, no);
 }

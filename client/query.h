@@ -60,7 +60,9 @@ struct query {
 	uint32_t unnamed_nth;                   /* the first message, from 1, that changes the */
 	struct stmt *unnamed;                   /* unnamed statement; what that was, and where */
 	struct server *unnamed_on;
+	bool unnamed_late;                      /* behind other messages that may fail */
 	bool unnamed_ended;                     /* since then, by a Query of ours */
+	bool fallible;                          /* has messages, so far, that may fail */
 	uint8_t *copy, *held;                   /* the request itself; the reply so far */
 	uint32_t copy_len, held_len;
 

@@ -162,7 +162,6 @@ static struct request *own_request(struct server *s, void (*then)(struct request
 
 	if (r) {
 		r->ops = &own_ops;
-		r->quiet = true;
 	}
 	return r;
 }
@@ -205,7 +204,7 @@ int remake_run(struct server *s, const char *sql, void (*then)(struct request *r
 
 static int expect(struct request *r, char type, const char *name, struct stmt *st)
 {
-	return r ? request_expect(r, (struct expect){ type, false, true,
+	return r ? request_expect(r, (struct expect){ type, false, true, false,
 		name && *name ? (char *)(uintptr_t)name : type == 'T' ? "" : NULL, st }) : -1;
 }
 
@@ -350,6 +349,7 @@ int remake_drop_portal(struct server *s)
 	struct put o = room(0);
 	struct request *r = own_request(s, NULL);
 
+	s->portal_past = false;
 	put_close(&o, 'P', "");
 	put_message(&o, 'S', NULL, 0);
 	return put_away(s, &o, expect(r, '3', NULL, NULL));
@@ -410,6 +410,18 @@ static const struct expect *under_way(const struct server *s, const char *name)
 			if (decides(&r->expect[i], name))
 				last = &r->expect[i];
 	return last;
+}
+
+/* An earlier request may fail in front of the message that decides. */
+static bool is_unsure(const struct client *c, const struct server *s, const struct query *open,
+                      const char *name)
+{
+	const struct expect *e = *name ? under_way(s, name) : NULL;
+	const struct request *own = open ? &open->request : NULL;
+
+	if (!*name)
+		return unnamed_is_unsure(c, open);
+	return e && e->late && !(own && e >= own->expect && e < own->expect + own->nexpect);
 }
 
 /* One that PostgreSQL has not described to us is known by its text alone. */
@@ -546,6 +558,10 @@ static enum remade use_name(struct walk *w, const char *name)
 	struct stmt *ours = ours_of(w, name), *its = its_of(w, name);
 	bool past = !*name && !ours && w->c->unnamed_on != w->s;
 
+	if (is_unsure(w->c, w->s, w->q, name)) {
+		w->awaited = true;
+		return REMADE;
+	}
 	/* A server does not hear what ends the unnamed statement elsewhere. */
 	if (!past && agreed(w, name, ours, its))
 		return REMADE;
@@ -810,7 +826,7 @@ int remake_describe(struct query *q)
 	if (!has_columns(parsed->stmt))
 		return 0;
 	put_describe(&o, name);
-	if (o.full || request_expect(r, (struct expect){ 'T', true, true,
+	if (o.full || request_expect(r, (struct expect){ 'T', true, true, false,
 	                             (char *)(uintptr_t)name, parsed->stmt }) < 0)
 		return -1;
 	q->extended++;
@@ -822,7 +838,8 @@ int remake_describe_sql(struct server *s, const char *name)
 {
 	struct put o = room(0);
 	struct request *r = own_request(s, NULL);
-	struct expect e = { 'T', true, true, (char *)(uintptr_t)name, NULL };
+	struct expect e = { .type = 'T', .fresh = true, .hidden = true,
+		.name = (char *)(uintptr_t)name };
 
 	put_describe(&o, name);
 	put_message(&o, 'S', NULL, 0);

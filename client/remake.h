@@ -48,8 +48,8 @@ enum remade remake_names(struct client *c, struct server *s, struct query *q, co
 enum remade remake_name(struct client *c, struct server *s, const uint8_t *p,
                         const struct plan *pl, struct refused *no);
 
-/* The session has no unnamed portal: a simple query on another server has ended the one that this
- * may still have.  -1 without memory. */
+/* Ends the unnamed portal that a message to another server has ended for the session: portal_past.
+ * -1 without memory. */
 int remake_drop_portal(struct server *s);
 
 /* In place of the message, or in front of it: PostgreSQL answers with the error that is due, and

@@ -187,7 +187,7 @@ int transact_ask_level(struct client *c, struct server *s)
 static int own(struct client *c, struct server *s, const char *sql,
                void (*then)(struct request *r, bool ok))
 {
-	if (c->unnamed_on == s && !c->unnamed)
+	if (unnamed_must_live(c, s))
 		return remake_run(s, sql, then);
 	unnamed_ends_on(c, s);
 	return server_own(s, sql, then, NULL);
@@ -234,11 +234,12 @@ int transact_repeat_reads(struct client *c, struct server *s)
 	       ? own(c, s, "SELECT 1", NULL) : 0;
 }
 
+/* RELEASE, since PostgreSQL would still run a portal of ROLLBACK TO. */
 int transact_doom(struct client *c, struct server *s)
 {
 	if (c->status != 'E' || transact_failed(c))
 		return 0;
-	return own(c, s, "ROLLBACK TO \"lost with the server that had the snapshot\"", NULL);
+	return own(c, s, "RELEASE \"lost with the server that had the snapshot\"", NULL);
 }
 
 /* --- its end ------------------------------------------------------------- */

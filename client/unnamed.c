@@ -19,6 +19,7 @@ static void note(struct client *c, struct query *q, uint32_t nth, struct server 
 		q->unnamed_on = c->unnamed_on;
 		c->unnamed = NULL;
 	}
+	q->unnamed_late |= nth > 1;
 	unnamed_set(c, s, st);
 }
 
@@ -43,6 +44,16 @@ void unnamed_ends_on(struct client *c, const struct server *s)
 			q->unnamed_on = NULL;
 		q->unnamed_ended |= q->request.server == s;
 	}
+}
+
+bool unnamed_must_live(const struct client *c, const struct server *s)
+{
+	const struct query *q = c->last;
+	bool lives = c->unnamed_on == s && !c->unnamed;
+
+	for (uint32_t i = 0; i < c->inflight && !lives; i++, q = q->before)
+		lives = q->unnamed_late && q->unnamed_on == s && !q->unnamed;
+	return lives;
 }
 
 static bool makes(const struct expect *e)
@@ -73,6 +84,16 @@ static struct query *next_change(const struct client *c, const struct query *q)
 		if (at->unnamed_nth)
 			next = at;
 	return next;
+}
+
+bool unnamed_is_unsure(const struct client *c, const struct query *open)
+{
+	const struct query *q = c->last;
+
+	for (uint32_t i = 0; i < c->inflight; i++, q = q->before)
+		if (q != open && q->unnamed_late)
+			return true;
+	return false;
 }
 
 static struct server *still_there(const struct client *c, const struct server *which)

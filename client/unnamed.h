@@ -20,6 +20,13 @@ void unnamed_note_end(struct client *c, struct query *q, uint32_t nth);
 /* A Query of ours goes to the server, behind all that is in flight: it will have none. */
 void unnamed_ends_on(struct client *c, const struct server *s);
 
+/* The server has one that nobody could make again, or will have if a request in flight fails in
+ * front of the message that changes it: no Query of ours may go there. */
+bool unnamed_must_live(const struct client *c, const struct server *s);
+
+/* A request in flight, other than this open one, may not come to the message that changes it. */
+bool unnamed_is_unsure(const struct client *c, const struct query *open);
+
 /* The message with this number has failed, so those behind it did not happen; 0: none of the
  * request did. */
 void unnamed_undo(struct client *c, struct query *q, uint32_t failed);

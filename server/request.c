@@ -91,7 +91,7 @@ struct request *server_own_request(struct server *s, void (*then)(struct request
 	if (!r)
 		return NULL;
 	*r = (struct request){ .ops = &own_ops, .release = release_own, .owner = owner,
-		.then = then };
+		.then = then, .quiet = true };
 	server_send(s, r);
 	return r;
 }

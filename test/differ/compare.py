@@ -29,6 +29,7 @@ KNOWN = [       # types of messages, pattern, what it is replaced by, reason
 
 WAITS = ("waits", "")
 WAITS_FOR_READER = ("waits", "for a reader")        # or as one
+WAITS_AT_ITS_END = ("waits", "at its end")          # what runs then is up to the kernel's buffers
 EMPTY = ("I", "")
 SHOWN = "Dd"            # an answer that has begun with these cannot be taken back
 
@@ -175,7 +176,7 @@ def first_difference(direct, proxied, program):
     steps = len(program.steps)
     for key in sorted(set(direct) | set(proxied)):
         a, b = direct.get(key, []), proxied.get(key, [])
-        if WAITS_FOR_READER in a or a != b and any(is_it(program, a, b) for is_it, _ in TOLERATED):
+        if WAITS_FOR_READER in a or WAITS_AT_ITS_END in a or a != b and any(is_it(program, a, b) for is_it, _ in TOLERATED):
             return None
         if a != b:
             return Difference(kind_of(a, b, key[0] >= steps), key, a, b)

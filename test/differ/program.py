@@ -72,7 +72,8 @@ class Program:
 
     @property
     def ends_sessions(self):
-        return any(m == "X" for s in self.steps for m in s.messages)
+        """A login ends the one before."""
+        return any(m[0] in "XL" for s in self.steps for m in s.messages)
 
     def mentions(self, word):
         return any(word in m for s in self.steps for m in s.messages)

@@ -13,7 +13,7 @@ import time
 
 import wire
 
-from .compare import GREETED, Numbers, event
+from .compare import GREETED, WAITS_AT_ITS_END, Numbers, event
 from .program import INJECT, Step, encode
 
 QUIET = 0.06            # seconds after which a step of the direct side may be waiting
@@ -267,7 +267,7 @@ class Run:
             out = []
             while not s.closed and time.monotonic() < end:
                 out += s.pull(end - time.monotonic())
-            self.note(number, step.session, out)
+            self.note(number, step.session, out + [WAITS_AT_ITS_END] * (not s.closed))
         if s:
             s.wire.shut()
         if self.pace is not None:
