@@ -156,6 +156,7 @@ class Run:
     """One cluster, and the port through which the tests reach it."""
 
     SETTINGS = dict(max_connections=300, autovacuum=True)
+    LOGIN = {}              # how clients log in to the proxy; nobody needs a password
 
     def __init__(self, shop, tree, name, keep, args):
         self.shop, self.tree, self.name, self.args = shop, tree, name, args
@@ -190,7 +191,7 @@ class Run:
         nodes += [self.replica] if self.replica else []
         return self.shop.proxy(nodes, self.args.pgpool, load_balance_mode=len(nodes) > 1,
                                connection_cache=self.name == "cache-on", num_init_children=100,
-                               max_pool=2, log_per_node_statement=False).start()
+                               max_pool=2, log_per_node_statement=False, **self.LOGIN).start()
 
     def close(self):
         """What a proxy had to say is kept, too."""
