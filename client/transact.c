@@ -234,11 +234,13 @@ int transact_repeat_reads(struct client *c, struct server *s)
 	       ? own(c, s, "SELECT 1", NULL) : 0;
 }
 
-/* RELEASE, since PostgreSQL would still run a portal of ROLLBACK TO. */
+/* Most often the statement failed when it ran, and left its portal.  RELEASE leaves one, too, but
+ * PostgreSQL would still run one of ROLLBACK TO. */
 int transact_doom(struct client *c, struct server *s)
 {
 	if (c->status != 'E' || transact_failed(c))
 		return 0;
+	s->portal_past = false;
 	return own(c, s, "RELEASE \"lost with the server that had the snapshot\"", NULL);
 }
 
