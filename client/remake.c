@@ -347,7 +347,7 @@ static int remake_open(struct query *q, const char *name, struct stmt *st, const
 int remake_drop_portal(struct server *s)
 {
 	struct put o = room(0);
-	struct request *r = own_request(s, NULL);
+	struct request *r = own_request(s, agree_or_close);
 
 	s->portal_past = false;
 	put_close(&o, 'P', "");
@@ -359,7 +359,7 @@ int remake_drop_portal(struct server *s)
 static int send_close(struct server *s, struct query *q, const char *name)
 {
 	struct put o = room(0);
-	struct request *r = q ? &q->request : own_request(s, NULL);
+	struct request *r = q ? &q->request : own_request(s, agree_or_close);
 
 	put_close(&o, 'S', name);
 	if (q)
@@ -369,13 +369,22 @@ static int send_close(struct server *s, struct query *q, const char *name)
 	return put_away(s, &o, expect(r, '3', name, NULL));
 }
 
+/* A name that is taken is as good. */
+static void name_given(struct request *r, bool ok)
+{
+	const struct server *s = r->server;
+	const char *code = s->refusal ? wire_field(s->refusal, s->refusal_len, 'C') : NULL;
+
+	agree_or_close(r, ok || (code && !strcmp(code, "42P05")));
+}
+
 /* Something of that name. */
 static int send_empty(struct server *s, struct query *q, const char *name)
 {
 	static const char body[3];
 	static const struct sql_facts none;
 	struct put o = room(0);
-	struct request *r = q ? &q->request : own_request(s, NULL);
+	struct request *r = q ? &q->request : own_request(s, name_given);
 	struct stmt *st = stmt_get(s->all->stmts, false, body, sizeof body, &none);
 
 	put_parse(&o, name, body, sizeof body);
@@ -543,20 +552,20 @@ static enum remade make(struct walk *w, const char *name, struct stmt *ours, str
 
 static struct stmt *ours_of(const struct walk *w, const char *name)
 {
-	return *name ? names_find(&w->c->prepared, name) : w->c->unnamed;
+	return *name ? names_find(&w->c->prepared, name) : w->c->unnamed.stmt;
 }
 
 static struct stmt *its_of(const struct walk *w, const char *name)
 {
 	return *name ? names_find(&w->s->names, name)
-	       : w->c->unnamed_on == w->s ? w->c->unnamed : NULL;
+	       : w->c->unnamed.on == w->s ? w->c->unnamed.stmt : NULL;
 }
 
 /* A name is used: a Bind, a Describe, an EXECUTE. */
 static enum remade use_name(struct walk *w, const char *name)
 {
 	struct stmt *ours = ours_of(w, name), *its = its_of(w, name);
-	bool past = !*name && !ours && w->c->unnamed_on != w->s;
+	bool past = !*name && !ours && w->c->unnamed.on != w->s;
 
 	if (is_unsure(w->c, w->s, w->q, name)) {
 		w->awaited = true;
@@ -854,11 +863,11 @@ static void learn(struct client *c, struct server *s, const struct expect *e, st
 {
 	const char *name = e->name;
 	struct stmts *stmts = s->all->stmts;
-	struct stmt *ours = *name ? names_find(&c->prepared, name) : c->unnamed;
+	struct stmt *ours = *name ? names_find(&c->prepared, name) : c->unnamed.stmt;
 	bool same = ours && same_statement(ours, st);
 
 	if (!*name && same) {
-		unnamed_set(c, e->fresh ? c->unnamed_on : s, st);
+		unnamed_set(c, e->fresh ? c->unnamed.on : s, st);
 		return;
 	}
 	if ((base->sql || names_find(&s->names, name) == base)  /* a PREPARE of ours: not yet */
