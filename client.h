@@ -110,6 +110,14 @@ struct altered {
 	char text[];
 };
 
+/* The unnamed statement. */
+struct unnamed {
+	struct stmt *stmt;                      /* counted; NULL: not known */
+	struct server *on;                      /* has it; or NULL */
+	uint8_t *from;                          /* the request that made it, while it is not */
+	uint32_t from_len;                      /* known; or NULL */
+};
+
 /* One client.  What is always true:
  *
  *   - phase is written by client_enter() alone.
@@ -125,9 +133,9 @@ struct altered {
  *     (agree.h).
  *   - status is what the last ReadyForQuery told the client.  A BEGIN may have been answered here:
  *     then it is T while all servers are at I.
- *   - The unnamed statement is known (unnamed), or a server has it (unnamed_on), or both.  The same
- *     is true of the unnamed portal: bound is the statement it runs, portal_on the server that has
- *     it.
+ *   - The unnamed statement is known, or in a request that was kept, or a server has it, or more of
+ *     these.  The unnamed portal: bound is the statement it runs, portal_on the server that has it,
+ *     or either alone.
  */
 struct client {
 	struct conn conn;
@@ -177,8 +185,9 @@ struct client {
 	struct names prepared;
 	struct server *asked;                   /* has answered what it makes of statements that
 	                                         * the next request uses: see remake.h */
-	struct stmt *unnamed, *bound;
-	struct server *unnamed_on, *portal_on;
+	struct unnamed unnamed;
+	struct stmt *bound;
+	struct server *portal_on;
 	struct portal *portals;                 /* named ones, and where they are */
 	struct altered *altered;
 

@@ -124,7 +124,7 @@ static void start_own(struct client *c)
 	for (struct server *s = c->borrowed, *next; s; s = next) {
 		next = s->next_borrowed;
 		if (s->start == s->profile || s->status != 'I' || s->head
-		    || (s == c->home && transact_bound(c)) || c->unnamed_on == s
+		    || (s == c->home && transact_bound(c)) || c->unnamed.on == s
 		    || c->portal_on == s)
 			continue;
 		client_detach(c, s);

@@ -221,7 +221,7 @@ static int note_bind(struct client *c, struct query *q, struct msg *m)
 {
 	const uint8_t *body = m->at;
 	const char *portal = msg_text(m), *name = msg_text(m);
-	struct stmt *st = *name ? names_find(&c->prepared, name) : c->unnamed;
+	struct stmt *st = *name ? names_find(&c->prepared, name) : c->unnamed.stmt;
 
 	free(q->bind);
 	q->bind_len = (uint32_t)(m->end - body);
@@ -266,7 +266,7 @@ static int note_describe(struct client *c, struct query *q, struct msg *m)
 	bool statement = m->at < m->end && *m->at++ == 'S';
 	const char *name = msg_text(m);
 	struct expect e = { .type = 'T', .fresh = true, .name = (char *)(uintptr_t)name,
-		.stmt = *name ? NULL : c->unnamed };
+		.stmt = *name ? NULL : c->unnamed.stmt };
 
 	trace_sent(c, q, "D message", "", 0);
 	return statement && !m->broken ? request_expect(&q->request, e) : 0;
@@ -361,7 +361,7 @@ int effect_describe(struct query *q)
 }
 
 /* Texts are not kept here, or every Parse would be copied.  A later request that uses the unnamed
- * statement or portal goes to the server that has it. */
+ * statement or portal goes to the server that has it; but see unnamed_keep(). */
 void effect_note_plain(struct client *c, const struct plan *pl, struct query *q)
 {
 	static const struct sql_facts none;     /* of tables: those are noted where that matters */

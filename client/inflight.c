@@ -2,6 +2,7 @@
 #include "client/query.h"
 
 #include "client/effect.h"
+#include "client/unnamed.h"
 
 #include <stdlib.h>
 
@@ -14,7 +15,7 @@ static void release(struct request *r)
 	free(q->copy);
 	free(q->held);
 	stmt_drop(r->server->all->stmts, q->refused);
-	stmt_drop(r->server->all->stmts, q->unnamed);
+	unnamed_drop(r->server->all->stmts, &q->unnamed);
 	effects_free(q);
 	request_give(&r->server->all->queries, r);
 }

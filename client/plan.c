@@ -1,10 +1,11 @@
 #include "client/plan.h"
 
 #include "client/facts.h"
-#include "client/portal.h"
 #include "client/leaves.h"
+#include "client/portal.h"
 #include "client/renew.h"
 #include "client/transact.h"
+#include "client/unnamed.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -221,7 +222,9 @@ static void plan_use(struct client *c, struct plan *pl, const char *name, const 
 {
 	if (*name ? parsed_here(b, name) : pl->unnamed > 0)
 		return;
-	struct stmt *s = *name ? names_find(&c->prepared, name) : c->unnamed;
+	if (!*name)
+		unnamed_recall(c);
+	struct stmt *s = *name ? names_find(&c->prepared, name) : c->unnamed.stmt;
 	if (*name) {
 		/* One name is most often all, and remake_name() compares it without a second
 		 * walk.  Two are for remake_names(). */
@@ -234,10 +237,10 @@ static void plan_use(struct client *c, struct plan *pl, const char *name, const 
 		pl->notes |= !*name;    /* the chosen server may lack it: remake_names() */
 		pl->other |= describes && f.kind == SQL_EXECUTE;
 		plan_statement(c, pl, &f, s->text, s->query_len);
-	} else if (!*name && c->unnamed_on) {
+	} else if (!*name && c->unnamed.on) {
 		/* Its text was not remembered, so no other server can have it.  On the primary
 		 * it may be a write. */
-		pl->must = c->unnamed_on;
+		pl->must = c->unnamed.on;
 		pl->must_stay = true;
 		pl->notes |= c->inflight > 0;   /* which may not come to it: remake_names() */
 		pl->writes |= client_home(c, pl->must);

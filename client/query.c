@@ -96,7 +96,7 @@ static void keep_copy(struct query *q, const uint8_t *p, size_t len)
 /* A Query of our own ends the server's unnamed statement.  Does the request need it? */
 static bool keeps_unnamed(const struct client *c, const struct server *s, const struct plan *pl)
 {
-	return c->unnamed_on == s && !pl->simple && !pl->unnamed;
+	return c->unnamed.on == s && !pl->simple && !pl->unnamed;
 }
 
 /* What the transaction needs in front of the request. */

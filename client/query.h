@@ -58,8 +58,7 @@ struct query {
 	uint8_t *bind;                          /* the last Bind's body, of a set_config() */
 	uint32_t bind_len;
 	uint32_t unnamed_nth;                   /* the first message, from 1, that changes the */
-	struct stmt *unnamed;                   /* unnamed statement; what that was, and where */
-	struct server *unnamed_on;
+	struct unnamed unnamed;                 /* unnamed statement; what that was */
 	bool unnamed_late;                      /* behind other messages that may fail */
 	bool unnamed_ended;                     /* since then, by a Query of ours */
 	bool fallible;                          /* has messages, so far, that may fail */

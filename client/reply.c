@@ -233,6 +233,7 @@ static void on_done(struct request *r, char status)
 {
 	struct client *c = r->owner;
 
+	unnamed_keep(c, query_of(r));
 	query_left(c);
 	transact_status(c, status, r->failed);
 	if (status == 'I' && c->ask_soon && !c->inflight)

@@ -1,12 +1,30 @@
 #include "client/unnamed.h"
 
+#include "client/facts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEPT_MAX = 4096 };                       /* bytes of a request that may be kept */
+
+void unnamed_drop(struct stmts *stmts, struct unnamed *u)
+{
+	stmt_drop(stmts, u->stmt);
+	free(u->from);
+	*u = (struct unnamed){ .stmt = NULL };
+}
+
+static void replace(struct client *c, struct unnamed *at, struct unnamed by)
+{
+	struct unnamed old = *at;
+
+	*at = by;
+	unnamed_drop(c->all->servers->stmts, &old);
+}
+
 void unnamed_set(struct client *c, struct server *s, struct stmt *st)
 {
-	struct stmt *old = c->unnamed;
-
-	c->unnamed = st ? stmt_hold(st) : NULL;
-	c->unnamed_on = s;
-	stmt_drop(c->all->servers->stmts, old);
+	replace(c, &c->unnamed, (struct unnamed){ .stmt = st ? stmt_hold(st) : NULL, .on = s });
 }
 
 /* The first change keeps what it was. */
@@ -16,8 +34,7 @@ static void note(struct client *c, struct query *q, uint32_t nth, struct server 
 	if (!q->unnamed_nth) {
 		q->unnamed_nth = nth;
 		q->unnamed = c->unnamed;
-		q->unnamed_on = c->unnamed_on;
-		c->unnamed = NULL;
+		c->unnamed = (struct unnamed){ .stmt = NULL };
 	}
 	q->unnamed_late |= nth > 1;
 	unnamed_set(c, s, st);
@@ -37,22 +54,27 @@ void unnamed_ends_on(struct client *c, const struct server *s)
 {
 	struct query *q = c->last;
 
-	if (c->unnamed_on == s)
-		c->unnamed_on = NULL;
+	if (c->unnamed.on == s)
+		c->unnamed.on = NULL;
 	for (uint32_t i = 0; i < c->inflight; i++, q = q->before) {
-		if (q->unnamed_on == s)
-			q->unnamed_on = NULL;
+		if (q->unnamed.on == s)
+			q->unnamed.on = NULL;
 		q->unnamed_ended |= q->request.server == s;
 	}
+}
+
+static bool only_there(const struct unnamed *u, const struct server *s)
+{
+	return u->on == s && !u->stmt && !u->from;
 }
 
 bool unnamed_must_live(const struct client *c, const struct server *s)
 {
 	const struct query *q = c->last;
-	bool lives = c->unnamed_on == s && !c->unnamed;
+	bool lives = only_there(&c->unnamed, s);
 
 	for (uint32_t i = 0; i < c->inflight && !lives; i++, q = q->before)
-		lives = q->unnamed_late && q->unnamed_on == s && !q->unnamed;
+		lives = q->unnamed_late && only_there(&q->unnamed, s);
 	return lives;
 }
 
@@ -105,31 +127,82 @@ static struct server *still_there(const struct client *c, const struct server *w
 	return s;
 }
 
-/* Without notes the server is asked that has it.  If a later request has changed it since, that one
- * has found this. */
+/* As the client knows it; or, if a later request has changed it since, as that one found it. */
+static struct unnamed *behind(struct client *c, const struct query *q)
+{
+	struct query *next = next_change(c, q);
+
+	return next ? &next->unnamed : &c->unnamed;
+}
+
+/* Without notes the server is asked that has it. */
 void unnamed_undo(struct client *c, struct query *q, uint32_t failed)
 {
 	const struct expect *last = failed > q->unnamed_nth ? last_change(q) : NULL;
-	struct query *next = next_change(c, q);
-	struct stmt *st = NULL;
-	struct server *on = NULL;
+	struct unnamed is = { .stmt = NULL };
 
 	if (!q->unnamed_nth)
 		return;
 	if (failed < q->unnamed_nth) {
-		st = q->unnamed;
-		on = still_there(c, q->unnamed_on);
+		is = q->unnamed;
+		is.on = still_there(c, is.on);
+		q->unnamed = (struct unnamed){ .stmt = NULL };
 	} else if (failed > q->unnamed_nth && !(last && ends(last))) {
-		st = last ? last->stmt : NULL;
-		on = q->unnamed_ended ? NULL : q->request.server;
+		is.stmt = last && last->stmt ? stmt_hold(last->stmt) : NULL;
+		is.on = q->unnamed_ended ? NULL : q->request.server;
 	}
-	q->unnamed_nth = 0;
-	if (!next) {
-		unnamed_set(c, on, st);
+	replace(c, behind(c, q), is);
+	if (failed <= q->unnamed_nth)
+		q->unnamed_nth = 0;
+}
+
+/* --- the request that made it -------------------------------------------- */
+
+/* The last Parse of it there.  Returns how many there are. */
+static unsigned find_parse(const uint8_t *p, size_t n, struct msg *parse)
+{
+	unsigned found = 0;
+	struct msg m;
+	long len;
+
+	for (size_t at = 0; at < n && (len = wire_next(&m, p + at, n - at, KEPT_MAX)) > 0;
+	     at += (size_t)len)
+		if (m.type == 'P' && !*msg_text(&m)) {
+			*parse = m;
+			found++;
+		}
+	return found;
+}
+
+/* Of several in a request that has failed, it is not known to which one PostgreSQL came. */
+void unnamed_keep(struct client *c, struct query *q)
+{
+	struct unnamed *is = behind(c, q);
+	struct msg m;
+
+	if (!q->unnamed_nth || q->simple || !q->copy || q->copy_len > KEPT_MAX
+	    || is->stmt || is->from
+	    || (q->request.failed && find_parse(q->copy, q->copy_len, &m) != 1))
 		return;
+	is->from = q->copy;
+	is->from_len = q->copy_len;
+	q->copy = NULL;
+}
+
+void unnamed_recall(struct client *c)
+{
+	struct unnamed *u = &c->unnamed;
+	struct sql_facts f;
+	struct msg m;
+
+	if (!u->from)
+		return;
+	if (find_parse(u->from, u->from_len, &m)) {
+		const char *body = (const char *)m.at, *text = msg_text(&m);
+		facts_find(c, text, strlen(text), &f);
+		u->stmt = stmt_get(c->all->servers->stmts, false, body,
+			(size_t)(m.end - (const uint8_t *)body), &f);
 	}
-	struct stmt *old = next->unnamed;
-	next->unnamed = st ? stmt_hold(st) : NULL;
-	next->unnamed_on = on;
-	stmt_drop(c->all->servers->stmts, old);
+	free(u->from);
+	u->from = NULL;
 }

@@ -11,11 +11,19 @@
 
 /* It is this one, on this server; NULL: not worth remembering, or none. */
 void unnamed_set(struct client *c, struct server *s, struct stmt *st);
+void unnamed_drop(struct stmts *stmts, struct unnamed *u);
 
 /* The request's message with this number, from 1, makes it this one on the request's server, or
  * ends it. */
 void unnamed_note(struct client *c, struct query *q, uint32_t nth, struct stmt *st);
 void unnamed_note_end(struct client *c, struct query *q, uint32_t nth);
+
+/* The request is answered.  If it made the statement and has a copy, that is kept in case that the
+ * statement is used again, instead of freed. */
+void unnamed_keep(struct client *c, struct query *q);
+
+/* Of one that is not known, but in a request that was kept, the text is looked up there. */
+void unnamed_recall(struct client *c);
 
 /* A Query of ours goes to the server, behind all that is in flight: it will have none. */
 void unnamed_ends_on(struct client *c, const struct server *s);

@@ -649,8 +649,8 @@ static void test_undo_unnamed(void)
 		answer(0, rows[i].replies);
 		if (rows[i].then)
 			answer(0, *rows[i].then == 'P' ? "1 | Z I" : "E 42601 | Z I");
-		int is = client->unnamed ? atoi(client->unnamed->text + 7) : 0;
-		int where = client->unnamed_on ? (int)(client->unnamed_on - on) : -1;
+		int is = client->unnamed.stmt ? atoi(client->unnamed.stmt->text + 7) : 0;
+		int where = client->unnamed.on ? (int)(client->unnamed.on - on) : -1;
 		say(is == rows[i].is && where == rows[i].on, "%s: %s: %d on %d", rows[i].list,
 			rows[i].replies, is, where);
 		session_end();
@@ -944,12 +944,12 @@ static void test_plain(void)
 	unnamed_set(client, &on[0], st);
 	struct query *q = query_new(client, &on[1], &reply_ops);
 	effect_note_plain(client, &bind, q);
-	say(client->portal_on == &on[1] && !client->bound && client->unnamed == st, "Bind");
+	say(client->portal_on == &on[1] && !client->bound && client->unnamed.stmt == st, "Bind");
 	effect_note_plain(client, &parse, q);
-	say(client->unnamed_on == &on[1] && !client->unnamed, "Parse");
+	say(client->unnamed.on == &on[1] && !client->unnamed.stmt, "Parse");
 	portal_set(client, "", &on[0], st);
 	effect_note_plain(client, &simple, q);
-	say(!client->portal_on && !client->bound && !client->unnamed_on, "Query takes both");
+	say(!client->portal_on && !client->bound && !client->unnamed.on, "Query takes both");
 	say(!client->session.wrote, "nothing was written");
 	effect_note_plain(client, &writes, q);
 	say(client->session.wrote, "now it was");

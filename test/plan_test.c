@@ -117,7 +117,7 @@ static void test_prefixes(void)
 			waits++;
 		say(waits == n && plan_bytes(&pl, p, n) > 0 && pl.len == n, "%s, to its end", lists[i]);
 	}
-	say(!*refused && !client->prepared.used && !client->unnamed, "nothing was changed by it");
+	say(!*refused && !client->prepared.used && !client->unnamed.stmt, "nothing was changed by it");
 	session_end();
 }
 
@@ -453,10 +453,10 @@ static void test_unnamed(void)
 
 	begin_prepared();
 	check("B = | E | S", "whole other executes notes portal 2");
-	client->unnamed_on = &on[0];
+	client->unnamed.on = &on[0];
 	check("B = | E | S", "whole writes executes portal 2 on-primary");
 	check("D S | S", "whole writes 1 on-primary");
-	client->unnamed_on = &on[1];
+	client->unnamed.on = &on[1];
 	check("B = | E | S", "whole executes portal 2 on-replica");
 	check("B =r | E | S", "whole reads executes portal 2 r");
 	check("P =SELECT 1 | B = | E | S", "whole reads executes unnamed portal 3");

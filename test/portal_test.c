@@ -67,11 +67,11 @@ static void test_unnamed(void)
 	portal_set(client, "", &on[1], NULL);
 	say(client->portal_on == &on[1] && !client->bound && a->refs == 1, "of what is not known");
 	unnamed_set(client, &on[0], b);
-	say(client->unnamed_on == &on[0] && client->unnamed == b, "the unnamed statement");
+	say(client->unnamed.on == &on[0] && client->unnamed.stmt == b, "the unnamed statement");
 	unnamed_set(client, &on[1], b);
-	say(client->unnamed_on == &on[1] && b->refs == 2, "elsewhere");
+	say(client->unnamed.on == &on[1] && b->refs == 2, "elsewhere");
 	unnamed_set(client, NULL, NULL);
-	say(!client->unnamed_on && !client->unnamed && b->refs == 1, "none");
+	say(!client->unnamed.on && !client->unnamed.stmt && b->refs == 1, "none");
 	say(client->portal_on == &on[1], "the portal stays");
 	stmt_drop(servers.stmts, a);
 	stmt_drop(servers.stmts, b);
@@ -91,7 +91,7 @@ static void test_forget(void)
 	say(a->refs == 6, "five use it");
 	portals_forget(client, &on[0]);
 	say(!where("p") && where("q") == &on[1] && !where("r"), "those of a server");
-	say(client->portal_on == &on[1] && client->bound == a && client->unnamed == a && a->refs == 4,
+	say(client->portal_on == &on[1] && client->bound == a && client->unnamed.stmt == a && a->refs == 4,
 		"not those of another");
 	portal_set(client, "p", &on[0], a);
 	portals_forget(client, &on[1]);
@@ -99,7 +99,7 @@ static void test_forget(void)
 		"those of the other");
 	portal_set(client, "", &on[1], a);
 	portals_forget(client, NULL);
-	say(!client->portals && !client->portal_on && !client->bound && client->unnamed == a
+	say(!client->portals && !client->portal_on && !client->bound && client->unnamed.stmt == a
 	    && a->refs == 2, "all");
 	portals_forget(client, NULL);
 	say(!client->portals, "none");

@@ -315,8 +315,8 @@ void client_detach(struct client *c, struct server *s)
 		*at = s->next_borrowed;
 	if (c->home == s)
 		c->home = NULL;
-	if (c->unnamed_on == s)
-		c->unnamed_on = NULL;
+	if (c->unnamed.on == s)
+		c->unnamed.on = NULL;
 	if (c->left_to == s)
 		c->left_to = NULL;
 	if (c->asked == s)
