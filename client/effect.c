@@ -300,7 +300,7 @@ static int note_message(struct client *c, struct query *q, struct msg *m, bool w
 	switch (m->type) {
 	case 'Q':
 		q->simple = true;
-		portal_end(c, q->request.server);
+		portal_end(c, q);
 		unnamed_note_end(c, q, q->extended + 1);
 		if (text)
 			return note_query(c, q, text);
@@ -376,7 +376,7 @@ void effect_note_plain(struct client *c, const struct plan *pl, struct query *q)
 	if (pl->text)
 		code_note_end(c, &pl->facts);
 	if (pl->simple)
-		portal_end(c, q->request.server);
+		portal_end(c, q);
 	else if (pl->portal)
 		portal_set(c, "", q->request.server, NULL);
 	if (pl->unnamed)
@@ -730,10 +730,12 @@ void effect_failed(struct client *c, struct query *q)
 {
 	undo_names(c, q, q->request.answered);
 	unnamed_undo(c, q, q->request.server->scanner.answers + 1);
+	portal_undo(c, q);
 }
 
 void effect_take_back(struct client *c, struct query *q)
 {
 	undo_names(c, q, 0);
 	unnamed_undo(c, q, 0);
+	portal_undo(c, q);
 }

@@ -55,10 +55,20 @@ int portal_set(struct client *c, const char *name, struct server *s, struct stmt
 	return 0;
 }
 
-void portal_end(struct client *c, const struct server *by)
+void portal_end(struct client *c, struct query *q)
 {
-	end_unnamed(c, by);
+	q->portal_was = c->portal_on;
+	end_unnamed(c, q->request.server);
 	replace(c, &c->bound, NULL);
+}
+
+void portal_undo(struct client *c, const struct query *q)
+{
+	for (struct server *s = c->borrowed; s && q->portal_was; s = s->next_borrowed)
+		if (s == q->portal_was && !c->portal_on) {
+			c->portal_on = s;
+			s->portal_past = false;
+		}
 }
 
 void portals_forget(struct client *c, const struct server *s)

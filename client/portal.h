@@ -6,7 +6,7 @@
 #ifndef CLIENT_PORTAL_H
 #define CLIENT_PORTAL_H
 
-#include "client.h"
+#include "client/query.h"
 
 struct portal {
 	struct portal *next;
@@ -22,9 +22,10 @@ struct portal *portal_find(const struct client *c, const char *name);
  * unknown one (NULL).  -1 without memory. */
 int portal_set(struct client *c, const char *name, struct server *s, struct stmt *st);
 
-/* A Query that was sent to this server ends the unnamed portal.  Where that is on another one, it
- * is the past's from now on: server.h, portal_past. */
-void portal_end(struct client *c, const struct server *by);
+/* The request's Query ends the unnamed portal.  Where that is on another server, it is the past's
+ * from now on: server.h, portal_past.  One that fails, or is taken back, leaves a portal. */
+void portal_end(struct client *c, struct query *q);
+void portal_undo(struct client *c, const struct query *q);
 
 /* The portals on this server, or all portals (NULL), are gone. */
 void portals_forget(struct client *c, const struct server *s);

@@ -59,6 +59,7 @@ struct query {
 	uint32_t bind_len;
 	uint32_t unnamed_nth;                   /* the first message, from 1, that changes the */
 	struct unnamed unnamed;                 /* unnamed statement; what that was */
+	struct server *portal_was;              /* had the unnamed portal before its Query */
 	bool unnamed_late;                      /* behind other messages that may fail */
 	bool unnamed_ended;                     /* since then, by a Query of ours */
 	bool fallible;                          /* has messages, so far, that may fail */
