@@ -306,10 +306,18 @@ static void ask(struct check *c)
 	ask_node(&c->ask, c->node, &as, questions[c->dialect], NULL, PATIENCE);
 }
 
+/* It is not let in: a wrong password or none, no such role or database, no right to connect. */
+static bool is_barred(const char *sqlstate)
+{
+	return !strncmp(sqlstate, "28", 2) || !strcmp(sqlstate, "3D000")
+	       || !strcmp(sqlstate, "42501");
+}
+
 static void answered(struct ask *a, struct answer *r)
 {
 	struct check *c = OWNER(a, struct check, ask);
 
+	node_lets_in(c->node, !(r->why && is_barred(r->sqlstate)));
 	if (r->why && !strcmp(r->sqlstate, "42883") && !c->turned) {
 		c->turned = true;
 		c->dialect = !c->dialect;
@@ -427,15 +435,13 @@ static void start_round(struct timer *t)
 	struct checks *c = OWNER(t, struct checks, timer);
 	const struct conf *conf = c->servers->base->conf;
 	struct nodes *nodes = c->servers->nodes;
-	bool searching = nodes_searching(nodes);
 	int64_t period = conf->sr_check_period * 1000;
 
-	if (searching && (!period || period > SEARCH_PERIOD))
-		period = SEARCH_PERIOD;
-	if (period)
-		timer_set(c->servers->base->loop, &c->timer, period);
-	if (!searching && !conf->sr_check_period)
+	if (!period)
 		return;
+	if (nodes_searching(nodes) && period > SEARCH_PERIOD)
+		period = SEARCH_PERIOD;
+	timer_set(c->servers->base->loop, &c->timer, period);
 	c->round++;
 	for (int i = 0; i < nodes->count && nodes_checked(conf); i++) {
 		struct check *k = &c->node[i];
@@ -453,7 +459,7 @@ static void warn(const struct checks *c)
 	const struct conf *conf = c->servers->base->conf;
 	bool delayed = conf->delay_threshold || by_time(conf);
 
-	if (delayed && !by_command(conf) && !(nodes_checked(conf) && conf->sr_check_period))
+	if (delayed && !by_command(conf) && !nodes_checked(conf))
 		log_write(c->servers->base->log, NULL, LEVEL_WARNING, NULL,
 			"set sr_check_user and sr_check_period",
 			"the delay of standbys is not measured");
@@ -497,6 +503,7 @@ void checks_start(struct checks *c)
 		bool misplaced = k->misplaced;
 		*k = (struct check){ .of = c, .node = &nodes->node[i], .misplaced = misplaced,
 			.ask = { .servers = c->servers, .answered = answered } };
+		k->node->mute = false;
 		judge_again(c->servers->base->conf, k->node);
 	}
 	warn(c);

@@ -166,14 +166,33 @@ static void choose_primary(struct nodes *all)
 
 bool nodes_checked(const struct conf *conf)
 {
-	return *conf->sr_check_user;
+	return *conf->sr_check_user && conf->sr_check_period;
+}
+
+/* Of those that may be the primary none can be asked. */
+static bool all_mute(const struct nodes *all)
+{
+	bool any = false;
+
+	for (int i = 0; i < all->count; i++) {
+		const struct node *n = &all->node[i];
+		if (!node_conf(n)->used || n->state == NODE_DOWN || n->role == ROLE_STANDBY)
+			continue;
+		if (!n->mute)
+			return false;
+		any = true;
+	}
+	return any;
 }
 
 int64_t nodes_searching(const struct nodes *all)
 {
-	if (all->promotions || !nodes_checked(all->base->conf) || flagged(all) >= 0)
+	const struct conf *conf = all->base->conf;
+
+	if (all->promotions || !nodes_checked(conf) || flagged(all) >= 0 || all_mute(all)
+	    || conf->backend_clustering_mode == CLUSTERING_RAW)
 		return 0;
-	int64_t limit = all->base->conf->search_primary_node_timeout * 1000;
+	int64_t limit = conf->search_primary_node_timeout * 1000;
 	int64_t left = limit ? all->began + limit - loop_now(all->base->loop) : INT64_MAX;
 	return left > 0 ? left : 0;
 }
@@ -261,6 +280,15 @@ void node_is(struct node *n, enum node_role role)
 	if (role == ROLE_STANDBY)
 		log_write(all->base->log, NULL, LEVEL_LOG, NULL, NULL,
 			"find_primary_node: standby node is %d", n->id);
+}
+
+void node_lets_in(struct node *n, bool in)
+{
+	struct nodes *all = n->all;
+
+	n->mute = !in;
+	if (!in && !nodes_searching(all))
+		all->changed(all->ctx, nodes_primary(all));     /* clients may wait for it */
 }
 
 void node_renew(struct node *n)

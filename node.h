@@ -57,6 +57,7 @@ struct node {
 	bool outdated;                          /* by a reload: its servers no longer match */
 
 	/* Kept by check.c. */
+	bool mute;                              /* it lets nobody in who would ask for its role */
 	bool late;                              /* too far behind the primary: reads go elsewhere */
 	struct replication {
 		uint64_t lsn;                   /* its position at the last check; 0: not known */
@@ -142,10 +143,14 @@ void node_is(struct node *n, enum node_role role);
 /* Its name is resolved anew for the next connections. */
 void node_renew(struct node *n);
 
-/* No node has said yet that it is the primary, none is flagged as primary, and sr_check asks them:
- * requests for the primary wait for this many more ms (INT64_MAX: forever).  Else 0. */
+/* No node has said yet that it is the primary, none is flagged as primary, and sr_check asks them
+ * and is let in: requests for the primary wait for this many more ms (INT64_MAX: forever).  Else 0:
+ * the first one will do, and says at each login what it is. */
 int64_t nodes_searching(const struct nodes *all);
-bool nodes_checked(const struct conf *conf);    /* sr_check has a user */
+bool nodes_checked(const struct conf *conf);    /* sr_check has a user and a period */
+
+/* It let sr_check in, or did not. */
+void node_lets_in(struct node *n, bool in);
 
 /* The standby that is the least behind, among those that may take reads and are not late.  NULL:
  * none. */

@@ -348,6 +348,22 @@ def test_the_search_for_a_primary_ends(proxy, replica):
     assert p.one("SELECT pg_is_in_recovery()") is True
 
 
+@pytest.mark.parametrize("settings", [
+    {**CHECK, "sr_check_user": "nobody"},
+    {**CHECK, "sr_check_database": "nothing"},
+    {**CHECK, "sr_check_period": 0},
+    {**CHECK, "backend_clustering_mode": "raw"},
+    {},
+], ids=["no role", "no database", "no period", "raw", "no check"])
+def test_each_login_tells_the_role(proxy, primary, replica, settings):
+    """Nobody else can: clients do not wait for search_primary_node_timeout."""
+    raw = "backend_clustering_mode" in settings
+    p = proxy(nodes=[primary, replica] if raw else [replica, primary], **BY_ROLE, **settings)
+    assert p.one(ON_PRIMARY + PORT) == str(primary.port)
+    p.wait_log("find_primary_node: primary node is 1|find_primary_node: standby node is 0"
+               if not raw else ".")
+
+
 # ---- logins -----------------------------------------------------------------------------------
 
 @pytest.fixture
