@@ -130,7 +130,7 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 {
 	/* The protocol prepares also what SQL's PREPARE does not: an EXECUTE of a SET is a SET. */
 	struct stmt *same = said->kind == SQL_EXECUTE ? facts_executed(c, said, text) : NULL;
-	if (same && facts_takes_back(&same->facts)) {
+	if (same && (facts_takes_back(&same->facts) || facts_forgets(&same->facts))) {
 		said = &same->facts;
 		text = same->text;
 		len = same->query_len;

@@ -2,6 +2,7 @@
 
 #include "client/trace.h"
 #include "client/transact.h"
+#include "client/unnamed.h"
 
 #include <string.h>
 #include <strings.h>
@@ -125,9 +126,11 @@ bool here_answer(struct client *c, const struct plan *pl)
 		trace_message(c, (struct msg){ .type = 'S' });
 		here_ready(c);
 	} else if (pl->simple && !pl->extended && pl->text
-	           && (begin_here(c, pl) || end_here(c, pl)))
+	           && (begin_here(c, pl) || end_here(c, pl))) {
 		trace_local(c, pl);
-	else
+		unnamed_set(c, NULL, NULL);             /* as by any Query */
+	} else {
 		return false;
+	}
 	return true;
 }

@@ -123,7 +123,7 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	pl->notes |= sees || facts_effect(f) || facts_name_stmt(f) || (f->flags & SQL_UNPARSED)
 	             || copies;
 	pl->takes_back |= facts_takes_back(&does);
-	pl->forgets |= facts_forgets(f);
+	pl->forgets |= facts_forgets(&does);
 	pl->barrier |= copies || pl->forgets;
 	pl->rolls_back_to |= f->kind == SQL_ROLLBACK_TO;
 	pl->sets_modes |= f->level || f->kind == SQL_SET_TRANSACTION;

@@ -450,6 +450,7 @@ struct walk {
 	struct refused *no;
 	bool busy;                      /* requests are in flight, so nothing can be made yet */
 	bool awaited, sent;
+	bool nested;                    /* it is at the text of a statement that is executed */
 	bool parsed;                    /* the request has made an unnamed statement of its own */
 	bool inside;                    /* a name is looked for within a text */
 };
@@ -608,6 +609,27 @@ static bool named_before(const struct walk *w, const char *text, size_t upto, co
 	return false;
 }
 
+static enum remade look_at_text(struct walk *w, const char *text);
+
+/* It is executed.  One that the protocol has prepared may be an EXECUTE or DEALLOCATE itself. */
+static enum remade look_into(struct walk *w, const struct stmt *st)
+{
+	if (!st || st->sql || w->nested || !facts_name_stmt(&st->facts))
+		return REMADE;
+	w->nested = true;
+	enum remade made = look_at_text(w, st->text);
+	w->nested = false;
+	return made;
+}
+
+static enum remade look_at_name(struct walk *w, const struct sql_facts *f, const char *name)
+{
+	if (sql_kind_does[f->kind] & KIND_NAMES)
+		return take_name(w, name);
+	enum remade made = use_name(w, name);
+	return made == REMADE && f->kind == SQL_EXECUTE ? look_into(w, ours_of(w, name)) : made;
+}
+
 /* PREPARE, EXECUTE, DEALLOCATE: the names in a text.  SQL and the protocol share a name space.
  * In a failed transaction none of them runs. */
 static enum remade look_at_text(struct walk *w, const char *text)
@@ -628,8 +650,7 @@ static enum remade look_at_text(struct walk *w, const char *text)
 		if (facts_name_stmt(&f)) {
 			sql_name(name, text + at, f.name);
 			if (*name && !named_before(w, text, at, name))
-				made = sql_kind_does[f.kind] & KIND_NAMES ? take_name(w, name)
-				                                          : use_name(w, name);
+				made = look_at_name(w, &f, name);
 		}
 		if (made == REFUSED && w->p[w->at] == 'Q') {
 			w->no->text = text;
@@ -647,9 +668,7 @@ static enum remade look_at_bound(struct walk *w, const char *name)
 	if (!*name && w->parsed)
 		return REMADE;
 	enum remade made = use_name(w, name);
-	if (made == REMADE && st && st->facts.kind == SQL_EXECUTE)
-		made = look_at_text(w, st->text);
-	return made;
+	return made == REMADE ? look_into(w, st) : made;
 }
 
 static enum remade look_at(struct walk *w, struct msg *m)
