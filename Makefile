@@ -107,6 +107,8 @@ SESSION = $(patsubst %.c,build/debug/%.o,$(wildcard sql/*.c conf/*.c wire/*.c) s
 
 build/plan_test build/effect_test build/portal_test build/query_test: $(SESSION)
 
+build/secure_test: $(patsubst %.c,build/debug/%.o,$(TLS) tls.c tls/engine.c net.c wire.c loop.c)
+
 build/account_test: $(patsubst %.c,build/debug/%.o,sql.c $(wildcard sql/*.c))
 
 build/net_test build/pcp_fuzz: $(patsubst %.c,build/debug/%.o,$(TLS) tls.c tls/engine.c)

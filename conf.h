@@ -286,6 +286,16 @@ struct conf_list {
 		"0 fails at once.") \
 	X(node_probe_period, SESSIONS, INT, "1000", 50, INT32_MAX, MS, RELOAD, WORKS, \
 		"How often a node that is down is tried again in the background.") \
+	X(tcp_keepalives_idle, SESSIONS, INT, "10", 0, 32767, S, RELOAD, WORKS, \
+		"A node that has sent nothing for this long is asked by TCP whether it is still " \
+		"there.  This and the next three are about new connections to nodes; 0 leaves " \
+		"it to the system.") \
+	X(tcp_keepalives_interval, SESSIONS, INT, "5", 0, 32767, S, RELOAD, WORKS, \
+		"When it is asked again, if it does not answer.") \
+	X(tcp_keepalives_count, SESSIONS, INT, "3", 0, 127, NONE, RELOAD, WORKS, \
+		"After how many unanswered ones the connection ends.") \
+	X(tcp_user_timeout, SESSIONS, INT, "20000", 0, INT32_MAX, MS, RELOAD, WORKS, \
+		"A connection ends when a node has not acknowledged what it was sent for this long.") \
 	\
 	X(enable_pool_hba, AUTHENTICATION, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Decide by pool_hba.conf who may connect and how clients prove who they are.") \

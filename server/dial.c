@@ -646,7 +646,7 @@ static void connected(struct watch *w, short revents);
 
 static void connect_to(struct server *s, struct address a)
 {
-	int fd = secure_connect(&a.at, a.len);
+	int fd = secure_connect(s->all->base->conf, &a.at, a.len);
 
 	if (fd < 0 && errno == EAGAIN) {
 		timer_set(s->all->base->loop, &s->dial->again, QUEUE_FULL);

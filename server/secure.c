@@ -20,15 +20,27 @@ void secure_prepare(struct secure *x, const struct base *base, const struct conf
 	snprintf(x->host, sizeof x->host, "%.*s", (int)len, n->hostname);
 }
 
-int secure_connect(const struct sockaddr_storage *at, socklen_t len)
+static void set(int fd, int option, int64_t value)
+{
+	int n = (int)value;
+
+	if (n)
+		setsockopt(fd, IPPROTO_TCP, option, &n, sizeof n);
+}
+
+int secure_connect(const struct conf *conf, const struct sockaddr_storage *at, socklen_t len)
 {
 	int fd = socket(at->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
 
 	if (fd < 0)
 		return -1;
 	if (at->ss_family != AF_UNIX) {
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+		set(fd, TCP_NODELAY, 1);
+		set(fd, TCP_KEEPIDLE, conf->tcp_keepalives_idle);
+		set(fd, TCP_KEEPINTVL, conf->tcp_keepalives_interval);
+		set(fd, TCP_KEEPCNT, conf->tcp_keepalives_count);
+		set(fd, TCP_USER_TIMEOUT, conf->tcp_user_timeout);
 	}
 	if (connect(fd, (const struct sockaddr *)at, len) == 0 || errno == EINPROGRESS)
 		return fd;

@@ -39,7 +39,10 @@ struct secure {
 void secure_prepare(struct secure *x, const struct base *base, const struct conf_node *n,
                     enum sslmode mode);
 
-int secure_connect(const struct sockaddr_storage *at, socklen_t len);  /* -1 and errno */
+/* A socket that has begun to connect there, and does not outlive a node that has vanished for
+ * longer than conf says.  -1 and errno. */
+int secure_connect(const struct conf *conf, const struct sockaddr_storage *at, socklen_t len);
+
 enum secured secure_begin(struct secure *x, struct net *net, struct conn *c);
 enum secured secure_go_on(struct secure *x, struct net *net, struct conn *c);
 
