@@ -295,7 +295,8 @@ struct conf_list {
 	X(tcp_keepalives_count, SESSIONS, INT, "3", 0, 127, NONE, RELOAD, WORKS, \
 		"After how many unanswered ones the connection ends.") \
 	X(tcp_user_timeout, SESSIONS, INT, "20000", 0, INT32_MAX, MS, RELOAD, WORKS, \
-		"A connection ends when a node has not acknowledged what it was sent for this long.") \
+		"A connection ends when a node has not acknowledged for this long what it was " \
+		"sent.") \
 	\
 	X(enable_pool_hba, AUTHENTICATION, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Decide by pool_hba.conf who may connect and how clients prove who they are.") \
