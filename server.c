@@ -247,6 +247,7 @@ void server_ready(struct server *s)
 		return;
 	}
 	node_worked(s->node);
+	queue_let_in(s->node);
 	available(s, opener);
 	if (looked)
 		queue_tell_lookers(s->node, profile_demanded(s->start));
@@ -271,6 +272,11 @@ void server_refused(struct server *s, const struct refusal *r)
 			r->report.detail ? r->report.detail : "");
 		server_tried(s, r->kind == REFUSED_NODE ? TRIAL_FAILED
 			: r->kind == REFUSED_UNSAFE ? TRIAL_UNSAFE : TRIAL_REFUSED, why);
+		return;
+	}
+	if (r->kind == REFUSED_FULL) {
+		node_worked(n);
+		queue_full(s, b, r->report.message);
 		return;
 	}
 	bool down = r->kind == REFUSED_NODE || r->kind == REFUSED_UNSAFE;

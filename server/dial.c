@@ -101,6 +101,15 @@ static void login_trouble(struct server *s, const char *why)
 		{ "FATAL", "28000", "failed to authenticate with backend", why, NULL }, NULL, 0 });
 }
 
+/* A role's or a database's CONNECTION LIMIT is told as a lack of connections, too. */
+static bool is_own_limit(const uint8_t *body, size_t len)
+{
+	const char *routine = wire_field(body, len, 'R');
+
+	return routine && (!strcmp(routine, "InitializeSessionUserId")
+	                   || !strcmp(routine, "CheckMyDatabase"));
+}
+
 /* PostgreSQL says no.  Starting up and shutting down are states of the node; any other error is
  * about this login. */
 static void backend_says_no(struct server *s, const uint8_t *body, size_t len)
@@ -117,8 +126,10 @@ static void backend_says_no(struct server *s, const uint8_t *body, size_t len)
 		account_set_password(s->account, NULL, 0);      /* proved once, wrong now */
 		s->account->have_keys = false;
 	}
+	bool full = code && !strcmp(code, "53300") && !is_own_limit(body, len);
 	bool whole = code && strlen(code) == 5 && text;         /* can be shown as it is */
-	server_refused(s, &(struct refusal){ REFUSED_BACKEND, { "FATAL", whole ? code : "08006",
+	server_refused(s, &(struct refusal){ full ? REFUSED_FULL : REFUSED_BACKEND,
+		{ "FATAL", whole ? code : "08006",
 		text ? text : "login refused", NULL, NULL },
 		whole ? body : NULL, whole ? len : 0 });
 }

@@ -47,6 +47,14 @@ bool queue_searches(const struct borrower *b, const struct node *n);
 
 void queue_refuse(struct borrower *b, const struct refusal *r);
 
+/* This one was not let in, as PostgreSQL has all the connections that it may have, with those of
+ * others: SQLSTATE 53300, and its words.  Closes it.  The borrower that waited for it, if any, goes
+ * on waiting. */
+void queue_full(struct server *s, struct borrower *b, const char *why);
+
+/* A login has succeeded: there may be room for one more. */
+void queue_let_in(struct node *n);
+
 /* A look has an answer: all that wait for it go on. */
 void queue_tell_lookers(struct node *n, const struct demanded *d);
 

@@ -10,17 +10,22 @@ enum {
 	IMPATIENT = 200,                        /* ms a read waits for a connection to a replica */
 	OWN_SPARE = 8,                          /* connections to a node beyond the limit, for the
 	                                         * proxy's own questions */
+	FULL_PERIOD = 500,                      /* ms before PostgreSQL is asked for more again */
+	FULL_TOLD = 60000,                      /* ms */
 };
 
 /* --- the limit ----------------------------------------------------------- */
 
-/* Connections to a node: as many as Pgpool-II's processes would have with their pools. */
-static unsigned limit(const struct servers *all)
+/* Connections to a node: as many as Pgpool-II's processes would have with their pools; or as many
+ * as PostgreSQL lets in. */
+static unsigned limit(const struct node *n)
 {
-	int64_t pool = all->base->conf->max_pool > 0 ? all->base->conf->max_pool : 1;
-	int64_t n = all->base->conf->num_init_children * pool;
+	const struct conf *conf = n->all->base->conf;
+	int64_t most = conf->num_init_children * (conf->max_pool > 0 ? conf->max_pool : 1);
 
-	return n > INT32_MAX ? INT32_MAX : (unsigned)n;
+	if (n->full && n->cap < most)
+		return n->cap;
+	return most > INT32_MAX ? INT32_MAX : (unsigned)most;
 }
 
 /* A borrower that only asks takes no client's place: it may exceed the limit by a few.  So checks
@@ -36,6 +41,8 @@ static unsigned spare(const struct borrower *b)
 {
 	unsigned asking = 0;
 
+	if (b->node->full)
+		return 0;
 	for (const struct server *s = asks(b) ? NULL : b->servers->first; s; s = s->next_all)
 		asking += s->node == b->node && s->borrower && asks(s->borrower);
 	return asks(b) || asking > OWN_SPARE ? OWN_SPARE : asking;
@@ -47,9 +54,9 @@ static bool room(const struct borrower *b)
 {
 	struct node *n = b->node;
 
-	while (!b->look && n->servers >= limit(b->servers) && n->idle_last)
+	while (!b->look && n->servers >= limit(n) && n->idle_last)
 		server_close(n->idle_last, "makes room for another user or database");
-	return n->servers < limit(b->servers) || n->servers < limit(b->servers) + spare(b);
+	return n->servers < limit(n) + spare(b);
 }
 
 /* --- waiting ------------------------------------------------------------- */
@@ -143,6 +150,24 @@ static void refuse_node(struct borrower *b, struct node *n)
 		message, detail, hint }, NULL, 0 });
 }
 
+static void refuse_full(struct borrower *b, const struct node *n)
+{
+	char detail[240];
+
+	if (n->full)
+		snprintf(detail, sizeof detail, "Node %d lets in no more than %u connections of"
+			" this proxy (%s), and none became free within query_wait_timeout.", n->id,
+			n->cap, n->full_why);
+	else
+		snprintf(detail, sizeof detail, "All %u connections to node %d are in use and none"
+			" became free within query_wait_timeout.", limit(n), n->id);
+	queue_refuse(b, &(struct refusal){ REFUSED_FULL, { "FATAL", "53300",
+		"Sorry, too many clients already", detail, n->full
+		? "Raise max_connections of PostgreSQL, or use fewer sessions at a time."
+		: "Raise num_init_children or max_pool, or use fewer sessions at a time." },
+		NULL, 0 });
+}
+
 static void out_of_patience(struct timer *t)
 {
 	struct borrower *b = OWNER(t, struct borrower, deadline);
@@ -154,13 +179,7 @@ static void out_of_patience(struct timer *t)
 	} else if (away(b, n) || !b->patient) {
 		refuse_node(b, n);
 	} else {
-		char detail[160];
-		snprintf(detail, sizeof detail, "All %u connections to node %d are in use and none"
-			" became free within query_wait_timeout.", limit(b->servers), n->id);
-		queue_refuse(b, &(struct refusal){ REFUSED_FULL, { "FATAL", "53300",
-			"Sorry, too many clients already", detail,
-			"Raise num_init_children or max_pool, or use fewer sessions at a time." },
-			NULL, 0 });
+		refuse_full(b, n);
 	}
 	net_flush(net);
 }
@@ -211,7 +230,7 @@ static bool wanted(const struct server *s)
 
 	while (idle && idle->node != s->node)
 		idle = idle->next_idle;
-	return !idle && s->node->servers <= limit(s->all);
+	return !idle && s->node->servers <= limit(s->node);
 }
 
 /* In place of an idle one that has custom parameters of its sessions: else each session that sets
@@ -285,6 +304,63 @@ void queue_serve(struct servers *all, struct node *n)
 			full = true;
 		}
 	n->serving = false;
+}
+
+/* --- PostgreSQL is full -------------------------------------------------- */
+
+/* One at a time, or many that wait would be as many vain logins. */
+static void allow_one_more(struct node *n)
+{
+	n->full = n->queue != NULL;
+	n->cap = n->servers + 1;
+	if (n->full)
+		timer_set(n->all->base->loop, &n->more, FULL_PERIOD);
+	queue_serve(n->all->ctx, n);
+}
+
+static void try_more(struct timer *t)
+{
+	struct node *n = OWNER(t, struct node, more);
+
+	allow_one_more(n);
+	net_flush(n->all->base->net);
+}
+
+void queue_let_in(struct node *n)
+{
+	if (n->full)
+		allow_one_more(n);
+}
+
+/* Said once a minute at most: while it lasts each try fails. */
+static void tell_full(struct node *n)
+{
+	int64_t now = loop_now(n->all->base->loop);
+
+	if (n->full_told && now - n->full_told < FULL_TOLD)
+		return;
+	n->full_told = now;
+	log_write(n->all->base->log, NULL, LEVEL_WARNING, n->full_why,
+		"lower num_init_children * max_pool of all that use it, or raise its"
+		" max_connections",
+		"node %d lets in no more than %u connections: clients wait", n->id, n->cap);
+}
+
+void queue_full(struct server *s, struct borrower *b, const char *why)
+{
+	struct node *n = s->node;
+
+	n->full = true;
+	n->cap = 0;
+	for (const struct server *o = s->all->first; o; o = o->next_all)
+		n->cap += o->node == n && o->phase >= IDLE && o->phase != GONE;
+	snprintf(n->full_why, sizeof n->full_why, "%s", why);
+	n->more.fire = try_more;
+	timer_set(n->all->base->loop, &n->more, FULL_PERIOD);
+	tell_full(n);
+	server_close(s, why);
+	if (b && b->node && !b->patient)
+		set_patience(b);                /* of others it began when they came */
 }
 
 void queue_node_changed(void *ctx, struct node *n)

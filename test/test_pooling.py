@@ -1,5 +1,6 @@
 """Servers outlive their clients, carry nothing from one to the next, and are never too many."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -494,6 +495,90 @@ def test_the_backend_s_own_limit_is_relayed(proxy, primary):
     finally:
         p.stop()
         primary.su("DROP DATABASE narrow WITH (FORCE)")
+
+
+# ---- PostgreSQL is full -----------------------------------------------------------------------
+
+PLACES = 7              # that a max_connections of 10 leaves to those that are no superusers
+
+
+@pytest.fixture(scope="module")
+def narrow(shop):
+    """primary, replica with few places."""
+    few = dict(max_connections=PLACES + 3)
+    primary = shop.cluster(shop.fresh("p"), **few).start()
+    primary.provide()
+    replica = primary.standby(shop.fresh("r"), **few).start()
+    yield primary, replica
+    replica.remove()
+    primary.remove()
+
+
+@pytest.fixture
+def others():
+    """others(node, n): connections of others; the first n places are taken."""
+    with contextlib.ExitStack() as stack:
+        yield lambda node, n: [stack.enter_context(node.connect(user="app", dbname="app"))
+                               for _ in range(n)]
+
+
+def place(p):
+    """A session that has its server on the primary."""
+    w = p.raw()
+    assert int(wire.value(w.query("/*NO LOAD BALANCE*/ " + PID)))
+    return w
+
+
+def test_clients_wait_while_postgresql_is_full(proxy, narrow, others):
+    strangers = others(narrow[0], PLACES - 2)
+    p = proxy(nodes=narrow[:1], query_wait_timeout=60)
+    first, second = place(p), place(p)
+    late = [p.raw() for _ in range(3)]
+    for w in late:
+        w.send(query(PID))
+    told = p.wait_log("WARNING:  node 0 lets in no more than 2 connections")
+    mark = narrow[0].log_size()
+    wait_until(lambda: narrow[0].log_since(mark).count("connection slots") >= 2, "two more tries")
+    assert sum("lets in no more" in line for line in p.log) == 1
+    assert "connection slots" in p.log[p.log.index(told) + 1]
+    assert all(w.silent(0) for w in late)
+    strangers[0].close()                        # one of another's
+    wait_until(lambda: sum(not w.silent(0) for w in late) == 1, "its place")
+    first.bye()                                 # one of ours
+    wait_until(lambda: sum(not w.silent(0) for w in late) == 2, "its place")
+    for s in strangers[1:]:
+        s.close()
+    assert all(int(wire.value(w.reply())) for w in late)
+    second.bye()
+
+
+def test_nobody_waits_for_ever_while_postgresql_is_full(proxy, narrow, others):
+    others(narrow[0], PLACES - 1)
+    p = proxy(nodes=narrow[:1], query_wait_timeout=1)
+    holder, late = place(p), p.raw()
+    late.send(query(PID))
+    e = late.read()
+    assert e.code == "53300" and "Node 0 lets in no more than 1 connections" in e.fields["D"]
+    holder.bye()
+
+
+def test_a_login_waits_while_postgresql_is_full(proxy, narrow, others):
+    strangers = others(narrow[0], PLACES)
+    p = proxy(nodes=narrow[:1])
+    w = p.raw(login=False).startup()
+    p.wait_log("node 0 lets in no more than 0 connections")
+    assert w.silent(0.6)
+    strangers[0].close()
+    w.until("Z")
+
+
+def test_reads_do_not_wait_for_a_full_replica(proxy, narrow, others):
+    others(narrow[1], PLACES)
+    p = proxy(nodes=narrow)
+    w = p.raw()
+    for _ in range(3):
+        assert wire.value(w.query("SELECT current_setting('port')")) == str(narrow[0].port)
+    p.wait_log("node 1 lets in no more than 0 connections")
 
 
 # ---- how long ---------------------------------------------------------------------------------

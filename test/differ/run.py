@@ -200,9 +200,11 @@ class Run:
         expected = self.expected(number, session)
         waits = next((e for e in expected or [] if e[0] == "waits"), None)
         patience = PATIENCE * max(s.owed, 1)
-        out, end = [], time.monotonic() + (QUIET if expected is None or waits else patience)
-        seen = False
+        out, end = [], time.monotonic() + (QUIET if expected is None else patience)
+        seen = silent = False
         while not s.done():
+            if waits and not silent and len(out) >= expected.index(waits):  # no more is to come
+                end, silent = min(end, time.monotonic() + QUIET), True
             left = end - time.monotonic()
             if left > 0:
                 out += s.pull(left)
