@@ -4,6 +4,7 @@
 #include "client/hello.h"
 #include "client/login.h"
 #include "client/peer.h"
+#include "client/doubt.h"
 #include "client/portal.h"
 #include "client/query.h"
 #include "client/transact.h"
@@ -75,6 +76,7 @@ void client_detach(struct client *c, struct server *s)
 	if (c->asked == s)
 		c->asked = NULL;
 	portals_forget(c, s);
+	doubt_detach(c, s);
 }
 
 /* --- slots: cancel requests name them ------------------------------------ */

@@ -501,7 +501,7 @@ void server_return(struct server *s)
 	s->residue |= s->borrower->residue;
 	s->borrower = NULL;
 	for (struct request *r = s->head; r; r = r->next)
-		if (!request_is_own(r))
+		if (r->owner)
 			request_orphan(r);
 	conn_reading(s->all->base->net, &s->conn, true);
 	if (!s->head)

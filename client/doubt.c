@@ -16,7 +16,8 @@ enum { ANSWER_MAX = 64 * 1024 };
 /* A question in flight.  Its request has no owner: nobody cancels it. */
 struct question {
 	struct request request;
-	struct client *client;
+	struct client *client;                  /* NULL: it has left */
+	struct bodies *bodies;
 	unsigned asked;
 	uint32_t generation;                    /* of what is known of the database's code */
 	bool canceled;
@@ -151,7 +152,7 @@ static bool send_question(struct client *c, struct server *s, unsigned asked)
 		free(q);
 		return false;
 	}
-	*q = (struct question){ .client = c, .asked = asked,
+	*q = (struct question){ .client = c, .bodies = c->all->bodies, .asked = asked,
 		.generation = bodies_generation(c->all->bodies, a),
 		.request = { .ops = &question_ops, .release = release } };
 	server_send(s, &q->request);
@@ -178,13 +179,50 @@ void doubt_ask(struct client *c, struct server *s)
 	}
 }
 
+static void mark_name(void *ctx, const char *name)
+{
+	leaves_note_parameter(ctx, name);
+}
+
+/* Nobody hears the answer but the server.  It need not be asked for if the names are known: then
+ * all of them may be there. */
+static void leave_in_doubt(struct client *c, struct server *s)
+{
+	struct account *a = c->borrower.profile->account;
+	unsigned can = bodies_can(c->all->bodies, a);
+	bool asks = (can & CODE_UNKNOWN) && s && s->phase == LENT && !s->head && !s->within;
+
+	if (!(can & (CODE_UNKNOWN | CODE_NAMES)))
+		bodies_names(c->all->bodies, a, mark_name, c);
+	else if (!asks || (s->status != 'I' && server_own(s, "ROLLBACK", NULL, NULL) < 0)
+	         || !send_question(c, s, CODE_SETTINGS))
+		c->borrower.residue |= RESIDUE_UNKNOWN;
+}
+
+void doubt_leave(struct client *c)
+{
+	if (c->doubt & CODE_SETTINGS)
+		leave_in_doubt(c, c->home);
+}
+
+void doubt_detach(struct client *c, struct server *s)
+{
+	for (struct request *r = c->asking ? s->head : NULL; r; r = r->next) {
+		struct question *q = OWNER(r, struct question, request);
+		if (r->ops != &question_ops || !q->client)
+			continue;
+		q->client = NULL;
+		c->asking = 0;
+		doubt_add(c, q->asked);
+	}
+}
+
 /* --- the answer: settings ------------------------------------------------ */
 
 /* Settings that the script has are compared with the answer; what it has beyond that is gone. */
 struct told {
 	struct client *client;
 	struct server *server;
-	uint32_t generation;
 	unsigned n, cap;
 	char **name;                            /* of all that are set */
 };
@@ -276,6 +314,17 @@ static void take_resets(struct told *t)
 
 /* --- the answer: all of it ----------------------------------------------- */
 
+/* Of the database's code. */
+static void learn(const struct question *q, const char *field[3])
+{
+	struct account *a = q->request.server->account;
+
+	if (!strcmp(field[0], "can") && field[1])
+		bodies_learn(q->bodies, a, q->generation, (unsigned)atoi(field[1]));
+	if (!strcmp(field[0], "name") && field[1])
+		bodies_name(q->bodies, a, field[1]);
+}
+
 static void take_row(struct told *t, const char *field[3], unsigned *found)
 {
 	static const struct { const char *word; unsigned code; } words[] = {
@@ -284,12 +333,7 @@ static void take_row(struct told *t, const char *field[3], unsigned *found)
 	};
 
 	struct client *c = t->client;
-	struct account *a = c->borrower.profile->account;
 
-	if (!strcmp(field[0], "can") && field[1])
-		bodies_learn(c->all->bodies, a, t->generation, (unsigned)atoi(field[1]));
-	if (!strcmp(field[0], "name") && field[1])
-		bodies_name(c->all->bodies, a, field[1]);
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (!strcmp(field[0], words[i].word)) {
 			*found |= words[i].code;
@@ -317,16 +361,17 @@ static void take_pins(struct client *c, unsigned asked, unsigned found)
 static void take_answer(struct client *c, struct question *q)
 {
 	struct answer r = { .at = q->reply, .end = q->reply ? q->reply + q->len : NULL };
-	struct told t = { .client = c, .server = q->request.server,
-		.generation = q->generation };
+	struct told t = { .client = c, .server = q->request.server };
 	unsigned found = 0;
 	const char *field[3];
 
 	if (q->asked & CODE_TEMPORARY)
 		session_forget_temporary(&c->session);
 	while (answer_row(&r, field, 3) == 3)
-		if (field[0])
+		if (field[0]) {
+			learn(q, field);
 			take_row(&t, field, &found);
+		}
 	if (q->asked & CODE_TEMPORARY)
 		session_settle_temporary(&c->session, true);
 	if (q->asked & CODE_SETTINGS)
@@ -340,6 +385,24 @@ static void take_answer(struct client *c, struct question *q)
 	take_pins(c, q->asked, found);
 	if (!((c->doubt | c->asking) & CODE_TEMPORARY))
 		c->session.doubt = 0;
+}
+
+/* Its client has left: the next one finds the custom parameters that it has. */
+static void take_residue(struct question *q)
+{
+	struct answer r = { .at = q->reply, .end = q->reply ? q->reply + q->len : NULL };
+	struct server *s = q->request.server;
+	const char *field[3];
+
+	s->residue |= q->request.failed ? RESIDUE_UNKNOWN : 0;
+	while (answer_row(&r, field, 3) == 3) {
+		if (field[0])
+			learn(q, field);
+		if (field[0] && field[1] && field[2] && !strcmp(field[0], "custom"))
+			s->residue |= residue_of(&s->all->residues, field[1]);
+	}
+	if (bodies_can(q->bodies, s->account) & (CODE_UNKNOWN | CODE_NAMES))
+		s->residue |= RESIDUE_UNKNOWN;
 }
 
 /* Nobody can tell what they are. */
@@ -368,6 +431,10 @@ static void done(struct request *r, char status)
 	struct client *c = q->client;
 
 	(void)status;
+	if (!c) {
+		take_residue(q);
+		return;
+	}
 	c->asking = 0;
 	if (!r->failed) {
 		take_answer(c, q);
@@ -403,7 +470,7 @@ static bool note(struct request *r, char type, const uint8_t *body, size_t len)
 	const char *code = type == 'E' ? wire_field(body, len, 'C') : NULL;
 
 	q->canceled |= code && !strcmp(code, "57014");
-	if (type == 'S')
+	if (type == 'S' && c)
 		conn_put(c->all->base->net, &c->conn, body - WIRE_HEADER, len + WIRE_HEADER);
 	return false;
 }
@@ -412,6 +479,8 @@ static void lost(struct request *r)
 {
 	struct question *q = OWNER(r, struct question, request);
 
+	if (!q->client)
+		return;
 	q->client->asking = 0;
 	doubt_add(q->client, q->asked);
 }

@@ -35,6 +35,12 @@ static inline bool doubt_reads(const struct client *c)
  * is in flight: asks, if there is doubt and no question under way. */
 void doubt_ask(struct client *c, struct server *s);
 
+/* The client leaves: what its server may still have of it is asked for, and marked there. */
+void doubt_leave(struct client *c);
+
+/* The server is the client's no longer: a question on it tells only what that server has. */
+void doubt_detach(struct client *c, struct server *s);
+
 /* DISCARD ALL: whatever it was is gone, but for the names of custom parameters. */
 void doubt_forget(struct client *c);
 

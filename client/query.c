@@ -613,6 +613,7 @@ void query_free(struct client *c)
 	/* Nobody will hear whether they were committed: their tables count as written. */
 	if (c->inflight)
 		session_committed(&c->session, c->all->route, client_database(c));
+	doubt_leave(c);
 	while (c->borrowed) {
 		struct server *s = c->borrowed;
 		client_detach(c, s);

@@ -72,7 +72,6 @@ void server_replies(struct server *s, uint8_t *p, size_t n);
 
 /* Settings that make the session another profile's: their reports become its welcome. */
 int server_take_profile(struct server *s, const char *sql, void (*then)(struct request *, bool));
-bool request_is_own(const struct request *r);
 
 /* --- backend_log.c ------------------------------------------------------- */
 

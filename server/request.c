@@ -96,11 +96,6 @@ struct request *server_own_request(struct server *s, void (*then)(struct request
 	return r;
 }
 
-bool request_is_own(const struct request *r)
-{
-	return r->ops == &own_ops || r->ops == &hand_over_ops || r->ops == &profile_ops;
-}
-
 /* Without memory for its bytes the request is in the FIFO, but PostgreSQL will never answer it: all
  * later replies would be taken for those of the request before.  So the connection counts as
  * broken. */
