@@ -85,7 +85,9 @@ void loop_finish(struct loop *l);
 /* Work that would block, done by a helper thread.  work() runs there and may
  * touch nothing but the job's own object; done() runs on the loop afterwards.
  * Jobs of one lane run in order, lanes beside each other. */
-enum lane { LANE_NAMES, LANE_PEERS, LANE_KEYS, LANE_CHECKS, LANE_VERIFIERS, LANES };
+enum { KEY_LANES = 8 };
+enum lane { LANE_NAMES, LANE_PEERS, LANE_CHECKS, LANE_VERIFIERS, LANE_KEYS,
+	LANES = LANE_KEYS + KEY_LANES };
 
 struct job {
 	struct job *next;

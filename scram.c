@@ -134,7 +134,7 @@ static bool field(struct slice *m, char until, struct slice *value)
 	return true;
 }
 
-static bool iteration_count(struct slice s, uint32_t *n)
+static bool iteration_count(struct slice s, uint32_t max, uint32_t *n)
 {
 	*n = 0;
 	if (s.len > 8)
@@ -144,7 +144,7 @@ static bool iteration_count(struct slice s, uint32_t *n)
 			return false;
 		*n = *n * 10 + (uint32_t)(s.at[i] - '0');
 	}
-	return *n >= 1 && *n <= SCRAM_ITERATIONS_MAX;
+	return *n >= 1 && *n <= max;
 }
 
 static bool printable(struct slice s)
@@ -238,7 +238,8 @@ static bool parse_verifier(struct scram_verifier *v, const char *text)
 
 	if (!field(&m, '$', &name) || name.len != 13 || memcmp(name.at, "SCRAM-SHA-256", 13))
 		return false;
-	if (!field(&m, ':', &iterations) || !iteration_count(iterations, &v->iterations))
+	if (!field(&m, ':', &iterations)
+	    || !iteration_count(iterations, SCRAM_ITERATIONS_MAX, &v->iterations))
 		return false;
 	if (!field(&m, '$', &salt) || !field(&m, ':', &stored))
 		return false;
@@ -474,8 +475,9 @@ int scram_client_challenge(struct scram_client *c, const char *in, size_t len, c
 	if (salt_len <= 0)
 		return fail(why, "malformed SCRAM message: bad salt");
 	c->salt_len = (uint8_t)salt_len;
-	if (attribute(&m, &count) != 'i' || !iteration_count(count, &c->iterations))
-		return fail(why, "malformed SCRAM message: bad iteration count");
+	if (attribute(&m, &count) != 'i'
+	    || !iteration_count(count, SCRAM_ITERATIONS_SERVED, &c->iterations))
+		return fail(why, "SCRAM's iteration count is malformed, or beyond a million");
 	while (m.len)
 		if (!attribute(&m, &count))
 			return fail(why, "malformed SCRAM message: bad extension");

@@ -35,7 +35,8 @@ enum {
 	SCRAM_NONCE = 18,               /* random bytes; 24 characters on the wire */
 	SCRAM_BINDING_MAX = 64,         /* tls-server-end-point data: up to a SHA-512 */
 	SCRAM_ITERATIONS = 4096,        /* for verifiers that we make */
-	SCRAM_ITERATIONS_MAX = 10000000,
+	SCRAM_ITERATIONS_MAX = 10000000,        /* of a verifier: the work is its client's */
+	SCRAM_ITERATIONS_SERVED = 1000000,      /* that a server may ask us for: half a second */
 	SCRAM_MESSAGE_MAX = 1024,
 	SCRAM_OUT_MAX = 1280,
 	SCRAM_PREP_MAX = 1024,          /* longest non-ASCII password that SASLprep is applied to */
@@ -136,7 +137,7 @@ int scram_client_first(struct scram_client *c, char *out, size_t size,
 
 /* server-first-message in: fills salt, salt_len and iterations, for which the caller then gets
  * keys, from its cache or from scram_derive.  Refuses a nonce that does not extend ours,
- * iterations beyond 1..SCRAM_ITERATIONS_MAX and a salt longer than SCRAM_SALT_MAX.
+ * iterations beyond 1..SCRAM_ITERATIONS_SERVED and a salt longer than SCRAM_SALT_MAX.
  * Returns 0 or -1. */
 int scram_client_challenge(struct scram_client *c, const char *in, size_t len, const char **why);
 

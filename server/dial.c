@@ -9,6 +9,7 @@
 #include "server/secure.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,8 @@ struct derivation {
 	char *password;
 	uint8_t salt[SCRAM_SALT_MAX], salt_len;
 	uint32_t iterations;
+	atomic_bool unwanted;                   /* nobody waits for it now */
+	bool made;
 	struct scram_keys keys;
 };
 
@@ -70,8 +73,10 @@ void dial_free(struct server *s)
 	if (!d)
 		return;
 	unlink_waiting(&s->node->unresolved, s);
-	if (d->waits)
+	if (d->waits) {
 		unlink_waiting(&d->waits->waiting, s);
+		atomic_store(&d->waits->unwanted, !d->waits->waiting);
+	}
 	timer_stop(s->all->base->loop, &d->again);
 	memory_wipe_text(d->secret);
 	memory_wipe(d, sizeof *d);
@@ -263,8 +268,19 @@ static void derive(struct job *j)
 {
 	struct derivation *d = OWNER(j, struct derivation, job);
 
-	scram_derive(&d->keys, d->password, strlen(d->password), d->salt, d->salt_len,
-		d->iterations);
+	d->made = !atomic_load(&d->unwanted);
+	if (d->made)
+		scram_derive(&d->keys, d->password, strlen(d->password), d->salt, d->salt_len,
+			d->iterations);
+}
+
+/* A node may ask for so much that others must not wait behind it. */
+static void derive_beside(struct derivation *d, const struct node *n)
+{
+	if (loop_job(n->all->base->loop, LANE_KEYS + (unsigned)n->id % KEY_LANES, &d->job) < 0) {
+		d->job.work(&d->job);   /* no thread to be had: late is better than never */
+		d->job.done(&d->job);
+	}
 }
 
 static bool same_salt(const struct scram_client *c, const uint8_t *salt, size_t len,
@@ -284,6 +300,10 @@ static void derived(struct job *j)
 	struct derivation *d = OWNER(j, struct derivation, job);
 	struct net *net = NULL;
 
+	if (!d->made && d->waiting) {           /* since then */
+		derive_beside(d, d->waiting->node);
+		return;
+	}
 	bool current = d->account->deriving == d;       /* no reload meanwhile */
 	if (current)
 		d->account->deriving = NULL;
@@ -310,6 +330,7 @@ static void wait_for(struct server *s, struct derivation *d)
 	s->next_waiting = d->waiting;
 	d->waiting = s;
 	s->dial->waits = d;
+	atomic_store(&d->unwanted, false);
 }
 
 static void start_derivation(struct server *s)
@@ -331,10 +352,7 @@ static void start_derivation(struct server *s)
 	wait_for(s, d);
 	if (!s->dial->secret && !s->account->deriving)
 		s->account->deriving = d;
-	if (loop_job(s->all->base->loop, LANE_KEYS, &d->job) < 0) {
-		d->job.work(&d->job);   /* no thread to be had: late is better than never */
-		d->job.done(&d->job);
-	}
+	derive_beside(d, s->node);
 }
 
 static void scram_challenge(struct server *s, struct msg *m)

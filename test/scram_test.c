@@ -465,11 +465,11 @@ static void test_client(void)
 		int result;
 	} table[] = {
 		{ "r=%sabc,s=c2FsdA==,i=4096", 0 }, { "r=%sabc,s=c2FsdA==,i=1", 0 },
-		{ "r=%sabc,s=c2FsdA==,i=10000000", 0 }, { "r=%sabc,s=c2FsdA==,i=4096,x=1", 0 },
+		{ "r=%sabc,s=c2FsdA==,i=1000000", 0 }, { "r=%sabc,s=c2FsdA==,i=4096,x=1", 0 },
 		{ "r=%s,s=c2FsdA==,i=4096", -1 }, { "r=x%sabc,s=c2FsdA==,i=4096", -1 },
 		{ "r=%sa b,s=c2FsdA==,i=4096", -1 }, { "r=%sabc,s=,i=4096", -1 },
 		{ "r=%sabc,s=c2FsdA=,i=4096", -1 }, { "r=%sabc,s=c2FsdA==,i=0", -1 },
-		{ "r=%sabc,s=c2FsdA==,i=", -1 }, { "r=%sabc,s=c2FsdA==,i=10000001", -1 },
+		{ "r=%sabc,s=c2FsdA==,i=", -1 }, { "r=%sabc,s=c2FsdA==,i=1000001", -1 },
 		{ "r=%sabc,s=c2FsdA==,i=4294971392", -1 }, { "r=%sabc,s=c2FsdA==,i=-1", -1 },
 		{ "r=%sabc,s=c2FsdA==,i=4096x", -1 }, { "r=%sabc,s=c2FsdA==", -1 },
 		{ "r=%sabc,i=4096,s=c2FsdA==", -1 }, { "m=x,r=%sabc,s=c2FsdA==,i=4096", -1 },

@@ -592,6 +592,43 @@ def test_connection_limit_of_a_role(auth):
     refused(p, ["53300"], user="few", password=SECRET)
 
 
+def test_a_node_that_asks_for_much_work_holds_up_no_other(proxy, nodes, fake):
+    """Its keys take half a second each; those of the primary are made beside them."""
+    asked, answered = [], []
+
+    def treat(t):
+        t.packet()
+        t.sock.sendall(message("R", struct.pack("!I", 10) + cstring("SCRAM-SHA-256") + b"\0"))
+        asked.append(t.message()[1].split(b",r=")[1])
+        salt = base64.b64encode(os.urandom(16))
+        t.sock.sendall(message("R", struct.pack("!I", 11) + b"r=%sxyz,s=%s,i=1000000"
+                                                            % (asked[-1], salt)))
+        answered.append(t.message())
+        t.take(1)
+
+    p = proxy(nodes=[nodes[0], fake(treat)], backend_weight0=0,
+              passwd=entry("text", "trust_user") + entry("text", "scram_user"))
+    sessions = [p.raw(user="trust_user", timeout=30) for _ in range(8)]
+    for w in sessions:
+        w.send(wire.query("SELECT 1"))
+    wait_until(lambda: len(asked) == len(sessions), "all logins")
+    p.raw(user="scram_user", password=SECRET).bye()
+    assert len(answered) < len(sessions)
+    assert all(wire.value(w.reply()) == "1" for w in sessions)      # on the primary
+
+
+def test_a_node_that_asks_for_too_much_work(proxy, nodes, fake):
+    def treat(t):
+        t.packet()
+        t.sock.sendall(message("R", struct.pack("!I", 10) + cstring("SCRAM-SHA-256") + b"\0"))
+        first = t.message()[1].split(b",r=")[1]
+        t.sock.sendall(message("R", struct.pack("!I", 11) + b"r=%sxyz,s=c2FsdA==,i=1000001" % first))
+        t.take(1)
+
+    p = proxy(nodes=[fake(treat)], passwd=entry("text", "scram_user"))
+    assert "beyond a million" in refused(p, ["28000"], user="scram_user", password=SECRET)["D"]
+
+
 def test_user_whom_the_backend_rejects(auth):
     e = refused(auth(), ["28000"], user="banned")
     assert "pg_hba.conf" in e["M"]
