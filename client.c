@@ -25,6 +25,7 @@
 enum {
 	LAST_WORDS = 5000,                      /* ms for a client to take its error */
 	NAMING_MAX = 64,                        /* look-ups of hosts' names at once */
+	OWN_DESCRIPTORS = 32,                   /* listeners, logs, cancel requests and the like */
 	STRANGER_LOOKS = 16,                    /* for one to be dropped */
 };
 
@@ -615,12 +616,21 @@ void client_owes(struct client *c, bool owes)
 	c->stranger = owes;
 }
 
-static unsigned half_of_the_descriptors(void)
+static unsigned open_files(void)
 {
 	struct rlimit r;
 
 	return getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur > INT_MAX ? INT_MAX
-		: (unsigned)r.rlim_cur / 2;
+		: (unsigned)r.rlim_cur;
+}
+
+/* Clients leave the servers as many as these may need, or half of all: idle clients must not keep
+ * the others from being served. */
+static bool leaves_no_descriptor(const struct clients *all)
+{
+	int64_t wanted = servers_descriptors(all->servers) + OWN_DESCRIPTORS, half = all->files / 2;
+
+	return all->open > all->files - (wanted < half ? wanted : half);
 }
 
 /* A stranger whose bytes we have not read yet waits for us, so it is not dropped: it goes to the
@@ -675,8 +685,8 @@ unsigned clients_room(struct clients *all)
 {
 	int64_t max = all->base->conf->max_unauthenticated_clients;
 
-	if (max > all->strangers_max)
-		max = all->strangers_max;
+	if (max > all->files / 2)
+		max = all->files / 2;
 	if (all->strangers.n < max)
 		return (unsigned)max - all->strangers.n;
 	return drop_stranger(all);
@@ -777,6 +787,10 @@ static void greet(struct client *c, const struct sockaddr_storage *peer)
 		client_refuse(c, "57P03", "the database system is shutting down", NULL, NULL);
 	else if (too_many(all))
 		client_refuse(c, "53300", "Sorry, too many clients already", NULL, NULL);
+	else if (leaves_no_descriptor(all))
+		client_refuse(c, "53300", "Sorry, too many clients already",
+			"The other file descriptors are for connections to PostgreSQL.",
+			"Raise the proxy's limit of open files.");
 }
 
 /* Not before the startup packet: a peer that only looks whether the port is open is no client. */
@@ -820,7 +834,7 @@ void client_accept(struct clients *all, int fd, const struct sockaddr_storage *p
 
 int clients_init(struct clients *all)
 {
-	all->strangers_max = half_of_the_descriptors();
+	all->files = open_files();
 	all->recent = calloc(RECENT_STATEMENTS, sizeof *all->recent);
 	all->auth_query = auth_query_new(all->servers);
 	if (!all->recent || !all->auth_query

@@ -34,7 +34,7 @@ struct clients {
 
 	struct crowd strangers;                 /* clients that owe us a message of their login */
 	struct crowd others;
-	unsigned strangers_max;                 /* that the process's descriptors allow */
+	unsigned files;                         /* that the process may have open */
 	struct client **slot;                   /* by process id; cancel requests name them */
 	uint32_t nslots, used, next_slot;
 	uint32_t open;                          /* structs, those that say goodbye included */

@@ -71,6 +71,9 @@ void servers_free(struct servers *all);         /* closes all, too */
 void servers_reload(struct servers *all);       /* base was exchanged */
 void servers_close_idle(struct servers *all);
 
+/* How many connections to all nodes the limits allow. */
+int64_t servers_descriptors(const struct servers *all);
+
 /* Roles have been altered: all knowledge about passwords has to be asked for again. */
 void servers_doubt(struct servers *all);
 

@@ -663,7 +663,10 @@ static void send_startup(struct server *s)
 static void next_address(struct server *s, int error)
 {
 	conn_close(s->all->base->net, &s->conn);
-	if (s->dial->tried < s->node->naddresses)
+	if ((error == EMFILE || error == ENFILE) && !s->trial)
+		server_refused(s, &(struct refusal){ REFUSED_FULL, { "FATAL", "53300",
+			"all file descriptors of the proxy are in use", NULL, NULL }, NULL, 0 });
+	else if (s->dial->tried < s->node->naddresses)
 		try_address(s);
 	else
 		node_trouble(s, strerror(error));

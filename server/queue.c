@@ -16,16 +16,30 @@ enum {
 
 /* --- the limit ----------------------------------------------------------- */
 
-/* Connections to a node: as many as Pgpool-II's processes would have with their pools; or as many
- * as PostgreSQL lets in. */
+/* Connections to a node: as many as Pgpool-II's processes would have with their pools. */
+static unsigned configured(const struct conf *conf)
+{
+	int64_t n = conf->num_init_children * (conf->max_pool > 0 ? conf->max_pool : 1);
+
+	return n > INT32_MAX ? INT32_MAX : (unsigned)n;
+}
+
+/* Or as many as can be had. */
 static unsigned limit(const struct node *n)
 {
-	const struct conf *conf = n->all->base->conf;
-	int64_t most = conf->num_init_children * (conf->max_pool > 0 ? conf->max_pool : 1);
+	unsigned most = configured(n->all->base->conf);
 
-	if (n->full && n->cap < most)
-		return n->cap;
-	return most > INT32_MAX ? INT32_MAX : (unsigned)most;
+	return n->full && n->cap < most ? n->cap : most;
+}
+
+int64_t servers_descriptors(const struct servers *all)
+{
+	int64_t sum = 0;
+
+	for (int i = 0; i < all->nodes->count; i++)
+		sum += node_conf(&all->nodes->node[i])->used
+		       ? (int64_t)configured(all->base->conf) + OWN_SPARE : 0;
+	return sum;
 }
 
 /* A borrower that only asks takes no client's place: it may exceed the limit by a few.  So checks
@@ -155,9 +169,9 @@ static void refuse_full(struct borrower *b, const struct node *n)
 	char detail[240];
 
 	if (n->full)
-		snprintf(detail, sizeof detail, "Node %d lets in no more than %u connections of"
-			" this proxy (%s), and none became free within query_wait_timeout.", n->id,
-			n->cap, n->full_why);
+		snprintf(detail, sizeof detail, "No more than %u connections to node %d can be had"
+			" (%s), and none became free within query_wait_timeout.", n->cap, n->id,
+			n->full_why);
 	else
 		snprintf(detail, sizeof detail, "All %u connections to node %d are in use and none"
 			" became free within query_wait_timeout.", limit(n), n->id);
@@ -343,7 +357,7 @@ static void tell_full(struct node *n)
 	log_write(n->all->base->log, NULL, LEVEL_WARNING, n->full_why,
 		"lower num_init_children * max_pool of all that use it, or raise its"
 		" max_connections",
-		"node %d lets in no more than %u connections: clients wait", n->id, n->cap);
+		"no more than %u connections to node %d can be had: clients wait", n->cap, n->id);
 }
 
 void queue_full(struct server *s, struct borrower *b, const char *why)

@@ -697,6 +697,42 @@ def limit_files(n):
     return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (n, n))
 
 
+def test_idle_clients_leave_descriptors_to_servers(proxy, replica):
+    p = proxy(before=limit_files(128), num_init_children=8, max_pool=2)
+    p.psql("CREATE TEMP TABLE t (a int)")               # the catalog's questions have connections
+    clients, refused = [], []
+    while len(refused) < 3:
+        try:
+            clients.append(p.raw())
+        except LoginError as e:
+            refused.append(e)
+    assert all(e.code == "53300" and "connections to PostgreSQL" in e.fields["D"] for e in refused)
+    assert 32 < len(clients) < 128
+    for w in clients[:8]:
+        assert wire.errors(w.query("CREATE TEMP TABLE t (a int)")) == []
+    for w in clients[8:16]:
+        assert wire.value(w.query("SELECT current_setting('port')")) == str(replica.port)
+    assert not any("is down" in line for line in p.log)
+    for w in clients:
+        w.bye()
+
+
+def test_a_lack_of_descriptors_is_not_the_node_s_fault(proxy):
+    p = proxy(before=limit_files(48), num_init_children=100, max_pool=1)
+    clients = []
+    while not clients or clients[-1].query("CREATE TEMP TABLE t (a int)"):
+        clients.append(p.raw())
+        clients[-1].send(wire.query("/* primary */ SELECT 1"))
+        if clients[-1].silent(1):
+            break
+        clients[-1].reply()
+    line = p.wait_log("no more than .* connections to node 0 can be had: clients wait")
+    assert "all file descriptors of the proxy are in use" in p.log[p.log.index(line) + 1]
+    assert not any("is down" in line for line in p.log)
+    clients[0].bye()
+    assert wire.value(clients[-1].reply()) == "1"
+
+
 def test_all_descriptors_in_use(proxy):
     """Further clients are refused clearly or wait; nobody else notices."""
     p = proxy(before=limit_files(64), num_init_children=4, max_pool=2)
