@@ -38,18 +38,22 @@ struct checks {
 	struct check node[CONF_NODES];
 };
 
-/* Position and, on the primary, what it knows of its standbys; CASE so that only the function for
- * the node's role is called.  The names are those since PostgreSQL 10, and before. */
-#define QUESTION(replayed, written, lag) \
+/* Position and, on the primary, the file of its WAL, whose name begins with the timeline, and what
+ * it knows of its standbys; CASE so that only the functions for the node's role are called.  The
+ * names are those since PostgreSQL 10, and before. */
+#define QUESTION(replayed, written, file, lag) \
 	"SELECT pg_catalog.pg_is_in_recovery(), CASE WHEN pg_catalog.pg_is_in_recovery()" \
-	" THEN pg_catalog." replayed "() ELSE pg_catalog." written "() END;" \
+	" THEN pg_catalog." replayed "() ELSE pg_catalog." written "() END," \
+	" CASE WHEN NOT pg_catalog.pg_is_in_recovery()" \
+	" THEN pg_catalog." file "(pg_catalog." written "()) END;" \
 	"SELECT application_name, state, sync_state, " lag \
 	" FROM pg_catalog.pg_stat_replication WHERE NOT pg_catalog.pg_is_in_recovery()"
 
 static const char *const questions[] = {
-	QUESTION("pg_last_wal_replay_lsn", "pg_current_wal_lsn",
+	QUESTION("pg_last_wal_replay_lsn", "pg_current_wal_lsn", "pg_walfile_name",
 		"(EXTRACT(EPOCH FROM replay_lag) OPERATOR(pg_catalog.*) 1000000)::BIGINT"),
-	QUESTION("pg_last_xlog_replay_location", "pg_current_xlog_location", "NULL"),
+	QUESTION("pg_last_xlog_replay_location", "pg_current_xlog_location", "pg_xlogfile_name",
+		"NULL"),
 };
 
 /* --- delays -------------------------------------------------------------- */
@@ -66,6 +70,15 @@ static uint64_t parse_lsn(const char *text)
 	if (low < 1 || low > 8 || text[high + 1 + low])
 		return 0;
 	return strtoull(text, NULL, 16) << 32 | strtoull(text + high + 1, NULL, 16);
+}
+
+/* "000000020000001600000003": eight digits of it, and the place in it.  0: malformed. */
+static uint32_t parse_timeline(const char *file)
+{
+	char digits[9];
+
+	snprintf(digits, sizeof digits, "%s", file);
+	return (uint32_t)strtoul(digits, NULL, 16);
 }
 
 static bool by_time(const struct conf *conf)
@@ -268,12 +281,13 @@ static void take_rows(struct check *c, struct answer *r)
 {
 	struct checks *all = c->of;
 	struct nodes *nodes = all->servers->nodes;
-	const char *field[2];
-	int n = answer_row(r, field, 2);
+	const char *field[3];
+	int n = answer_row(r, field, 3);
 
 	if (n < 2 || !field[0])
 		return;
 	bool recovers = *field[0] == 't';
+	c->node->timeline = n > 2 && field[2] ? parse_timeline(field[2]) : 0;
 	node_is(c->node, recovers ? ROLE_STANDBY : ROLE_PRIMARY);
 	note_flagged(c, recovers);
 	uint64_t lsn = field[1] ? parse_lsn(field[1]) : 0;
@@ -311,6 +325,14 @@ static bool is_barred(const char *sqlstate)
 {
 	return !strncmp(sqlstate, "28", 2) || !strcmp(sqlstate, "3D000")
 	       || !strcmp(sqlstate, "42501");
+}
+
+static void ask_at_once(void *checks, struct node *n)
+{
+	struct check *c = &((struct checks *)checks)->node[n->id];
+
+	if (c->of && !ask_waits(&c->ask))
+		ask(c);
 }
 
 static void answered(struct ask *a, struct answer *r)
@@ -519,6 +541,8 @@ struct checks *checks_new(struct servers *all)
 		return NULL;
 	c->servers = all;
 	c->timer.fire = start_round;
+	all->nodes->checks = c;
+	all->nodes->ask = ask_at_once;
 	c->shell.loop = all->base->loop;
 	c->shell.ended = command_ended;
 	return c;
@@ -526,7 +550,9 @@ struct checks *checks_new(struct servers *all)
 
 void checks_free(struct checks *c)
 {
-	if (c)
-		checks_stop(c);
+	if (!c)
+		return;
+	c->servers->nodes->ask = NULL;
+	checks_stop(c);
 	free(c);
 }

@@ -143,6 +143,14 @@ static int flagged(const struct nodes *all)
 	return -1;
 }
 
+/* Which of two primaries was promoted last? */
+static bool is_later(const struct node *n, const struct node *than)
+{
+	if (n->timeline && than->timeline && n->timeline != than->timeline)
+		return n->timeline > than->timeline;
+	return n->led > than->led;
+}
+
 static void choose_primary(struct nodes *all)
 {
 	int before = all->primary, chosen = -1, first = -1;
@@ -153,7 +161,7 @@ static void choose_primary(struct nodes *all)
 			continue;
 		if (first < 0 || (all->node[first].role == ROLE_STANDBY && n->role != ROLE_STANDBY))
 			first = i;      /* maybe: nothing speaks against it */
-		if (n->role == ROLE_PRIMARY && (chosen < 0 || n->led > all->node[chosen].led))
+		if (n->role == ROLE_PRIMARY && (chosen < 0 || is_later(n, &all->node[chosen])))
 			chosen = i;
 	}
 	if (flagged(all) >= 0)
@@ -254,16 +262,27 @@ void node_worked(struct node *n)
 	all->changed(all->ctx, n);
 }
 
+/* Two that are no standbys: a promotion has begun a new timeline. */
+static bool was_promoted_after(const struct node *n, const struct node *primary)
+{
+	if (n->timeline && primary->timeline && n->timeline != primary->timeline)
+		return n->timeline > primary->timeline;
+	return primary->state == NODE_DOWN
+	       || (n->role == ROLE_STANDBY && !(n->timeline && primary->timeline));
+}
+
 void node_is(struct node *n, enum node_role role)
 {
 	struct nodes *all = n->all;
 	const struct node *primary = nodes_primary(all);
 	int before = all->primary;
 
+	if (role == ROLE_STANDBY)
+		n->timeline = 0;
 	if (role == n->role)
 		return;
-	bool leads = role == ROLE_PRIMARY && (n->role == ROLE_STANDBY || primary == n
-		|| primary->role != ROLE_PRIMARY || primary->state == NODE_DOWN);
+	bool leads = role == ROLE_PRIMARY && (primary == n || primary->role != ROLE_PRIMARY
+	                                      || was_promoted_after(n, primary));
 	if (role == ROLE_PRIMARY && !leads)
 		log_write(all->base->log, NULL, LEVEL_WARNING, NULL,
 			"only one of them should be running",
@@ -280,6 +299,19 @@ void node_is(struct node *n, enum node_role role)
 	if (role == ROLE_STANDBY)
 		log_write(all->base->log, NULL, LEVEL_LOG, NULL, NULL,
 			"find_primary_node: standby node is %d", n->id);
+}
+
+void node_claims(struct node *n, enum node_role role)
+{
+	struct nodes *all = n->all;
+	const struct node *primary = nodes_primary(all);
+
+	if (role == ROLE_PRIMARY && n->role != ROLE_PRIMARY && n != primary
+	    && primary->role == ROLE_PRIMARY && primary->state != NODE_DOWN
+	    && nodes_checked(all->base->conf) && !n->mute && all->ask)
+		all->ask(all->checks, n);
+	else
+		node_is(n, role);
 }
 
 void node_lets_in(struct node *n, bool in)
@@ -435,6 +467,7 @@ static void move(struct node *n)
 	n->resolved = 0;
 	n->naddresses = 0;
 	n->role = ROLE_UNKNOWN;
+	n->timeline = 0;
 	n->late = false;
 	n->replication = (struct replication){ .lag = -1 };
 }

@@ -57,6 +57,7 @@ struct node {
 	bool outdated;                          /* by a reload: its servers no longer match */
 
 	/* Kept by check.c. */
+	uint32_t timeline;                      /* of a primary's WAL; 0: not known */
 	bool mute;                              /* it lets nobody in who would ask for its role */
 	bool late;                              /* too far behind the primary: reads go elsewhere */
 	struct replication {
@@ -102,6 +103,8 @@ struct nodes {
 	void (*probe)(void *ctx, struct node *n);       /* tries it; ends in
 	                                                 * node_failed or _worked */
 	void (*changed)(void *ctx, struct node *n);     /* went up or down, or has addresses now */
+	void *checks;
+	void (*ask)(void *checks, struct node *n);      /* for its role, at once */
 	struct node node[];
 };
 
@@ -141,9 +144,14 @@ void node_failed(struct node *n, const char *why);
 void node_unsafe(struct node *n, const char *why);      /* its TLS does not match backend_sslmode */
 void node_worked(struct node *n);
 
-/* The role that it claims.  Without an ALWAYS_PRIMARY the primary is the node that was promoted
- * last.  One that claims it without having been a standby counts only if no other works. */
+/* The role that it has, as it says when it is asked.  Without an ALWAYS_PRIMARY the primary is the
+ * node that was promoted last: its timeline is higher.  Where that is not known, a node that claims
+ * it without having been a standby counts only if no other works. */
 void node_is(struct node *n, enum node_role role);
+
+/* The role that it claims unasked (in_hot_standby).  Where another works as the primary, and it can
+ * be asked, it is. */
+void node_claims(struct node *n, enum node_role role);
 
 /* Its name is resolved anew for the next connections. */
 void node_renew(struct node *n);

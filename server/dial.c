@@ -551,7 +551,7 @@ static void logged_in(struct server *s)
 			remember_keys(s->account, &d->scram, &d->keys);
 	}
 	if (d->role != ROLE_UNKNOWN)
-		node_is(s->node, d->role);
+		node_claims(s->node, d->role);
 	tell_plain(s);
 	if (d->news)
 		server_told_news(s);

@@ -252,7 +252,7 @@ static void note_role(struct server *s, const uint8_t *body, size_t len)
 	const char *name = msg_text(&m), *value = msg_text(&m);
 
 	if (!strcmp(name, "in_hot_standby") && !m.broken && !s->stale)
-		node_is(s->node, !strcmp(value, "on") ? ROLE_STANDBY : ROLE_PRIMARY);
+		node_claims(s->node, !strcmp(value, "on") ? ROLE_STANDBY : ROLE_PRIMARY);
 }
 
 /* No client's request is running.  PostgreSQL says goodbye, or tells news: a notification, or a

@@ -284,6 +284,19 @@ def test_the_old_primary_comes_back_as_one(proxy, own_pair):
     assert not any("primary node is 0" in line for line in p.log[since:])
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_two_primaries_the_one_that_was_promoted(proxy, own_pair, first):
+    """Whichever is asked first: its timeline tells."""
+    _, replica = own_pair
+    replica.su("SELECT pg_promote()")
+    wait_until(lambda: replica.su("SELECT pg_is_in_recovery()") == [(False,)], "its promotion")
+    nodes = own_pair if first == 0 else own_pair[::-1]
+    p = proxy(nodes=nodes, **BY_ROLE, **CHECK)
+    wait_until(lambda: p.one(ON_PRIMARY + PORT) == str(replica.port), "the promoted one")
+    for _ in range(3):
+        assert p.one(PORT) == p.one(ON_PRIMARY + PORT) == str(replica.port)
+
+
 def test_both_say_that_they_are_the_primary(proxy, own_pair, shop):
     primary, _ = own_pair
     other = shop.cluster(shop.fresh("p")).start()
