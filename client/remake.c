@@ -553,6 +553,8 @@ static enum remade make(struct walk *w, const char *name, struct stmt *ours, str
 
 static struct stmt *ours_of(const struct walk *w, const char *name)
 {
+	if (!*name)
+		unnamed_recall(w->c);
 	return *name ? names_find(&w->c->prepared, name) : w->c->unnamed.stmt;
 }
 
