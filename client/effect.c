@@ -43,6 +43,8 @@ static int note_effect(struct query *q, const struct sql_facts *f, const char *t
 	e->text[len] = 0;
 	*(q->last_effect ? &q->last_effect->next : &q->effects) = e;
 	q->last_effect = e;
+	if (!q->next_effect)
+		q->next_effect = e;
 	return 0;
 }
 
@@ -651,8 +653,9 @@ void effect_complete(struct client *c, struct query *q, const uint8_t *body, siz
 {
 	struct request *r = &q->request;
 
-	for (const struct effect *e = q->effects; e; e = e->next) {
-		if (e->command != r->commands)
+	for (const struct effect *e; (e = q->next_effect) && e->command <= r->commands; ) {
+		q->next_effect = e->next;
+		if (e->command < r->commands)
 			continue;
 		if (e->facts.kind == SQL_COMMIT || e->facts.kind == SQL_ROLLBACK)
 			apply_end(c, q, e, len >= 8 && !memcmp(body, "ROLLBACK", 8));

@@ -44,6 +44,7 @@ struct query {
 	                                         * while that is in flight */
 
 	struct effect *effects, *last_effect;   /* in the order of its statements */
+	struct effect *next_effect;             /* the first whose statement is not answered */
 	uint32_t executes;                      /* statements, each with one CommandComplete */
 	uint32_t extended;                      /* extended messages before its Query or so far:
 	                                         * each has one answer */
