@@ -320,11 +320,11 @@ static void ask(struct check *c)
 	ask_node(&c->ask, c->node, &as, questions[c->dialect], NULL, PATIENCE);
 }
 
-/* It is not let in: a wrong password or none, no such role or database, no right to connect. */
-static bool is_barred(const char *sqlstate)
+/* The node works and does not let it in: a wrong password or none, no such role or database, no
+ * right to connect, a limit. */
+static bool is_barred(const struct check *c, const struct answer *r)
 {
-	return !strncmp(sqlstate, "28", 2) || !strcmp(sqlstate, "3D000")
-	       || !strcmp(sqlstate, "42501");
+	return r->no_server && *r->sqlstate && c->node->state != NODE_DOWN;
 }
 
 static void ask_at_once(void *checks, struct node *n)
@@ -339,7 +339,8 @@ static void answered(struct ask *a, struct answer *r)
 {
 	struct check *c = OWNER(a, struct check, ask);
 
-	node_lets_in(c->node, !(r->why && is_barred(r->sqlstate)));
+	if (!r->why || is_barred(c, r))
+		node_lets_in(c->node, !r->why);
 	if (r->why && !strcmp(r->sqlstate, "42883") && !c->turned) {
 		c->turned = true;
 		c->dialect = !c->dialect;

@@ -116,6 +116,7 @@ struct unnamed {
 	struct server *on;                      /* has it; or NULL */
 	uint8_t *from;                          /* the request that made it, while it is not */
 	uint32_t from_len;                      /* known; or NULL */
+	uint32_t settings;                      /* script_parsing() at its Parse, of that */
 };
 
 /* One client.  What is always true:

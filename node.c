@@ -317,9 +317,10 @@ void node_claims(struct node *n, enum node_role role)
 void node_lets_in(struct node *n, bool in)
 {
 	struct nodes *all = n->all;
+	bool searched = nodes_searching(all);
 
 	n->mute = !in;
-	if (!in && !nodes_searching(all))
+	if (searched && !nodes_searching(all))
 		all->changed(all->ctx, nodes_primary(all));     /* clients may wait for it */
 }
 

@@ -246,9 +246,10 @@ void server_ready(struct server *s)
 		server_tried(s, TRIAL_WORKS, "it was a trial");
 		return;
 	}
-	node_worked(s->node);
-	queue_let_in(s->node);
+	struct node *n = s->node;
+	node_worked(n);
 	available(s, opener);
+	queue_let_in(n);
 	if (looked)
 		queue_tell_lookers(s->node, profile_demanded(s->start));
 }

@@ -137,6 +137,8 @@ struct borrower {
 	bool own;                               /* of the proxy itself (ask.h): goes before
 	                                         * clients, and may exceed their number */
 	bool searching;                         /* no primary is known */
+	unsigned vain;                          /* tries to open one for it, while PostgreSQL was
+	                                         * full */
 };
 
 /* A server of this node for the borrower: an idle one at once, which fits or is made to fit; else
@@ -206,6 +208,7 @@ struct expect {
 	                                         * before; 'T': under the settings of now */
 	bool hidden;                            /* we sent the message */
 	bool late;                              /* behind others of its request that may fail */
+	uint32_t nth;                           /* the client's message in it, from 1; else 0 */
 	char *name;                             /* of the statement; NULL: unnamed or a portal */
 	struct stmt *stmt;                      /* is parsed, or was closed; may be NULL */
 };

@@ -197,6 +197,8 @@ static void leave_in_doubt(struct client *c, struct server *s)
 	else if (!asks || (s->status != 'I' && server_own(s, "ROLLBACK", NULL, NULL) < 0)
 	         || !send_question(c, s, CODE_SETTINGS))
 		c->borrower.residue |= RESIDUE_UNKNOWN;
+	else
+		c->asking = CODE_SETTINGS;      /* until doubt_detach(), a moment later */
 }
 
 void doubt_leave(struct client *c)

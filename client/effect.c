@@ -212,7 +212,7 @@ static int note_parse(struct client *c, struct query *q, struct msg *m)
 	if (!*name)
 		unnamed_note(c, q, q->extended, st);
 	int bad = request_expect(&q->request, (struct expect){ '1', fresh, false, q->fallible,
-	                         *name ? (char *)(uintptr_t)name : NULL, st });
+	                         q->extended, *name ? (char *)(uintptr_t)name : NULL, st });
 	stmt_drop(stmts, st);
 	return bad;
 }
@@ -286,7 +286,7 @@ static int note_close(struct client *c, struct query *q, struct msg *m)
 	trace_sent(c, q, "C message", "", 0);
 	if (statement && !*name)
 		unnamed_note_end(c, q, q->extended);
-	if (request_expect(&q->request, (struct expect){ '3', false, false, q->fallible,
+	if (request_expect(&q->request, (struct expect){ '3', false, false, q->fallible, 0,
 	                   statement ? (char *)(uintptr_t)name : NULL, st }) < 0)
 		return -1;
 	if (st)
@@ -733,7 +733,8 @@ void effect_failed(struct client *c, struct query *q)
 {
 	undo_names(c, q, q->request.answered);
 	unnamed_undo(c, q, q->request.server->scanner.answers + 1);
-	portal_undo(c, q);
+	if (!q->request.commands)
+		portal_undo(c, q);
 }
 
 void effect_take_back(struct client *c, struct query *q)

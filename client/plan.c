@@ -199,6 +199,7 @@ static void plan_parse(struct client *c, struct plan *pl, struct msg *m, struct 
 	facts_find(c, text, len, &f);
 	plan_statement(c, pl, &f, text, len);
 	if (!*name) {
+		pl->notes |= pl->unnamed > 0;   /* which of them is it, if one fails? */
 		pl->unnamed = pl->unnamed ? pl->unnamed : pl->extended;
 		return;
 	}
@@ -229,6 +230,7 @@ static void plan_use(struct client *c, struct plan *pl, const char *name, const 
 		/* One name is most often all, and remake_name() compares it without a second
 		 * walk.  Two are for remake_names(). */
 		pl->notes |= pl->name && !wire_same_name(pl->name, name);
+		pl->notes |= c->inflight > 0 && !s;     /* its end may not come: is_unsure() */
 		pl->name = name;
 		pl->named = s;
 	}

@@ -133,7 +133,7 @@ static int leave_replica(struct client *c, struct server *s)
 /* A Query that cannot be parsed leaves the server's unnamed portal for later. */
 static bool shows_past_portal(const struct client *c, const struct server *s, const struct plan *pl)
 {
-	return s->portal_past && (pl->no_portal || pl->simple) && !c->inflight;
+	return s->portal_past && (pl->no_portal || (pl->simple && !c->portal_on)) && !c->inflight;
 }
 
 /* The script comes first: statements are prepared under its settings. */

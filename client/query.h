@@ -63,6 +63,7 @@ struct query {
 	struct server *portal_was;              /* had the unnamed portal before its Query */
 	bool unnamed_late;                      /* behind other messages that may fail */
 	bool unnamed_ended;                     /* since then, by a Query of ours */
+	bool unnamed_inside;                    /* only the request itself tells what it is now */
 	bool fallible;                          /* has messages, so far, that may fail */
 	uint8_t *copy, *held;                   /* the request itself; the reply so far */
 	uint32_t copy_len, held_len;

@@ -14,25 +14,10 @@
 
 /* --- the settings of a Parse --------------------------------------------- */
 
-/* Those that PostgreSQL looks at when it parses: where names are looked up, how literals are read.
- * "" is RESET ALL. */
-static bool parses_by(const char *name)
-{
-	static const char *const list[] = { "", "search_path", "role", "session_authorization",
-		"datestyle", "intervalstyle", "timezone", "timezone_abbreviations", "array_nulls",
-		"standard_conforming_strings", "backslash_quote", "transform_null_equals",
-		"xmloption", "client_encoding", "lc_monetary" };
-
-	for (size_t i = 0; i < sizeof list / sizeof *list; i++)
-		if (!strcasecmp(list[i], name))
-			return true;
-	return false;
-}
-
 /* A RESET counts only if there is something before it that it takes back. */
 static bool counts(const struct script_line *l, bool first)
 {
-	return (l->kind == SQL_SET || (l->kind == SQL_RESET && !first)) && parses_by(l->name);
+	return (l->kind == SQL_SET || (l->kind == SQL_RESET && !first)) && l->parsing;
 }
 
 /* The settings of now, as statements one behind the other; NULL: none that matters here. */
@@ -134,8 +119,8 @@ static bool own_message(struct request *r, char type, const uint8_t *body, size_
 	r->failed |= type == 'E';
 	if (type == 'E' && r->nexpect)
 		keep_refusal(r->server, body, len);
-	else if ((type == 'T' || type == 'n') && r->server->phase == LENT)
-		remake_described(OWNER(r->server->borrower, struct client, borrower), r, type,
+	else if (r->server->phase == LENT)
+		remake_answered(OWNER(r->server->borrower, struct client, borrower), r, type,
 			body, len);
 	return false;
 }
@@ -204,7 +189,7 @@ int remake_run(struct server *s, const char *sql, void (*then)(struct request *r
 
 static int expect(struct request *r, char type, const char *name, struct stmt *st)
 {
-	return r ? request_expect(r, (struct expect){ type, false, true, false,
+	return r ? request_expect(r, (struct expect){ type, false, true, false, 0,
 		name && *name ? (char *)(uintptr_t)name : type == 'T' ? "" : NULL, st }) : -1;
 }
 
@@ -856,7 +841,7 @@ int remake_describe(struct query *q)
 	if (!has_columns(parsed->stmt))
 		return 0;
 	put_describe(&o, name);
-	if (o.full || request_expect(r, (struct expect){ 'T', true, true, false,
+	if (o.full || request_expect(r, (struct expect){ 'T', true, true, false, 0,
 	                             (char *)(uintptr_t)name, parsed->stmt }) < 0)
 		return -1;
 	q->extended++;
@@ -898,7 +883,7 @@ static void learn(struct client *c, struct server *s, const struct expect *e, st
 		names_set(stmts, &c->prepared, name, st);
 }
 
-void remake_described(struct client *c, struct request *r, char type, const uint8_t *body,
+static void described(struct client *c, struct request *r, char type, const uint8_t *body,
                       size_t len)
 {
 	struct stmts *stmts = r->server->all->stmts;
@@ -917,4 +902,23 @@ void remake_described(struct client *c, struct request *r, char type, const uint
 		learn(c, r->server, e, base, st);
 	stmt_drop(stmts, st);
 	stmt_drop(stmts, settings);
+}
+
+/* An unnamed EXECUTE has no description that would tell that it is there. */
+static void parsed(struct client *c, const struct request *r)
+{
+	const struct expect *e = r->answered ? &r->expect[r->answered - 1] : NULL;
+
+	if (e && e->type == '1' && e->hidden && !e->name && e->stmt && !has_columns(e->stmt)
+	    && c->unnamed.stmt && same_statement(c->unnamed.stmt, e->stmt))
+		c->unnamed.on = r->server;
+}
+
+void remake_answered(struct client *c, struct request *r, char type, const uint8_t *body,
+                     size_t len)
+{
+	if (type == 'T' || type == 'n')
+		described(c, r, type, body, len);
+	else if (type == '1')
+		parsed(c, r);
 }

@@ -69,8 +69,9 @@ int remake_describe_sql(struct server *s, const char *name);
  * (may be NULL) hears how it went.  -1 without memory. */
 int remake_run(struct server *s, const char *sql, void (*then)(struct request *r, bool ok));
 
-/* The answer to such a Describe has come: RowDescription or NoData. */
-void remake_described(struct client *c, struct request *r, char type, const uint8_t *body,
-                      size_t len);
+/* The answer to such a Parse or Describe has come: ParseComplete, RowDescription or NoData.  Others
+ * say nothing here. */
+void remake_answered(struct client *c, struct request *r, char type, const uint8_t *body,
+                     size_t len);
 
 #endif

@@ -392,9 +392,8 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 		client_resume(c);
 		return true;
 	case '1': case '3': case 'T': case 'n':
-		if (type == 'T' || type == 'n')
-			remake_described(c, r, type, body, len);
-		else
+		remake_answered(c, r, type, body, len);
+		if (type == '1' || type == '3')
 			effect_name_answered(c, q, type);
 		if (c->input != INPUT_REQUEST && conn_kept(&c->conn))
 			client_resume(c);       /* too many were unanswered */

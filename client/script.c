@@ -167,13 +167,28 @@ static int grow(struct script *s)
 	return 0;
 }
 
+/* Those that PostgreSQL looks at when it parses: where names are looked up, how literals are read.
+ * "" is RESET ALL. */
+static bool parses_by(const char *name)
+{
+	static const char *const list[] = { "", "search_path", "role", "session_authorization",
+		"datestyle", "intervalstyle", "timezone", "timezone_abbreviations", "array_nulls",
+		"standard_conforming_strings", "backslash_quote", "transform_null_equals",
+		"xmloption", "client_encoding", "lc_monetary" };
+
+	for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+		if (!strcasecmp(list[i], name))
+			return true;
+	return false;
+}
+
 int script_add(struct script *s, const struct sql_facts *f, const char *name,
                const char *text, size_t len)
 {
 	if (grow(s) < 0)
 		return -1;
 	struct script_line l = { .serial = ++s->serial, .flags = f->flags, .kind = f->kind,
-		.level = f->level,
+		.level = f->level, .parsing = parses_by(name),
 		.name = strdup(name), .text = strndup(text, len) };
 	if (!l.name || !l.text) {
 		free_line(&l);
@@ -182,6 +197,17 @@ int script_add(struct script *s, const struct sql_facts *f, const char *name,
 	}
 	s->line[s->n++] = l;
 	return 0;
+}
+
+uint32_t script_parsing(const struct script *s)
+{
+	uint32_t mark = 0;
+
+	for (uint32_t i = 0; i < s->n; i++)
+		if (s->line[i].parsing
+		    && (sql_kind_does[s->line[i].kind] & (KIND_SETS | KIND_TAKES_BACK)))
+			mark = mark * 31 + s->line[i].serial;
+	return mark;
 }
 
 /* --- settings ------------------------------------------------------------ */

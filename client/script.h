@@ -27,6 +27,7 @@ struct script {
 		uint32_t flags;                 /* SQL_ */
 		enum sql_kind kind;
 		enum sql_level level;
+		bool parsing;                   /* PostgreSQL looks at it when it parses */
 		char *name;                     /* parameter or savepoint, "" if none */
 		char *text;
 		char *value;                    /* of a SET of one value; else NULL */
@@ -53,6 +54,9 @@ int script_settle(struct script *s, const struct sql_setting *set);
 /* The line that says the value of the parameter before the open transaction: its last SET, or a
  * RESET or DISCARD; NULL: none. */
 const struct script_line *script_find(const struct script *s, const char *name);
+
+/* Another number where statements would be parsed under other settings. */
+uint32_t script_parsing(const struct script *s);
 
 /* The isolation level that the session's settings give to transactions; LEVEL_UNSAID: that of its
  * profile. */

@@ -43,11 +43,14 @@ static void note(struct client *c, struct query *q, uint32_t nth, struct server 
 void unnamed_note(struct client *c, struct query *q, uint32_t nth, struct stmt *st)
 {
 	note(c, q, nth, q->request.server, st);
+	q->unnamed_inside = !st;
+	c->unnamed.settings = script_parsing(&c->script);
 }
 
 void unnamed_note_end(struct client *c, struct query *q, uint32_t nth)
 {
 	note(c, q, nth, NULL, NULL);
+	q->unnamed_inside = false;
 }
 
 void unnamed_ends_on(struct client *c, const struct server *s)
@@ -135,6 +138,17 @@ static struct unnamed *behind(struct client *c, const struct query *q)
 	return next ? &next->unnamed : &c->unnamed;
 }
 
+/* PostgreSQL drops the one before when it begins to parse. */
+static bool is_parse(const struct query *q, uint32_t failed)
+{
+	const struct request *r = &q->request;
+
+	for (uint32_t i = r->nexpect; i-- > 0; )
+		if (r->expect[i].nth == failed)
+			return makes(&r->expect[i]);
+	return false;
+}
+
 /* Without notes the server is asked that has it. */
 void unnamed_undo(struct client *c, struct query *q, uint32_t failed)
 {
@@ -147,11 +161,13 @@ void unnamed_undo(struct client *c, struct query *q, uint32_t failed)
 		is = q->unnamed;
 		is.on = still_there(c, is.on);
 		q->unnamed = (struct unnamed){ .stmt = NULL };
-	} else if (failed > q->unnamed_nth && !(last && ends(last))) {
+	} else if (failed > q->unnamed_nth && !(last && ends(last)) && !is_parse(q, failed)) {
 		is.stmt = last && last->stmt ? stmt_hold(last->stmt) : NULL;
 		is.on = q->unnamed_ended ? NULL : q->request.server;
+		is.settings = behind(c, q)->settings;
 	}
 	replace(c, behind(c, q), is);
+	q->unnamed_inside &= failed > q->unnamed_nth;
 	if (failed <= q->unnamed_nth)
 		q->unnamed_nth = 0;
 }
@@ -180,8 +196,7 @@ void unnamed_keep(struct client *c, struct query *q)
 	struct unnamed *is = behind(c, q);
 	struct msg m;
 
-	if (!q->unnamed_nth || q->simple || !q->copy || q->copy_len > KEPT_MAX
-	    || is->stmt || is->from
+	if (!q->unnamed_nth || !q->unnamed_inside || !q->copy || q->copy_len > KEPT_MAX || is->from
 	    || (q->request.failed && find_parse(q->copy, q->copy_len, &m) != 1))
 		return;
 	is->from = q->copy;
@@ -197,7 +212,8 @@ void unnamed_recall(struct client *c)
 
 	if (!u->from)
 		return;
-	if (find_parse(u->from, u->from_len, &m)) {
+	/* Under other settings the text may mean something else. */
+	if (u->settings == script_parsing(&c->script) && find_parse(u->from, u->from_len, &m)) {
 		const char *body = (const char *)m.at, *text = msg_text(&m);
 		facts_find(c, text, strlen(text), &f);
 		u->stmt = stmt_get(c->all->servers->stmts, false, body,

@@ -106,11 +106,14 @@ static void login_trouble(struct server *s, const char *why)
 		{ "FATAL", "28000", "failed to authenticate with backend", why, NULL }, NULL, 0 });
 }
 
-/* A role's or a database's CONNECTION LIMIT is told as a lack of connections, too. */
-static bool is_own_limit(const uint8_t *body, size_t len)
+/* A role's or a database's CONNECTION LIMIT is told as a lack of connections, too, and so is the
+ * limit of walsenders. */
+static bool is_own_limit(const struct server *s, const uint8_t *body, size_t len)
 {
 	const char *routine = wire_field(body, len, 'R');
 
+	if (s->start->replication)
+		return true;
 	return routine && (!strcmp(routine, "InitializeSessionUserId")
 	                   || !strcmp(routine, "CheckMyDatabase"));
 }
@@ -131,7 +134,7 @@ static void backend_says_no(struct server *s, const uint8_t *body, size_t len)
 		account_set_password(s->account, NULL, 0);      /* proved once, wrong now */
 		s->account->have_keys = false;
 	}
-	bool full = code && !strcmp(code, "53300") && !is_own_limit(body, len);
+	bool full = code && !strcmp(code, "53300") && !is_own_limit(s, body, len);
 	bool whole = code && strlen(code) == 5 && text;         /* can be shown as it is */
 	server_refused(s, &(struct refusal){ full ? REFUSED_FULL : REFUSED_BACKEND,
 		{ "FATAL", whole ? code : "08006",

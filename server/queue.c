@@ -63,12 +63,12 @@ static unsigned spare(const struct borrower *b)
 }
 
 /* Closes idle servers of others, the one used longest ago first, until there is room.  A borrower
- * that looks may be a stranger: no server is closed for that. */
+ * that looks may be a stranger: no server is closed for that, unless PostgreSQL is full. */
 static bool room(const struct borrower *b)
 {
 	struct node *n = b->node;
 
-	while (!b->look && n->servers >= limit(n) && n->idle_last)
+	while ((!b->look || n->full) && n->servers >= limit(n) && n->idle_last)
 		server_close(n->idle_last, "makes room for another user or database");
 	return n->servers < limit(n) + spare(b);
 }
@@ -80,6 +80,7 @@ static void wait_in_queue(struct servers *all, struct borrower *b, struct node *
 {
 	b->servers = all;
 	b->node = n;
+	b->vain = 0;
 	struct borrower **at = b->own ? &n->queue : n->queue_tail;
 	b->next = *at;
 	*at = b;
@@ -301,15 +302,23 @@ void queue_tell_lookers(struct node *n, const struct demanded *d)
 	}
 }
 
-/* Making room closes an idle
- * server, which comes back here: once is enough.  Each waits for its own connection, but takes any
- * that is free before: see available(). */
-void queue_serve(struct servers *all, struct node *n)
+/* PostgreSQL is full: the one whose tries were vain least often, as one may be let in where another
+ * is not. */
+static bool serve_next(struct servers *all, struct node *n)
 {
-	if (n->serving)
-		return;
-	n->serving = true;
+	struct borrower *next = NULL;
+
+	for (struct borrower *b = n->queue; b; b = b->next)
+		if (!b->opening && !away(b, n) && !looked_for(b, n)
+		    && (!next || b->vain < next->vain))
+			next = b;
+	return next && start_opening(all, next);
+}
+
+static void serve_all(struct servers *all, struct node *n)
+{
 	bool full = false;              /* for clients, maybe not for questions */
+
 	for (struct borrower *b = n->queue; b; b = b->next)
 		if (!b->opening && !away(b, n) && !(full && !asks(b)) && !looked_for(b, n)
 		    && !start_opening(all, b)) {
@@ -317,6 +326,19 @@ void queue_serve(struct servers *all, struct node *n)
 				break;
 			full = true;
 		}
+}
+
+/* Making room closes an idle server, which comes back here: once is enough.  Each waits for its own
+ * connection, but takes any that is free before: see available(). */
+void queue_serve(struct servers *all, struct node *n)
+{
+	if (n->serving)
+		return;
+	n->serving = true;
+	if (!n->full)
+		serve_all(all, n);
+	while (n->full && serve_next(all, n))
+		;
 	n->serving = false;
 }
 
@@ -372,6 +394,8 @@ void queue_full(struct server *s, struct borrower *b, const char *why)
 	n->more.fire = try_more;
 	timer_set(n->all->base->loop, &n->more, FULL_PERIOD);
 	tell_full(n);
+	if (b)
+		b->vain++;
 	server_close(s, why);
 	if (b && b->node && !b->patient)
 		set_patience(b);                /* of others it began when they came */

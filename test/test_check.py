@@ -364,10 +364,11 @@ def test_the_search_for_a_primary_ends(proxy, replica):
 @pytest.mark.parametrize("settings", [
     {**CHECK, "sr_check_user": "nobody"},
     {**CHECK, "sr_check_database": "nothing"},
+    {**CHECK, "sr_check_database": "template0"},
     {**CHECK, "sr_check_period": 0},
     {**CHECK, "backend_clustering_mode": "raw"},
     {},
-], ids=["no role", "no database", "no period", "raw", "no check"])
+], ids=["no role", "no database", "no connections", "no period", "raw", "no check"])
 def test_each_login_tells_the_role(proxy, primary, replica, settings):
     """Nobody else can: clients do not wait for search_primary_node_timeout."""
     raw = "backend_clustering_mode" in settings

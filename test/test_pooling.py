@@ -572,6 +572,80 @@ def test_a_login_waits_while_postgresql_is_full(proxy, narrow, others):
     w.until("Z")
 
 
+def test_a_full_postgresql_may_let_another_one_in(proxy, narrow, others):
+    """A superuser has places that an ordinary user has not: each is tried in its turn."""
+    others(narrow[0], PLACES)
+    p = proxy(nodes=narrow[:1], query_wait_timeout=60)
+    ordinary = p.raw(login=False).startup()
+    p.wait_log("no more than 0 connections to node 0 can be had")
+    p.raw(login=False).startup(user="postgres", database="postgres").until("Z")
+    assert ordinary.silent(0)
+
+
+def test_an_idle_connection_makes_room_in_a_full_postgresql(proxy, narrow, others):
+    narrow[0].su("CREATE ROLE second LOGIN; CREATE ROLE third LOGIN")
+    try:
+        others(narrow[0], PLACES - 1)
+        p = proxy(nodes=narrow[:1], query_wait_timeout=60)
+        w = p.raw(user="second")
+        pid(w)
+        w.bye()
+        assert pid(p.raw(user="third"))
+    finally:
+        p.stop()
+        narrow[0].su("DROP ROLE second; DROP ROLE third")
+
+
+def test_a_lack_of_walsenders_is_theirs(proxy, shop):
+    primary = shop.cluster(shop.fresh("p"), max_wal_senders=0).start()
+    try:
+        primary.provide()
+        p = proxy(nodes=[primary], query_wait_timeout=60)
+        holder = place(p)
+        w = p.raw(login=False)
+        w.send(wire.startup(user="postgres", database="app", replication="database"))
+        assert w.until("EZ")[-1].code == "53300"
+        late = p.raw()
+        assert pid(late) != pid(holder)
+    finally:
+        primary.remove()
+
+
+@pytest.mark.parametrize("user", ["postgres", "nobody"])
+def test_the_wait_ends_whatever_the_checks_find(proxy, narrow, user):
+    p = proxy(nodes=narrow, query_wait_timeout=2, sr_check_period=1, sr_check_user=user,
+              sr_check_database="postgres", **ONE)
+    holder, late = place(p), p.raw()
+    late.send(query(PID))
+    assert late.read().code == "53300"
+    holder.bye()
+
+
+FULL = message("E", b"SFATAL\0VFATAL\0C53300\0Msorry, too many clients already\0\0")
+
+
+def test_one_that_is_let_in_opens_no_second_connection(proxy, fake):
+    logins = []
+
+    def treat(t):
+        t.packet()
+        logins.append(t)
+        if len(logins) == 2:
+            t.sock.sendall(FULL)
+            t.sock.close()
+        else:
+            t.serve()
+
+    p = proxy(nodes=[fake(treat)])
+    first, second, third = p.raw(), p.raw(), p.raw()
+    first.query("SELECT 1")
+    first.send(parse("", "SELECT 1") + flush())         # keeps its server
+    second.query("SELECT 1")                            # refused, then let in
+    second.send(parse("", "SELECT 1") + flush())
+    third.query("SELECT 1")
+    assert len(logins) == 4
+
+
 def test_reads_do_not_wait_for_a_full_replica(proxy, narrow, others):
     others(narrow[1], PLACES)
     p = proxy(nodes=narrow)
