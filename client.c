@@ -630,7 +630,7 @@ static bool leaves_no_descriptor(const struct clients *all)
 {
 	int64_t wanted = servers_descriptors(all->servers) + OWN_DESCRIPTORS, half = all->files / 2;
 
-	return all->open > all->files - (wanted < half ? wanted : half);
+	return (int64_t)all->used + all->strangers.n > all->files - (wanted < half ? wanted : half);
 }
 
 /* A stranger whose bytes we have not read yet waits for us, so it is not dropped: it goes to the
@@ -787,7 +787,7 @@ static void greet(struct client *c, const struct sockaddr_storage *peer)
 		client_refuse(c, "57P03", "the database system is shutting down", NULL, NULL);
 	else if (too_many(all))
 		client_refuse(c, "53300", "Sorry, too many clients already", NULL, NULL);
-	else if (leaves_no_descriptor(all))
+	else if (leaves_no_descriptor(all) && !(all->strangers.n > 1 && drop_stranger(all)))
 		client_refuse(c, "53300", "Sorry, too many clients already",
 			"The other file descriptors are for connections to PostgreSQL.",
 			"Raise the proxy's limit of open files.");

@@ -271,31 +271,41 @@ static bool was_promoted_after(const struct node *n, const struct node *primary)
 	       || (n->role == ROLE_STANDBY && !(n->timeline && primary->timeline));
 }
 
+/* A timeline that has become known may decide, too. */
+static void choose_again(struct nodes *all)
+{
+	int before = all->primary;
+
+	choose_primary(all);
+	if (all->primary != before)
+		log_write(all->base->log, NULL, LEVEL_LOG, NULL, NULL,
+			"find_primary_node: primary node is %d", all->primary);
+}
+
 void node_is(struct node *n, enum node_role role)
 {
 	struct nodes *all = n->all;
 	const struct node *primary = nodes_primary(all);
-	int before = all->primary;
 
 	if (role == ROLE_STANDBY)
 		n->timeline = 0;
-	if (role == n->role)
+	if (role == n->role) {
+		if (role == ROLE_PRIMARY)
+			choose_again(all);
 		return;
+	}
 	bool leads = role == ROLE_PRIMARY && (primary == n || primary->role != ROLE_PRIMARY
 	                                      || was_promoted_after(n, primary));
 	if (role == ROLE_PRIMARY && !leads)
 		log_write(all->base->log, NULL, LEVEL_WARNING, NULL,
 			"only one of them should be running",
 			"node %d says that it is a primary, but the primary is node %d", n->id,
-			before);
+			all->primary);
 	n->role = role;
 	n->led = leads ? ++all->promotions : 0;
-	choose_primary(all);
+	choose_again(all);
 	if (leads && all->promotions == 1)
 		all->changed(all->ctx, nodes_primary(all));     /* clients may wait for it */
-	if (all->primary != before)
-		log_write(all->base->log, NULL, LEVEL_LOG, NULL, NULL,
-			"find_primary_node: primary node is %d", all->primary);
 	if (role == ROLE_STANDBY)
 		log_write(all->base->log, NULL, LEVEL_LOG, NULL, NULL,
 			"find_primary_node: standby node is %d", n->id);

@@ -196,7 +196,8 @@ void unnamed_keep(struct client *c, struct query *q)
 	struct unnamed *is = behind(c, q);
 	struct msg m;
 
-	if (!q->unnamed_nth || !q->unnamed_inside || !q->copy || q->copy_len > KEPT_MAX || is->from
+	if (!q->unnamed_nth || !q->unnamed_inside || !q->copy || q->copy_len > KEPT_MAX
+	    || is->stmt || is->from
 	    || (q->request.failed && find_parse(q->copy, q->copy_len, &m) != 1))
 		return;
 	is->from = q->copy;

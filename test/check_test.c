@@ -313,6 +313,13 @@ static void test_roles(void)
 	say(nodes->primary == 0, "until another one says that it is it");
 	end();
 	begin();
+	node_claims(&nodes->node[1], ROLE_PRIMARY);
+	ANSWERS(0, "f 0/1 000000070000000000000001");
+	say(nodes->primary == 1, "the timeline of one of two tells nothing");
+	ANSWERS(1, "f 0/1 000000060000000000000001");
+	say(nodes->primary == 0, "when both are known, they do");
+	end();
+	begin();
 	conf.search_primary_node_timeout = 0;
 	say(nodes_searching(nodes) == INT64_MAX, "for ever");
 	conf.sr_check_period = 0;
