@@ -406,16 +406,22 @@ static const struct expect *under_way(const struct server *s, const char *name)
 	return last;
 }
 
+static bool is_of(const struct expect *e, const struct query *q)
+{
+	const struct request *r = q ? &q->request : NULL;
+
+	return r && r->nexpect && e >= r->expect && e < r->expect + r->nexpect;
+}
+
 /* An earlier request may fail in front of the message that decides. */
 static bool is_unsure(const struct client *c, const struct server *s, const struct query *open,
                       const char *name)
 {
 	const struct expect *e = *name ? under_way(s, name) : NULL;
-	const struct request *own = open ? &open->request : NULL;
 
 	if (!*name)
 		return unnamed_is_unsure(c, open);
-	return e && e->late && !(own && e >= own->expect && e < own->expect + own->nexpect);
+	return e && e->late && !is_of(e, open);
 }
 
 /* One that PostgreSQL has not described to us is known by its text alone. */
