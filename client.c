@@ -1,10 +1,10 @@
 #include "client.h"
 
 #include "client/auth_query.h"
+#include "client/doubt.h"
 #include "client/hello.h"
 #include "client/login.h"
 #include "client/peer.h"
-#include "client/doubt.h"
 #include "client/portal.h"
 #include "client/query.h"
 #include "client/transact.h"

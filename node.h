@@ -80,8 +80,8 @@ struct node {
 	/* Kept by server.c. */
 	unsigned servers;                       /* connections in any phase */
 	unsigned cleaning;                      /* of these, given back and soon free */
-	bool full;                              /* it lets in no more than this many, for now: */
-	unsigned cap;                           /* it is asked again when more fires */
+	bool full;                              /* it lets in no more than `cap`, and is */
+	unsigned cap;                           /* asked again when `more` fires */
 	struct timer more;
 	int64_t full_told;                      /* loop_now() when the log was told; 0: never */
 	char full_why[80];                      /* its words */
