@@ -193,12 +193,13 @@ static unsigned find_parse(const uint8_t *p, size_t n, struct msg *parse)
 /* Of several in a request that has failed, it is not known to which one PostgreSQL came. */
 void unnamed_keep(struct client *c, struct query *q)
 {
-	struct unnamed *is = behind(c, q);
 	struct msg m;
 
 	if (!q->unnamed_nth || !q->unnamed_inside || !q->copy || q->copy_len > KEPT_MAX
-	    || is->stmt || is->from
 	    || (q->request.failed && find_parse(q->copy, q->copy_len, &m) != 1))
+		return;
+	struct unnamed *is = behind(c, q);
+	if (is->stmt || is->from)
 		return;
 	is->from = q->copy;
 	is->from_len = q->copy_len;
