@@ -65,10 +65,13 @@ def lose(w, primary, replica):
     """Between two statements and not before: what a statement's code may have left behind is asked
     for on its own connection, and a session that lost that one before the answer ends."""
     w.query("/*NO LOAD BALANCE*/ SELECT 1")
-    for node in (primary, replica):
+    def gone(node):         # a question of the proxy's own goes on with another connection
         node.su("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE usename = 'app' AND backend_type = 'client backend'")
-        wait_until(lambda n=node: not ours(n), "its servers have gone")
+        return not ours(node)
+
+    for node in (primary, replica):
+        wait_until(lambda n=node: gone(n), "its servers have gone")
 
 
 def play(target, steps, primary, replica, direct):
