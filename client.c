@@ -324,6 +324,18 @@ void clients_end(struct clients *all, const char *sqlstate, const char *message)
 	net_flush(all->base->net);
 }
 
+void clients_told(void *ctx)
+{
+	struct clients *all = ctx;
+
+	for (uint32_t i = 0; all->awaited && i < all->nslots; i++)
+		if (all->slot[i] && all->slot[i]->awaits) {
+			all->slot[i]->awaits = false;
+			client_resume(all->slot[i]);
+		}
+	all->awaited = false;
+}
+
 /* --- events -------------------------------------------------------------- */
 
 /* Before it is logged in, is it the client's turn?  Not behind a cancel request. */

@@ -40,6 +40,7 @@ struct clients {
 	uint32_t open;                          /* structs, those that say goodbye included */
 	uint8_t mock[32];                       /* the salts of unknown users are made from it */
 	bool draining;                          /* no new sessions */
+	bool awaited;                           /* the catalog, by some of them */
 	struct recent *recent;                  /* RECENT_STATEMENTS of them */
 	uint64_t writers[64];                   /* keys of statements that replicas refused */
 	unsigned nwriters;
@@ -160,6 +161,7 @@ struct client {
 	bool waiting;                           /* for a server */
 	bool blocked;                           /* its next request waits: for a server, or until
 	                                         * one has answered what the proxy asked */
+	bool awaits;                            /* what the catalog says: clients_told() */
 	bool canceled;                          /* while it was blocked */
 	bool primary_once;                      /* the next request goes to the primary */
 	bool owes_values;                       /* a RESET in a failed transaction: see reply.c */
@@ -206,6 +208,9 @@ struct client {
 int clients_init(struct clients *all);          /* -1 without memory */
 void clients_reload(struct clients *all);       /* base was exchanged */
 void clients_free(struct clients *all);         /* cuts off the clients that are left */
+
+/* The catalog has told something: who waits for it goes on. */
+void clients_told(void *ctx);
 
 /* How many connections may be accepted now.  At the limit, max_unauthenticated_clients, a stranger
  * that keeps us waiting is dropped for a new one; 0: all of them wait for us. */

@@ -132,6 +132,7 @@ enum {
 	SQL_READ_WRITE     = 1 << 12, /* BEGIN or SET TRANSACTION ... READ WRITE, SET
 				       *   [default_]transaction_read_only = off, false, 0, no */
 	SQL_READ_ONLY      = 1 << 13, /* the opposite */
+	SQL_SETS           = 1 << 14, /* from the catalog: reads a view that sets parameters */
 	SQL_CHAIN          = 1 << 15, /* COMMIT or ROLLBACK AND CHAIN */
 	SQL_ALL            = 1 << 16, /* DEALLOCATE, DISCARD, RESET, CLOSE, SHOW ALL; UNLISTEN *;
 				       *   there is no name then, but DISCARD's */
@@ -141,7 +142,7 @@ enum {
 				       *   than the 16 KB that are tried */
 	SQL_ANALYZED       = 1 << 20, /* EXPLAIN ANALYZE: the inner statement runs */
 	SQL_WEAK           = 1 << 21, /* LOCK ... IN ACCESS SHARE or ROW SHARE MODE */
-	SQL_ADVISORY       = 1 << 22, /* takes session-level advisory locks */
+	SQL_ADVISORY       = 1 << 22, /* takes session-level advisory locks, or maybe */
 	SQL_SET_CONFIG     = 1 << 23, /* calls set_config() */
 	SQL_SEQUENCE       = 1 << 24, /* calls currval() or lastval(): state of the session */
 	SQL_TERMINATE      = 1 << 25, /* pg_terminate_backend(<integer>); name = the integer */

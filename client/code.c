@@ -25,6 +25,12 @@ bool code_keeps(const char *text, size_t len)
 	return sql_mentions(text, len, keeps, NULL);
 }
 
+/* What only home may do, of PostgreSQL's own functions. */
+static bool is_homes(void *ctx, const char *name, bool called)
+{
+	return keeps(ctx, name, called) || (called && strstr(name, "advisory"));
+}
+
 static bool locks(void *ctx, const char *name, bool called)
 {
 	(void)ctx;
@@ -64,9 +70,18 @@ static unsigned called_code(struct client *c, const struct sql_facts *f, const c
 		can |= CODE_ANYTHING | CODE_UNKNOWN;
 	if (calls_code(c, f, text, len))
 		can |= database_code(c);
-	if ((f->flags & (SQL_FUNCTION | SQL_ADVISORY)) && sql_mentions(text, len, locks, NULL))
+	if (f->flags & SQL_ADVISORY
+	    || ((f->flags & SQL_FUNCTION) && sql_mentions(text, len, locks, NULL)))
 		can |= CODE_LOCK;
+	if (f->flags & SQL_SETS)
+		can |= CODE_SETTINGS | CODE_NAMES;
 	return can;
+}
+
+bool code_is_homes(struct client *c, const struct sql_facts *f, const char *text, size_t len)
+{
+	return (called_code(c, f, text, len) & CODE_ANYTHING)
+	       || ((f->flags & SQL_FUNCTION) && sql_mentions(text, len, is_homes, NULL));
 }
 
 /* Names that are computed, or that nobody has told yet, cannot be asked for: see doubt.c. */

@@ -24,6 +24,10 @@ void code_note_any(struct client *c);
 /* A statement of a kind that may end a pin: the next answer tells. */
 void code_note_end(struct client *c, const struct sql_facts *f);
 
+/* May the statement do what has a meaning at home only, though a replica would do it: set
+ * parameters, take advisory locks, keep something for the session? */
+bool code_is_homes(struct client *c, const struct sql_facts *f, const char *text, size_t len);
+
 /* Does the text call a function that keeps something for the session, which is not asked for? */
 bool code_keeps(const char *text, size_t len);
 

@@ -109,7 +109,7 @@ static struct sql_facts all_facts(struct client *c, const struct sql_facts *said
 
 	if (s)
 		f.flags |= facts_of_stmt(c, s).flags & (SQL_FUNCTION | SQL_FOREIGN | SQL_ADVISORY
-		                                | SQL_SET_CONFIG);
+		                                | SQL_SETS | SQL_SET_CONFIG);
 	else
 		facts_look_up(c, &f, v, text, len);
 	return f;

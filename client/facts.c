@@ -31,6 +31,11 @@ bool facts_known(const struct client *c, const struct sql_facts *f, const char *
 	return v.generation != 0;
 }
 
+bool facts_awaited(const struct client *c, const struct sql_facts *f, const char *text, size_t len)
+{
+	return catalog_owes(c->all->catalog, account_of(c), f, text, len);
+}
+
 /* It may be a view that writes: what follows in its transaction is to see that.  Or it made a
  * temporary table. */
 void facts_read_unknown(struct client *c)

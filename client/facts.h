@@ -18,6 +18,9 @@ void facts_look_up(const struct client *c, struct sql_facts *f, struct finding *
 /* Has the catalog told of all names in the text? */
 bool facts_known(const struct client *c, const struct sql_facts *f, const char *text, size_t len);
 
+/* Will it soon tell of more of them? */
+bool facts_awaited(const struct client *c, const struct sql_facts *f, const char *text, size_t len);
+
 /* A statement that reads unknown names is being sent. */
 void facts_read_unknown(struct client *c);
 

@@ -1,8 +1,10 @@
 #include "client/plan.h"
 
+#include "client/code.h"
 #include "client/facts.h"
 #include "client/leaves.h"
 #include "client/portal.h"
+#include "client/query.h"
 #include "client/renew.h"
 #include "client/transact.h"
 #include "client/unnamed.h"
@@ -60,6 +62,26 @@ static bool is_home_only(const struct client *c, const struct sql_facts *f, cons
 	return (sql_kind_does[f->kind] & KIND_LISTENS) || f->kind == SQL_NOTIFY
 	       || f->kind == SQL_LOCK || (f->flags & (SQL_ADVISORY | SQL_UNLOGGED))
 	       || (c->session.temporary && session_has_temporary(&c->session, text, len));
+}
+
+/* Does what comes next follow on a replica, which has the snapshot? */
+static bool is_away(const struct client *c)
+{
+	const struct server *s = transact_owner(c);
+
+	if (!s && c->inflight)
+		s = query_server(c);
+	return s && s != c->home;
+}
+
+/* There all goes to that replica, whatever it does.  What only home may do ends that, so nothing is
+ * guessed: see dispatch(). */
+__attribute__((cold))
+static void plan_away(struct client *c, struct plan *pl, const struct sql_facts *f,
+                      const char *text, size_t len)
+{
+	pl->awaits |= facts_awaited(c, f, text, len);
+	pl->home_only |= code_is_homes(c, f, text, len);
 }
 
 static bool sees_statements(void *ctx, const char *name, bool called)
@@ -128,6 +150,8 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	pl->rolls_back_to |= f->kind == SQL_ROLLBACK_TO;
 	pl->sets_modes |= f->level || f->kind == SQL_SET_TRANSACTION;
 	pl->home_only |= is_home_only(c, &does, s ? s->text : text, s ? s->query_len : len);
+	if (is_away(c))
+		plan_away(c, pl, &does, s ? s->text : text, s ? s->query_len : len);
 	pl->may_begin |= f->flags & (SQL_CHAIN | SQL_UNPARSED);
 	pl->looks |= !is_plain_write(f->kind);
 	bool behind = pl->revives;

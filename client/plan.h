@@ -28,6 +28,7 @@ struct plan {
 	bool writes;            /* the session is to know */
 	bool hooks;             /* triggers and the like may run */
 	bool unknown;           /* reads what the catalog has not told of yet */
+	bool awaits;            /* the catalog, before it may go on on a replica */
 	bool executes;
 	uint32_t extended;      /* extended messages: each has one answer */
 	bool begins;            /* BEGIN */

@@ -311,6 +311,10 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 		pl.signals = signal_node(c, p, pl.len);
 	if (!c->inflight && here_answer(c, &pl))
 		return (long)pl.len;
+	if (pl.awaits) {
+		c->awaits = c->all->awaited = true;
+		return BLOCKED;
+	}
 	if (!c->inflight)
 		end_at_home(c, &pl);
 	if (!c->inflight && pl.home_only)

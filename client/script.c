@@ -350,7 +350,7 @@ bool script_takes_back(bool before, const struct sql_facts *f, const char *name,
 void script_forget(struct script *s)
 {
 	take_back(s, 0);
-	if (s->full || s->n > SCRIPT_LINES / 2)
+	if (s->n > SCRIPT_LINES / 2)
 		truncate_to(s, 0);      /* there must be room for what comes */
 	s->transaction = s->n;
 	s->full = false;

@@ -11,7 +11,7 @@ enum {
 	BATCH = 100,                            /* names in one question, and in the next */
 	PATIENCE = 10000,                       /* ms for an answer */
 	SHORT = 10000,                          /* ms to keep an answer that may change */
-	REFRESH = 200,                          /* ms before an answer is asked for again */
+	REFRESH = 200,                          /* ms before a name is asked for again */
 };
 
 /* What an answer says: the numbers in the question. */
@@ -25,6 +25,8 @@ enum {
 	TELLS = 64,                             /* of the node or the session; or a sequence, a
 	                                         * foreign table, a function with cursors */
 	TIMES = 128,                            /* it says when the transaction began */
+	LOCKS = 256, SETS = 512,                /* a relation: its query itself takes advisory
+	                                         * locks; sets parameters, or a seed */
 };
 
 /* A name, and the catalog's answer on it. */
@@ -36,7 +38,7 @@ struct known {
 	uint64_t hash;
 	int64_t asked, expires;                 /* when; 0: never */
 	uint32_t serial;                        /* of the question */
-	uint8_t answer, before;                 /* the one before this */
+	uint16_t answer, before;                /* the one before this */
 	bool known, pending;                    /* there is an answer; one is awaited */
 	bool used;                              /* since it was asked for */
 	bool function;
@@ -79,6 +81,8 @@ struct catalog {
 	struct known *newest, *oldest;
 	int64_t n;
 	uint32_t generation, serial;
+	void (*told)(void *ctx);
+	void *ctx;
 	struct timer expiry;                    /* of the first that expires */
 	int64_t expires;                        /* then; 0: none does */
 };
@@ -358,6 +362,8 @@ static const char question_ends[] =
 	" | CASE WHEN x AND p.prosrc ~* '" TIME_WORDS "' OR (p.oid < 16384::oid"
 	" AND (p.proname IN ('now', 'transaction_timestamp') OR (p.proname = 'age'"
 	" AND p.pronargs = 1))) THEN 128 ELSE 0 END"
+	" | CASE WHEN p.oid >= 16384::oid OR w.f THEN 0 WHEN p.proname ~ 'advisory' THEN 256"
+	" WHEN p.proname IN ('set_config', 'setseed') THEN 512 ELSE 0 END"
 	" FROM seen v JOIN want w USING (i) JOIN pg_proc p ON p.oid = v.o"
 	" CROSS JOIN LATERAL (SELECT p.oid >= 16384::oid AND p.prolang NOT IN (12, 13)) l(x)"
 	" WHERE v.c = 'f') y(i, b) GROUP BY i"
@@ -498,7 +504,8 @@ static void send_question(struct timer *t)
 	char *sql = make_question(db);
 	if (!sql) {
 		take_back(db);
-		return;         /* whoever wants another name tries again */
+		timer_set(cat->servers->base->loop, &db->soon, REFRESH);
+		return;         /* no memory */
 	}
 	ask_node(&db->ask, node_to_ask(db), &as, sql, NULL, PATIENCE);
 	free(sql);
@@ -557,7 +564,7 @@ static void take_rows(struct database *db, struct answer *r)
 		for (; i > 1 && e; i--)
 			e = e->next;
 		if (i == 1 && e && field[1])
-			e->answer = (uint8_t)atoi(field[1]);
+			e->answer = (uint16_t)atoi(field[1]);
 	}
 	take_hidden(db);
 }
@@ -587,6 +594,7 @@ static void take_answers(struct database *db, bool failed)
 		take_answer(db, e, failed);
 		set_expiry(db->cat, e->expires);
 	}
+	db->cat->told(db->cat->ctx);
 }
 
 static void complain(struct database *db, const char *why)
@@ -629,6 +637,7 @@ struct look {
 	uint32_t doubt;
 	bool reads;                             /* it does if the catalog says no more */
 	bool complete;                          /* nothing is to be asked for */
+	bool owed;                              /* an answer: nobody has told yet */
 	uint32_t flags;
 	uint32_t serial;
 };
@@ -676,7 +685,8 @@ static uint32_t code_flags(const struct known *e)
 
 	return (writes ? SQL_FUNCTION : 0) | (writes && foreign ? SQL_FOREIGN : 0)
 	       | (foreign ? SQL_CALLS : 0) | (e->answer & TELLS ? SQL_CATALOG : 0)
-	       | (e->answer & TIMES ? SQL_TIME : 0);
+	       | (e->answer & TIMES ? SQL_TIME : 0) | (e->answer & LOCKS ? SQL_ADVISORY : 0)
+	       | (e->answer & SETS ? SQL_SETS : 0);
 }
 
 /* Whatever the statement, a view runs its own code. */
@@ -716,6 +726,7 @@ static void see_name(void *ctx, enum sql_use use, const char *schema, const char
 	}
 	if (!e->known) {
 		l->complete = false;
+		l->owed = true;
 		want(e);
 	}
 	if (use == SQL_CALLED)
@@ -784,6 +795,23 @@ static bool reads_otherwise(const struct sql_facts *f)
 	return false;
 }
 
+static void see_names(struct look *l, const struct sql_facts *f, const char *text, size_t len)
+{
+	l->reads = reads_otherwise(f);
+	if (f->flags & SQL_NAMES)
+		sql_names(text, len, see_name, l);
+}
+
+bool catalog_owes(struct catalog *cat, struct account *a, const struct sql_facts *f,
+                  const char *text, size_t len)
+{
+	struct look l = { .conf = cat->servers->base->conf };
+
+	if (nodes_balance(cat->servers->nodes) && (l.db = database_of(cat, a)))
+		see_names(&l, f, text, len);
+	return l.owed;
+}
+
 uint32_t catalog_look(struct catalog *cat, struct account *a, const struct sql_facts *f,
                       const char *text, size_t len, uint32_t doubt, struct finding *v)
 {
@@ -793,9 +821,7 @@ uint32_t catalog_look(struct catalog *cat, struct account *a, const struct sql_f
 
 	if (!nodes_balance(cat->servers->nodes) || !(l.db = database_of(cat, a)))
 		return f->flags;
-	l.reads = reads_otherwise(f);
-	if (f->flags & SQL_NAMES)
-		sql_names(text, len, see_name, &l);
+	see_names(&l, f, text, len);
 	if (l.db->hidden.n && sql_runs(text, len, is_hidden, &l.db->hidden))
 		l.flags |= SQL_FUNCTION | SQL_FOREIGN | SQL_CALLS;
 	if (lists)
@@ -839,13 +865,15 @@ void catalog_reload(struct catalog *cat)
 	}
 }
 
-struct catalog *catalog_new(struct servers *all)
+struct catalog *catalog_new(struct servers *all, void (*told)(void *ctx), void *ctx)
 {
 	struct catalog *cat = calloc(1, sizeof *cat);
 
 	if (!cat)
 		return NULL;
 	cat->servers = all;
+	cat->told = told;
+	cat->ctx = ctx;
 	cat->serial = 1;                /* 0 means no doubt */
 	cat->expiry.fire = expire;
 	return cat;

@@ -1,12 +1,13 @@
 /* route/catalog.h - the databases' catalogs on names in statements.
  *
  * A text does not tell what a read may run, or whether a table is temporary or unlogged, but the
- * catalog does.  It is asked in the background: nobody waits.  Until the answer comes, the name is
- * the primary's: a function that is not PostgreSQL's own may write, a relation may be a view that
- * takes a lock, or a sequence, and a replica would not even complain.  Answers are kept for
- * relcache_expire seconds, or until a DDL statement of any client of the database has ended.  Those
- * that may soon change (no such name, a temporary table, a standby's answer) are kept for SHORT ms.
- * Then names in use are asked for again at once, not when they are needed.
+ * catalog does.  It is asked in the background.  Until the answer comes, the name is the primary's:
+ * a function that is not PostgreSQL's own may write, a relation may be a view that takes a lock, or
+ * a sequence, and a replica would not even complain.  So nobody waits, but a transaction whose
+ * snapshot is on a replica.  Answers are kept for relcache_expire seconds, or until a DDL statement
+ * of any client of the database has ended.  Those that may soon change (no such name, a temporary
+ * table, a standby's answer) are kept for SHORT ms.  Then names in use are asked for again at once,
+ * not when they are needed.
  *
  * A name without a schema means all relations or functions of that name: the proxy does not know
  * where search_path leads.  Names beyond ASCII are taken for UTF-8.  A client that writes them in
@@ -32,7 +33,8 @@ struct knowledge {
 	uint32_t generation;
 };
 
-struct catalog *catalog_new(struct servers *all);       /* NULL without memory */
+/* told(ctx): names have been answered, or the catalog could not be asked.  NULL without memory. */
+struct catalog *catalog_new(struct servers *all, void (*told)(void *ctx), void *ctx);
 void catalog_free(struct catalog *cat);                 /* NULL is fine */
 
 /* Forgets everything: the configuration has changed. */
@@ -55,6 +57,10 @@ uint32_t catalog_doubt(const struct catalog *cat, const struct account *a, uint3
  * looked up.  doubt: answers up to this number may be wrong; 0: none.  v may be NULL. */
 uint32_t catalog_look(struct catalog *cat, struct account *a, const struct sql_facts *f,
                       const char *text, size_t len, uint32_t doubt, struct finding *v);
+
+/* Is an answer on a name in the statement under way, the first or since the last DDL? */
+bool catalog_owes(struct catalog *cat, struct account *a, const struct sql_facts *f,
+                  const char *text, size_t len);
 
 static inline uint32_t catalog_flags(struct catalog *cat, struct account *a,
                                      const struct sql_facts *f, const char *text, size_t len,

@@ -117,6 +117,10 @@ static void tick(int64_t ms)
 		}
 }
 
+static unsigned times_told;
+
+static void heard(void *ctx) { (void)ctx; times_told++; }
+
 /* --- the statement --- */
 
 static struct catalog *cat;
@@ -133,12 +137,20 @@ static uint32_t look_doubting(const char *text, uint32_t doubt)
 	sql_classify(&f, text, strlen(text), NULL);
 	return catalog_flags(cat, &account, &f, text, strlen(text), doubt, &finding)
 	       & (SQL_FUNCTION | SQL_UNLOGGED | SQL_TEMPORARY | SQL_FOREIGN | SQL_CALLS
-	          | SQL_UNKNOWN | SQL_CATALOG | SQL_TIME);
+	          | SQL_UNKNOWN | SQL_CATALOG | SQL_TIME | SQL_ADVISORY | SQL_SETS);
 }
 
 static uint32_t look(const char *text)
 {
 	return look_doubting(text, 0);
+}
+
+static bool owes(const char *text)
+{
+	struct sql_facts f;
+
+	sql_classify(&f, text, strlen(text), NULL);
+	return catalog_owes(cat, &account, &f, text, strlen(text));
 }
 
 static void begin(void)
@@ -149,9 +161,9 @@ static void begin(void)
 	conf = (struct conf){ .relcache_size = 256, .check_unlogged_table = true,
 		.check_temp_table = CHECK_TEMP_CATALOG, .sr_check_user = checker };
 	servers.nodes = nodes;
-	cat = catalog_new(&servers);
+	cat = catalog_new(&servers, heard, NULL);
 	finding = (struct finding){ 0 };
-	questions = 0;
+	questions = times_told = 0;
 }
 
 static void end(void)
@@ -175,11 +187,14 @@ static void test_answers(void)
 	say(questions == 1 && !strcmp(as_user, "checker"), "once");
 	say(!strcmp(names, "{f,\"\",\"f\"},{f,\"s\",\"g\"},{r,\"\",\"t\"},{r,\"s\",\"v\"}"), "%s", names);
 	say(look("SELECT f(1), s.g() FROM t, s.v") == NOTHING_KNOWN, "nobody waits");
+	say(owes("SELECT f(1) FROM t") && times_told == 0, "who would, waits for this");
 	tick(0);
 	say(questions == 1, "nor asks again");
 	rows[0] = "1 1", rows[1] = "2 1", rows[2] = "3 1", rows[3] = "4 1";
 	answer(NULL, false);
 	say(look("SELECT f(1), s.g() FROM t, s.v") == 0, "all read");
+	say(!owes("SELECT f(1), s.g() FROM t, s.v") && times_told == 1, "and who waited is told");
+	say(!owes("SELECT 1"), "nothing is asked of this");
 	say(finding.generation == account.known->generation, "which is remembered");
 	balances = false;
 	say(look("SELECT f(1), s.g() FROM t, s.v") == 0, "and costs no look");
@@ -211,6 +226,8 @@ static void test_bits(void)
 		{ "SELECT 1 FROM t", "1 33", 0 },       /* FAILED is our own */
 		{ "SELECT 1 FROM t", "1 65", SQL_CATALOG },
 		{ "SELECT 1 FROM t", "1 129", SQL_TIME },
+		{ "SELECT 1 FROM t", "1 265", SQL_FUNCTION | SQL_ADVISORY },
+		{ "SELECT 1 FROM t", "1 521", SQL_FUNCTION | SQL_SETS },
 		{ "SELECT f()", "1 81", SQL_CALLS | SQL_CATALOG },
 		{ "INSERT INTO u SELECT 1 FROM t", NULL, 0 },
 		{ "COPY t TO STDOUT", "1 5", SQL_UNLOGGED },

@@ -494,6 +494,11 @@ static void test_nodes(void)
 		{ { "Q BEGIN WORK ISOLATION LEVEL REPEATABLE READ, READ ONLY", "Q SELECT 1", "Q SAVEPOINT a",
 		    "Q DELETE FROM t", "Q COMMIT" }, "-1111" },
 		{ { "Q BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "Q SELECT 1", "Q LISTEN a" }, "-1-" },
+		{ { "Q BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "Q SELECT 1",
+		    "Q SELECT pg_try_advisory_xact_lock(1)" }, "-1-" },
+		{ { "Q BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "Q SELECT 1", "Q SELECT setseed(1)" },
+		  "-1-" },
+		{ { "Q BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "Q SELECT 1", "Q SELECT f()" }, "-11" },
 		{ { "Q BEGIN READ ONLY, READ WRITE", "Q SELECT 1", "Q COMMIT" }, "01b" },
 		{ { "Q BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY", "Q SELECT 1" }, "00" },
 		{ { "Q LISTEN a", "Q SELECT 1", "Q UNLISTEN *", "Q SELECT 1" }, "0001" },
@@ -519,6 +524,47 @@ static void test_nodes(void)
 			say(went == cases[i].nodes[k], "%s: %c, not %c", cases[i].requests[k],
 				cases[i].nodes[k], went);
 		}
+		session_end();
+	}
+	unconfigure();
+}
+
+/* The snapshot is on a replica: the catalog is waited for, and what it says ends the transaction or
+ * does not. */
+static void test_away(void)
+{
+	static const struct { uint32_t says; unsigned bodies; bool goes; } cases[] = {
+		{ 0, 0, true },
+		{ SQL_FUNCTION, 0, true },
+		{ SQL_FUNCTION | SQL_ADVISORY, 0, false },
+		{ SQL_FUNCTION | SQL_SETS, 0, false },
+		{ SQL_FUNCTION | SQL_FOREIGN | SQL_CALLS, 0, true },
+		{ SQL_FUNCTION | SQL_FOREIGN | SQL_CALLS, CODE_HOOKED, true },
+		{ SQL_FUNCTION | SQL_FOREIGN | SQL_CALLS, CODE_TEMPORARY, false },
+		{ SQL_UNKNOWN, 0, true },
+		{ SQL_UNKNOWN, CODE_LOCK, false },
+	};
+
+	configure("");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		begin();
+		give("Q BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+		settle();
+		give("Q SELECT 1");
+		settle();
+		size_t sent = to_server[1].n;
+		catalog_owed = true;
+		catalog_adds = SQL_UNKNOWN;
+		give("Q SELECT a FROM v");
+		settle();
+		say(to_server[1].n == sent && client->awaits && clients.awaited, "it waits");
+		client->awaits = clients.awaited = catalog_owed = false;
+		catalog_adds = cases[i].says;
+		bodies_say = cases[i].bodies;
+		resumed = true;
+		settle();
+		say((to_server[1].n > sent) == cases[i].goes && to_server[0].n == 0, "case %zu", i);
+		say((client->status == 'E') != cases[i].goes, "case %zu: %c", i, client->status);
 		session_end();
 	}
 	unconfigure();
@@ -778,6 +824,7 @@ int main(void)
 	test_left();
 	unconfigure();
 	test_nodes();
+	test_away();
 	test_home();
 	test_made_again();
 	test_cuts(true);

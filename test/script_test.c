@@ -240,6 +240,12 @@ static void test_forget(void)
 	add(&s, SQL_DISCARD, 0, "", "DISCARD ALL");
 	say(s.n == 1 && s.line[0].serial > serial, "serials rise");
 	script_free(&s);
+	add(&s, SQL_SET, 0, "a.b", "SET a.b = 1");
+	s.full = true;
+	script_forget(&s);
+	say(!s.full, "what nobody knows is forgotten");
+	IS(&s, "RESET \"a\".\"b\"");
+	script_free(&s);
 }
 
 static void set(struct script *s, const char *name, const char *value, bool local)

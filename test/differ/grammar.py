@@ -198,7 +198,7 @@ RULES = {
     "async": ["LISTEN {chan}", "2* NOTIFY {chan}, '{value}'", "UNLISTEN {chan}", "UNLISTEN *",
               "SELECT pg_notify('{chan}', '{value}')", "SELECT f_notify('{value}')",
               "SELECT pg_listening_channels()"],
-    "lockish": ["SELECT pg_try_advisory_lock({lock})", "SELECT got FROM vl",
+    "lockish": ["SELECT pg_try_advisory_lock({lock})", "SELECT got FROM vl", "SELECT was FROM vc",
                 "SELECT f_lock({lock})",
                 "SELECT pg_advisory_unlock({lock})", "SELECT pg_advisory_unlock_all()",
                 "SELECT pg_try_advisory_xact_lock({lock})", "SELECT count(*) FROM vk",

@@ -6,6 +6,8 @@ import re
 import time
 from collections import Counter
 
+import psycopg
+
 from . import grammar
 from .compare import GREETED, first_difference, told
 from .program import INJECT, Program, Step, parse
@@ -16,7 +18,7 @@ PROGRAMS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 
 TRIES = 5
 # No difference, but the program did not come to its end: most likely PostgreSQL itself crashed.
-TROUBLE = (OSError, EOFError, RuntimeError)
+TROUBLE = (OSError, EOFError, RuntimeError, psycopg.OperationalError)
 
 
 class Finding:

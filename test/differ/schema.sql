@@ -30,6 +30,7 @@ CREATE SEQUENCE sc CACHE 5;
 CREATE VIEW vt AS SELECT i, v FROM t WHERE n < 100;
 CREATE VIEW vs AS SELECT last_value FROM sq;
 CREATE VIEW vl AS SELECT pg_try_advisory_lock(7) AS got;
+CREATE VIEW vc AS SELECT set_config('my.x', 'vc', false) AS was;
 CREATE VIEW vx AS SELECT current_setting('my.x', true) AS x;
 CREATE VIEW vn AS SELECT nextval('sq') AS n;
 CREATE VIEW va AS SELECT count(*) FROM pg_stat_activity WHERE pid = pg_backend_pid();
