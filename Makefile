@@ -87,8 +87,10 @@ build/%_test: test/%_test.c $(SOURCES) $(HEADERS) $(wildcard test/*.h) | build d
 build/%_fuzz: test/%_fuzz.c $(SOURCES) $(HEADERS) $(wildcard test/*.h) | build debug-packages
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $< $(filter %.o,$^) -lbearssl
 
+WIRE    = $(patsubst %.c,build/debug/%.o,$(wildcard wire/*.c))
+
 # Files below the engine are linked, not included: some of their statics share a name.
-TLS     = base64.c wire.c wire/memory.c $(filter-out tls/engine.c,$(wildcard tls/*.c))
+TLS     = base64.c wire.c $(wildcard wire/*.c) $(filter-out tls/engine.c,$(wildcard tls/*.c))
 
 build/tls_test build/tls_fuzz build/tls_cert_test build/tls_chain_test: $(TLS:%.c=build/debug/%.o)
 build/x509_name_test: $(patsubst %,build/debug/tls/%.o,der x509 x509_name)
@@ -113,11 +115,11 @@ build/account_test: $(patsubst %.c,build/debug/%.o,sql.c $(wildcard sql/*.c))
 
 build/net_test build/pcp_fuzz: $(patsubst %.c,build/debug/%.o,$(TLS) tls.c tls/engine.c)
 
-build/stmt_test: build/debug/wire.o build/debug/wire/memory.o
+build/stmt_test: build/debug/wire.o $(WIRE)
 
-# These wipe secrets, and do not include wire/memory.c.
-build/admin_test build/check_test build/route_test build/verifier_test build/conf_fuzz \
-build/hba_fuzz build/passwd_fuzz build/pcp_conf_fuzz: build/debug/wire/memory.o
+# These wipe secrets or read files, and do not include what that takes.
+build/admin_test build/auth_test build/check_test build/conf_test build/route_test build/verifier_test \
+build/conf_fuzz build/hba_fuzz build/passwd_fuzz build/pcp_conf_fuzz: $(WIRE)
 
 # Compares the rooms of ARCHITECTURE.md with the includes and the calls.
 rooms: pgpool

@@ -27,7 +27,7 @@ void auth_warn(struct auth_report *r, const char *file, int line, const char *fo
 
 char *auth_read(const char *path, size_t *len)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), err = 0;
+	int fd = source_open(path), err = 0;
 	struct stat st;
 	char *text = NULL;
 

@@ -449,7 +449,7 @@ static bool read_file(struct loader *l, const char *path)
 {
 	const char *file = l->report.file;
 	int line = l->report.line, at = l->report.column;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = source_open(path);
 
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return false;

@@ -475,6 +475,10 @@ struct conf_list {
 		"A log file larger than this is followed by a new one; 0: never.") \
 	X(log_truncate_on_rotation, LOGGING, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Empty a file that rotation by age comes back to, instead of appending to it.") \
+	X(reload_check_period, LOGGING, INT, "-1", -1, INT32_MAX, S, RELOAD, WORKS, \
+		"How often the files of the configuration, certificates included, are looked at: " \
+		"if one has changed, all are reloaded.  0 is never; -1 is 10 seconds for a " \
+		"process that was started without -f, as in a container, and never otherwise.") \
 	X(pid_file_name, LOGGING, TEXT, "/var/run/pgpool/pgpool.pid", 0, 0, NONE, START, WORKS, \
 		"File with the process id, relative to the configuration file.") \
 	X(work_dir, LOGGING, TEXT, "/tmp", 0, 0, NONE, START, USELESS, \

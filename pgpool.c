@@ -29,6 +29,7 @@ enum { EXIT_USAGE = 1, EXIT_PID_FILE = 1, EXIT_START = SETUP_EXIT };
 enum {
 	LAST_MOMENT = 2000,                     /* ms for clients to take their last words */
 	BACKLOG_MAX = 65535,
+	LOOK = 10,                              /* seconds between looks at the files */
 };
 
 /* The program: everything of which there is one. */
@@ -58,6 +59,7 @@ struct pgpool {
 	struct pcp pcp;
 
 	struct watch signals;
+	struct timer look;                      /* at the files of the configuration */
 	struct timer last_moment;
 	int stopping;                           /* the signal, or 0 */
 	bool over;
@@ -111,6 +113,19 @@ static void use(struct pgpool *pg, const struct setup *s)
 	set_log(pg);
 }
 
+/* Two looks find the same before files are read, lest they be half written. */
+static void look_soon(struct pgpool *pg)
+{
+	int64_t period = pg->conf->reload_check_period;
+
+	if (period < 0)
+		period = *pg->sources.conf ? 0 : LOOK;
+	if (period && !pg->stopping)
+		timer_set(pg->base.loop, &pg->look, period * 1000);
+	else
+		timer_stop(pg->base.loop, &pg->look);
+}
+
 /* All or nothing: an error in a file changes nothing (-1).  Exception: bad rules only leave the old
  * rules in force. */
 static int reload(struct pgpool *pg, struct telling *t)
@@ -122,6 +137,7 @@ static int reload(struct pgpool *pg, struct telling *t)
 	pg->sources.tls = pg->tls;
 	pg->sources.now = pg->conf;
 	bool loaded = setup_load(&fresh, &pg->sources, t) == 0;
+	source_settle();
 
 	/* Bad rules leave the old ones in force, but without enable_pool_hba so far there are
 	 * none. */
@@ -156,7 +172,23 @@ static int reload(struct pgpool *pg, struct telling *t)
 	setup_free(&old);
 	setup_tell_files(&fresh, t);
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "reload config files.");
+	look_soon(pg);
 	return 0;
+}
+
+static void look(struct timer *timer)
+{
+	struct pgpool *pg = OWNER(timer, struct pgpool, look);
+	struct telling t = { .log = &pg->log, .reload = true };
+	const char *changed = source_changed();
+
+	if (changed) {
+		log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL,
+			"\"%s\" has changed: the configuration is reloaded", changed);
+		reload(pg, &t);
+		net_flush(pg->base.net);
+	}
+	look_soon(pg);
 }
 
 /* --- signals ------------------------------------------------------------- */
@@ -179,6 +211,7 @@ static void stop(struct pgpool *pg, int signal_number)
 	healths_stop(pg->servers.healths);
 	checks_stop(pg->checks);
 	servers_close_idle(&pg->servers);
+	timer_stop(pg->base.loop, &pg->look);
 	if (signal_number == SIGTERM)
 		return;
 	clients_end(&pg->clients, "57P01", "terminating connection due to administrator command");
@@ -500,6 +533,7 @@ static bool wire_up(struct pgpool *pg)
 		.ops = &pcp_ops, .ctx = pg };
 	admin_start(&pg->pcp.admin, c);
 	pg->last_moment.fire = end;
+	pg->look.fire = look;
 	s->healths = healths_new(s);
 	pg->checks = checks_new(s);
 	if (!s->accounts || !s->stmts || !s->entries || !s->healths || !pg->checks || !c->verifiers
@@ -592,6 +626,7 @@ static int start(struct pgpool *pg)
 		pg->nodes->primary);
 	healths_start(pg->servers.healths);
 	checks_start(pg->checks);
+	look_soon(pg);
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL,
 		"pgpool-II successfully started. version %s (%s)", VERSION, VERSION_NAME);
 	return 0;

@@ -12,6 +12,7 @@
 #ifndef WIRE_H
 #define WIRE_H
 
+#include "wire/source.h"
 #include "wire/memory.h"
 
 #include <stdarg.h>

@@ -1,6 +1,7 @@
 #include "auth/passwd_key.h"
 
 #include "base64.h"
+#include "wire.h"
 
 #include <bearssl_block.h>
 #include <bearssl_hash.h>
@@ -66,7 +67,7 @@ void passwd_key_load(struct passwd_key *k, const char *file)
 	snprintf(k->file, sizeof k->file, "%s", file);
 	if (!*file)
 		return;
-	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = source_open(file);
 	ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof line);
 	k->error = n < 0 ? errno : 0;
 	k->exposed = fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO));

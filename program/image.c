@@ -1,5 +1,7 @@
 #include "program/image.h"
 
+#include "wire.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +20,7 @@ const char *image_file(const char *name, char out[static PATH_MAX])
 		/* An unreadable file counts as there: its reader will complain. */
 		if (n >= PATH_MAX)
 			continue;
+		source_note(out);
 		if (access(out, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))
 			return out;
 	}

@@ -17,7 +17,6 @@ static void *melt(void *memory)
 #define realloc(p, n) (fuse == 1 ? (fuse = 0, errno = ENOMEM, NULL) : (fuse -= fuse > 0, realloc(p, n)))
 
 #include "wire.c"
-#include "wire/memory.c"
 #include "md5.c"
 #include "base64.c"
 #include "scram.c"

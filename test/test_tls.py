@@ -3,6 +3,7 @@ direct TLS, what is refused, large results both ways, many handshakes at once, t
 
 import os
 import random
+import shutil
 import signal
 import socket
 import ssl
@@ -691,6 +692,30 @@ def test_reload(proxy, certs):
         assert wire.value(w.query("SELECT 2")) == "2"
         assert wire.value(late.query("SELECT 3")) == "3"
         assert shown(p) != first
+
+
+def test_a_certificate_is_exchanged(proxy, certs):
+    """The files of a renewed one are noticed; before both are there, nothing changes."""
+    p = proxy(passwd="app:TEXTapp\n", reload_check_period=1)
+    files = {"ssl_cert": f"{p.folder}/tls.crt", "ssl_key": f"{p.folder}/tls.key"}
+
+    def put(name, *which):
+        for key, ending in which:
+            new = files[key] + ".new"
+            shutil.copyfile(certs.path(f"{name}.{ending}"), new)
+            os.chmod(new, 0o600)
+            os.rename(new, files[key])
+    cert, key = ("ssl_cert", "crt"), ("ssl_key", "key")
+    put("server", cert, key)
+    p.reload(ssl=True, **files)
+    first = shown(p)
+    mark = len(p.log)
+    put("second", cert)
+    p.wait_log("the configuration was not reloaded: nothing has changed", mark)
+    assert shown(p) == first
+    put("second", key)
+    p.wait_log("reload config files", mark)
+    assert shown(p) != first
 
 
 # ---- whose certificates are good for what -----------------------------------------------------

@@ -335,6 +335,7 @@ static bool load_ca_dir(struct load *l)
 	if (!dir)
 		return fail(l, "could not open ssl_ca_cert_dir \"%s\": %s", l->f->ca_dir,
 			strerror(errno));
+	source_note(l->f->ca_dir);
 	for (struct dirent *e; good && (e = readdir(dir)); ) {
 		struct pem_file f;
 

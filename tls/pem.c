@@ -29,7 +29,7 @@ static bool is_exposed(const struct stat *st)
 bool pem_open(struct pem_file *f, const char *path)
 {
 	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = source_open(path);
 
 	*f = (struct pem_file){ 0 };
 	if (fd < 0)
