@@ -415,6 +415,15 @@ static void no_more(struct client *c, int error)
 	client_resume(c);
 }
 
+/* It waits for a server, and sends no more: its place is for those who are still there.  One whose
+ * server is about to come may have closed its sending half only. */
+static void no_more_waiting(struct client *c)
+{
+	conn_reading(c->all->base->net, &c->conn, false);
+	if (c->waiting && !c->borrower.opening)
+		client_leave(c);
+}
+
 static void unpause(struct client *c)
 {
 	c->paused = false;
@@ -438,6 +447,10 @@ static void readable(struct watch *w, short revents)
 	}
 	if (!(revents & ~POLLOUT))
 		return;
+	if ((revents & POLLRDHUP) && c->phase == AT_READY) {
+		no_more_waiting(c);
+		return;
+	}
 	if (c->phase == AT_GONE) {
 		c->conn.broken |= !!(revents & (POLLERR | POLLHUP));
 		loop_defer(c->all->base->loop, &c->task);

@@ -16,7 +16,7 @@ enum {
 };
 
 _Static_assert(POLLIN == EPOLLIN && POLLOUT == EPOLLOUT && POLLERR == EPOLLERR
-	&& POLLHUP == EPOLLHUP, "events are the same bits for both");
+	&& POLLHUP == EPOLLHUP && POLLRDHUP == EPOLLRDHUP, "events are the same bits for both");
 
 struct helper {
 	pthread_t thread;

@@ -47,7 +47,7 @@ struct base {
 
 struct watch {
 	int fd;
-	short events;                           /* POLLIN and POLLOUT as wanted */
+	short events;                           /* POLLIN, POLLOUT, POLLRDHUP as wanted */
 	bool on;
 	bool parked;                            /* in the epoll set */
 	uint32_t slot;                          /* in the poll array */

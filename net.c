@@ -267,6 +267,11 @@ void conn_reading(struct net *n, struct conn *c, bool on)
 	watch_want(n->loop, &c->watch, (short)((c->watch.events & POLLOUT) | (on ? POLLIN : 0)));
 }
 
+void conn_hearing_end(struct net *n, struct conn *c)
+{
+	watch_want(n->loop, &c->watch, (short)((c->watch.events & POLLOUT) | POLLRDHUP));
+}
+
 bool conn_stirs(const struct conn *c)
 {
 	char byte;

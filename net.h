@@ -100,6 +100,9 @@ void conn_put(struct net *n, struct conn *c, const void *p, size_t len);
 /* Whether the peer's bytes are wanted.  While not, only its end is noticed. */
 void conn_reading(struct net *n, struct conn *c, bool on);
 
+/* Instead of reading: only POLLRDHUP tells that the peer sends no more. */
+void conn_hearing_end(struct net *n, struct conn *c);
+
 /* Has the peer sent something, or closed, that we have not noticed yet? */
 bool conn_stirs(const struct conn *c);
 

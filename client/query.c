@@ -555,6 +555,8 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 		client_out_of_memory(c);
 	else if (c->ended && more)
 		end_input(c);
+	else if (c->waiting && !c->inflight && !c->ended)
+		conn_hearing_end(c->all->base->net, &c->conn);
 	else
 		conn_reading(c->all->base->net, &c->conn, more && !c->ended);
 }

@@ -199,12 +199,18 @@ int script_add(struct script *s, const struct sql_facts *f, const char *name,
 	return 0;
 }
 
+/* Each question for the settings tells the role, though nobody has set one. */
+static bool is_no_role(const struct script_line *l)
+{
+	return !strcmp(l->name, "role") && l->value && !strcmp(l->value, "none");
+}
+
 uint32_t script_parsing(const struct script *s)
 {
 	uint32_t mark = 0;
 
 	for (uint32_t i = 0; i < s->n; i++)
-		if (s->line[i].parsing
+		if (s->line[i].parsing && !is_no_role(&s->line[i])
 		    && (sql_kind_does[s->line[i].kind] & (KIND_SETS | KIND_TAKES_BACK)))
 			mark = mark * 31 + s->line[i].serial;
 	return mark;

@@ -257,6 +257,26 @@ static void set(struct script *s, const char *name, const char *value, bool loca
 	say(script_set(s, &set) == 0, "set %s", name);
 }
 
+/* An answer tells the role, though nobody has set one: that is no reason to parse anew. */
+static void test_parsing(void)
+{
+	struct script s = { 0 };
+	uint32_t mark = script_parsing(&s);
+
+	set(&s, "role", "none", false);
+	set(&s, "work_mem", "1MB", false);
+	say(script_parsing(&s) == mark, "as before");
+	set(&s, "role", "a", false);
+	say(script_parsing(&s) != mark, "a role");
+	set(&s, "role", "none", false);
+	say(script_parsing(&s) != mark, "maybe there was one at the start");
+	script_commit(&s);
+	mark = script_parsing(&s);
+	set(&s, "search_path", "a", false);
+	say(script_parsing(&s) != mark, "a path");
+	script_free(&s);
+}
+
 /* The role comes last: what else is set may need the rights of the login. */
 static void test_order(void)
 {
@@ -353,6 +373,7 @@ int main(void)
 	test_begin();
 	test_full();
 	test_forget();
+	test_parsing();
 	test_order();
 	test_settle();
 	test_custom();

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import struct
 import threading
 import time
 
@@ -776,3 +777,84 @@ def test_pgbench_with_a_connection_per_transaction(proxy):
         f.write("SELECT 1;\n")
     out = p.pgbench("-C", "-c", "4", "-t", "50", "-f", script)
     assert "number of transactions actually processed: 200/200" in out
+
+
+# ---- clients that break off -------------------------------------------------------------------
+
+BROKEN = b"Q\0\0\0\1"          # a length that cannot be
+BROKEN_OFF = {
+    "bind-query-bad": bind("", "nope") + query("SELECT 1") + BROKEN,
+    "bind-query": bind("", "nope") + query("SELECT 1"),
+    "bad": BROKEN,
+    "parse-flush": parse("", "SELECT 1") + flush(),
+    "parse-flush-bad": parse("", "SELECT 1") + flush() + BROKEN,
+    "bind-flush-query-bad": bind("", "nope") + flush() + query("SELECT 1") + BROKEN,
+    "bind-flush-sync-bad": bind("", "nope") + flush() + sync() + BROKEN,
+    "copy": query("COPY broken_off FROM STDIN"),
+    "copy-bad": query("COPY broken_off FROM STDIN") + BROKEN,
+    "copy-data": query("COPY broken_off FROM STDIN") + copy_data(b"a\n"),
+    "copy-ext": parse("", "COPY broken_off FROM STDIN") + bind() + execute() + sync(),
+    "copy-ext-bad": parse("", "COPY broken_off FROM STDIN") + bind() + execute() + flush() + BROKEN,
+    "cut-query": query("SELECT 1")[:9],
+    "cut-query-big": query("SELECT '" + "x" * 200000 + "'")[:150000],
+    "cut-parse-big": parse("", "SELECT '" + "x" * 200000 + "'")[:150000],
+    "q-bad": query("SELECT 1") + BROKEN,
+    "begin-bad": query("BEGIN; UPDATE broken_off SET v = v") + BROKEN,
+    "begin-fail-bad": query("BEGIN") + query("SELECT 1/0") + BROKEN,
+    "many": query("SELECT repeat('x', 10000) FROM generate_series(1, 20000)"),
+    "many-bad": query("SELECT repeat('x', 10000) FROM generate_series(1, 20000)") + BROKEN,
+    "many-home-bad": query(PID + ", repeat('x', 10000) FROM generate_series(1, 20000)") + BROKEN,
+    "bad-copydone": query("COPY broken_off FROM STDIN") + copy_data(b"a\n") + BROKEN,
+    "fcall-cut": b"F\0\0\0\x20\0\0",
+    "unknown-type": b"!\0\0\0\4",
+    "parse-unknown": parse("", "SELECT 1") + b"!\0\0\0\4",
+    "terminate-mid": parse("", "SELECT 1") + b"X\0\0\0\4",
+    "bind-terminate": bind("", "nope") + b"X\0\0\0\4",
+    "bind-query-terminate": bind("", "nope") + query("SELECT 1") + b"X\0\0\0\4",
+}
+
+
+@pytest.mark.parametrize("warm", [False, True], ids=["new", "used"])
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_client_that_breaks_off_gives_its_server_back(proxy, primary, how, warm):
+    """The next one does not wait for what will never come."""
+    primary.ask("CREATE TABLE IF NOT EXISTS broken_off (v text)")
+    p = proxy(**ONE)
+    for name, data in BROKEN_OFF.items():
+        w = p.raw()
+        if warm:
+            w.query(PID)
+            w.query(READER)
+        w.send(data)
+        if how == "reset":
+            w.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        w.sock.close()
+        with p.raw(timeout=20) as v:
+            assert v.query(PID) and v.query(READER), name       # or a timeout
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_clients_that_left_while_they_waited_are_dropped(proxy, primary, how):
+    """They keep no place, and nothing is written for them."""
+    p = proxy(**ONE)
+    primary.ask("DROP TABLE IF EXISTS heirs; CREATE TABLE heirs (who text)")
+    with p.raw() as busy:
+        busy.query("BEGIN")
+        busy.query(PID)
+        before = p.descriptors()
+        gone = [p.raw() for _ in range(20)]
+        for w in gone:
+            w.send(query("INSERT INTO heirs VALUES ('left')") + query(PID))
+        with p.raw() as stays:
+            stays.send(query("INSERT INTO heirs VALUES ('stays')"))
+            assert p.descriptors() == before + 21
+            for w in gone:
+                if how == "reset":
+                    w.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                w.sock.close()
+            wait_until(lambda: p.descriptors() == before + 1, "their end")
+            busy.query("COMMIT")
+            busy.bye()
+            assert wire.types(stays.reply()) == "CZ"
+    assert primary.ask("SELECT who FROM heirs") == [("stays",)]
+    primary.ask("DROP TABLE heirs")
