@@ -64,6 +64,7 @@ void net_flush(struct net *n) { (void)n; }
 size_t conn_pending(const struct conn *c) { return c == stuck; }
 size_t conn_drain(struct net *n, struct conn *c) { (void)n, (void)c; return 0; }
 void conn_reading(struct net *n, struct conn *c, bool on) { (void)n; c->watch.events = on; }
+void conn_hearing_end(struct net *n, struct conn *c) { (void)n; c->watch.events = 0; }
 void conn_shut(struct net *n, struct conn *c) { (void)n; c->broken = true; }
 long conn_fill(struct net *n, struct conn *c, uint8_t **p) { (void)n, (void)c, (void)p; return 0; }
 const char *conn_error(const struct conn *c) { (void)c; return NULL; }
