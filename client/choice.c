@@ -84,7 +84,7 @@ static struct server *only_server(const struct client *c, const struct plan *pl)
 static bool may_leave(const struct client *c, const struct plan *pl)
 {
 	return pl->reads && !pl->other && pl->whole && pl->len <= RETRY_BYTES && c->status != 'E'
-	       && !c->for_primary && !c->primary_once && !c->script.full
+	       && !c->for_primary && !c->primary_once && script_is_whole(&c->script)
 	       && !(c->pins & PIN_LISTEN) && !doubt_reads(c) && !c->borrower.profile->replication
 	       && nodes_balance(c->all->servers->nodes);
 }

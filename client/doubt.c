@@ -39,6 +39,12 @@ void doubt_add(struct client *c, unsigned code)
 		c->session.doubt = DOUBT_ALL;
 }
 
+void doubt_ask_soon(struct client *c)
+{
+	doubt_add(c, CODE_SETTINGS);
+	c->ask_soon = true;
+}
+
 void doubt_forget(struct client *c)
 {
 	c->doubt = (c->doubt | c->asking) & CODE_SETTINGS;
@@ -359,6 +365,20 @@ static void take_pins(struct client *c, unsigned asked, unsigned found)
 		c->pins &= (uint8_t)~PIN_DOUBT;
 }
 
+/* What comes is all that is set.  Servers that have been told of what was lost since go. */
+static void begin_anew(struct client *c, struct server *home)
+{
+	for (struct server *s = c->borrowed, *next; s; s = next) {
+		next = s->next_borrowed;
+		if (s == home || s->head || c->portal_on == s || c->unnamed.on == s)
+			continue;
+		client_detach(c, s);
+		server_return(s);
+	}
+	script_renew(&c->script);
+	home->script = c->script.serial;
+}
+
 /* Statements behind the question may have added doubt since. */
 static void take_answer(struct client *c, struct question *q)
 {
@@ -369,6 +389,11 @@ static void take_answer(struct client *c, struct question *q)
 
 	if (q->asked & CODE_TEMPORARY)
 		session_forget_temporary(&c->session);
+	bool renews = c->script.spilt && (q->asked & CODE_SETTINGS);
+	if (renews && c->session.in_transaction)
+		doubt_add(c, CODE_SETTINGS);
+	else if (renews)
+		begin_anew(c, q->request.server);
 	while (answer_row(&r, field, 3) == 3)
 		if (field[0]) {
 			learn(q, field);

@@ -19,6 +19,9 @@
 /* Something ran that may have left these (CODE_). */
 void doubt_add(struct client *c, unsigned code);
 
+/* Some of the session's settings were not kept: doubt_ask() is to ask for them. */
+void doubt_ask_soon(struct client *c);
+
 /* May settings be others than the script says? */
 static inline bool doubt_settings(const struct client *c)
 {

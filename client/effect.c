@@ -396,7 +396,7 @@ static void script_note(struct client *c, struct server *s, const struct effect 
 {
 	bool was_level = s->script == c->script.serial;
 
-	if (c->script.full)
+	if (!script_is_whole(&c->script))
 		return;
 	const char *text = e->text + e->facts.start;
 	if (script_add(&c->script, f, name, text, f->end - f->start) == 0 && was_level)

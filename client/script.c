@@ -151,20 +151,67 @@ static void compact(struct script *s)
 	s->n = s->transaction = kept;
 }
 
+/* Is the line, one of the open transaction, made pointless by a later one, with no savepoint
+ * between them? */
+static bool repeated(const struct script *s, uint32_t i)
+{
+	const struct script_line *l = &s->line[i];
+
+	for (uint32_t k = i + 1; k < s->n && s->line[k].kind != SQL_SAVEPOINT; k++) {
+		const struct script_line *later = &s->line[k];
+		bool same = later->kind == l->kind && later->flags == l->flags
+		            && !strcmp(later->name, l->name);
+		if (same && (*l->name || !strcmp(later->text, l->text)))
+			return true;
+	}
+	return false;
+}
+
+/* Makes room in a transaction of many lines.  It is worth its time if it frees a quarter. */
+static bool squeeze(struct script *s)
+{
+	uint32_t kept = s->transaction;
+
+	for (uint32_t i = kept; i < s->n; i++) {
+		enum sql_kind kind = s->line[i].kind;
+		bool sets = kind == SQL_SET || kind == SQL_RESET || kind == SQL_SET_TRANSACTION;
+		if (sets && repeated(s, i))
+			free_line(&s->line[i]);
+		else
+			s->line[kept++] = s->line[i];
+	}
+	s->n = kept;
+	return s->n <= s->cap / 4 * 3;
+}
+
 static int grow(struct script *s)
 {
 	if (s->n < s->cap)
 		return 0;
 	uint32_t cap = s->cap ? s->cap * 2 : 4;
-	struct script_line *line = cap <= SCRIPT_LINES
-	                           ? realloc(s->line, cap * sizeof *line) : NULL;
+	bool room = cap <= SCRIPT_LINES;
+	if (!room && squeeze(s))
+		return 0;
+	struct script_line *line = room ? realloc(s->line, cap * sizeof *line) : NULL;
 	if (!line) {
-		s->full = true;
+		*(s->transaction < s->n ? &s->spilt : &s->full) = true;
 		return -1;
 	}
 	s->line = line;
 	s->cap = cap;
 	return 0;
+}
+
+/* Drivers may set a savepoint before each statement. */
+static bool marks_again(struct script *s, const struct sql_facts *f, const char *name)
+{
+	struct script_line *l = s->n > s->transaction ? &s->line[s->n - 1] : NULL;
+	bool again = l && f->kind == SQL_SAVEPOINT && l->kind == SQL_SAVEPOINT
+	             && !strcmp(l->name, name);
+
+	if (again)
+		l->times++;
+	return again;
 }
 
 /* Those that PostgreSQL looks at when it parses: where names are looked up, how literals are read.
@@ -185,6 +232,8 @@ static bool parses_by(const char *name)
 int script_add(struct script *s, const struct sql_facts *f, const char *name,
                const char *text, size_t len)
 {
+	if (marks_again(s, f, name))
+		return 0;
 	if (grow(s) < 0)
 		return -1;
 	struct script_line l = { .serial = ++s->serial, .flags = f->flags, .kind = f->kind,
@@ -332,7 +381,9 @@ void script_release(struct script *s, const char *savepoint)
 		from--;
 	if (from == s->transaction)
 		return;
-	uint32_t kept = from - 1;
+	struct script_line *mark = &s->line[from - 1];
+	uint32_t kept = mark->times ? from : from - 1;
+	mark->times -= mark->times > 0;
 	for (uint32_t i = kept; i < s->n; i++)
 		if (s->line[i].kind == SQL_SAVEPOINT)
 			free_line(&s->line[i]);
@@ -359,7 +410,15 @@ void script_forget(struct script *s)
 	if (s->n > SCRIPT_LINES / 2)
 		truncate_to(s, 0);      /* there must be room for what comes */
 	s->transaction = s->n;
-	s->full = false;
+	s->full = s->spilt = false;
+}
+
+void script_renew(struct script *s)
+{
+	bool full = s->full;
+
+	script_forget(s);
+	s->full = full;
 }
 
 void script_free(struct script *s)

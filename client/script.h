@@ -13,13 +13,16 @@
  * settings of one parameter the later one stays.  The role comes last, and before it
  * session_authorization, since the others may need the rights of the login.  Savepoints are marks,
  * never run.
+ *
+ * A transaction may have more lines than there is room for.  Some are dropped then, and the script
+ * is spilt: behind the transaction, PostgreSQL is asked what the settings are (doubt.h).
  */
 #ifndef CLIENT_SCRIPT_H
 #define CLIENT_SCRIPT_H
 
 #include "sql.h"
 
-enum { SCRIPT_LINES = 256 };    /* a session with more is not brought up to date anywhere */
+enum { SCRIPT_LINES = 256 };    /* a session with more settings stays at home */
 
 struct script {
 	struct script_line {
@@ -28,6 +31,7 @@ struct script {
 		enum sql_kind kind;
 		enum sql_level level;
 		bool parsing;                   /* PostgreSQL looks at it when it parses */
+		uint32_t times;                 /* savepoints of one name, with nothing between */
 		char *name;                     /* parameter or savepoint, "" if none */
 		char *text;
 		char *value;                    /* of a SET of one value; else NULL */
@@ -36,9 +40,15 @@ struct script {
 	uint32_t serial;                        /* the last one given out */
 	uint32_t transaction;                   /* lines before this index are older than it */
 	bool full;                              /* the session cannot be carried */
+	bool spilt;                             /* until it has been asked for */
 };
 
-/* Appends; -1 without memory (the script is full then, too). */
+static inline bool script_is_whole(const struct script *s)
+{
+	return !s->full && !s->spilt;
+}
+
+/* Appends; -1 if that cannot be: the script is full or spilt then. */
 int script_add(struct script *s, const struct sql_facts *f, const char *name,
                const char *text, size_t len);
 
@@ -88,6 +98,9 @@ bool script_takes_back(bool before, const struct sql_facts *f, const char *name,
 /* Nothing of it counts any more (DISCARD ALL), but for names of custom parameters, unless they are
  * many. */
 void script_forget(struct script *s);
+
+/* It was spilt, and all settings are about to be told: the same. */
+void script_renew(struct script *s);
 
 void script_free(struct script *s);
 

@@ -18,7 +18,7 @@ const struct report transact_lost = { "ERROR", "40001",
 
 bool transact_bound(const struct client *c)
 {
-	return c->home && (c->pins || c->script.full || doubt_settings(c)
+	return c->home && (c->pins || !script_is_whole(&c->script) || doubt_settings(c)
 	                   || c->home->status != 'I');
 }
 
@@ -169,8 +169,8 @@ int transact_ask_level(struct client *c, struct server *s)
 	struct profile *p = c->borrower.profile;
 	int64_t now = loop_now(c->all->base->loop);
 
-	if (is_known(c, now) || c->session.default_level || c->pins || c->script.full
-	    || doubt_settings(c) || c->status == 'E')
+	if (is_known(c, now) || c->session.default_level || c->pins
+	    || !script_is_whole(&c->script) || doubt_settings(c) || c->status == 'E')
 		return 0;
 	struct question *q = calloc(1, sizeof *q);
 	if (!q)

@@ -207,6 +207,7 @@ static void test_full(void)
 		failed += add(&s, SQL_SET, 0, name, "SET it") != 0;
 	}
 	say(failed == 0 && s.n == SCRIPT_LINES && !s.full, "%d lines fit", SCRIPT_LINES);
+	script_commit(&s);
 	say(add(&s, SQL_SET, 0, "b", "SET it") == -1 && s.full && s.n == SCRIPT_LINES,
 	    "one more is too many");
 	say(s.serial == SCRIPT_LINES, "and gets no serial");
@@ -224,6 +225,58 @@ static void test_full(void)
 	script_free(&s);
 }
 
+/* A transaction of many lines. */
+static void test_spilt(void)
+{
+	struct script s = { 0 };
+	int failed = 0;
+	char name[16];
+
+	add(&s, SQL_BEGIN, 0, "", "BEGIN");
+	for (int i = 0; i < 10000; i++) {
+		failed += add(&s, SQL_SET, 0, "a", i % 2 ? "SET a = 1" : "SET a = 2") != 0;
+		failed += add(&s, SQL_SET, SQL_LOCAL, "a", "SET LOCAL a = 3") != 0;
+		failed += add(&s, SQL_SET_TRANSACTION, 0, "",
+			i % 2 ? "SET TRANSACTION READ ONLY" : "SET TRANSACTION READ WRITE") != 0;
+	}
+	say(!failed && script_is_whole(&s), "one parameter can be set for ever");
+	for (int i = 0; i < 10000; i++)
+		failed += add(&s, SQL_SAVEPOINT, 0, "x", "SAVEPOINT x") != 0;
+	say(!failed && script_is_whole(&s), "and a savepoint");
+	script_rollback_to(&s, "x");
+	add(&s, SQL_SET, 0, "b", "SET b = 1");
+	add(&s, SQL_SAVEPOINT, 0, "y", "SAVEPOINT y");
+	for (int i = 0; i < 9999; i++)
+		script_release(&s, "x");
+	add(&s, SQL_SET, 0, "b", "SET b = 2");
+	say(s.line[s.n - 2].kind == SQL_SET, "y has gone with x");
+	script_rollback_to(&s, "x");
+	say(s.line[s.n - 1].kind == SQL_SAVEPOINT, "one x is left");
+	script_release(&s, "x");
+	script_commit(&s);
+	IS(&s, s.line[0].text);
+	say(s.n == 1 && !strcmp(s.line[0].name, "a"), "the last a counts, b is undone");
+
+	for (int i = 0; i < SCRIPT_LINES + 1; i++) {
+		snprintf(name, sizeof name, "a%d", i);
+		add(&s, SQL_SET, 0, name, "SET a = 1");
+	}
+	say(!script_is_whole(&s) && s.spilt && !s.full, "too many different ones");
+	script_commit(&s);
+	say(s.spilt, "which a COMMIT does not make good");
+	script_renew(&s);
+	say(script_is_whole(&s) && s.n == 0, "but an answer does");
+	for (int i = 0; i < SCRIPT_LINES + 1; i++) {
+		struct sql_setting set = { .n = 1, .len = 2, .values = "1" };
+		snprintf(set.name, sizeof set.name, "a%d", i);
+		script_settle(&s, &set);
+	}
+	say(s.full && !s.spilt, "unless that is too much");
+	script_renew(&s);
+	say(s.full, "for ever");
+	script_free(&s);
+}
+
 static void test_forget(void)
 {
 	struct script s = { 0 };
@@ -234,9 +287,10 @@ static void test_forget(void)
 		add(&s, SQL_SET, 0, name, "SET a = 1");
 	}
 	uint32_t serial = s.serial;
-	say(s.full, "too much");
+	say(!script_is_whole(&s), "too much");
+	s.full = true;
 	script_forget(&s);
-	say(!s.full && s.n == 0 && s.serial == serial, "forgotten");
+	say(script_is_whole(&s) && s.n == 0 && s.serial == serial, "forgotten");
 	add(&s, SQL_DISCARD, 0, "", "DISCARD ALL");
 	say(s.n == 1 && s.line[0].serial > serial, "serials rise");
 	script_free(&s);
@@ -372,6 +426,7 @@ int main(void)
 	test_level();
 	test_begin();
 	test_full();
+	test_spilt();
 	test_forget();
 	test_parsing();
 	test_order();

@@ -396,3 +396,46 @@ def test_a_partial_date_style_at_the_start(proxy, primary, database):
         for style, want in ((None, "ISO, MDY"), ("German", "German, DMY"), ("ISO", "ISO, MDY")):
             with p.raw(database=database, **({"DateStyle": style} if style else {})) as w:
                 assert wire.value(w.ask(query("SHOW datestyle"))) == want
+
+
+# ---- many of them -----------------------------------------------------------------------------
+
+def ports(w):
+    return wire.value(w.query("SELECT inet_server_port()"))
+
+
+@pytest.mark.parametrize("lines", [
+    [f"SET LOCAL work_mem = {64 + i % 7}; SET application_name = 'a{i}'" for i in range(300)],
+    [f"SAVEPOINT s; SET my.x = '{i}'; RELEASE s" for i in range(300)],
+    [f"SAVEPOINT s{i}" for i in range(300)] + ["SET my.x = 'b'"],
+    [f"SELECT set_config('my.n{i % 100}', '{i}', false)" for i in range(600)],
+    [f"SET my.n{i % 100} = '{i}'; SET my.x = '{i}'; SAVEPOINT s" for i in range(600)],
+], ids=["local", "released", "savepoints", "set_config", "all"])
+def test_a_transaction_of_many_settings(proxy, replica, plain, lines):
+    """Behind it reads leave the primary again, and find what was set."""
+    asks = ("SELECT coalesce(current_setting('my.x', true), '-') || current_setting('work_mem')"
+            " || current_setting('application_name') || coalesce(current_setting('my.n7', true), '-')"
+            " || inet_server_port()")
+    p = proxy().learn("t", database="plain")
+    with p.raw(database="plain") as w:
+        w.query("SET my.x = 'before'; SET work_mem = '1MB'")
+        wait_until(lambda: ports(w) == str(replica.port), "a read on the replica")
+        w.query("BEGIN")
+        for sql in lines:
+            assert "E" not in wire.types(w.query(sql)), sql
+        w.query("RESET work_mem")
+        w.query("COMMIT")
+        right = wire.value(w.query("/*NO LOAD BALANCE*/ " + asks))[:-5]
+        wait_until(lambda: ports(w) == str(replica.port), "a read on the replica again")
+        assert wire.value(w.query(asks)) == right + str(replica.port)
+
+
+def test_a_session_of_too_many_settings_stays_at_home(proxy, primary, replica, plain):
+    """Until DISCARD ALL, which keeps no more than it can."""
+    p = proxy().learn("t", database="plain")
+    with p.raw(database="plain") as w:
+        for i in range(300):
+            w.query(f"SET my.n{i} = '{i}'")
+        assert {ports(w) for _ in range(10)} == {str(primary.port)}
+        w.query("DISCARD ALL")
+        wait_until(lambda: ports(w) == str(replica.port), "a read on the replica again")
