@@ -8,7 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
-enum { BUCKETS = 256, PAIRS_MAX = 128, SPARE_PROFILES = 64 };
+enum { BUCKETS = 256, PAIRS_MAX = 128, SPARE_PROFILES = 64,
+       WELCOME_MAX = 16 * 1024 };               /* bytes */
 
 struct accounts {
 	struct account *bucket[BUCKETS];
@@ -402,6 +403,7 @@ static const char *status_find(const uint8_t *at, size_t len, const char *name,
 	return NULL;
 }
 
+/* A node cannot make it grow for ever: what has no room is not told to later clients. */
 int profile_report(struct profile *p, const char *name, const char *value)
 {
 	const uint8_t *was = p->welcome ? p->welcome : (const uint8_t *)"";
@@ -410,15 +412,20 @@ int profile_report(struct profile *p, const char *name, const char *value)
 
 	const char *had = status_find(was, p->welcome_len, name, &from, &to);
 	bool news = had && strcmp(had, value) != 0;
+	bool fits = p->welcome_len - (to - from) + size <= WELCOME_MAX;
+	if (!fits && !had)
+		return 0;
 	uint8_t *w = malloc(p->welcome_len + size);
 	if (!w)
 		return -1;
 	struct put o = { .base = w, .cap = p->welcome_len + size };
 	put_bytes(&o, was, from);
-	put_begin(&o, 'S');
-	put_text(&o, name);
-	put_text(&o, value);
-	put_end(&o);
+	if (fits) {
+		put_begin(&o, 'S');
+		put_text(&o, name);
+		put_text(&o, value);
+		put_end(&o);
+	}
 	put_bytes(&o, was + to, p->welcome_len - to);
 	free(p->welcome);
 	p->welcome = w;

@@ -134,7 +134,8 @@ const char *profile_value(const struct profile *p, const char *name);
 /* Defaults may have been altered: the levels of all profiles have to be asked for again. */
 void accounts_forget_levels(struct accounts *all);
 
-/* Adds or replaces one ParameterStatus in the welcome.  1: it had another value; -1: no memory. */
+/* Adds or replaces one ParameterStatus in the welcome, if there is room.  1: it had another value;
+ * -1: no memory. */
 int profile_report(struct profile *p, const char *name, const char *value);
 int profile_copy_welcome(struct profile *to, const struct profile *from);
 

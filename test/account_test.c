@@ -206,6 +206,27 @@ static void test_welcome(void)
 	accounts_free(all);
 }
 
+/* What a node reports without end. */
+static void test_a_flood_of_reports(void)
+{
+	struct accounts *all = accounts_new();
+	struct profile *p = GET(account_get(all, "ann", "shop"), "a\0001");
+	static char name[16], large[WELCOME_MAX];
+
+	profile_report(p, "TimeZone", "Rome");
+	for (int i = 0; i < 10000; i++) {
+		snprintf(name, sizeof name, "n%d", i);
+		profile_report(p, name, "value");
+	}
+	say(p->welcome_len <= WELCOME_MAX, "%zu bytes", (size_t)p->welcome_len);
+	say(profile_report(p, "timezone", "Oslo") == 1 && memmem(p->welcome, p->welcome_len, "Oslo", 4),
+		"what there is still changes");
+	memset(large, 'x', sizeof large - 1);
+	say(profile_report(p, "timezone", large) == 1 && p->welcome_len <= WELCOME_MAX
+	    && !memmem(p->welcome, p->welcome_len, "Oslo", 4), "but tells no old value");
+	accounts_free(all);
+}
+
 /* --- differences --- */
 
 static const char *difference(const struct profile *from, const struct profile *to)
@@ -285,6 +306,7 @@ int main(void)
 	test_too_many();
 	test_spare();
 	test_welcome();
+	test_a_flood_of_reports();
 	test_difference();
 	test_room();
 	return done();
