@@ -33,7 +33,7 @@ const struct conf_old conf_old_names[] = {
 	{ "heartbeat_destination#", NULL, NO_WATCHDOG },
 	{ "heartbeat_destination_port#", NULL, NO_WATCHDOG },
 	{ "logdir", "work_dir", NULL },
-	{ "master_slave_mode", NULL, "backend_clustering_mode says it" },
+	{ "master_slave_mode", NULL, "backend_clustering_mode says it, or else off means raw" },
 	{ "master_slave_sub_mode", NULL, "backend_clustering_mode says it" },
 	{ "other_pgpool_hostname#", NULL, NO_WATCHDOG },
 	{ "other_pgpool_port#", NULL, NO_WATCHDOG },
@@ -41,6 +41,7 @@ const struct conf_old conf_old_names[] = {
 	{ "parallel_mode", NULL, "a statement runs on one node" },
 	{ "print_timestamp", NULL, "log_line_prefix says what a line begins with" },
 	{ "socket_dir", "unix_socket_directories", NULL },
+	{ "wd_heartbeat_port", NULL, NO_WATCHDOG },
 	{ "wd_hostname", NULL, NO_WATCHDOG },
 	{ "wd_port", NULL, NO_WATCHDOG },
 	{ "white_function_list", "read_only_function_list", NULL },
@@ -134,6 +135,7 @@ struct loader {
 	int depth;                      /* of files that include each other */
 	int name_column, value_column;  /* of what is being set */
 	bool told[COUNT(rows)];         /* that the parameter has no effect */
+	bool has_mode, no_standbys;     /* backend_clustering_mode; master_slave_mode = off */
 };
 
 static void tell(struct loader *l, enum level v, const char *fmt, ...)
@@ -275,6 +277,32 @@ static void *put(struct loader *l, const struct conf_row *row, int index, const 
 	return field;
 }
 
+/* Pgpool-II 4.0 and 4.1 had two switches instead of backend_clustering_mode, which are off in their
+ * raw mode.  true: that is all. */
+static bool note_mode(struct loader *l, const char *name, const char *value)
+{
+	bool off = !strcasecmp(value, "off") || !strcasecmp(value, "false")
+	           || !strcasecmp(value, "no") || !strcmp(value, "0");
+
+	l->has_mode |= !strcmp(name, "backend_clustering_mode");
+	if (strcmp(name, "master_slave_mode"))
+		return false;
+	l->no_standbys = off;
+	return off;
+}
+
+static void complete_mode(struct loader *l)
+{
+	int index;
+
+	if (!l->no_standbys || l->has_mode)
+		return;
+	tell(l, LEVEL_WARNING, "master_slave_mode is off: backend_clustering_mode is \"raw\", all"
+		" statements go to one node");
+	put(l, find_row("backend_clustering_mode", &index), NO_INDEX, "backend_clustering_mode",
+		"raw");
+}
+
 /* An assignment in a file or a variable. */
 static void set(struct loader *l, const char *name, const char *value)
 {
@@ -285,6 +313,8 @@ static void set(struct loader *l, const char *name, const char *value)
 	const void *field;
 
 	l->report.column = l->name_column;
+	if (note_mode(l, now, value))
+		return;
 	if (old && old->reason) {
 		tell(l, LEVEL_WARNING, "parameter \"%s\" has no effect here: %s", name,
 			old->reason);
@@ -707,6 +737,7 @@ struct conf *conf_load(const char *path, char *const *environ_, const struct con
 			read_environment(&l, environ_);
 	}
 	if (!l.report.failed) {
+		complete_mode(&l);
 		complete_nodes(&l);
 		check_whole(&l);
 		check_tls(&l);

@@ -300,7 +300,7 @@ struct conf_list {
 	\
 	X(enable_pool_hba, AUTHENTICATION, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Decide by pool_hba.conf who may connect and how clients prove who they are.") \
-	X(pool_passwd, AUTHENTICATION, SECRET, "pool_passwd", 0, 0, NONE, START, WORKS, \
+	X(pool_passwd, AUTHENTICATION, TEXT, "pool_passwd", 0, 0, NONE, START, WORKS, \
 		"File of users and passwords, relative to the configuration file; empty: none.") \
 	X(allow_clear_text_frontend_auth, AUTHENTICATION, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Without pool_hba.conf, ask unknown users for a clear text password.") \

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+extern char **environ;
+
 enum { EXIT_NO_RELOAD = 1 };
 
 enum { LOOK_MS = 100, DOT_LOOKS = 10, SIGNAL_LOOKS = 50 };
@@ -49,9 +51,17 @@ static bool find_server(struct server *server, const struct sources *from, struc
 	struct telling t = { .log = log, .quiet = true };
 	struct setup s;
 	char path[PATH_MAX];
-	int bad = setup_load_conf(&s, from, &t);
 
-	if (bad) {
+	*server = (struct server){ 1, -1 };
+	if (!*from->conf && image_refuses_variables(environ, image_file("pgpool.conf", path))) {
+		if (is_process_1())
+			return true;
+		log_write(log, NULL, LEVEL_FATAL, NULL, "Name its configuration file with -f:"
+			" pid_file_name in it says where its process id is.",
+			"it is not known which server is meant");
+		return false;
+	}
+	if (setup_load_conf(&s, from, &t)) {
 		*status = SETUP_EXIT;
 		return false;
 	}

@@ -33,6 +33,7 @@ struct dial {
 	bool doubtful;                          /* SCRAM began, and the server has not proved
 	                                         * itself yet */
 	bool welcome;                           /* AuthenticationOk came */
+	bool fell_back;                         /* to plain text: secure.why */
 	bool news;                              /* a parameter's value is not that of before */
 	struct derivation *waits;               /* for keys */
 	struct scram_client scram;
@@ -118,28 +119,52 @@ static bool is_own_limit(const struct server *s, const uint8_t *body, size_t len
 	                   || !strcmp(routine, "CheckMyDatabase"));
 }
 
+static const struct passwd_entry *entry_of(const struct server *s)
+{
+	return s->account->given ? s->account->given
+		: entry_find(s->all->entries, s->account->user);
+}
+
+/* Why PostgreSQL may have refused what is not the client's mistake; "" if it told enough. */
+static void whose_mistake(struct server *s, const char *code, char detail[static 280])
+{
+	const struct passwd_entry *e = entry_of(s);
+	const struct dial *d = s->dial;
+
+	*detail = '\0';
+	if (d->fell_back)
+		snprintf(detail, 280, "Node %d was asked in plain text, because TLS failed: %s.",
+			s->node->id, d->secure.why);
+	else if (code && !strcmp(code, "28P01") && !d->secret && !s->account->password && e)
+		snprintf(detail, 280, "Node %d refuses the password that %s has for user"
+			" \"%.63s\".", s->node->id, s->account->given ? "auth_query"
+			: "pool_passwd", s->account->user);
+}
+
 /* PostgreSQL says no.  Starting up and shutting down are states of the node; any other error is
  * about this login. */
 static void backend_says_no(struct server *s, const uint8_t *body, size_t len)
 {
 	const char *code = wire_field(body, len, 'C'), *text = wire_field(body, len, 'M');
-	char why[160];
+	char why[160], detail[280];
 
 	if (code && (!strcmp(code, "57P03") || !strcmp(code, "57P01") || !strcmp(code, "57P02"))) {
 		snprintf(why, sizeof why, "%.120s (%s)", text ? text : "not ready", code);
 		node_trouble(s, why);
 		return;
 	}
+	whose_mistake(s, code, detail);
 	if (code && !strcmp(code, "28P01") && !s->dial->secret) {
 		account_set_password(s->account, NULL, 0);      /* proved once, wrong now */
 		s->account->have_keys = false;
 	}
 	bool full = code && !strcmp(code, "53300") && !is_own_limit(s, body, len);
 	bool whole = code && strlen(code) == 5 && text;         /* can be shown as it is */
+	bool as_it_is = whole && !*detail;
 	server_refused(s, &(struct refusal){ full ? REFUSED_FULL : REFUSED_BACKEND,
 		{ "FATAL", whole ? code : "08006",
-		text ? text : "login refused", NULL, NULL },
-		whole ? body : NULL, whole ? len : 0 });
+		text ? text : "login refused", *detail ? detail : NULL, NULL },
+		as_it_is ? body : NULL, as_it_is ? len : 0 });
 }
 
 static void no_secret(struct server *s, const char *method)
@@ -159,12 +184,6 @@ static void no_secret(struct server *s, const char *method)
 }
 
 /* --- passwords ----------------------------------------------------------- */
-
-static const struct passwd_entry *entry_of(const struct server *s)
-{
-	return s->account->given ? s->account->given
-		: entry_find(s->all->entries, s->account->user);
-}
 
 static const char *clear_password(const struct server *s)
 {
@@ -533,9 +552,10 @@ static void tell_plain(struct server *s)
 {
 	const struct secure *x = &s->dial->secure;
 	struct node *n = s->node;
+	enum level level = s->dial->fell_back ? LEVEL_WARNING : LEVEL_LOG;
 
 	if (*x->why && !n->plain)
-		log_write(s->all->base->log, NULL, LEVEL_LOG, x->why,
+		log_write(s->all->base->log, NULL, level, x->why,
 			"backend_sslmode = require forbids that",
 			"connections to node %d (%s:%d) are in plain text", n->id,
 			node_conf(n)->hostname, (int)node_conf(n)->port);
@@ -703,6 +723,7 @@ static void again_in_plain_text(struct server *s)
 	conn_close(s->all->base->net, &s->conn);
 	d->secure.mode = SSLMODE_DISABLE;
 	d->secure.shaking = false;
+	d->fell_back = true;
 	d->tried--;
 	connect_to(s, d->address);
 }

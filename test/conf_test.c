@@ -255,6 +255,10 @@ static void test_keys(void)
 		{ "memqcache_total_size = 1GB", "memqcache_total_size", "1GB" },
 		{ "", "memqcache_total_size", "64MB" },
 		{ "wd_authkey = 'x'", "wd_authkey", "*****" },
+		{ "master_slave_mode = off", "backend_clustering_mode", "raw" },
+		{ "master_slave_mode = on", "backend_clustering_mode", "streaming_replication" },
+		{ "master_slave_mode = off\nbackend_clustering_mode = streaming_replication",
+			"backend_clustering_mode", "streaming_replication" },
 		{ "process_management_mode = dynamic", "process_management_mode", "dynamic" }
 	};
 	static const struct one bad[] = {
@@ -290,6 +294,8 @@ static void test_keys(void)
 		{ "failover_command = '/f'", "", "\"failover_command\" has no effect here: " },
 		{ "heartbeat_destination0 = 'x'", "", "\"heartbeat_destination0\" has no effect" },
 		{ "master_slave_mode = on", "", "has no effect here: backend_clustering_mode" },
+		{ "master_slave_mode = off", "", "backend_clustering_mode is \"raw\"" },
+		{ "wd_heartbeat_port = 9694", "", "\"wd_heartbeat_port\" has no effect here" },
 		{ "fail_over_on_backend_error = on\nsocket_dir = '/x'", "",
 			"\"socket_dir\" is now" },
 		{ "backend_port0 = 5432\nbackend_port1 = 5433\nbackend_weight1 = 0", "",
@@ -502,7 +508,7 @@ static void test_values(void)
 		{ "sr_check_password = 'x'", "sr_check_password", "*****" },
 		{ "health_check_password3 = 'x'\nbackend_port3 = 1024", "health_check_password3",
 			"*****" },
-		{ "", "pool_passwd", "*****" }, { "", "child_life_time", "5min" },
+		{ "", "pool_passwd", "pool_passwd" }, { "", "child_life_time", "5min" },
 		{ "", "connect_timeout", "10s" }, { "", "primary_wait_timeout", "5s" },
 		{ "", "node_probe_period", "1s" }, { "", "query_wait_timeout", "2min" },
 		{ "", "backend_weight0", "(none)" }, { "", "backend_weight", "(none)" },

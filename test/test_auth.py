@@ -640,6 +640,16 @@ def test_right_for_pool_passwd_and_wrong_for_the_backend(auth):
     assert e["M"] == 'password authentication failed for user "scram_user"'
 
 
+@pytest.mark.parametrize("user", ["scram_user", "md5_user"])
+def test_a_password_of_ours_that_postgresql_refuses_is_no_mistake_of_the_client(auth, user):
+    """The DETAIL names the node and whose password it was."""
+    p = auth(passwd=entry("text", user, WRONG))
+    e = refused(p, user=user, password=WRONG)
+    assert e["C"] == "28P01" and "password authentication failed" in e["M"]
+    assert e["D"] == f'Node 0 refuses the password that pool_passwd has for user "{user}".'
+    p.wait_log("Node 0 refuses the password that pool_passwd has")
+
+
 def test_psql_says_what_is_wrong(auth):
     p = auth(passwd=entry("text", "scram_user"))
     out = p.psql("SELECT 1", check=False, user="scram_user", password=WRONG)

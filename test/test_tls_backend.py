@@ -529,8 +529,15 @@ def test_a_node_that_speaks_tls_1_3_only(tls, nodes):
         assert not reads_with_tls(p, nodes[1])
     for i in (0, 1):
         assert len([line for line in p.log if f"node {i}" in line and "plain text" in line]) == 1
+        assert [line for line in p.log if f"WARNING:  connections to node {i}" in line]
     p = tls("good", "require", over=nodes[:1], **only)
     refused(p, "backend 0", f"localhost:{nodes[0].port}", "TLS 1.2")
+
+
+def test_who_is_refused_in_plain_text_hears_why_it_was_not_tls(tls, nodes):
+    p = tls("good", "prefer", over=nodes[:1], rules=OPEN.replace("host ", "hostssl "),
+            settings=dict(ssl_min_protocol_version="TLSv1.3"))
+    refused(p, "no pg_hba.conf entry", "Node 0 was asked in plain text, because TLS failed", "TLS 1.2")
 
 
 def test_a_handshake_that_stops(proxy, fake):
