@@ -372,7 +372,7 @@ bool session_has_temporary(const struct session *s, const char *text, size_t len
 void session_ended_transaction(struct session *s)
 {
 	s->in_transaction = s->wrote = s->read_only = s->seen = s->lost = s->no_replica = false;
-	s->queried = false;
+	s->queried = s->chained = false;
 	s->level = LEVEL_UNSAID;
 }
 

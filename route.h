@@ -33,6 +33,7 @@ struct session {
 	uint8_t level;                          /* the transaction's; LEVEL_UNSAID: not known */
 	uint8_t default_level;                  /* that the session has set; LEVEL_UNSAID: none */
 	bool read_only;                         /* the transaction says that it is */
+	bool chained;                           /* it began with its predecessor's modes */
 	bool stays_home;                        /* READ ONLY ones, too: see transact_come_home() */
 	bool seen;                              /* an answer from within the transaction was */
 	bool lost;                              /* the replica that had its snapshot */

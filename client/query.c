@@ -293,7 +293,13 @@ static void end_at_home(struct client *c, const struct plan *pl)
 	bool stays = failed ? pl->whole && only_ends(pl)
 	                    : !pl->follows && (pl->whole || !pl->ends);
 
-	if (!s || s == c->home || stays)
+	if (!s || s == c->home)
+		return;
+	if (!failed && !c->session.read_only) {         /* chained to a failed one */
+		transact_leave(c, s);
+		return;
+	}
+	if (stays)
 		return;
 	if (!failed && !pl->ends_first)
 		transact_come_home(c);

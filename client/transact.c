@@ -281,17 +281,20 @@ void transact_ended(struct client *c, bool committed)
 	end_writes(c, committed);
 }
 
+/* One that has failed has lost the modes that its statements have set: PostgreSQL begins the next
+ * one with the defaults.  Those that it had from a chain are kept. */
 void transact_chained(struct client *c, struct server *authority, bool committed)
 {
 	struct sql_facts begin = { .kind = SQL_BEGIN };
-	char *text = script_begin(&c->script);
+	bool lost = c->status == 'E' && !c->session.chained;
+	char *text = lost ? NULL : script_begin(&c->script);
 	uint8_t level = c->session.level;
 	bool read_only = c->session.read_only;
 
 	transact_ended(c, committed);
-	c->session.in_transaction = true;
-	c->session.level = level;
-	c->session.read_only = read_only;
+	c->session.in_transaction = c->session.chained = true;
+	c->session.level = lost ? LEVEL_UNSAID : level;
+	c->session.read_only = read_only && !lost;
 	if (script_add(&c->script, &begin, "", text ? text : "BEGIN", text ? strlen(text) : 5) == 0)
 		authority->script = c->script.serial;
 	free(text);
