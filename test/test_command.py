@@ -373,3 +373,13 @@ def test_options_of_old_are_accepted(proxy, args):
     assert p.psql("SELECT 1") == "1"
     p.send_signal(signal.SIGTERM)
     assert p.wait() == 0
+
+
+@pytest.mark.parametrize("command, status", [("stop", 3), ("reload", 1)])
+def test_which_server_is_meant(proxy, command, status):
+    """Without -f, and with nothing of a container around it."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PGPOOL_")}
+    done = subprocess.run([written(proxy).binary, command], text=True, env=env, timeout=20,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert done.returncode == status
+    assert "it is not known which server is meant" in done.stderr and "with -f" in done.stderr
