@@ -564,8 +564,8 @@ def test_parameters(pcp, pair):
     assert v["child_life_time"] == "300" and v["memqcache_total_size"] == "67108864"
     assert v["connect_timeout"] == "7000" and v["unix_socket_permissions"] == "0777"
     assert v["pcp_port"] == str(p.pcp_address[1]) and v["reset_query_list"] == "ABORT;DISCARD ALL"
-        assert v["health_check_password"] == v["sr_check_password"] == "*****"
-        assert v["pool_passwd"] == "pool_passwd"
+    assert v["health_check_password"] == v["sr_check_password"] == "*****"
+    assert v["pool_passwd"] == "pool_passwd"
     assert "hidden" not in str(rows) and len(v["log_filename"]) == 1023
     assert names[-16:-8] == [f"{n}0" for n in (
         "backend_hostname", "backend_port", "backend_weight", "backend_data_directory",
