@@ -62,7 +62,7 @@ static struct node *less_delayed(struct client *c, const struct plan *pl)
  *   1. the one that has the transaction's snapshot;
  *   2. the one on which the transaction has failed: the others do not know that it has;
  *   3. the one that has the portal or the unnamed statement which the request uses;
- *   4. for an end of the transaction, the one that has the transaction.
+ *   4. for an end of the transaction, or a Sync, the one that has the transaction.
  *
  * ROLLBACK TO goes home even in a failed transaction: only home has the savepoints of one that may
  * have legs. */
@@ -75,7 +75,7 @@ static struct server *only_server(const struct client *c, const struct plan *pl)
 	if (!s && pl->must && still_has(c, pl->must) && !pl->other
 	    && (!c->for_primary || pl->must_stay))
 		s = pl->must;
-	return !s && pl->ends && !pl->other && pl->whole ? ending_server(c) : s;
+	return !s && (pl->ends || pl->only_sync) && !pl->other && pl->whole ? ending_server(c) : s;
 }
 
 /* May a replica serve it?  Not what writes, is not there to its end, or was on a replica already;

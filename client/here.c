@@ -122,7 +122,8 @@ static bool end_here(struct client *c, const struct plan *pl)
 
 bool here_answer(struct client *c, const struct plan *pl)
 {
-	if (pl->only_sync) {
+	/* Since PostgreSQL 18 a Query in a pipeline may leave a transaction that Sync ends. */
+	if (pl->only_sync && !anywhere_in_transaction(c)) {
 		trace_message(c, (struct msg){ .type = 'S' });
 		here_ready(c);
 	} else if (pl->simple && !pl->extended && pl->text

@@ -286,11 +286,13 @@ static long refuse_to_disturb(struct client *c, const struct plan *pl, const uin
 
 /* What stands behind the end of a transaction is home's, so the end is, too, though only a replica
  * has the transaction.  What stands in front of it needs that one's snapshot.  A failed transaction
- * can be failed anywhere: all but its end goes home, where it may meet its portal. */
+ * can be failed anywhere: all goes home, where it may meet its portal, but its end, a Sync, and
+ * what asks for a portal there. */
 static void end_at_home(struct client *c, const struct plan *pl)
 {
 	struct server *failed = transact_failed(c), *s = failed ? failed : transact_owner(c);
-	bool stays = failed ? pl->whole && only_ends(pl)
+	bool stays = failed ? (pl->whole && only_ends(pl)) || pl->only_sync
+	                      || (pl->must == failed && !pl->ends)
 	                    : !pl->follows && (pl->whole || !pl->ends);
 
 	if (!s || s == c->home)

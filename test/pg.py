@@ -75,10 +75,20 @@ def newest_postgres():
 
 
 BIN = newest_postgres()
+SERVER = os.environ.get("PGPOOL_POSTGRES", BIN)     # a folder with postgres and initdb: matrix.py
 
 
 def tool(name):
-    return os.path.join(BIN, name)
+    return os.path.join(SERVER if name in ("postgres", "initdb") else BIN, name)
+
+
+def major(folder):
+    out = subprocess.run([os.path.join(folder, "postgres"), "-V"], text=True, check=True,
+                         stdout=subprocess.PIPE).stdout
+    return int(re.search(r"\) (\d+)", out)[1])
+
+
+VERSION = major(SERVER)
 
 
 def setting(value):
@@ -327,9 +337,25 @@ class Cluster(Target):
     def standby(self, name, **settings):
         """A new hot standby of this cluster; not started."""
         data = self.shop.path(name)
+        if VERSION > major(BIN):
+            self.copy(data)
+            return Cluster(self.shop, name, settings)
         self.shop.run(tool("pg_basebackup"), "-h", self.host, "-p", str(self.port), "-U",
                       "postgres", "-D", data, "-R", "-X", "stream", "-c", "fast", "--no-sync")
         return Cluster(self.shop, name, settings)
+
+    def copy(self, data):
+        """What pg_basebackup -R would do, which does not speak to a newer server."""
+        with self.connect(user="postgres", dbname="postgres") as c:
+            c.execute("SELECT pg_backup_start('standby', true)")
+            self.shop.run("cp", "-a", self.data, data)
+            label = c.execute("SELECT labelfile FROM pg_backup_stop(false)").fetchone()[0]
+        os.unlink(f"{data}/postmaster.pid")
+        with open(f"{data}/postgresql.auto.conf", "a") as f:
+            f.write(f"primary_conninfo = 'host={self.host} port={self.port} user=postgres'\n")
+        for name, text in (("backup_label", label), ("standby.signal", "")):
+            with open(self.shop.owned(make_file(f"{data}/{name}")), "w") as f:
+                f.write(text)
 
     def start(self):
         self.process = self.shop.spawn([tool("postgres"), "-D", self.data], self.log_file,
@@ -408,6 +434,11 @@ class Cluster(Target):
         with open(self.log_file, errors="replace") as f:
             f.seek(position)
             return f.read()
+
+
+def make_file(path):
+    with open(path, "w"):
+        return path
 
 
 def make_folder(path):
