@@ -62,6 +62,9 @@ TOLERATED = [
     (lambda program, direct, proxied: program.keeps_snapshots and program.injects
      and has_error(proxied, "C=40001"),
      "nobody can make the snapshot again that a lost node had"),
+    (lambda program, direct, proxied: program.injects and program.goes_on_with_portals
+     and (has_error(proxied, "S=FATAL", "C=57P01") or has_error(proxied, "S=FATAL", "C=08006")),
+     "a portal goes with the node that has it, and the session with the portal"),
     (lambda program, direct, proxied: program.injects and has_error(proxied, "C=40001")
      and any(kind in SHOWN for kind, _ in proxied),
      "a row that was shown cannot be taken back when the node conflicts after it"),
@@ -79,7 +82,7 @@ TOLERATED = [
      "code that executes a statement whose columns DDL has changed since, on a server that never had"
      " it: the one that is made there has the new columns"),
     (lambda program, direct, proxied: has_error(direct, "C=08P01", "bind message supplies")
-     and (has_error(proxied, "C=0A000") or has_error(proxied, "C=25P02")),
+     and any(has_error(proxied, code) for code in ("C=0A000", "C=25P02", "C=42P01")),
      "of two errors of one Bind the proxy finds another first"),
 ]
 GREETED = "login"       # the type of the event with the parameters that a session begins with

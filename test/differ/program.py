@@ -71,6 +71,11 @@ class Program:
                    for s in self.steps for m in s.messages)
 
     @property
+    def goes_on_with_portals(self):
+        """It executes a portal that an earlier step has bound."""
+        return any(s.messages and s.messages[0][0] == "E" for s in self.steps)
+
+    @property
     def ends_sessions(self):
         """A login ends the one before."""
         return any(m[0] in "XL" for s in self.steps for m in s.messages)
