@@ -125,6 +125,15 @@ static int keep_bind(struct effect *e, const struct binding *b)
 	return 0;
 }
 
+/* A prepared statement of which we do not know: of code, or of a PREPARE in flight.  It may do
+ * anything. */
+static void note_unknown(struct client *c, struct query *q)
+{
+	session_wrote(&c->session, c->all->route, NULL, "", 0);
+	if (client_home(c, q->request.server))
+		code_note_any(c);
+}
+
 /* A statement is being executed.  Each is counted, also those without effects: answers say which
  * statement they belong to only by their order. */
 static int note_statement(struct client *c, struct query *q, const struct sql_facts *said,
@@ -153,6 +162,8 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 	size_t does_len = run ? run->query_len : len;
 	if (client_home(c, q->request.server))
 		code_note(c, f, writes && facts_hooks(f), does, does_len);
+	if (f->kind == SQL_EXECUTE && !run)
+		note_unknown(c, q);
 	code_note_end(c, f);
 	bool known = parameter_note(c, f, does, does_len, b);
 	if (f->kind == SQL_DDL)
@@ -233,6 +244,8 @@ static int note_bind(struct client *c, struct query *q, struct msg *m)
 		memcpy(q->bind, body, q->bind_len);
 
 	trace_sent(c, q, "Bind: ", st ? st->text : "", st ? st->query_len : 0);
+	if (*name && !st)
+		note_unknown(c, q);
 	return portal_set(c, portal, q->request.server, st);
 }
 

@@ -177,12 +177,13 @@ bool facts_hooks(const struct sql_facts *f)
 }
 
 /* An EXECUTE does not say what it does, so it counts as its statement does.  One of an unknown name
- * fails.  A read that is the primary's for what it reads is a read all the same. */
+ * may do anything.  A read that is the primary's for what it reads is a read all the same. */
 bool facts_write(const struct client *c, const struct sql_facts *f, const char *text)
 {
 	struct stmt *s = facts_executed(c, f, text);
 	struct sql_facts does = s ? facts_of_stmt(c, s) : *f;
 
 	does.flags &= ~(uint32_t)(SQL_HELD | SQL_UNKNOWN);
-	return !route_gate(c->all->route, &does) && (s || route_writes(&does));
+	return !route_gate(c->all->route, &does)
+	       && (s || f->kind == SQL_EXECUTE || route_writes(&does));
 }

@@ -14,11 +14,13 @@
 
 /* --- planning ------------------------------------------------------------ */
 
+enum { PARSED_MAX = 8 };
+
 /* What the messages of the request have said so far.  Nothing of the session is changed by a plan,
  * so the names that the request itself makes have to be known apart. */
 struct bound {
 	bool portal;                    /* the unnamed one was made in this request */
-	const char *parsed[8];          /* names of statements made in it, the first of them */
+	const char *parsed[PARSED_MAX]; /* names of statements made in it, the first of them */
 	unsigned nparsed;
 };
 
@@ -229,7 +231,7 @@ static void plan_parse(struct client *c, struct plan *pl, struct msg *m, struct 
 	}
 	pl->notes = true;       /* the name is the session's from now on */
 	pl->other |= f.kind == SQL_EXECUTE;
-	if (b->nparsed < sizeof b->parsed / sizeof *b->parsed)
+	if (b->nparsed < PARSED_MAX)
 		b->parsed[b->nparsed++] = name;
 }
 
@@ -272,6 +274,7 @@ static void plan_use(struct client *c, struct plan *pl, const char *name, const 
 		pl->writes |= client_home(c, pl->must);
 	} else {
 		pl->other = true;       /* we do not know it; maybe the primary does */
+		pl->writes |= *name && !describes && b->nparsed < PARSED_MAX;
 		pl->notes |= !*name;    /* but for this one: a server may have one of the past */
 	}
 }

@@ -252,7 +252,7 @@ static const struct { const char *text, *want; } texts[] = {
 	{ "DISCARD PLANS", "other writes notes" },
 	{ "PREPARE p AS SELECT 1", "other notes" },
 	{ "PREPARE p AS DELETE FROM t", "other writes notes" },
-	{ "EXECUTE unknown", "other notes" },
+	{ "EXECUTE unknown", "other writes notes" },
 	{ "EXECUTE r", "reads notes" },
 	{ "EXECUTE w", "other writes notes" },
 	{ "EXECUTE \"r\"(1)", "reads notes" },
@@ -409,7 +409,7 @@ static void test_names(void)
 	check("B =r | E | S", "whole reads executes portal 2 r");
 	check("B =w | E | S", "whole other writes executes portal 2 w");
 	check("B =set | E | S", "whole other executes notes portal 2 set");
-	check("B =nope | E | S", "whole other executes portal 2 nope?");
+	check("B =nope | E | S", "whole other writes executes portal 2 nope?");
 	check("B =r | S", "whole reads notes portal 1 r");
 	check("B p=r | E p | S", "whole reads executes notes portal 2 r");
 	check("D Sr | S", "whole reads 1 r");
