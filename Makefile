@@ -8,6 +8,7 @@
 # make differ     random programs, directly and through it: SEED=.. PROGRAMS=.. (FILES=.. kept ones)
 # make external   PostgreSQL's own regression, pipeline and isolation suites through it
 # make external-jdbc  those of its Java driver (from Maven's registry)
+# make matrix     the end-to-end tests in front of PostgreSQL 13 to 18 (the same)
 # make fresh      all this on a bare Debian in a folder, as a newcomer would (FRESH='run test')
 # make clean
 #
@@ -178,8 +179,13 @@ external-jdbc:
 	@$(MAKE) -s pgpool
 	$(PYTHON) test/external_jdbc.py
 
+matrix:
+	@$(INSTALL) $(TEST_PACKAGES) maven
+	@$(MAKE) -s pgpool
+	$(PYTHON) test/matrix.py $(if $(VERSIONS),--versions $(VERSIONS))
+
 clean:
 	rm -rf build pgpool pgpool-debug
 
-.PHONY: all debug rooms unit fuzz debug-packages packages fresh run test bench differ external \
+.PHONY: all debug rooms unit fuzz debug-packages packages fresh run test bench differ external matrix \
         external-jdbc clean

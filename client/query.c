@@ -203,7 +203,7 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 		effect_note_plain(c, pl, q);
 		conn_put(c->all->base->net, &s->conn, p, pl->len);
 	}
-	if (c->script.spilt && ends_idle(c, q, pl))
+	if (c->script.spilt && !c->script.full && ends_idle(c, q, pl))
 		doubt_ask_soon(c);
 	if (c->doubt && (c->ask_soon || pl->looks) && ends_idle(c, q, pl))
 		doubt_ask(c, s);

@@ -339,20 +339,21 @@ class Cluster(Target):
         data = self.shop.path(name)
         if VERSION > major(BIN):
             self.copy(data)
-            return Cluster(self.shop, name, settings)
-        self.shop.run(tool("pg_basebackup"), "-h", self.host, "-p", str(self.port), "-U",
-                      "postgres", "-D", data, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+        else:
+            self.shop.run(tool("pg_basebackup"), "-h", self.host, "-p", str(self.port), "-U",
+                          "postgres", "-D", data, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+        if VERSION != major(BIN):       # options of another libpq
+            with open(f"{data}/postgresql.auto.conf", "a") as f:
+                f.write(f"primary_conninfo = 'host={self.host} port={self.port} user=postgres'\n")
         return Cluster(self.shop, name, settings)
 
     def copy(self, data):
-        """What pg_basebackup -R would do, which does not speak to a newer server."""
+        """What pg_basebackup does not do with a newer server."""
         with self.connect(user="postgres", dbname="postgres") as c:
             c.execute("SELECT pg_backup_start('standby', true)")
             self.shop.run("cp", "-a", self.data, data)
             label = c.execute("SELECT labelfile FROM pg_backup_stop(false)").fetchone()[0]
         os.unlink(f"{data}/postmaster.pid")
-        with open(f"{data}/postgresql.auto.conf", "a") as f:
-            f.write(f"primary_conninfo = 'host={self.host} port={self.port} user=postgres'\n")
         for name, text in (("backup_label", label), ("standby.signal", "")):
             with open(self.shop.owned(make_file(f"{data}/{name}")), "w") as f:
                 f.write(text)
