@@ -162,6 +162,7 @@ struct client {
 	bool blocked;                           /* its next request waits: for a server, or until
 	                                         * one has answered what the proxy asked */
 	bool awaits;                            /* what the catalog says: clients_told() */
+	uint8_t awaited;                        /* how often, for the next request */
 	bool canceled;                          /* while it was blocked */
 	bool primary_once;                      /* the next request goes to the primary */
 	bool owes_values;                       /* a RESET in a failed transaction: see reply.c */

@@ -69,7 +69,7 @@ enum {
 	X(SAVEPOINT,           "savepoint",           KIND_TRANSACTS) \
 	X(RELEASE,             "release",             KIND_TRANSACTS) \
 	X(ROLLBACK_TO,         "rollback to",         KIND_TRANSACTS) \
-	X(PREPARE_TRANSACTION, "prepare transaction", 0) \
+	X(PREPARE_TRANSACTION, "prepare transaction", KIND_TRANSACTS) \
 	X(COMMIT_PREPARED,     "commit prepared",     KIND_CHANGES) \
 	X(ROLLBACK_PREPARED,   "rollback prepared",   0) \
 	X(SET,                 "set",                 KIND_SETS | KIND_NO_WRITE) \

@@ -80,7 +80,7 @@ static unsigned called_code(struct client *c, const struct sql_facts *f, const c
 
 bool code_is_homes(struct client *c, const struct sql_facts *f, const char *text, size_t len)
 {
-	return (called_code(c, f, text, len) & CODE_ANYTHING)
+	return (f->kind != SQL_OTHER && (called_code(c, f, text, len) & CODE_ANYTHING))
 	       || ((f->flags & SQL_FUNCTION) && sql_mentions(text, len, is_homes, NULL));
 }
 

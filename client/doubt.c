@@ -370,7 +370,7 @@ static void begin_anew(struct client *c, struct server *home)
 {
 	for (struct server *s = c->borrowed, *next; s; s = next) {
 		next = s->next_borrowed;
-		if (s == home || s->head || c->portal_on == s || c->unnamed.on == s)
+		if (s == home || s->head || c->portal_on == s || unnamed_must_live(c, s))
 			continue;
 		client_detach(c, s);
 		server_return(s);

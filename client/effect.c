@@ -670,8 +670,10 @@ void effect_complete(struct client *c, struct query *q, const uint8_t *body, siz
 		q->next_effect = e->next;
 		if (e->command < r->commands)
 			continue;
-		if (e->facts.kind == SQL_COMMIT || e->facts.kind == SQL_ROLLBACK)
-			apply_end(c, q, e, len >= 8 && !memcmp(body, "ROLLBACK", 8));
+		bool undone = len >= 8 && !memcmp(body, "ROLLBACK", 8);
+		if (e->facts.kind == SQL_COMMIT || e->facts.kind == SQL_ROLLBACK
+		    || (e->facts.kind == SQL_PREPARE_TRANSACTION && undone))
+			apply_end(c, q, e, undone);
 		else
 			apply(c, r->server, e);
 	}

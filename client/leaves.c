@@ -72,7 +72,7 @@ unsigned leaves_note(struct client *c, const struct sql_facts *f, const char *te
 	char name[128];
 	unsigned what = f->kind == SQL_LOAD ? LEAVES_MORE : 0;
 
-	if (f->kind == SQL_SET) {
+	if (f->kind == SQL_SET || f->kind == SQL_RESET) {       /* RESET makes the name, too */
 		sql_parameter(name, text, f);
 		leaves_note_parameter(c, name);
 	}

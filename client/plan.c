@@ -403,6 +403,8 @@ int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n)
 	 * ignores it like all else up to a Sync, and sends no ReadyForQuery. */
 	if (pl->simple && pl->extended)
 		pl->barrier = pl->other = true;
+	if (pl->whole && !pl->simple && !pl->executes)
+		pl->home_only = pl->awaits = false;
 	pl->portal = b.portal;
 	pl->whole = end > 0 && (m.type == 'Q' || m.type == 'F' || m.type == 'S');
 	/* Too long to be waited for: it streams to the primary.  We cannot know what it does, so

@@ -23,6 +23,8 @@
 
 enum {
 	EXPECTS_MAX = 16384,                    /* PostgreSQL flushes long before it owes so many */
+	AWAITED_MAX = 4,                        /* of the catalog: of many names, some may never
+	                                         * be known all at once */
 };
 
 /* --- sending ------------------------------------------------------------- */
@@ -286,16 +288,17 @@ static long refuse_to_disturb(struct client *c, const struct plan *pl, const uin
 
 /* What stands behind the end of a transaction is home's, so the end is, too, though only a replica
  * has the transaction.  What stands in front of it needs that one's snapshot.  A failed transaction
- * can be failed anywhere: all goes home, where it may meet its portal, but its end, a Sync, and
- * what asks for a portal there. */
+ * can be failed anywhere: all goes home, where it may meet its portal, but its end, and what the
+ * replica alone has: a portal; with the snapshot, savepoints. */
 static void end_at_home(struct client *c, const struct plan *pl)
 {
 	struct server *failed = transact_failed(c), *s = failed ? failed : transact_owner(c);
-	bool stays = failed ? (pl->whole && only_ends(pl)) || pl->only_sync
+	bool its = failed && !pl->ends && failed == transact_owner(c);
+	bool stays = failed ? (pl->whole && (its || only_ends(pl)))
 	                      || (pl->must == failed && !pl->ends)
 	                    : !pl->follows && (pl->whole || !pl->ends);
 
-	if (!s || s == c->home)
+	if (!s || s == c->home || pl->only_sync)
 		return;
 	if (!failed && !c->session.read_only) {         /* chained to a failed one */
 		transact_leave(c, s);
@@ -321,7 +324,8 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 		pl.signals = signal_node(c, p, pl.len);
 	if (!c->inflight && here_answer(c, &pl))
 		return (long)pl.len;
-	if (pl.awaits) {
+	if (pl.awaits && c->awaited < AWAITED_MAX) {
+		c->awaited += !c->awaits;
 		c->awaits = c->all->awaited = true;
 		return BLOCKED;
 	}
@@ -340,6 +344,7 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 	if (!s || (!c->paused && server_stirs(s)) || send_request(c, s, p, &pl) < 0)
 		return BLOCKED;
 	c->primary_once = false;
+	c->awaited = 0;
 	return (long)pl.len;
 }
 

@@ -349,6 +349,18 @@ char *script_begin(const struct script *s)
 	return NULL;
 }
 
+bool script_changes_modes(const struct script *s)
+{
+	unsigned begins = 0;
+
+	for (uint32_t i = s->transaction; i < s->n; i++) {
+		begins += s->line[i].kind == SQL_BEGIN;
+		if (s->line[i].kind == SQL_SET_TRANSACTION)
+			return true;
+	}
+	return begins > 1;
+}
+
 void script_commit(struct script *s)
 {
 	if (s->n)

@@ -78,6 +78,9 @@ uint32_t script_settled(const struct script *s);
 /* A copy of the BEGIN of the open transaction, or NULL. */
 char *script_begin(const struct script *s);
 
+/* Has the open transaction been given other modes than its BEGIN says? */
+bool script_changes_modes(const struct script *s);
+
 /* The transaction ended: keeps its settings, or drops them. */
 void script_commit(struct script *s);
 void script_rollback(struct script *s);

@@ -287,13 +287,14 @@ void transact_chained(struct client *c, struct server *authority, bool committed
 {
 	struct sql_facts begin = { .kind = SQL_BEGIN };
 	bool lost = c->status == 'E' && !c->session.chained;
+	bool unsaid = lost || script_changes_modes(&c->script);
 	char *text = lost ? NULL : script_begin(&c->script);
 	uint8_t level = c->session.level;
 	bool read_only = c->session.read_only;
 
 	transact_ended(c, committed);
 	c->session.in_transaction = c->session.chained = true;
-	c->session.level = lost ? LEVEL_UNSAID : level;
+	c->session.level = unsaid ? LEVEL_UNSAID : level;
 	c->session.read_only = read_only && !lost;
 	if (script_add(&c->script, &begin, "", text ? text : "BEGIN", text ? strlen(text) : 5) == 0)
 		authority->script = c->script.serial;

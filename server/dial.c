@@ -132,7 +132,7 @@ static void whose_mistake(struct server *s, const char *code, char detail[static
 	const struct dial *d = s->dial;
 
 	*detail = '\0';
-	if (d->fell_back)
+	if (d->fell_back && code && !strncmp(code, "28", 2))
 		snprintf(detail, 280, "Node %d was asked in plain text, because TLS failed: %s.",
 			s->node->id, d->secure.why);
 	else if (code && !strcmp(code, "28P01") && !d->secret && !s->account->password && e)

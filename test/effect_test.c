@@ -258,7 +258,7 @@ static void test_table(void)
 		{ SQL_COPY_FROM, "w" }, { SQL_INSERT, "w" }, { SQL_UPDATE, "w" }, { SQL_DELETE, "w" },
 		{ SQL_MERGE, "w" }, { SQL_TRUNCATE, "w" },
 		{ SQL_BEGIN, "T" }, { SQL_COMMIT, "T" }, { SQL_ROLLBACK, "T" }, { SQL_SAVEPOINT, "Tw" },
-		{ SQL_RELEASE, "Tw" }, { SQL_ROLLBACK_TO, "Tw" }, { SQL_PREPARE_TRANSACTION, "w" },
+		{ SQL_RELEASE, "Tw" }, { SQL_ROLLBACK_TO, "Tw" }, { SQL_PREPARE_TRANSACTION, "Tw" },
 		{ SQL_COMMIT_PREPARED, "Cw" }, { SQL_ROLLBACK_PREPARED, "w" },
 		{ SQL_SET, "S" }, { SQL_SET_TRANSACTION, "S" }, { SQL_SET_CONSTRAINTS, "w" },
 		{ SQL_RESET, "SB" }, { SQL_DISCARD, "Bw" }, { SQL_PREPARE, "Nw" }, { SQL_EXECUTE, "U" },

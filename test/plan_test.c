@@ -241,7 +241,7 @@ static const struct { const char *text, *want; } texts[] = {
 	{ "SAVEPOINT a", "other writes notes" },
 	{ "RELEASE a", "other writes notes" },
 	{ "ROLLBACK TO a", "other writes notes to" },
-	{ "PREPARE TRANSACTION 'a'", "other writes" },
+	{ "PREPARE TRANSACTION 'a'", "other writes notes" },
 	{ "COMMIT PREPARED 'a'", "other writes notes" },
 	{ "SET a = 1", "other notes" },
 	{ "SET LOCAL a = 1", "other notes" },

@@ -1087,3 +1087,20 @@ def test_sessions_of_dml_adaptive_are_not_protected_from_others(session, replica
     assert s.other().nodes("SELECT a FROM table1") == R
     s.proxy.reload(disable_load_balance_on_write="dml_adaptive_global")     # which starts cold
     assert s.nodes("SELECT a FROM table1") == P
+
+
+def test_a_snapshot_on_a_replica_waits_for_names_but_not_for_ever(proxy, primary, replica):
+    """A request may have more names than are remembered at a time."""
+    tables = [f"many_names_{i}" for i in range(300)]
+    primary.su("; ".join(f"CREATE TABLE IF NOT EXISTS {t} (a int); GRANT SELECT ON {t} TO app"
+                         for t in tables))
+    primary.catch_up(replica)
+    p = proxy()
+    with p.raw(timeout=30) as w:
+        for n in (1, 250, 300):
+            w.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            w.query("SELECT 1")
+            out = w.query("SELECT " + " + ".join(f"(SELECT count(*) FROM {t})" for t in tables[:n]))
+            assert wire.errors(out) in ([], ["40001"]), n
+            w.query("ROLLBACK")
+    primary.su("DROP TABLE " + ", ".join(tables))

@@ -332,10 +332,10 @@ static bool load_ca_dir(struct load *l)
 	char path[PATH_MAX];
 	bool good = true;
 
+	source_note(l->f->ca_dir);
 	if (!dir)
 		return fail(l, "could not open ssl_ca_cert_dir \"%s\": %s", l->f->ca_dir,
 			strerror(errno));
-	source_note(l->f->ca_dir);
 	for (struct dirent *e; good && (e = readdir(dir)); ) {
 		struct pem_file f;
 
