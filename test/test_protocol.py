@@ -10,6 +10,7 @@ import time
 import psycopg
 import pytest
 
+import pg
 import wire
 from wire import (Wire, bind, close, copy_data, copy_done, copy_fail, describe, execute, extended,
                   flush, function_call, message, parse, query, sync, terminate, wait_until)
@@ -433,7 +434,9 @@ def short(m):
 
 @pytest.mark.parametrize("balance", [True, False], ids=["balanced", "primary-only"])
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=[k.replace(" ", "-") for k in SCRIPTS])
-def test_replies_are_those_of_postgresql(proxy, primary, script, balance):
+def test_replies_are_those_of_postgresql(request, proxy, primary, script, balance):
+    if pg.VERSION >= 18 and "without-a-sync" in request.node.name:
+        pytest.skip("PostgreSQL 18.0 itself fails behind that (XX000, unexpected state STARTED)")
     expected = [masked(m) for m in play(primary.raw(), script)]
     p = proxy(load_balance_mode=balance)
     for session in range(2):            # the second one meets pooled servers

@@ -130,7 +130,7 @@ RULES = {
               "MERGE INTO t USING (VALUES ({int})) x (i) ON t.i = x.i WHEN MATCHED THEN DELETE",
               "SELECT f_write('{value}')", "SELECT nextval('{seq}')", "CALL p_commit('{value}')",
               "DO $$BEGIN INSERT INTO w (v) VALUES ('do'); END$$", "SELECT n FROM vn",
-              "EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) DELETE FROM u",
+              "EXPLAIN (ANALYZE, COSTS off, TIMING off, BUFFERS off, SUMMARY off) DELETE FROM u",
               "UPDATE t SET v = v || '!' WHERE i = {int} RETURNING i, v", "LOCK TABLE {table}",
               "INSERT INTO ul VALUES (2, '{value}')", "INSERT INTO {table} (i) VALUES ({int})"],
     "ddl": ["ALTER TABLE {table} ADD COLUMN x int DEFAULT 5", "ALTER TABLE {table} DROP COLUMN v",
