@@ -81,6 +81,9 @@ TOLERATED = [
                                                 'W=SQL statement "EXECUTE'),
      "code that executes a statement whose columns DDL has changed since, on a server that never had"
      " it: the one that is made there has the new columns"),
+    (lambda program, direct, proxied: has_error(direct, "C=25P02", "R=exec_execute_message")
+     and has_error(proxied, "C=34000", 'portal ""'),
+     "in a failed transaction, the unnamed portal of a replica has gone with that one's part of it"),
     (lambda program, direct, proxied: has_error(direct, "C=08P01", "bind message supplies")
      and any(has_error(proxied, code) for code in ("C=0A000", "C=25P02", "C=42P01")),
      "of two errors of one Bind the proxy finds another first"),
