@@ -403,10 +403,11 @@ int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n)
 	 * ignores it like all else up to a Sync, and sends no ReadyForQuery. */
 	if (pl->simple && pl->extended)
 		pl->barrier = pl->other = true;
-	if (pl->whole && !pl->simple && !pl->executes)
-		pl->home_only = pl->awaits = false;
 	pl->portal = b.portal;
 	pl->whole = end > 0 && (m.type == 'Q' || m.type == 'F' || m.type == 'S');
+	/* What is only parsed does nothing yet.  A portal may run where it is. */
+	if (pl->whole && !pl->simple && !pl->executes && !b.portal)
+		pl->home_only = pl->awaits = false;
 	/* Too long to be waited for: it streams to the primary.  We cannot know what it does, so
 	 * it counts as a write. */
 	if (end == MORE && n > REQUEST_KEEP) {
