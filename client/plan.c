@@ -379,6 +379,14 @@ static int plan_message(struct client *c, struct plan *pl, struct msg *m, struct
 	return pl->len ? 1 : client_refuse(c, "08P01", "invalid frontend message type", NULL, NULL);
 }
 
+void plan_appended(struct client *c, struct plan *pl, struct msg m)
+{
+	struct bound b = { 0 };
+
+	if (strchr("PBDECQF", m.type))
+		plan_message(c, pl, &m, &b, 0);
+}
+
 int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n)
 {
 	struct bound b = { 0 };

@@ -67,6 +67,9 @@ struct plan {
  * the request may still be waited for; BLOCKED after client_fail(). */
 int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n);
 
+/* Adds a message of an open request. */
+void plan_appended(struct client *c, struct plan *pl, struct msg m);
+
 /* Messages that PostgreSQL gives one answer each. */
 static inline bool plan_is_extended(char type)
 {

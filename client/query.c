@@ -132,10 +132,12 @@ static int leave_replica(struct client *c, struct server *s)
 	return BLOCKED;
 }
 
-/* A Query that cannot be parsed leaves the server's unnamed portal for later. */
+/* A Query that cannot be parsed leaves the server's unnamed portal for later, and so does a Bind
+ * that fails. */
 static bool shows_past_portal(const struct client *c, const struct server *s, const struct plan *pl)
 {
-	return s->portal_past && (pl->no_portal || (pl->simple && !c->portal_on)) && !c->inflight;
+	return s->portal_past && !c->inflight
+	       && (pl->no_portal || pl->portal || (pl->simple && !c->portal_on));
 }
 
 /* The script comes first: statements are prepared under its settings. */
@@ -188,9 +190,9 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	c->session.queried |= s != c->home && pl->queries;
 	q->simple = pl->simple;
 	q->barrier = pl->barrier;
+	q->revives = pl->revives;
 	q->extended = pl->extended;
-	/* In a failed transaction an error is the right answer: only its end need run again. */
-	if (s != c->home && pl->whole && (c->status != 'E' || only_ends(pl)))
+	if (s != c->home && pl->whole)
 		keep_copy(q, p, pl->len);
 	/* A request that uses a portal or the unnamed statement of that replica cannot run again
 	 * on its own.  It keeps its copy: it can together with the request in front of it that
@@ -401,6 +403,35 @@ static int note_appended(struct client *c, struct query *q, struct msg *m, bool 
 	return 0;
 }
 
+/* Must the message run elsewhere than the open request, or wait for the catalog?  On a replica that
+ * has the snapshot, only what means nothing there, or follows the end of the transaction; on any
+ * other, which has a portal that the request began with, all that a replica may not serve. */
+static bool leaves_request(struct client *c, const struct query *q, struct plan *pl, struct msg m)
+{
+	const struct server *s = q->request.server;
+
+	if (client_home(c, s) || q->barrier || q->resets)
+		return false;
+	pl->revives = q->revives;
+	plan_appended(c, pl, m);
+	return pl->home_only || pl->follows || (pl->awaits && c->awaited < AWAITED_MAX)
+	       || (pl->other && !pl->must && s != transact_owner(c));
+}
+
+/* The open request ends in front of the message, with a Sync that the client did not send; it does
+ * not see the answer either.  What follows is a request of its own, unless this one fails. */
+__attribute__((cold))
+static long cut_request(struct client *c, struct query *q)
+{
+	struct server *s = q->request.server;
+
+	if (conn_put_message(s->all->base->net, &s->conn, 'S', NULL, 0) < 0)
+		return client_out_of_memory(c);
+	q->cut = q->barrier = true;
+	c->input = INPUT_REQUEST;
+	return BLOCKED;
+}
+
 /* Appends one message, or the beginning of a long one, to the open request.  It waits while too
  * many of the request are unanswered: a client that never sends a Sync must not make that list grow
  * for ever. */
@@ -416,10 +447,14 @@ static long append_message(struct client *c, const uint8_t *p, size_t n)
 	if (n < needed(m.type, size))
 		return MORE;
 	bool whole = there == size, open = c->input == INPUT_OPEN;
+	struct plan one = { 0 };
+	if (whole && open && leaves_request(c, q, &one, m))
+		return cut_request(c, q);
 	enum remade made = whole && open ? agree_on_appended(c, q, p, there) : REMADE;
 	if (made == AWAITED)
 		return BLOCKED;
 	trace_message(c, m);
+	q->revives |= one.revives;
 	bool describe = whole && open && m.type == 'P' && *m.at;
 	if (made == REMADE_NO_MEMORY || note_appended(c, q, &m, whole) < 0)
 		return client_out_of_memory(c);

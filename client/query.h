@@ -76,6 +76,8 @@ struct query {
 	bool retry;                             /* may be run again on the primary */
 	bool resets;                            /* takes settings back: see reply.c */
 	bool undone;                            /* it was taken back, and its names with it */
+	bool revives;                           /* it is open, and has ended a transaction */
+	bool cut;                               /* a Sync of ours ends it: see cut_request() */
 };
 
 _Static_assert(offsetof(struct query, request) == 0, "request_take() gives a block that begins so");

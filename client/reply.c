@@ -234,6 +234,8 @@ static void on_done(struct request *r, char status)
 	struct client *c = r->owner;
 
 	unnamed_keep(c, query_of(r));
+	if (query_of(r)->cut && r->failed)
+		c->input = INPUT_SKIPPED;
 	query_left(c);
 	transact_status(c, status, r->failed);
 	if (status == 'I' && c->ask_soon && !c->inflight)
@@ -400,7 +402,8 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 		return true;
 	case 'Z':
 		r->progress = true;
-		return !((q->resets || c->owes_values) && follow_reset(c, q, (char)*body));
+		return !((q->resets || c->owes_values) && follow_reset(c, q, (char)*body))
+		       && !q->cut;
 	}
 	return true;
 }
