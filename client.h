@@ -155,6 +155,8 @@ struct client {
 	uint8_t doubt, asking;                  /* CODE_: to be asked for; in the question */
 	bool ask_soon;                          /* at the end of the transaction */
 	bool foreign;                           /* somebody's code has run since the last answer */
+	unsigned unheard;                       /* it has read what may be a view that sets some:
+	                                         * 1 + bodies_computed() before; else 0 */
 	bool stranger;
 	bool ended;                             /* it will send no more, but wants its answers */
 	bool paused;                            /* its servers are not read: it is slow */

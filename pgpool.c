@@ -540,7 +540,9 @@ static bool wire_up(struct pgpool *pg)
 	    || clients_init(c) < 0 || verifiers_of(c->verifiers, pg->passwd) < 0)
 		return false;
 	servers_init(s);
-	return (c->catalog = catalog_new(s, clients_told, c)) && (c->bodies = bodies_new(s));
+	c->bodies = bodies_new(s, clients_told, c);
+	c->catalog = c->bodies ? catalog_new(s, c->bodies, clients_told, c) : NULL;
+	return c->catalog != NULL;
 }
 
 static int backlog(const struct conf *c)

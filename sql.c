@@ -8,8 +8,11 @@
 /* A longer text is not copied to the stack for regexec(), but assumed to match. */
 enum { MAX_PATTERN_TEXT = 16384 };
 
-/* To the statement's end, with a function's BEGIN ATOMIC ... END in one piece. */
-static void skim(struct scan *s, bool routine)
+enum object { ANY_OBJECT, ROUTINE, TABLE };
+
+/* To the statement's end, with a function's BEGIN ATOMIC ... END in one piece; or to the query that
+ * a table is filled with. */
+static void skim(struct scan *s, enum object object)
 {
 	unsigned body = 0;
 
@@ -24,7 +27,11 @@ static void skim(struct scan *s, bool routine)
 			break;
 		if (s->tok.word == W_drop && s->prev.word == W_commit)
 			scan_flag(s, SQL_DROPS);
-		if (!routine || s->prev.type == T_DOT || s->prev.word == W_as)
+		if (object == TABLE && s->depth == 0 && scan_skip(s, W_as)) {
+			s->wraps = true;
+			return;
+		}
+		if (object != ROUTINE || s->prev.type == T_DOT || s->prev.word == W_as)
 			continue;
 		if (s->tok.word == W_atomic && s->prev.word == W_begin)
 			body++;
@@ -376,18 +383,29 @@ static void head_explain(struct scan *s)
 	s->wraps = !scan_at_end(s);
 }
 
+/* CREATE MATERIALIZED VIEW, CREATE [UNLOGGED] TABLE: at its word. */
+static bool is_filled(const struct scan *s)
+{
+	unsigned b = s->prev.word;
+
+	return (s->tok.word == W_materialized && b == W_create)
+	       || (s->tok.word == W_table && (b == W_create || b == W_temp || b == W_temporary
+	                                      || b == W_unlogged));
+}
+
 /* CREATE TEMP TABLE [IF NOT EXISTS] name, CREATE anything pg_temp.name; then the rest, since
  * a function may have a body in SQL. */
 static void head_create(struct scan *s)
 {
-	bool temporary = false, routine = false;
+	enum object is = ANY_OBJECT;
+	bool temporary = false;
 
 	for (; !scan_at_end(s) && s->tok.type != T_OPEN && s->tok.word != W_as; scan_advance(s)) {
 		unsigned w = s->tok.word, b = s->prev.word;
 		bool object = b == W_table || b == W_view || b == W_sequence || b == W_exists;
 
 		temporary |= (w == W_temp || w == W_temporary) && !object;
-		routine |= w == W_function || w == W_procedure;
+		is = is_filled(s) ? TABLE : w == W_function || w == W_procedure ? ROUTINE : is;
 		if (s->tok.type == T_DOT && lex_is_name(&s->prev)
 		    && body_is_temp(s, lex_span(&s->prev))) {
 			temporary = true;
@@ -402,7 +420,7 @@ static void head_create(struct scan *s)
 	}
 	if (temporary)
 		scan_flag(s, SQL_TEMP);
-	skim(s, routine);
+	skim(s, is);
 }
 
 /* Only these can be in the way of a permanent table of their name. */
@@ -496,6 +514,7 @@ static bool is_read(unsigned kind)
 static void run_statement(struct scan *s)
 {
 	struct sql_facts *f = s->f;
+	bool fills = false;                     /* a table that is made */
 
 	for (;;) {
 		const struct verb *v = &verbs[s->tok.type == T_OPEN ? W_select : s->tok.word];
@@ -507,10 +526,12 @@ static void run_statement(struct scan *s)
 			v->head(s);
 		if (!s->wraps || scan_at_end(s))
 			break;
+		fills |= v->kind == SQL_DDL;
 		s->wraps = false;
 		s->wrapped = true;
 	}
-	skim(s, false);
+	f->inner = fills ? SQL_DDL : f->inner;
+	skim(s, ANY_OBJECT);
 
 	if (f->inner != f->kind && f->kind != SQL_PGPOOL && !is_read(f->inner))
 		f->flags |= SQL_MODIFIES;

@@ -28,7 +28,12 @@ bool code_keeps(const char *text, size_t len)
 /* What only home may do, of PostgreSQL's own functions. */
 static bool is_homes(void *ctx, const char *name, bool called)
 {
-	return keeps(ctx, name, called) || (called && strstr(name, "advisory"));
+	const struct client *c = ctx;
+
+	/* Of a sequence that is not temporary, a READ ONLY transaction may not ask for more. */
+	if (!strcmp(name, "nextval"))
+		return called && c->session.temporary;
+	return keeps(NULL, name, called) || (called && strstr(name, "advisory"));
 }
 
 static bool locks(void *ctx, const char *name, bool called)
@@ -37,6 +42,9 @@ static bool locks(void *ctx, const char *name, bool called)
 	return called && strstr(name, "advisory") && !strstr(name, "_xact_");
 }
 
+/* What a view may leave by itself, without the code of others. */
+enum { CODE_VIEW = CODE_SETTINGS | CODE_LOCK };
+
 /* What a call of the database's own code may leave. */
 static unsigned database_code(struct client *c)
 {
@@ -44,11 +52,17 @@ static unsigned database_code(struct client *c)
 }
 
 /* A name that the catalog has not told of may be a view, which calls any. */
+static bool may_be_view(const struct client *c, const struct sql_facts *f, const char *text,
+                        size_t len)
+{
+	return (f->flags & SQL_UNKNOWN) && !session_has_temporary(&c->session, text, len);
+}
+
 static bool calls_code(const struct client *c, const struct sql_facts *f, const char *text,
                        size_t len)
 {
 	return (f->flags & SQL_FOREIGN) || f->kind == SQL_CALL || f->kind == SQL_DO
-	       || ((f->flags & SQL_UNKNOWN) && !session_has_temporary(&c->session, text, len));
+	       || may_be_view(c, f, text, len);
 }
 
 /* What the code behind a statement that calls some may leave in the session. */
@@ -74,14 +88,20 @@ static unsigned called_code(struct client *c, const struct sql_facts *f, const c
 	    || ((f->flags & SQL_FUNCTION) && sql_mentions(text, len, locks, NULL)))
 		can |= CODE_LOCK;
 	if (f->flags & SQL_SETS)
-		can |= CODE_SETTINGS | CODE_NAMES;
+		can |= CODE_SETTINGS;
 	return can;
 }
 
 bool code_is_homes(struct client *c, const struct sql_facts *f, const char *text, size_t len)
 {
 	return (f->kind != SQL_OTHER && (called_code(c, f, text, len) & CODE_ANYTHING))
-	       || ((f->flags & SQL_FUNCTION) && sql_mentions(text, len, is_homes, NULL));
+	       || ((f->flags & SQL_FUNCTION) && sql_mentions(text, len, is_homes, c));
+}
+
+bool code_awaited(struct client *c, const struct sql_facts *f, const char *text, size_t len)
+{
+	return calls_code(c, f, text, len)
+	       && bodies_ask(c->all->bodies, c->borrower.profile->account);
 }
 
 /* Names that are computed, or that nobody has told yet, cannot be asked for: see doubt.c. */
@@ -113,11 +133,26 @@ static void note_call(struct client *c, unsigned can)
 	c->pins |= PIN_DOUBT;
 }
 
+/* It may set parameters under names that it computes: judged when the catalog has told of it. */
+static void note_view(struct client *c, bool fresh)
+{
+	unsigned told = bodies_computed(c->all->bodies, c->borrower.profile->account);
+
+	if (!c->unheard || !fresh)
+		c->unheard = fresh ? told + 1 : 1;
+}
+
 void code_note(struct client *c, const struct sql_facts *f, bool hooks, const char *text,
                size_t len)
 {
 	unsigned can = called_code(c, f, text, len);
 
+	if (f->kind != SQL_PREPARE && may_be_view(c, f, text, len)) {
+		note_view(c, true);
+		can |= CODE_VIEW;
+	} else if (f->flags & SQL_SETS) {
+		note_view(c, false);
+	}
 	note_call(c, can);
 	if (hooks && !(can & CODE_ANYTHING))
 		code_note_hooks(c);
@@ -129,7 +164,8 @@ void code_note(struct client *c, const struct sql_facts *f, bool hooks, const ch
 
 void code_note_unknown(struct client *c)
 {
-	note_call(c, database_code(c));
+	note_view(c, true);
+	note_call(c, database_code(c) | CODE_VIEW);
 }
 
 void code_note_any(struct client *c)

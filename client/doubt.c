@@ -1,6 +1,7 @@
 #include "client/doubt.h"
 
 #include "ask.h"
+#include "client/facts.h"
 #include "client/leaves.h"
 #include "client/portal.h"
 #include "client/transact.h"
@@ -19,6 +20,7 @@ struct question {
 	struct client *client;                  /* NULL: it has left */
 	struct bodies *bodies;
 	unsigned asked;
+	unsigned names;                         /* custom parameters that were known */
 	uint32_t generation;                    /* of what is known of the database's code */
 	bool canceled;
 	uint8_t *reply;
@@ -160,6 +162,7 @@ static bool send_question(struct client *c, struct server *s, unsigned asked)
 	}
 	*q = (struct question){ .client = c, .bodies = c->all->bodies, .asked = asked,
 		.generation = bodies_generation(c->all->bodies, a),
+		.names = bodies_count(c->all->bodies, a),
 		.request = { .ops = &question_ops, .release = release } };
 	server_send(s, &q->request);
 	if (conn_put_message(s->all->base->net, &s->conn, 'Q', sql, o.len) < 0)
@@ -440,16 +443,21 @@ static void forget_settings(struct client *c)
 }
 
 /* Code that sets parameters under names that it computes: they cannot be asked for.  After DDL
- * we do not know any more what the code could do: the next answer will tell. */
-static void judge_names(struct client *c)
+ * we do not know any more what the code could do, nor of a new view: the next answer will tell. */
+static void judge_names(struct client *c, const struct question *q)
 {
-	unsigned can = bodies_can(c->all->bodies, c->borrower.profile->account);
+	struct account *a = c->borrower.profile->account;
+	unsigned can = bodies_can(c->all->bodies, a);
+	bool unknown = c->foreign && (can & CODE_UNKNOWN);
+	bool late = c->unheard && (!facts_heard(c) || bodies_count(c->all->bodies, a) > q->names);
 
-	if (c->foreign && (can & CODE_UNKNOWN))
+	if (unknown || late)
 		doubt_add(c, CODE_SETTINGS);
-	else if (c->foreign && (can & CODE_NAMES) && (can & CODE_SETTINGS))
+	else if ((c->foreign && (can & CODE_NAMES) && (can & CODE_SETTINGS))
+	         || (c->unheard && bodies_computed(c->all->bodies, a) >= c->unheard))
 		forget_settings(c);
-	c->foreign = c->foreign && (can & CODE_UNKNOWN);
+	c->foreign = unknown;
+	c->unheard = late ? c->unheard : 0;
 }
 
 static void done(struct request *r, char status)
@@ -465,7 +473,7 @@ static void done(struct request *r, char status)
 	c->asking = 0;
 	if (!r->failed) {
 		take_answer(c, q);
-		judge_names(c);
+		judge_names(c, q);
 	} else if (q->canceled) {
 		doubt_add(c, q->asked);
 	} else {

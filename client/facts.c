@@ -49,6 +49,13 @@ void facts_read_unknown(struct client *c)
 	c->session.no_replica = true;
 }
 
+bool facts_heard(const struct client *c)
+{
+	uint32_t since = c->session.unknown;
+
+	return !since || catalog_doubt(c->all->catalog, account_of(c), since, 0) != DOUBT_ALL;
+}
+
 /* Has a replica refused this text, or another of its shape? */
 static bool known_writer(const struct clients *all, uint64_t key)
 {

@@ -24,6 +24,9 @@ bool facts_awaited(const struct client *c, const struct sql_facts *f, const char
 /* A statement that reads unknown names is being sent. */
 void facts_read_unknown(struct client *c);
 
+/* Has the catalog told of them since? */
+bool facts_heard(const struct client *c);
+
 /* The facts of a prepared statement, as the catalog completes them now. */
 struct sql_facts facts_of_stmt(const struct client *c, struct stmt *s);
 

@@ -1,5 +1,6 @@
 #include "route/bodies.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -7,6 +8,7 @@
 enum {
 	NAMES_MAX = 200,                        /* custom parameters of a database */
 	AGE = 200,                              /* ms */
+	PATIENCE = 10000,                       /* ms for an answer */
 };
 
 struct code {
@@ -17,6 +19,10 @@ struct code {
 	uint32_t generation;
 	unsigned can;
 	bool known;
+	unsigned computed;                      /* told of so many views that do */
+	struct ask ask;
+	uint32_t asked;                         /* its generation */
+	struct account *by;                     /* the asker; counted */
 	unsigned nnames;
 	char *name[NAMES_MAX];
 	char database[];
@@ -25,6 +31,8 @@ struct code {
 struct bodies {
 	struct servers *servers;
 	struct code *first;
+	void (*told)(void *ctx);
+	void *ctx;
 };
 
 /* --- the question -------------------------------------------------------- */
@@ -82,6 +90,9 @@ const char bodies_rows[] = " UNION ALL SELECT 'name', b.name, NULL FROM bodies_n
 	" OR " CLASS("pg_trigger") " OR " CLASS("pg_attrdef") " OR " CLASS("pg_policy")
 	" OR " CLASS("pg_constraint") " OR " CLASS("pg_event_trigger") ")) THEN 64 ELSE 0 END)"
 	")::pg_catalog.text, NULL";
+
+static const char alone[] =
+	"SELECT 'end'::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.text";
 
 /* --- outside ------------------------------------------------------------- */
 
@@ -168,6 +179,65 @@ void bodies_name(struct bodies *b, struct account *a, const char *name)
 		add_name(c, name);
 }
 
+static void answered(struct ask *ask, struct answer *r)
+{
+	struct code *c = OWNER(ask, struct code, ask);
+	const char *field[3];
+
+	while (answer_row(r, field, 3) == 3) {
+		if (field[0] && field[1] && !strcmp(field[0], "can"))
+			bodies_learn(c->all, c->by, c->asked, (unsigned)atoi(field[1]));
+		if (field[0] && field[1] && !strcmp(field[0], "name"))
+			bodies_name(c->all, c->by, field[1]);
+	}
+	account_drop(c->by);
+	c->by = NULL;
+	c->all->told(c->all->ctx);
+}
+
+bool bodies_ask(struct bodies *b, struct account *a)
+{
+	struct node *primary = nodes_primary(b->servers->nodes);
+	struct code *c = bodies_can(b, a) & CODE_UNKNOWN ? find(b, a) : NULL;
+	char sql[8192];
+
+	if (!c || primary->state == NODE_DOWN)
+		return false;
+	if (ask_waits(&c->ask))
+		return true;
+	snprintf(sql, sizeof sql, "%s%s%s", bodies_with, alone, bodies_rows);
+	c->ask.servers = b->servers;
+	c->ask.answered = answered;
+	c->asked = c->generation;
+	c->by = a;
+	a->refs++;
+	ask_node(&c->ask, primary, &(struct identity){ a->user, a->database, NULL, NULL }, sql,
+		NULL, PATIENCE);
+	return true;
+}
+
+void bodies_compute(struct bodies *b, struct account *a)
+{
+	struct code *c = code_of(b, a);
+
+	if (c)
+		c->computed++;
+}
+
+unsigned bodies_computed(struct bodies *b, struct account *a)
+{
+	const struct code *c = find(b, a);
+
+	return c ? c->computed : 0;
+}
+
+unsigned bodies_count(struct bodies *b, struct account *a)
+{
+	const struct code *c = find(b, a);
+
+	return c ? c->nnames : 0;
+}
+
 void bodies_names(struct bodies *b, struct account *a, void (*fn)(void *ctx, const char *name),
                   void *ctx)
 {
@@ -197,12 +267,12 @@ void bodies_reload(struct bodies *b)
 		outdate(c);
 }
 
-struct bodies *bodies_new(struct servers *all)
+struct bodies *bodies_new(struct servers *all, void (*told)(void *ctx), void *ctx)
 {
 	struct bodies *b = calloc(1, sizeof *b);
 
 	if (b)
-		b->servers = all;
+		*b = (struct bodies){ .servers = all, .told = told, .ctx = ctx };
 	return b;
 }
 
@@ -210,6 +280,9 @@ void bodies_free(struct bodies *b)
 {
 	for (struct code *c = b ? b->first : NULL, *next; c; c = next) {
 		next = c->next;
+		ask_stop(&c->ask);
+		if (c->by)
+			account_drop(c->by);
 		for (unsigned i = 0; i < c->nnames; i++)
 			free(c->name[i]);
 		free(c);

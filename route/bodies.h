@@ -5,18 +5,19 @@
  * databases have none that sets a parameter, makes a temporary table or takes a lock; there a call
  * leaves nothing.  The first session that has to know asks it together with its own question (see
  * client/doubt.h), over its own connection.  Until then, and after DDL of any client until it is
- * asked anew, code may do anything.
+ * asked anew, code may do anything.  A session that cannot ask so, since its transaction is on a
+ * replica, waits for bodies_ask().
  *
  * Code in C does nothing of this, but for some functions that are known by name.  Code in an
  * untrusted language, or that builds statements, may do anything.
  *
- * Custom parameters are in no view, so their names are collected: from the bodies, and from the
- * statements of all clients.
+ * Custom parameters are in no view, so their names are collected: from the bodies, from the
+ * statements of all clients, and by the catalog from the views that these read.
  */
 #ifndef ROUTE_BODIES_H
 #define ROUTE_BODIES_H
 
-#include "server.h"
+#include "ask.h"
 
 /* What code may leave. */
 enum {
@@ -34,7 +35,8 @@ enum {
 
 struct bodies;
 
-struct bodies *bodies_new(struct servers *all);         /* NULL without memory */
+/* told is called when the answer to a bodies_ask() is there.  NULL without memory. */
+struct bodies *bodies_new(struct servers *all, void (*told)(void *ctx), void *ctx);
 void bodies_free(struct bodies *b);                     /* NULL is fine */
 void bodies_reload(struct bodies *b);
 
@@ -43,6 +45,9 @@ void bodies_changed(struct bodies *b, const struct account *a);
 
 /* What the code of the account's database may leave. */
 unsigned bodies_can(struct bodies *b, struct account *a);
+
+/* Nobody has answered yet: asks.  false: somebody has, or nobody can be asked now. */
+bool bodies_ask(struct bodies *b, struct account *a);
 
 /* Could there be code by now that the answer does not know? */
 bool bodies_aged(struct bodies *b, struct account *a);
@@ -62,6 +67,13 @@ unsigned bodies_text(struct bodies *b, struct account *a, const char *text, size
 
 /* A client uses this custom parameter. */
 void bodies_name(struct bodies *b, struct account *a, const char *name);
+
+/* A view sets parameters under names that it computes; how often that was told. */
+void bodies_compute(struct bodies *b, struct account *a);
+unsigned bodies_computed(struct bodies *b, struct account *a);
+
+/* How many custom parameters of the database are known. */
+unsigned bodies_count(struct bodies *b, struct account *a);
 
 /* All of the database's; fn is called in no particular order. */
 void bodies_names(struct bodies *b, struct account *a, void (*fn)(void *ctx, const char *name),

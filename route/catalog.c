@@ -1,6 +1,7 @@
 #include "route/catalog.h"
 
 #include "ask.h"
+#include "route/bodies.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,7 @@ struct catalog {
 	struct known *newest, *oldest;
 	int64_t n;
 	uint32_t generation, serial;
+	struct bodies *bodies;
 	void (*told)(void *ctx);
 	void *ctx;
 	struct timer expiry;                    /* of the first that expires */
@@ -301,7 +303,8 @@ static void expire(struct timer *t)
  * session.
  * Languages 12 and 13 are internal and C: code not written in SQL neither makes nor reads tables.
  *
- * The rows of 0 are operators and types that run a volatile function without a call.
+ * The rows of 0 are operators and types that run a volatile function without a call.  Those of -1
+ * are custom parameters that views set, those of -2 such whose names they compute.
  */
 static const char question_begins[] =
 	"WITH RECURSIVE want(i, f, s, n) AS ("
@@ -375,7 +378,13 @@ static const char question_ends[] =
 	" JOIN pg_type y ON k.contypid IN (y.oid, y.typbasetype)"
 	" WHERE k.conrelid = 0 AND k.contypid >= 16384::oid AND EXISTS (SELECT FROM"
 	" regexp_matches(k.conbin::text, 'funcid ([0-9]+)', 'g') m"
-	" JOIN pg_proc p ON p.oid = m[1]::oid AND p.provolatile = 'v')";
+	" JOIN pg_proc p ON p.oid = m[1]::oid AND p.provolatile = 'v')"
+	" UNION ALL SELECT CASE WHEN m[1] IS NULL THEN -2 ELSE -1 END, m[1] FROM"
+	" (SELECT DISTINCT v.o FROM seen v JOIN seen x USING (i) JOIN pg_class c ON c.oid = v.o"
+	" WHERE v.c = 'r' AND c.relkind = 'v' AND x.c = 'f'"
+	" AND x.o = 'set_config(text,text,bool)'::regprocedure) v,"
+	" regexp_matches(pg_get_viewdef(v.o), 'set_config[(](?:''([^'']+)''::text)?', 'g') m"
+	" WHERE m[1] IS NULL OR m[1] ~ '[.]'";
 
 /* Nothing beyond ASCII. */
 static bool is_ascii(const char *text)
@@ -455,7 +464,8 @@ static char *make_question(const struct database *db)
 static struct node *node_to_ask(struct database *db)
 {
 	struct nodes *nodes = db->cat->servers->nodes;
-	bool standby = db->cat->servers->base->conf->relcache_query_target == RELCACHE_BALANCED;
+	bool standby = db->cat->servers->base->conf->relcache_query_target == RELCACHE_BALANCED
+	               || nodes_primary(nodes)->state == NODE_DOWN;
 	struct node *n = standby ? nodes_draw(nodes, true) : NULL;
 
 	db->on_standby = n && n != nodes_primary(nodes);
@@ -561,6 +571,10 @@ static void take_rows(struct database *db, struct answer *r)
 		int i = field[0] ? atoi(field[0]) : 0;
 		if (i == 0 && field[1])
 			add_hidden(&db->told, field[1]);
+		else if (i == -1 && field[1])
+			bodies_name(db->cat->bodies, db->by, field[1]);
+		else if (i == -2)
+			bodies_compute(db->cat->bodies, db->by);
 		for (; i > 1 && e; i--)
 			e = e->next;
 		if (i == 1 && e && field[1])
@@ -689,6 +703,12 @@ static uint32_t code_flags(const struct known *e)
 	       | (e->answer & SETS ? SQL_SETS : 0);
 }
 
+/* The classifier knows those of pg_catalog by their names. */
+static bool is_own(const char *schema, const char *name)
+{
+	return !strncmp(*schema ? schema : name, "pg_", 3);
+}
+
 /* Whatever the statement, a view runs its own code. */
 static void see_relation(struct look *l, struct known *e)
 {
@@ -696,7 +716,7 @@ static void see_relation(struct look *l, struct known *e)
 		if (l->reads)
 			see_table(l, e);
 		l->flags |= code_flags(e);
-	} else if (l->reads) {
+	} else if (!is_own(e->schema, e->name)) {
 		l->flags |= SQL_UNKNOWN;
 	}
 }
@@ -718,10 +738,7 @@ static void see_name(void *ctx, enum sql_use use, const char *schema, const char
 	struct known *e = asks ? find_known(l->db, use == SQL_CALLED, schema, name) : NULL;
 	if (!e) {
 		l->complete &= !asks;           /* no memory: not for ever */
-		if (use == SQL_CALLED)
-			l->flags |= SQL_FUNCTION | SQL_FOREIGN;
-		else if (l->reads)
-			l->flags |= SQL_UNKNOWN;
+		l->flags |= use == SQL_CALLED ? SQL_FUNCTION | SQL_FOREIGN : SQL_UNKNOWN;
 		return;
 	}
 	if (!e->known) {
@@ -865,13 +882,15 @@ void catalog_reload(struct catalog *cat)
 	}
 }
 
-struct catalog *catalog_new(struct servers *all, void (*told)(void *ctx), void *ctx)
+struct catalog *catalog_new(struct servers *all, struct bodies *bodies, void (*told)(void *ctx),
+                            void *ctx)
 {
 	struct catalog *cat = calloc(1, sizeof *cat);
 
 	if (!cat)
 		return NULL;
 	cat->servers = all;
+	cat->bodies = bodies;
 	cat->told = told;
 	cat->ctx = ctx;
 	cat->serial = 1;                /* 0 means no doubt */

@@ -33,8 +33,12 @@ struct knowledge {
 	uint32_t generation;
 };
 
-/* told(ctx): names have been answered, or the catalog could not be asked.  NULL without memory. */
-struct catalog *catalog_new(struct servers *all, void (*told)(void *ctx), void *ctx);
+struct bodies;
+
+/* told(ctx): names have been answered, or the catalog could not be asked.  bodies are to know the
+ * custom parameters of views.  NULL without memory. */
+struct catalog *catalog_new(struct servers *all, struct bodies *bodies, void (*told)(void *ctx),
+                            void *ctx);
 void catalog_free(struct catalog *cat);                 /* NULL is fine */
 
 /* Forgets everything: the configuration has changed. */

@@ -51,6 +51,17 @@ uint64_t stmt_hash(const struct stmts *all, const void *p, size_t n)
 	return h;
 }
 
+static char custom[256];
+static bool computes;
+
+void bodies_name(struct bodies *b, struct account *a, const char *name)
+{
+	(void)b, (void)a;
+	strcat(strcat(custom, name), " ");
+}
+
+void bodies_compute(struct bodies *b, struct account *a) { (void)b, (void)a, computes = true; }
+
 static char told[256];
 
 void log_record(struct log *l, struct log_who *who, enum level v, const char *place,
@@ -161,7 +172,7 @@ static void begin(void)
 	conf = (struct conf){ .relcache_size = 256, .check_unlogged_table = true,
 		.check_temp_table = CHECK_TEMP_CATALOG, .sr_check_user = checker };
 	servers.nodes = nodes;
-	cat = catalog_new(&servers, heard, NULL);
+	cat = catalog_new(&servers, NULL, heard, NULL);
 	finding = (struct finding){ 0 };
 	questions = times_told = 0;
 }
@@ -229,9 +240,10 @@ static void test_bits(void)
 		{ "SELECT 1 FROM t", "1 265", SQL_FUNCTION | SQL_ADVISORY },
 		{ "SELECT 1 FROM t", "1 521", SQL_FUNCTION | SQL_SETS },
 		{ "SELECT f()", "1 81", SQL_CALLS | SQL_CATALOG },
-		{ "INSERT INTO u SELECT 1 FROM t", NULL, 0 },
+		{ "INSERT INTO u SELECT 1 FROM t", NULL, SQL_UNKNOWN },
+		{ "CREATE TABLE u AS SELECT 1 FROM t", "1 521", SQL_FUNCTION | SQL_SETS },
 		{ "COPY t TO STDOUT", "1 5", SQL_UNLOGGED },
-		{ "INSERT INTO t SELECT f() FROM u", "1 9", SQL_FUNCTION },
+		{ "INSERT INTO t SELECT f() FROM u", "1 9", SQL_FUNCTION | SQL_UNKNOWN },
 		{ "SELECT 1 FROM t", "7 5", SQL_UNKNOWN },      /* no such line */
 	};
 
@@ -245,6 +257,20 @@ static void test_bits(void)
 			cases[i].row ? cases[i].row : "nothing");
 		end();
 	}
+	begin();
+	look("SELECT 1 FROM t");
+	tick(0);
+	rows[0] = "-1 my.x";
+	rows[1] = "1 521";
+	rows[2] = "-1 my.y";
+	answer(NULL, false);
+	say(!strcmp(custom, "my.x my.y ") && !computes, "what a view sets");
+	look("SELECT 1 FROM u");
+	tick(0);
+	rows[0] = "-2 -";
+	answer(NULL, false);
+	say(computes, "under a name that it computes");
+	end();
 	begin();
 	conf.check_unlogged_table = false;
 	conf.check_temp_table = CHECK_TEMP_TRACE;

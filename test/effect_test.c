@@ -317,6 +317,11 @@ static void test_catalog(void)
 	IS("pin-doubt asks-2 doubt transaction", "foreign code on the primary");
 	session_end();
 	session_begin();
+	catalog_adds = SQL_UNKNOWN;
+	run("Q SELECT 1", "C SELECT 1 | Z T");
+	IS("pin-doubt asks-17 transaction", "a view that nobody knows sets and locks");
+	session_end();
+	session_begin();
 	bodies_say = CODE_TEMPORARY;
 	catalog_adds = SQL_FOREIGN;
 	ask(1, "Q SELECT 1");

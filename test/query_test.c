@@ -548,6 +548,7 @@ static void test_away(void)
 		{ SQL_FUNCTION | SQL_FOREIGN | SQL_CALLS, CODE_TEMPORARY, false },
 		{ SQL_UNKNOWN, 0, true },
 		{ SQL_UNKNOWN, CODE_LOCK, false },
+		{ SQL_FUNCTION | SQL_FOREIGN | SQL_CALLS, CODE_ANYTHING | CODE_UNKNOWN, false },
 	};
 
 	configure("");
@@ -558,12 +559,13 @@ static void test_away(void)
 		give("Q SELECT 1");
 		settle();
 		size_t sent = to_server[1].n;
-		catalog_owed = true;
-		catalog_adds = SQL_UNKNOWN;
+		bool code = cases[i].says & SQL_FOREIGN;
+		*(code ? &bodies_owed : &catalog_owed) = true;
+		catalog_adds = code ? cases[i].says : SQL_UNKNOWN;
 		give("Q SELECT a FROM v");
 		settle();
 		say(to_server[1].n == sent && client->awaits && clients.awaited, "it waits");
-		client->awaits = clients.awaited = catalog_owed = false;
+		client->awaits = clients.awaited = catalog_owed = bodies_owed = false;
 		catalog_adds = cases[i].says;
 		bodies_say = cases[i].bodies;
 		resumed = true;

@@ -897,6 +897,18 @@ static void test_uses(void)
 		{ "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x, u", "r:u" },
 		{ "DROP TABLE IF EXISTS a, pg_temp.\"B\", c CASCADE", "d:a d:pg_temp.B d:c d:cascade" },
 		{ "DROP FUNCTION a", "" },
+		{ "CREATE TABLE x AS SELECT f(1) FROM t", "c:f r:t" },
+		{ "CREATE TABLE x (a, b) USING heap WITH (fillfactor = 70) AS (TABLE t)", "r:t" },
+		{ "CREATE TEMP TABLE IF NOT EXISTS x ON COMMIT DROP AS WITH y AS (SELECT 1 FROM t)"
+		  " SELECT * FROM y", "r:t" },
+		{ "CREATE UNLOGGED TABLE x AS VALUES (f()) WITH NO DATA", "c:f" },
+		{ "CREATE MATERIALIZED VIEW x AS SELECT 1 FROM t", "r:t" },
+		{ "CREATE TABLE x (a int, b int GENERATED ALWAYS AS (f(a)) STORED)", "" },
+		{ "CREATE VIEW x AS SELECT 1 FROM t", "" },
+		{ "CREATE TRIGGER x AFTER INSERT ON t REFERENCING NEW TABLE AS n FOR EACH ROW"
+		  " EXECUTE FUNCTION f()", "" },
+		{ "CREATE FUNCTION f() RETURNS int AS 'SELECT 1 FROM t' LANGUAGE sql", "" },
+		{ "EXPLAIN ANALYZE CREATE TABLE x AS SELECT 1 FROM t", "r:t" },
 		{ "SELECT * FROM ROWS FROM (f(1), lower('a')) x, rows", "c:f r:rows" },
 		{ "SELECT (SELECT max(a) FROM t) UNION TABLE u", "r:t r:u" },
 		{ "COPY s.t (a) TO STDOUT", "r:s.t" },

@@ -380,3 +380,85 @@ def test_many_names_that_are_gone_cost_nothing(session):
         s.script("; ".join(f"CREATE TEMP TABLE gone{i}_{j} (a int)" for j in range(20)),
                  "; ".join(f"DROP TABLE gone{i}_{j}" for j in range(20)))
     wait_until(lambda: s.nodes("SELECT a FROM c.t") == R, "they are forgotten")
+
+
+# A database without any code of its own, as most are: there nothing but the views themselves says
+# what they do.
+CALM = """
+CREATE TABLE t (a int);
+INSERT INTO t VALUES (1);
+CREATE TABLE u (a text);
+CREATE VIEW zone AS SELECT set_config('timezone', 'Asia/Tokyo', false) AS a;
+CREATE VIEW named AS SELECT set_config('my.y', 'b', false) AS a;
+CREATE VIEW nested AS SELECT a FROM named;
+CREATE VIEW computed AS SELECT set_config('my.' || 'y', 'b', false) AS a;
+GRANT ALL ON ALL TABLES IN SCHEMA public TO app;
+GRANT ALL ON SCHEMA public TO app;
+"""
+
+
+@pytest.fixture(scope="module")
+def calm(primary, replica):
+    primary.su("CREATE DATABASE calm OWNER app", dbname="postgres")
+    primary.su(CALM, dbname="calm")
+    primary.catch_up(replica)
+    yield
+    wait_until(lambda: not primary.backends("datname = 'calm'"), "no session there")
+    primary.su("DROP DATABASE calm WITH (FORCE)", dbname="postgres")
+
+
+@pytest.fixture
+def calm_session(proxy, calm):
+    p = proxy(notice_per_node_statement=True, connection_cache=False)
+    opened = []
+
+    def make():
+        opened.append(Session(p, database="calm"))
+        return opened[-1]
+    yield make
+    for s in opened:
+        s.wire.bye()
+    p.stop()
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("view, name, value, where", [
+    ("zone", "timezone", "Asia/Tokyo", R), ("named", "my.y", "b", R), ("nested", "my.y", "b", R),
+    ("computed", "my.y", "b", P)])
+@pytest.mark.parametrize("sql", [
+    "SELECT a FROM {}", "INSERT INTO u SELECT a FROM {}", "CREATE TEMP TABLE v AS SELECT a FROM {}",
+    "EXPLAIN ANALYZE SELECT a FROM {}", "DECLARE x CURSOR WITH HOLD FOR SELECT a FROM {}"])
+def test_what_a_view_sets_is_set_on_replicas(calm_session, known, view, name, value, where, sql):
+    if known:
+        first = calm_session()
+        first.script(f"SELECT a FROM {view}")
+        wait_until(lambda: calm_session().nodes("SELECT a FROM t") == R, "an answer")
+    s = calm_session()
+    s.settles("SELECT a FROM t", R)
+    s.script(sql.format(view))
+    read = f"SELECT current_setting('{name}', true) FROM t"
+    for _ in range(5):
+        assert s.value(read) == value
+    if where == R:
+        s.settles(read, R)
+        assert s.value(read) == value
+    else:
+        assert s.nodes(read) == P
+
+
+@pytest.mark.parametrize("sql, code", [("SELECT fresh()", None), ("SELECT nextval('missing')", "42P01"),
+                                       ("SELECT nextval('s')", "25006"),
+                                       ("SELECT pg_advisory_lock(6)", "40001")])
+def test_what_is_called_where_the_snapshot_is(calm_session, primary, replica, sql, code):
+    """The bodies of code are asked for, if nobody has yet."""
+    primary.su("CREATE OR REPLACE FUNCTION fresh() RETURNS int LANGUAGE plpgsql AS"
+               " 'BEGIN RETURN 1; END'; CREATE SEQUENCE IF NOT EXISTS s; GRANT ALL ON s TO app",
+               dbname="calm")
+    primary.catch_up(replica)
+    s = calm_session()
+    s.settles("SELECT a FROM t", R)
+    s.script("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    assert s.nodes("SELECT a FROM t") == R
+    calm_session().script("CREATE TABLE y (a int)", "DROP TABLE y")
+    s.run(sql)
+    assert wire.errors(s.out) == ([code] if code else [])
