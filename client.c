@@ -420,6 +420,7 @@ static void no_more(struct client *c, int error)
 static void no_more_waiting(struct client *c)
 {
 	conn_reading(c->all->base->net, &c->conn, false);
+	c->borrower.leaves = true;
 	if (c->waiting && !c->borrower.opening)
 		client_leave(c);
 }

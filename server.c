@@ -289,7 +289,7 @@ void server_refused(struct server *s, const struct refusal *r)
 		node_worked(n);
 	if (r->raw && !strcmp(r->report.sqlstate, "28000"))
 		server_role_gone(s);            /* or may not log in any more */
-	if (b && b->node && !down)
+	if (b && b->node && (!down || b->leaves))
 		queue_refuse(b, r);
 	if (r->kind == REFUSED_ASKED)
 		queue_tell_lookers(n, profile_demanded(s->start));

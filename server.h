@@ -124,6 +124,8 @@ struct borrower {
 	                                         * asks for nothing */
 	bool own_start;                         /* only a server that started with the profile, and
 	                                         * was not made so, will do: RESET is to be right */
+	bool leaves;                            /* its client sends no more: if the connection that
+	                                         * is being opened for it fails, it is refused */
 	struct log_who *who;                    /* in the log, messages of its servers are its */
 	uint64_t residue;                        /* that it leaves, see server/residue.h */
 

@@ -396,6 +396,9 @@ void queue_full(struct server *s, struct borrower *b, const char *why)
 	tell_full(n);
 	if (b)
 		b->vain++;
+	if (b && b->node && b->leaves)
+		queue_refuse(b, &(struct refusal){ REFUSED_FULL, { "FATAL", "53300", why, NULL,
+			NULL }, NULL, 0 });
 	server_close(s, why);
 	if (b && b->node && !b->patient)
 		set_patience(b);                /* of others it began when they came */

@@ -833,6 +833,35 @@ def test_a_client_that_breaks_off_gives_its_server_back(proxy, primary, how, war
             assert v.query(PID) and v.query(READER), name       # or a timeout
 
 
+@pytest.mark.parametrize("fails", ["closes", "is full"])
+def test_a_client_that_left_while_a_connection_was_opened_is_dropped(proxy, fake, fails):
+    """If that fails: else it may have closed its sending half only."""
+    asked, go_on = threading.Event(), threading.Event()
+    first = iter([True])
+
+    def treat(node):
+        node.packet()
+        if next(first, False):
+            node.serve()
+        asked.set()
+        go_on.wait(20)
+        if fails == "is full":
+            node.sock.sendall(wire.message("E", b"SFATAL\0VFATAL\0C53300\0Msorry\0\0"))
+        node.sock.close()
+    p = proxy([fake(treat)], sr_check_period=0, num_init_children=2, primary_wait_timeout=300,
+              query_wait_timeout=300)
+    with p.raw() as busy:
+        busy.query("SELECT 1")
+        before = p.descriptors()
+        with p.raw() as leaves:
+            leaves.send(query("SELECT 2"))
+            assert asked.wait(10)
+            leaves.sock.close()
+        go_on.set()
+        wait_until(lambda: p.descriptors() == before, "its end")
+        busy.query("SELECT 3")
+
+
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_clients_that_left_while_they_waited_are_dropped(proxy, primary, how):
     """They keep no place, and nothing is written for them."""

@@ -244,7 +244,8 @@ class World:
         """Ends the proxy's idle servers: DISCARD ALL leaves things behind, and a program is to fail
         alone as it did after another one.  (Within a program X gives a server to the next session.)
         """
-        asks = [self.proxied.ask, partial(self.proxied.ask, by=self.on_replica)]
+        asks = [self.direct.ask, self.proxied.ask,
+                partial(self.proxied.ask, by=self.on_replica)]
         for ask in asks:
             ask(CLEAR)
         for ask in asks:        # one that was just being connected may come later
