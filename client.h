@@ -157,6 +157,7 @@ struct client {
 	bool foreign;                           /* somebody's code has run since the last answer */
 	unsigned unheard;                       /* it has read what may be a view that sets some:
 	                                         * 1 + bodies_computed() before; else 0 */
+	unsigned asked_names;                   /* bodies_count() at the last question */
 	bool stranger;
 	bool ended;                             /* it will send no more, but wants its answers */
 	bool paused;                            /* its servers are not read: it is slow */

@@ -20,7 +20,6 @@ struct question {
 	struct client *client;                  /* NULL: it has left */
 	struct bodies *bodies;
 	unsigned asked;
-	unsigned names;                         /* custom parameters that were known */
 	uint32_t generation;                    /* of what is known of the database's code */
 	bool canceled;
 	uint8_t *reply;
@@ -162,8 +161,8 @@ static bool send_question(struct client *c, struct server *s, unsigned asked)
 	}
 	*q = (struct question){ .client = c, .bodies = c->all->bodies, .asked = asked,
 		.generation = bodies_generation(c->all->bodies, a),
-		.names = bodies_count(c->all->bodies, a),
 		.request = { .ops = &question_ops, .release = release } };
+	c->asked_names = bodies_count(c->all->bodies, a);
 	server_send(s, &q->request);
 	if (conn_put_message(s->all->base->net, &s->conn, 'Q', sql, o.len) < 0)
 		s->conn.broken = true;
@@ -443,21 +442,30 @@ static void forget_settings(struct client *c)
 }
 
 /* Code that sets parameters under names that it computes: they cannot be asked for.  After DDL
- * we do not know any more what the code could do, nor of a new view: the next answer will tell. */
-static void judge_names(struct client *c, const struct question *q)
+ * we do not know any more what the code could do: the next answer will tell. */
+static void judge_names(struct client *c)
 {
 	struct account *a = c->borrower.profile->account;
 	unsigned can = bodies_can(c->all->bodies, a);
-	bool unknown = c->foreign && (can & CODE_UNKNOWN);
-	bool late = c->unheard && (!facts_heard(c) || bodies_count(c->all->bodies, a) > q->names);
 
-	if (unknown || late)
+	if (c->foreign && (can & CODE_UNKNOWN))
 		doubt_add(c, CODE_SETTINGS);
-	else if ((c->foreign && (can & CODE_NAMES) && (can & CODE_SETTINGS))
-	         || (c->unheard && bodies_computed(c->all->bodies, a) >= c->unheard))
+	else if (c->foreign && (can & CODE_NAMES) && (can & CODE_SETTINGS))
 		forget_settings(c);
-	c->foreign = unknown;
-	c->unheard = late ? c->unheard : 0;
+	c->foreign = c->foreign && (can & CODE_UNKNOWN);
+}
+
+void doubt_hear(struct client *c)
+{
+	struct account *a = c->borrower.profile->account;
+
+	if (!c->unheard || doubt_settings(c) || !facts_heard(c))
+		return;
+	if (bodies_computed(c->all->bodies, a) >= c->unheard)
+		forget_settings(c);
+	else if (bodies_count(c->all->bodies, a) > c->asked_names)
+		doubt_ask_soon(c);
+	c->unheard = 0;
 }
 
 static void done(struct request *r, char status)
@@ -473,7 +481,7 @@ static void done(struct request *r, char status)
 	c->asking = 0;
 	if (!r->failed) {
 		take_answer(c, q);
-		judge_names(c, q);
+		judge_names(c);
 	} else if (q->canceled) {
 		doubt_add(c, q->asked);
 	} else {

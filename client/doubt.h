@@ -31,8 +31,12 @@ static inline bool doubt_settings(const struct client *c)
 /* Must reads stay at home?  A replica could overtake notifications. */
 static inline bool doubt_reads(const struct client *c)
 {
-	return (c->doubt | c->asking) & (CODE_SETTINGS | CODE_LISTEN);
+	return c->unheard || ((c->doubt | c->asking) & (CODE_SETTINGS | CODE_LISTEN));
 }
+
+/* Has the catalog told by now of a view that the session has read?  If it sets custom parameters
+ * that nobody knew when they were asked for, there is doubt again. */
+void doubt_hear(struct client *c);
 
 /* The last request in flight on this server leaves the session outside of a transaction, or nothing
  * is in flight: asks, if there is doubt and no question under way. */

@@ -318,6 +318,8 @@ static void end_at_home(struct client *c, const struct plan *pl)
 static long dispatch(struct client *c, const uint8_t *p, size_t n)
 {
 	struct plan pl;
+
+	doubt_hear(c);
 	int go = plan_request(c, &pl, p, n);
 
 	if (go <= 0)
