@@ -209,12 +209,6 @@ static void leave_in_doubt(struct client *c, struct server *s)
 		c->asking = CODE_SETTINGS;      /* until doubt_detach(), a moment later */
 }
 
-void doubt_leave(struct client *c)
-{
-	if (c->doubt & CODE_SETTINGS)
-		leave_in_doubt(c, c->home);
-}
-
 void doubt_detach(struct client *c, struct server *s)
 {
 	for (struct request *r = c->asking ? s->head : NULL; r; r = r->next) {
@@ -466,6 +460,15 @@ void doubt_hear(struct client *c)
 	else if (bodies_count(c->all->bodies, a) > c->asked_names)
 		doubt_ask_soon(c);
 	c->unheard = 0;
+}
+
+void doubt_leave(struct client *c)
+{
+	doubt_hear(c);
+	if (c->unheard)
+		c->borrower.residue |= RESIDUE_UNKNOWN;
+	if (c->doubt & CODE_SETTINGS)
+		leave_in_doubt(c, c->home);
 }
 
 static void done(struct request *r, char status)
