@@ -281,14 +281,14 @@ static void *put(struct loader *l, const struct conf_row *row, int index, const 
  * raw mode.  true: that is all. */
 static bool note_mode(struct loader *l, const char *name, const char *value)
 {
-	bool off = !strcasecmp(value, "off") || !strcasecmp(value, "false")
-	           || !strcasecmp(value, "no") || !strcmp(value, "0");
+	bool on = true;
 
 	l->has_mode |= !strcmp(name, "backend_clustering_mode");
 	if (strcmp(name, "master_slave_mode"))
 		return false;
-	l->no_standbys = off;
-	return off;
+	conf_is_bool(value, &on);
+	l->no_standbys = !on;
+	return !on;
 }
 
 static void complete_mode(struct loader *l)

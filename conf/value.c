@@ -188,9 +188,7 @@ static bool refuse_value(struct conf_report *r, const struct conf_row *row, cons
 
 /* --- scalar kinds -------------------------------------------------------- */
 
-/* Unique prefixes count, as in PostgreSQL: "t", "of", but not "o". */
-static bool parse_bool(struct conf_report *r, const struct conf_row *row, const char *value,
-	void *field)
+bool conf_is_bool(const char *value, bool *is)
 {
 	size_t n = strlen(value);
 	bool yes = false, no = false;
@@ -198,10 +196,15 @@ static bool parse_bool(struct conf_report *r, const struct conf_row *row, const 
 	for (const struct conf_word *w = conf_bool_words; n && w->word; w++)
 		if (!strncasecmp(w->word, value, n))
 			*(w->value ? &yes : &no) = true;
-	if (yes == no)
-		return refuse_value(r, row, value);
-	*(bool *)field = yes;
-	return true;
+	if (yes != no)
+		*is = yes;
+	return yes != no;
+}
+
+static bool parse_bool(struct conf_report *r, const struct conf_row *row, const char *value,
+	void *field)
+{
+	return conf_is_bool(value, field) || refuse_value(r, row, value);
 }
 
 static int show_bool(const struct conf_row *row, const void *field, char *out, size_t size)

@@ -62,6 +62,10 @@ extern const struct conf_word conf_bool_words[], conf_flag_words[], conf_method_
 CONF_ENUMS(CONF_ENUM)
 #undef CONF_ENUM
 
+/* "on", "off" and the like: into *is.  Unique prefixes count, as in PostgreSQL: "t", "of", but not
+ * "o".  false: it is none. */
+bool conf_is_bool(const char *value, bool *is);
+
 /* A name of old versions: what it is called now, or why it has no effect.  # stands for an index;
  * a name that is NULL ends the list. */
 extern const struct conf_old { const char *name, *now, *reason; } conf_old_names[];
