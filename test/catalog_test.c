@@ -687,6 +687,13 @@ static void test_standby(void)
 	tick(0);
 	say(questions == 2, "for a moment");
 	end();
+	begin();
+	servers.nodes->node[0].state = NODE_DOWN;
+	look("SELECT f() FROM t");
+	tick(0);
+	say(asked_node == &servers.nodes->node[1], "nobody waits for a primary that is down");
+	servers.nodes->node[0].state = NODE_UP;
+	end();
 }
 
 int main(void)

@@ -557,6 +557,38 @@ static void test_bound(void)
 	session_end();
 }
 
+/* A view that nobody knew has been read, and its question answered: what the catalog tells then. */
+static void test_views(void)
+{
+	static const struct { bool asks; unsigned views, known; bool doubt, full, leaves; } cases[] = {
+		{ true, 0, 0, false, false, true },
+		{ false, 0, 0, false, false, false },
+		{ false, 0, 1, true, false, false },
+		{ false, 1, 1, false, true, true },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		session_begin();
+		catalog_adds = SQL_UNKNOWN;
+		run("Q SELECT 1", "C SELECT 1 | Z T");
+		catalog_adds = 0;
+		say(doubt_settings(client) && doubt_reads(client), "it may have set something");
+		client->doubt = 0;
+		client->session.unknown = 1;
+		catalog_asks = cases[i].asks;
+		bodies_views = cases[i].views;
+		bodies_known = cases[i].known;
+		doubt_hear(client);
+		say(doubt_reads(client) == (cases[i].asks || cases[i].doubt), "reads, case %zu", i);
+		say(doubt_settings(client) == cases[i].doubt, "doubt, case %zu", i);
+		say(client->script.full == cases[i].full, "settings are lost, case %zu", i);
+		client->doubt = 0;
+		doubt_leave(client);
+		say(!!(client->borrower.residue & RESIDUE_UNKNOWN) == cases[i].leaves, "case %zu", i);
+		session_end();
+	}
+}
+
 /* A failed one may have done something; what is not awaited has no effect. */
 static void test_failed(void)
 {
@@ -980,6 +1012,7 @@ int main(void)
 	test_characteristics();
 	test_order();
 	test_bound();
+	test_views();
 	test_failed();
 	test_undo();
 	test_undo_unnamed();
