@@ -23,6 +23,7 @@ def main():
     args.add_argument("--show", action="store_true", help="print the programs, do not play them")
     args.add_argument("--save", action="store_true", help="keep what is found in test/programs")
     args.add_argument("--alone", action="store_true", help="no proxy: any finding is our fault")
+    args.add_argument("--calm", action="store_true", help="in a database whose code can do little")
     args.add_argument("--set", action="append", default=[], help="a parameter of pgpool.conf")
     args.add_argument("files", nargs="*", help="programs to be played instead")
     args = args.parse_args()
@@ -31,7 +32,7 @@ def main():
         for n in numbers:
             print(f"# seed: {args.seed}.{n}\n{grammar.of_seed(args.seed, n)}")
         return 0
-    world = World(args.alone, **dict(s.split("=", 1) for s in args.set))
+    world = World(args.alone, args.calm, **dict(s.split("=", 1) for s in args.set))
     hunt = Hunt(world, lambda text: print(text, flush=True))
     try:
         if args.files or args.only is not None:

@@ -4,17 +4,17 @@ CREATE SCHEMA differ;
 CREATE FUNCTION differ.state() RETURNS TABLE (what text, line text) LANGUAGE plpgsql AS $$
 DECLARE c record;
 BEGIN
-    FOR c IN SELECT r.oid::regclass AS name, relkind, relname, nspname FROM pg_class r
+    FOR c IN SELECT relkind, relname, nspname FROM pg_class r
         JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r', 'S', 'm')
         AND nspname NOT LIKE 'pg\_%' AND nspname NOT IN ('information_schema', 'differ')
         ORDER BY nspname, relname LOOP
         line := NULL;
         IF c.relkind = 'S' THEN
-            EXECUTE format('SELECT concat_ws('','', last_value, is_called) FROM %s', c.name)
-                INTO line;
+            EXECUTE format('SELECT concat_ws('','', last_value, is_called) FROM %I.%I', c.nspname,
+                c.relname) INTO line;
         ELSE
-            EXECUTE format('SELECT string_agg(x::text, '' '' ORDER BY x::text) FROM %s x', c.name)
-                INTO line;
+            EXECUTE format('SELECT string_agg(x::text, '' '' ORDER BY x::text) FROM %I.%I x',
+                c.nspname, c.relname) INTO line;
         END IF;
         what := 'data ' || c.nspname || '.' || c.relname;
         RETURN NEXT;

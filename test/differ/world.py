@@ -113,10 +113,12 @@ class Side:
 
 
 class World:
-    """alone: both sides are PostgreSQL itself, so that all findings are the tester's own faults."""
+    """alone: both sides are PostgreSQL itself, so that all findings are the tester's own faults.
+    calm: without the code that may do anything."""
 
-    def __init__(self, alone=False, **proxy):
+    def __init__(self, alone=False, calm=False, **proxy):
         self.shop = pg.Workshop()
+        self.schema = read("schema.sql") + (read("calm.sql") if calm else "")
         self.count = 0
         plain = self.shop.cluster("direct").start()
         primary = self.shop.cluster("primary").start()
@@ -124,7 +126,7 @@ class World:
             c.provide()
             c.su(ROLES)
             c.su("CREATE DATABASE pattern OWNER app", dbname="postgres")
-            c.su(read("state.sql") + read("schema.sql"), dbname="pattern")
+            c.su(read("state.sql") + self.schema, dbname="pattern")
         self.replica = primary.standby("replica").start()
         self.relay = Relay(self.replica)
         primary.su("ALTER SYSTEM SET synchronous_standby_names = '*'")
@@ -146,7 +148,6 @@ class World:
         self.sides = (self.direct, self.proxied)
         self.through = None             # a superuser's session through the proxy
         self.fills, self.renewed, self.served = fills(), [], 0
-        self.schema = read("schema.sql")
         self.renew()
 
     def close(self):
