@@ -5,7 +5,7 @@
 # make rooms      does the code keep to the rooms of ARCHITECTURE.md?
 # make debug      pgpool-debug: glibc, AddressSanitizer, UBSan (clang's, which has more checks)
 # make fuzz       some time on each parser (FUZZ_SECONDS=60)
-# make differ     random programs, directly and through it: SEED=.. PROGRAMS=.. (FILES=.. kept ones)
+# make differ     random programs, directly and through it: SEED=.. PROGRAMS=.. CALM=1 (FILES=.. kept ones)
 # make external   PostgreSQL's own regression, pipeline and isolation suites through it
 # make external-jdbc  those of its Java driver (from Maven's registry)
 # make matrix     the end-to-end tests in front of PostgreSQL 13 to 18 (the same)
@@ -166,8 +166,8 @@ bench:
 differ:
 	@$(INSTALL) $(RUN_PACKAGES)
 	@$(MAKE) -s pgpool
-	cd test && $(PYTHON) -m differ $(if $(SEED),--seed $(SEED)) --programs $(PROGRAMS) \
-		$(abspath $(FILES))
+	cd test && $(PYTHON) -m differ $(if $(SEED),--seed $(SEED)) $(if $(CALM),--calm) \
+		--programs $(PROGRAMS) $(abspath $(FILES))
 
 external:
 	@$(INSTALL) $(BENCH_PACKAGES) bison flex perl dpkg-dev

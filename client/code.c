@@ -133,13 +133,14 @@ static void note_call(struct client *c, unsigned can)
 	c->pins |= PIN_DOUBT;
 }
 
-/* It may set parameters under names that it computes: judged when the catalog has told of it. */
-static void note_view(struct client *c, bool fresh)
+/* It may set parameters under names that it computes: judged when the catalog has told of it, which
+ * may have been before. */
+static void note_view(struct client *c, bool known)
 {
-	unsigned told = bodies_computed(c->all->bodies, c->borrower.profile->account);
+	unsigned told = known ? 0 : bodies_computed(c->all->bodies, c->borrower.profile->account);
 
-	if (!c->unheard || !fresh)
-		c->unheard = fresh ? told + 1 : 1;
+	if (!c->unheard || told < c->unheard)
+		c->unheard = told + 1;
 }
 
 void code_note(struct client *c, const struct sql_facts *f, bool hooks, const char *text,
@@ -148,10 +149,10 @@ void code_note(struct client *c, const struct sql_facts *f, bool hooks, const ch
 	unsigned can = called_code(c, f, text, len);
 
 	if (f->kind != SQL_PREPARE && may_be_view(c, f, text, len)) {
-		note_view(c, true);
+		note_view(c, false);
 		can |= CODE_VIEW;
 	} else if (f->flags & SQL_SETS) {
-		note_view(c, false);
+		note_view(c, true);
 	}
 	note_call(c, can);
 	if (hooks && !(can & CODE_ANYTHING))
@@ -164,7 +165,7 @@ void code_note(struct client *c, const struct sql_facts *f, bool hooks, const ch
 
 void code_note_unknown(struct client *c)
 {
-	note_view(c, true);
+	note_view(c, false);
 	note_call(c, database_code(c) | CODE_VIEW);
 }
 

@@ -65,8 +65,6 @@ void doubt_forget(struct client *c)
 	", pg_catalog.getdatabaseencoding()), 'hex')"
 
 static const char isolation[] = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;";
-static const char begins[] =
-	"SELECT 'end'::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.text";
 
 static const struct { unsigned code; const char *sql; } parts[] = {
 	{ CODE_SETTINGS,
@@ -125,7 +123,7 @@ static void put_question(struct client *c, struct put *o, unsigned asked, bool l
 {
 	put_all(o, isolation);
 	put_all(o, learns ? bodies_with : "");
-	put_all(o, begins);
+	put_all(o, bodies_select);
 	put_all(o, learns ? bodies_rows : "");
 	if (asked & CODE_SETTINGS)
 		put_customs(c, o, learns);
@@ -321,12 +319,7 @@ static void take_resets(struct told *t)
 /* Of the database's code. */
 static void learn(const struct question *q, const char *field[3])
 {
-	struct account *a = q->request.server->account;
-
-	if (!strcmp(field[0], "can") && field[1])
-		bodies_learn(q->bodies, a, q->generation, (unsigned)atoi(field[1]));
-	if (!strcmp(field[0], "name") && field[1])
-		bodies_name(q->bodies, a, field[1]);
+	bodies_learn(q->bodies, q->request.server->account, q->generation, field);
 }
 
 static void take_row(struct told *t, const char *field[3], unsigned *found)
@@ -419,8 +412,7 @@ static void take_residue(struct question *q)
 
 	s->residue |= q->request.failed ? RESIDUE_UNKNOWN : 0;
 	while (answer_row(&r, field, 3) == 3) {
-		if (field[0])
-			learn(q, field);
+		learn(q, field);
 		if (field[0] && field[1] && field[2] && !strcmp(field[0], "custom"))
 			s->residue |= residue_of(&s->all->residues, field[1]);
 	}
@@ -439,8 +431,7 @@ static void forget_settings(struct client *c)
  * we do not know any more what the code could do: the next answer will tell. */
 static void judge_names(struct client *c)
 {
-	struct account *a = c->borrower.profile->account;
-	unsigned can = bodies_can(c->all->bodies, a);
+	unsigned can = bodies_can(c->all->bodies, c->borrower.profile->account);
 
 	if (c->foreign && (can & CODE_UNKNOWN))
 		doubt_add(c, CODE_SETTINGS);
@@ -451,10 +442,9 @@ static void judge_names(struct client *c)
 
 void doubt_hear(struct client *c)
 {
-	struct account *a = c->borrower.profile->account;
-
 	if (!c->unheard || doubt_settings(c) || !facts_heard(c))
-		return;
+		return;         /* one that never logged in is here, too */
+	struct account *a = c->borrower.profile->account;
 	if (bodies_computed(c->all->bodies, a) >= c->unheard)
 		forget_settings(c);
 	else if (bodies_count(c->all->bodies, a) > c->asked_names)

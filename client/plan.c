@@ -383,7 +383,7 @@ void plan_appended(struct client *c, struct plan *pl, struct msg m)
 {
 	struct bound b = { 0 };
 
-	if (strchr("PBDECQF", m.type))
+	if (plan_is_extended(m.type) || m.type == 'Q' || m.type == 'F')
 		plan_message(c, pl, &m, &b, 0);
 }
 

@@ -67,7 +67,7 @@ struct plan {
  * the request may still be waited for; BLOCKED after client_fail(). */
 int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n);
 
-/* Adds a message of an open request. */
+/* Adds a message of an open request to its plan; of types that say nothing, nothing. */
 void plan_appended(struct client *c, struct plan *pl, struct msg m);
 
 /* Messages that PostgreSQL gives one answer each. */

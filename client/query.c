@@ -408,16 +408,17 @@ static int note_appended(struct client *c, struct query *q, struct msg *m, bool 
 /* Must the message run elsewhere than the open request, or wait for the catalog?  On a replica that
  * has the snapshot, only what means nothing there, or follows the end of the transaction; on any
  * other, which has a portal that the request began with, all that a replica may not serve. */
-static bool leaves_request(struct client *c, const struct query *q, struct plan *pl, struct msg m)
+static bool leaves_request(struct client *c, const struct query *q, struct msg m, bool *revives)
 {
 	const struct server *s = q->request.server;
 
 	if (client_home(c, s) || q->barrier || q->resets)
 		return false;
-	pl->revives = q->revives;
-	plan_appended(c, pl, m);
-	return pl->home_only || pl->follows || (pl->awaits && c->awaited < AWAITED_MAX)
-	       || (pl->other && !pl->must && s != transact_owner(c));
+	struct plan pl = { .revives = q->revives };
+	plan_appended(c, &pl, m);
+	*revives = pl.revives;
+	return pl.home_only || pl.follows || (pl.awaits && c->awaited < AWAITED_MAX)
+	       || (pl.other && !pl.must && s != transact_owner(c));
 }
 
 /* The open request ends in front of the message, with a Sync that the client did not send; it does
@@ -449,14 +450,14 @@ static long append_message(struct client *c, const uint8_t *p, size_t n)
 	if (n < needed(m.type, size))
 		return MORE;
 	bool whole = there == size, open = c->input == INPUT_OPEN;
-	struct plan one = { 0 };
-	if (whole && open && leaves_request(c, q, &one, m))
+	bool revives = false;
+	if (whole && open && leaves_request(c, q, m, &revives))
 		return cut_request(c, q);
 	enum remade made = whole && open ? agree_on_appended(c, q, p, there) : REMADE;
 	if (made == AWAITED)
 		return BLOCKED;
 	trace_message(c, m);
-	q->revives |= one.revives;
+	q->revives |= revives;
 	bool describe = whole && open && m.type == 'P' && *m.at;
 	if (made == REMADE_NO_MEMORY || note_appended(c, q, &m, whole) < 0)
 		return client_out_of_memory(c);

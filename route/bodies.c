@@ -91,7 +91,7 @@ const char bodies_rows[] = " UNION ALL SELECT 'name', b.name, NULL FROM bodies_n
 	" OR " CLASS("pg_constraint") " OR " CLASS("pg_event_trigger") ")) THEN 64 ELSE 0 END)"
 	")::pg_catalog.text, NULL";
 
-static const char alone[] =
+const char bodies_select[] =
 	"SELECT 'end'::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.text";
 
 /* --- outside ------------------------------------------------------------- */
@@ -157,7 +157,7 @@ uint32_t bodies_generation(struct bodies *b, struct account *a)
 	return c ? c->generation : 0;
 }
 
-void bodies_learn(struct bodies *b, struct account *a, uint32_t generation, unsigned can)
+static void learn(struct bodies *b, struct account *a, uint32_t generation, unsigned can)
 {
 	struct code *c = code_of(b, a);
 	int64_t seconds = b->servers->base->conf->relcache_expire;
@@ -179,17 +179,23 @@ void bodies_name(struct bodies *b, struct account *a, const char *name)
 		add_name(c, name);
 }
 
+void bodies_learn(struct bodies *b, struct account *a, uint32_t generation, const char *field[3])
+{
+	if (!field[0] || !field[1])
+		return;
+	if (!strcmp(field[0], "can"))
+		learn(b, a, generation, (unsigned)atoi(field[1]));
+	if (!strcmp(field[0], "name"))
+		bodies_name(b, a, field[1]);
+}
+
 static void answered(struct ask *ask, struct answer *r)
 {
 	struct code *c = OWNER(ask, struct code, ask);
 	const char *field[3];
 
-	while (answer_row(r, field, 3) == 3) {
-		if (field[0] && field[1] && !strcmp(field[0], "can"))
-			bodies_learn(c->all, c->by, c->asked, (unsigned)atoi(field[1]));
-		if (field[0] && field[1] && !strcmp(field[0], "name"))
-			bodies_name(c->all, c->by, field[1]);
-	}
+	while (answer_row(r, field, 3) == 3)
+		bodies_learn(c->all, c->by, c->asked, field);
 	account_drop(c->by);
 	c->by = NULL;
 	c->all->told(c->all->ctx);
@@ -199,13 +205,14 @@ bool bodies_ask(struct bodies *b, struct account *a)
 {
 	struct node *primary = nodes_primary(b->servers->nodes);
 	struct code *c = bodies_can(b, a) & CODE_UNKNOWN ? find(b, a) : NULL;
-	char sql[8192];
+	char sql[sizeof bodies_with + sizeof bodies_select + sizeof bodies_rows];
 
 	if (!c || primary->state == NODE_DOWN)
 		return false;
 	if (ask_waits(&c->ask))
 		return true;
-	snprintf(sql, sizeof sql, "%s%s%s", bodies_with, alone, bodies_rows);
+	snprintf(sql, sizeof sql, "%s%s%s", bodies_with, bodies_select,
+		bodies_rows);
 	c->ask.servers = b->servers;
 	c->ask.answered = answered;
 	c->asked = c->generation;

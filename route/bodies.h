@@ -53,13 +53,14 @@ bool bodies_ask(struct bodies *b, struct account *a);
 bool bodies_aged(struct bodies *b, struct account *a);
 
 /* The question, as parts of a SELECT of three texts: its WITH, which has the table
- * bodies_names(name), and what UNION ALL adds.  A row is 'can', a number; or 'name', a custom
- * parameter. */
-extern const char bodies_with[], bodies_rows[];
+ * bodies_names(name); the SELECT, of one row 'end'; and what UNION ALL adds.  A row is 'can', a
+ * number; or 'name', a custom parameter. */
+extern const char bodies_with[], bodies_select[], bodies_rows[];
 
-/* The knowledge that an answer will be about, and the answer, which counts if there was no DDL. */
+/* The knowledge that an answer will be about, and a row of the answer, maybe another question's,
+ * which counts if there was no DDL. */
 uint32_t bodies_generation(struct bodies *b, struct account *a);
-void bodies_learn(struct bodies *b, struct account *a, uint32_t generation, unsigned can);
+void bodies_learn(struct bodies *b, struct account *a, uint32_t generation, const char *field[3]);
 
 /* What this code, of a DO, or a call of set_config() may leave by itself.  The custom
  * parameters in it are kept. */

@@ -167,13 +167,14 @@ unsigned bodies_count(struct bodies *b, struct account *a) { return (void)b, (vo
 bool bodies_aged(struct bodies *b, struct account *a) { return (void)b, (void)a, false; }
 void bodies_changed(struct bodies *b, const struct account *a) { (void)b, (void)a; }
 
-const char bodies_with[] = "WITH ", bodies_rows[] = " UNION ALL SELECT";
+const char bodies_with[] = "WITH ", bodies_select[] = "SELECT 'end'",
+	bodies_rows[] = " UNION ALL SELECT";
 
 uint32_t bodies_generation(struct bodies *b, struct account *a) { (void)b, (void)a; return 1; }
 
-void bodies_learn(struct bodies *b, struct account *a, uint32_t generation, unsigned can)
+void bodies_learn(struct bodies *b, struct account *a, uint32_t generation, const char *field[3])
 {
-	(void)b, (void)a, (void)generation, (void)can;
+	(void)b, (void)a, (void)generation, (void)field;
 }
 
 unsigned bodies_text(struct bodies *b, struct account *a, const char *text, size_t len)

@@ -857,6 +857,7 @@ def test_a_client_that_left_while_a_connection_was_opened_is_dropped(proxy, fake
             leaves.send(query("SELECT 2"))
             assert asked.wait(10)
             leaves.sock.close()
+        busy.query("SELECT 1")          # by its answer, the end of the other has been seen
         go_on.set()
         wait_until(lambda: p.descriptors() == before, "its end")
         busy.query("SELECT 3")

@@ -619,3 +619,18 @@ def test_sql_moves_a_portal_of_the_protocol(proxy):
     assert wire.value(done(w.query("FETCH p"))) == "6"
     assert [r[0] for r in wire.rows(done(w.ask(execute("p", 1) + sync())))] == [b"7"]
     done(w.query("COMMIT"))
+
+
+@pytest.mark.parametrize("kind", [b"\0", b"~"])
+def test_what_is_appended_where_the_snapshot_is_may_be_anything(proxy, replica, kind):
+    """No type of message: the client is refused, and nobody else notices."""
+    p = proxy()
+    w = p.raw()
+    done(w.query(SNAPSHOT))
+    assert where(w) == replica.port
+    w.send(extended("SELECT 1") + wire.flush())
+    w.until("C")
+    w.send(kind + b"\0\0\0\x08abcd")
+    out = w.eof()
+    assert wire.errors(out) == ["08P01"]
+    done(p.raw().query("SELECT 1"))
