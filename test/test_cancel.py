@@ -94,9 +94,12 @@ def test_cancel_never_hits_a_later_statement(proxy):
 
 
 @pytest.mark.proxy
-def test_nothing_follows_a_cancel_before_it_is_delivered(proxy, fake):
+@pytest.mark.parametrize("follows", [query("SELECT 'next'"), message("X")],
+                         ids=["request", "terminate"])
+def test_nothing_follows_a_cancel_before_it_is_delivered(proxy, fake, follows):
     """Its connection stays open, and neither a request nor a reset goes to the server."""
-    texts, asked, delivered = [], threading.Event(), threading.Event()
+    began, asked, delivered = (threading.Event() for _ in range(3))
+    behind = []     # what the server got behind the statement
 
     def node(t):
         if t.packet()[:4] == struct.pack("!I", wire.CANCEL):
@@ -105,31 +108,31 @@ def test_nothing_follows_a_cancel_before_it_is_delivered(proxy, fake):
             t.sock.close()
             return
         t.sock.sendall(READY)
+        slow = False
         while True:
             type_, body = t.message()
-            texts.append(body)
-            if b"slow" in body:
+            if slow:
+                behind.append(body)
+            elif b"slow" in body:
+                slow = True
+                began.set()
                 asked.wait(10)
             if type_ == b"Q":
                 t.sock.sendall(row(1))
 
     p = proxy(nodes=[fake(node)], primary_wait_timeout=0)
-    for follows in (query("SELECT 'next'"), message("X")):
-        for event in (asked, delivered):
-            event.clear()
-        w = p.raw()
-        w.send(query("SELECT 'slow'"))
-        wait_until(lambda: texts and b"slow" in texts[-1], "the statement")
-        with Wire(p.address) as c:
-            c.send(wire.cancel(w.pid, w.key))
-            assert wire.errors(w.reply()) == [] and asked.is_set()
-            w.send(follows)
-            c.silent(0.2)
-            assert b"slow" in texts[-1]
-            delivered.set()
-            assert c.eof() == []
-        wait_until(lambda: b"slow" not in texts[-1], "what comes next")
-        w.shut()
+    w = p.raw()
+    w.send(query("SELECT 'slow'"))
+    assert began.wait(10)
+    with Wire(p.address) as c:
+        c.send(wire.cancel(w.pid, w.key))
+        assert wire.errors(w.reply()) == [] and asked.is_set()
+        w.send(follows)
+        c.silent(0.2)
+        assert behind == []
+        delivered.set()
+        assert c.eof() == []
+    wait_until(lambda: behind, "what comes next")
 
 
 def test_cancel_with_a_wrong_key_does_nothing(proxy, primary):
