@@ -132,7 +132,8 @@ enum {
 	SQL_READ_WRITE     = 1 << 12, /* BEGIN or SET TRANSACTION ... READ WRITE, SET
 				       *   [default_]transaction_read_only = off, false, 0, no */
 	SQL_READ_ONLY      = 1 << 13, /* the opposite */
-	SQL_SETS           = 1 << 14, /* from the catalog: reads a view that sets parameters */
+	SQL_SETS           = 1 << 14, /* writes pg_settings; or, from the catalog: reads a view that
+				       *   sets parameters */
 	SQL_CHAIN          = 1 << 15, /* COMMIT or ROLLBACK AND CHAIN */
 	SQL_ALL            = 1 << 16, /* DEALLOCATE, DISCARD, RESET, CLOSE, SHOW ALL; UNLISTEN *;
 				       *   there is no name then, but DISCARD's */

@@ -116,16 +116,16 @@ static struct node *choose_node(struct client *c, const struct plan *pl)
 
 /* RESET brings back the values that the server started with.  So from its first RESET on a session
  * has servers that started with its own values, and gives back those that did not - but for one
- * that has something of it: a transaction, a pin, an unnamed statement.  There the values are set
- * again behind the RESET: see reply.c. */
-static void start_own(struct client *c)
+ * that has something of it, or may have: a transaction, a pin, an unnamed statement that the
+ * request does not end.  There the values are set again behind the RESET: see reply.c. */
+static void start_own(struct client *c, const struct plan *pl)
 {
 	c->borrower.own_start = true;
 	for (struct server *s = c->borrowed, *next; s; s = next) {
 		next = s->next_borrowed;
 		if (s->start == s->profile || s->status != 'I' || s->head
-		    || (s == c->home && transact_bound(c)) || c->unnamed.on == s
-		    || c->portal_on == s)
+		    || (s == c->home && (transact_bound(c) || c->doubt))
+		    || (c->unnamed.on == s && (!pl->simple || pl->extended)) || c->portal_on == s)
 			continue;
 		client_detach(c, s);
 		server_return(s);
@@ -177,7 +177,7 @@ static struct server *server_at(struct client *c, const struct node *n, bool hom
 struct server *choice_server(struct client *c, const struct plan *pl)
 {
 	if (pl->takes_back && !c->inflight)
-		start_own(c);
+		start_own(c, pl);
 	struct server *s = only_server(c, pl);
 	struct node *n = s ? s->node : choose_node(c, pl);
 	bool home = n == transact_home(c);

@@ -58,11 +58,16 @@ static bool may_be_view(const struct client *c, const struct sql_facts *f, const
 	return (f->flags & SQL_UNKNOWN) && !session_has_temporary(&c->session, text, len);
 }
 
-static bool calls_code(const struct client *c, const struct sql_facts *f, const char *text,
-                       size_t len)
+static bool calls_code(const struct sql_facts *f)
 {
-	return (f->flags & SQL_FOREIGN) || f->kind == SQL_CALL || f->kind == SQL_DO
-	       || may_be_view(c, f, text, len);
+	return (f->flags & SQL_FOREIGN) || f->kind == SQL_CALL || f->kind == SQL_DO;
+}
+
+/* What the code of an unknown view may leave.  Whether there is any, and it computes names, is
+ * judged when the catalog has told of it: see note_view(). */
+static unsigned view_code(struct client *c)
+{
+	return database_code(c) & ~(unsigned)(CODE_NAMES | CODE_UNKNOWN);
 }
 
 /* What the code behind a statement that calls some may leave in the session. */
@@ -82,8 +87,10 @@ static unsigned called_code(struct client *c, const struct sql_facts *f, const c
 	if ((f->flags & SQL_FOREIGN) && bodies_aged(c->all->bodies, a)
 	    && !facts_known(c, f, text, len))
 		can |= CODE_ANYTHING | CODE_UNKNOWN;
-	if (calls_code(c, f, text, len))
+	if (calls_code(f))
 		can |= database_code(c);
+	else if (may_be_view(c, f, text, len))
+		can |= view_code(c);
 	if (f->flags & SQL_ADVISORY
 	    || ((f->flags & SQL_FUNCTION) && sql_mentions(text, len, locks, NULL)))
 		can |= CODE_LOCK;
@@ -100,7 +107,7 @@ bool code_is_homes(struct client *c, const struct sql_facts *f, const char *text
 
 bool code_awaited(struct client *c, const struct sql_facts *f, const char *text, size_t len)
 {
-	return calls_code(c, f, text, len)
+	return (calls_code(f) || may_be_view(c, f, text, len))
 	       && bodies_ask(c->all->bodies, c->borrower.profile->account);
 }
 
@@ -112,14 +119,17 @@ static void doubt_code(struct client *c, unsigned can)
 }
 
 /* Triggers and the like may be such code.  It is asked about when a read would leave the
- * primary; or at once, if we do not know what there is. */
+ * primary; or at once, if we do not know what there is.  Until then it pins what they may have
+ * left there. */
 void code_note_hooks(struct client *c)
 {
 	unsigned can = nodes_balance(c->all->servers->nodes)
 	               ? bodies_can(c->all->bodies, c->borrower.profile->account) : 0;
 
-	if (can & CODE_HOOKED)
+	if (can & CODE_HOOKED) {
 		doubt_code(c, can);
+		c->pins |= can & CODE_ANYTHING & ~CODE_SETTINGS ? PIN_DOUBT : 0;
+	}
 	c->ask_soon |= (can & CODE_UNKNOWN) != 0;
 }
 
@@ -166,7 +176,7 @@ void code_note(struct client *c, const struct sql_facts *f, bool hooks, const ch
 void code_note_unknown(struct client *c)
 {
 	note_view(c, false);
-	note_call(c, database_code(c) | CODE_VIEW);
+	note_call(c, view_code(c) | CODE_VIEW);
 }
 
 void code_note_any(struct client *c)

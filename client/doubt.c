@@ -445,6 +445,10 @@ void doubt_hear(struct client *c)
 	if (!c->unheard || doubt_settings(c) || !facts_heard(c))
 		return;         /* one that never logged in is here, too */
 	struct account *a = c->borrower.profile->account;
+	if (bodies_can(c->all->bodies, a) & CODE_UNKNOWN) {
+		doubt_ask_soon(c);
+		return;
+	}
 	if (bodies_computed(c->all->bodies, a) >= c->unheard)
 		forget_settings(c);
 	else if (bodies_count(c->all->bodies, a) > c->asked_names)

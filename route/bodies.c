@@ -19,7 +19,7 @@ struct code {
 	uint32_t generation;
 	unsigned can;
 	bool known;
-	unsigned computed;                      /* told of so many views that do */
+	unsigned computed, calling;             /* told of so many views that do */
 	struct ask ask;
 	uint32_t asked;                         /* its generation */
 	struct account *by;                     /* the asker; counted */
@@ -58,7 +58,23 @@ struct bodies {
 #define HAS(pattern) "s.t OPERATOR(pg_catalog.~*) $p$" pattern "$p$"
 #define BITS(pattern, bits) OR_BITS "(CASE WHEN " HAS(pattern) " THEN " bits " ELSE 0 END)"
 #define CLASS(name) "d.classid" IS "'pg_catalog." name "'::pg_catalog.regclass"
+#define REFERS(name) "d.refclassid" IS "'pg_catalog." name "'::pg_catalog.regclass"
 #define MATCHES(pattern) "pg_catalog.regexp_matches(s.t, $p$" pattern "$p$, 'gi') m(m)"
+#define LIKE_ANY(patterns) "h.t OPERATOR(pg_catalog.~~) ANY (" patterns ")"
+#define TREE(column) column "::pg_catalog.text"
+
+/* What is not code in a language, but calls, maybe when somebody writes: rules (of views, too),
+ * defaults, checks, policies, conditions of triggers, default arguments.  They are found in the
+ * trees that PostgreSQL keeps, without a lock.  The numbers of its own functions never change:
+ * 2078 is set_config(), 2880 to 2892 are the advisory locks of sessions.  A parameter's name is a
+ * constant there: its bytes, behind the four of its length.  A rule may write pg_settings, which
+ * views only read. */
+#define SETTERS "'%funcid 2078 %', pg_catalog.concat('rule%relid '," \
+	" 'pg_catalog.pg_settings'::pg_catalog.regclass::pg_catalog.oid, ' %')"
+#define LOCKERS "'%funcid 288_ %', '%funcid 2890 %', '%funcid 2891 %', '%funcid 2892 %'"
+#define SETS_NAMED ":funcid 2078 [^{]*\\{CONST [^}]*:constvalue \\d+ \\[" \
+	"(?: -?\\d+){4}((?: \\d+)+) \\]"
+#define SETS_COMPUTED ":funcid 2078 [^{]*\\{(?!CONST )"
 
 const char bodies_with[] = "WITH s AS MATERIALIZED ("
 	"SELECT COALESCE(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) t,"
@@ -66,10 +82,31 @@ const char bodies_with[] = "WITH s AS MATERIALIZED ("
 	" FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid" IS "p.prolang"
 	" WHERE l.lanname OPERATOR(pg_catalog.<>) ALL ('{c,internal}'::pg_catalog.name[])"
 	" AND p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid),"
+	" h(t) AS MATERIALIZED (SELECT h.t FROM ("
+	"SELECT pg_catalog.concat(CASE WHEN r.ev_type OPERATOR(pg_catalog.<>) '1' THEN 'rule' END,"
+	" " TREE("r.ev_qual") ", " TREE("r.ev_action") ")"
+	" FROM pg_catalog.pg_rewrite r"
+	" WHERE r.ev_class OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid"
+	" UNION ALL SELECT " TREE("d.adbin") " FROM pg_catalog.pg_attrdef d"
+	" UNION ALL SELECT " TREE("k.conbin") " FROM pg_catalog.pg_constraint k"
+	" UNION ALL SELECT pg_catalog.concat(" TREE("q.polqual") ", " TREE("q.polwithcheck") ")"
+	" FROM pg_catalog.pg_policy q"
+	" UNION ALL SELECT " TREE("g.tgqual") " FROM pg_catalog.pg_trigger g"
+	" UNION ALL SELECT " TREE("y.typdefaultbin") " FROM pg_catalog.pg_type y"
+	" UNION ALL SELECT " TREE("p.proargdefaults") " FROM pg_catalog.pg_proc p"
+	" WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid) h(t)"
+	" WHERE " LIKE_ANY("ARRAY[" SETTERS ", " LOCKERS "]") "),"
 	" bodies_names(name) AS MATERIALIZED ("
 	"SELECT pg_catalog.lower(m.m[1]) FROM s, " MATCHES(NAMED)
 	" UNION SELECT pg_catalog.lower(pg_catalog.concat(m.m[1], '.', m.m[2])) FROM s, "
-	MATCHES(CUSTOM) " LIMIT 200) ";
+	MATCHES(CUSTOM)
+	" UNION SELECT n.name FROM h,"
+	" pg_catalog.regexp_matches(h.t, $p$" SETS_NAMED "$p$, 'g') m(m),"
+	" LATERAL (SELECT pg_catalog.lower(pg_catalog.string_agg("
+	"pg_catalog.chr(b.b::pg_catalog.int4), '' ORDER BY b.i)) FROM"
+	" pg_catalog.unnest(pg_catalog.string_to_array(pg_catalog.ltrim(m.m[1]), ' '))"
+	" WITH ORDINALITY b(b, i)) n(name) WHERE n.name OPERATOR(pg_catalog.~) '[.]'"
+	" LIMIT 200) ";
 
 const char bodies_rows[] = " UNION ALL SELECT 'name', b.name, NULL FROM bodies_names b"
 	" UNION ALL SELECT 'can', ((SELECT COALESCE(pg_catalog.bit_or("
@@ -82,13 +119,24 @@ const char bodies_rows[] = " UNION ALL SELECT 'name', b.name, NULL FROM bodies_n
 	BITS(BUILDS, "31")
 	BITS(COMPUTED, "32")
 	OR_BITS "(CASE WHEN " HAS(BUILDS) " AND " HAS(SET_BEGINS) " THEN 32 ELSE 0 END)), 0)"
-	" FROM s)" OR_BITS "(CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_depend d"
+	" FROM s)" OR_BITS "(SELECT COALESCE(pg_catalog.bit_or("
+	"(CASE WHEN " LIKE_ANY("ARRAY[" SETTERS "]") " THEN 1 ELSE 0 END)"
+	OR_BITS "(CASE WHEN " LIKE_ANY("ARRAY[" LOCKERS "]") " THEN 16 ELSE 0 END)"
+	OR_BITS "(CASE WHEN h.t OPERATOR(pg_catalog.~) $p$" SETS_COMPUTED "$p$ THEN 32 ELSE 0 END)"
+	OR_BITS "64), 0) FROM h)"
+	OR_BITS "(CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_depend d"
 	" LEFT JOIN pg_catalog.pg_rewrite r ON " CLASS("pg_rewrite") " AND r.oid" IS "d.objid"
 	" AND r.ev_type OPERATOR(pg_catalog.<>) '1'"
-	" WHERE d.refclassid" IS "'pg_catalog.pg_proc'::pg_catalog.regclass"
-	" AND d.refobjid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND (r.oid IS NOT NULL"
-	" OR " CLASS("pg_trigger") " OR " CLASS("pg_attrdef") " OR " CLASS("pg_policy")
-	" OR " CLASS("pg_constraint") " OR " CLASS("pg_event_trigger") ")) THEN 64 ELSE 0 END)"
+	" LEFT JOIN pg_catalog.pg_type y ON " CLASS("pg_type") " AND y.oid" IS "d.objid"
+	" AND y.typdefaultbin IS NOT NULL"
+	" LEFT JOIN pg_catalog.pg_class v ON " REFERS("pg_class") " AND v.oid" IS "d.refobjid"
+	" AND v.relkind" IS "'v'"
+	" WHERE d.refobjid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid"
+	" AND (" REFERS("pg_proc") " OR " REFERS("pg_operator") " OR v.oid IS NOT NULL)"
+	" AND (r.oid IS NOT NULL OR y.oid IS NOT NULL OR " CLASS("pg_policy")
+	" OR (v.oid IS NULL AND (" CLASS("pg_trigger") " OR " CLASS("pg_attrdef")
+	" OR " CLASS("pg_constraint") " OR " CLASS("pg_class") " OR " CLASS("pg_event_trigger")
+	")))) THEN 64 ELSE 0 END)"
 	")::pg_catalog.text, NULL";
 
 const char bodies_select[] =
@@ -231,11 +279,19 @@ void bodies_compute(struct bodies *b, struct account *a)
 		c->computed++;
 }
 
+void bodies_call(struct bodies *b, struct account *a)
+{
+	struct code *c = code_of(b, a);
+
+	if (c)
+		c->calling++;
+}
+
 unsigned bodies_computed(struct bodies *b, struct account *a)
 {
 	const struct code *c = find(b, a);
 
-	return c ? c->computed : 0;
+	return c ? c->computed + (bodies_can(b, a) & CODE_NAMES ? c->calling : 0) : 0;
 }
 
 unsigned bodies_count(struct bodies *b, struct account *a)

@@ -69,8 +69,10 @@ unsigned bodies_text(struct bodies *b, struct account *a, const char *text, size
 /* A client uses this custom parameter. */
 void bodies_name(struct bodies *b, struct account *a, const char *name);
 
-/* A view sets parameters under names that it computes; how often that was told. */
+/* A view sets parameters under names that it computes, or calls code, which may do so; how often
+ * that was told. */
 void bodies_compute(struct bodies *b, struct account *a);
+void bodies_call(struct bodies *b, struct account *a);
 unsigned bodies_computed(struct bodies *b, struct account *a);
 
 /* How many custom parameters of the database are known. */

@@ -590,8 +590,10 @@ static void take_answer(const struct database *db, struct known *e, bool failed)
 		return;                 /* an older answer is better than none */
 	if (e->known && e->answer != e->before)
 		begin_generation(e->db);
-	if (!e->known && !e->function && (e->answer & WRITES) && (e->answer & FOREIGN))
+	if (!e->known && !e->function && (e->answer & WRITES) && (e->answer & FOREIGN)) {
 		e->db->surprise = e->db->cat->serial;
+		bodies_call(db->cat->bodies, db->by);
+	}
 	e->known = true;
 	e->answer = failed ? FAILED : e->answer;
 	/* Of temporary tables it may not know yet. */

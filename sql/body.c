@@ -177,6 +177,16 @@ static void check_function(struct scan *s, const struct name *n)
 		scan_flag(s, SQL_FUNCTION);
 }
 
+/* A rule of PostgreSQL's makes an UPDATE of this view a call of set_config(). */
+static void note_target(struct scan *s, const struct name *n)
+{
+	char name[64];
+
+	sql_name(name, s->lex.text, n->last);
+	if (!strcmp(name, "pg_settings"))
+		scan_flag(s, SQL_SETS);
+}
+
 /* The name is complete: tok is no longer part of it. */
 static void finish_name(struct scan *s)
 {
@@ -186,6 +196,7 @@ static void finish_name(struct scan *s)
 	switch (n.role) {
 	case TARGET:
 		tell_target(s, &n);
+		note_target(s, &n);
 		return;
 	case COPIED:
 		s->copied = n;

@@ -421,6 +421,17 @@ def calm_session(proxy, calm):
     p.stop()
 
 
+def has_set(s, name, value, where):
+    read = f"SELECT current_setting('{name}', true) FROM t"
+    for _ in range(5):
+        assert s.value(read) == value
+    if where == R:
+        s.settles(read, R)
+        assert s.value(read) == value
+    else:
+        assert s.nodes(read) == P
+
+
 @pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("view, name, value, where", [
     ("zone", "timezone", "Asia/Tokyo", R), ("named", "my.y", "b", R), ("nested", "my.y", "b", R),
@@ -436,29 +447,134 @@ def test_what_a_view_sets_is_set_on_replicas(calm_session, known, view, name, va
     s = calm_session()
     s.settles("SELECT a FROM t", R)
     s.script(sql.format(view))
-    read = f"SELECT current_setting('{name}', true) FROM t"
-    for _ in range(5):
-        assert s.value(read) == value
-    if where == R:
-        s.settles(read, R)
-        assert s.value(read) == value
-    else:
-        assert s.nodes(read) == P
+    has_set(s, name, value, where)
+
+
+# What runs when somebody writes, or calls, and is no code in a language: a way to have an expression
+# evaluated there, and the statement that does it.
+HOOKS = {
+    "rule": ("CREATE RULE r AS ON INSERT TO x DO ALSO SELECT {}", "INSERT INTO x VALUES ('a')"),
+    "condition": ("CREATE RULE r AS ON INSERT TO x WHERE {} IS NOT NULL DO INSTEAD NOTHING",
+                  "INSERT INTO x VALUES ('a')"),
+    "default": ("ALTER TABLE x ADD b text DEFAULT {}", "INSERT INTO x VALUES ('a')"),
+    "check": ("ALTER TABLE x ADD CHECK ({} IS NOT NULL)", "INSERT INTO x VALUES ('a')"),
+    "domain": ("CREATE DOMAIN d AS text CHECK ({} IS NOT NULL); ALTER TABLE x ADD b d",
+               "INSERT INTO x VALUES ('a', 'b')"),
+    "domain's default": ("ALTER TABLE x ADD b text; CREATE DOMAIN d AS text DEFAULT {};"
+                         "ALTER TABLE x ALTER b TYPE d", "INSERT INTO x VALUES ('a')"),
+    "policy": ("ALTER TABLE x ENABLE ROW LEVEL SECURITY;"
+               "CREATE POLICY p ON x WITH CHECK ({} IS NOT NULL)", "INSERT INTO x VALUES ('a')"),
+    "trigger": ("CREATE TRIGGER g BEFORE UPDATE ON x FOR EACH ROW WHEN ({} IS NOT NULL)"
+                " EXECUTE FUNCTION suppress_redundant_updates_trigger()", "UPDATE x SET a = 'b'"),
+    "argument": ("CREATE FUNCTION f(text DEFAULT {}) RETURNS text LANGUAGE sql AS 'SELECT $1'",
+                 "SELECT f()"),
+    "returning": ("CREATE VIEW v AS SELECT a, {} AS b FROM x", "UPDATE v SET a = 'b' RETURNING b"),
+    "body": ("CREATE VIEW v AS SELECT {} AS b;"
+             "CREATE FUNCTION f() RETURNS text LANGUAGE sql AS 'SELECT b FROM v'", "SELECT f()"),
+    "rule's view": ("CREATE VIEW v AS SELECT {} AS b;"
+                    "CREATE RULE r AS ON INSERT TO x DO ALSO SELECT b FROM v",
+                    "INSERT INTO x VALUES ('a')"),
+    "operator": ("CREATE FUNCTION f(text, text) RETURNS boolean LANGUAGE sql AS"
+                 " $$ SELECT {} IS NOT NULL $$;"
+                 "CREATE OPERATOR ### (LEFTARG = text, RIGHTARG = text, FUNCTION = f);"
+                 "ALTER TABLE x ADD CHECK (a ### 'b')", "INSERT INTO x VALUES ('a')"),
+    "index": ("CREATE FUNCTION f(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS"
+              " $$ BEGIN PERFORM {}; RETURN $1; END $$; CREATE INDEX ON x (f(a))",
+              "INSERT INTO x VALUES ('a')"),
+}
+
+
+@pytest.fixture(scope="module")
+def quiet(primary):
+    primary.su("CREATE DATABASE quiet OWNER app", dbname="postgres")
+    primary.su("CREATE TABLE t (a int); INSERT INTO t VALUES (1); GRANT ALL ON t TO app",
+               dbname="quiet")
+    yield
+    wait_until(lambda: not primary.backends("datname = 'quiet'"), "no session there")
+    primary.su("DROP DATABASE quiet WITH (FORCE)", dbname="postgres")
+
+
+@pytest.fixture
+def quiet_session(proxy, quiet, primary, replica):
+    """quiet_session(ddl): a session of a database that has, but for a table x, only this."""
+    p = proxy(notice_per_node_statement=True, connection_cache=False)
+    opened = []
+
+    def make(ddl=""):
+        primary.su("CREATE SCHEMA h; SET search_path = h, public; CREATE TABLE x (a text);"
+                   f"INSERT INTO x VALUES ('a'); {ddl}; GRANT ALL ON SCHEMA h TO app;"
+                   "GRANT ALL ON ALL TABLES IN SCHEMA h TO app", dbname="quiet")
+        primary.catch_up(replica)
+        return other()
+
+    def other():
+        opened.append(Session(p, database="quiet", options="-c search_path=h,public"))
+        return opened[-1]
+    make.other = other
+    yield make
+    for s in opened:
+        s.wire.bye()
+    p.stop()
+    primary.su("DROP SCHEMA h CASCADE", dbname="quiet")
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize("name, written, value, where", [
+    ("timezone", "'timezone'", "Asia/Tokyo", R), ("my.y", "'my.y'", "b", R),
+    ("my.y", "'my.' || 'y'", "b", P)])
+def test_what_an_expression_sets_is_set_on_replicas(quiet_session, hook, name, written, value,
+                                                    where):
+    ddl, sql = HOOKS[hook]
+    quiet_session(ddl.format(f"set_config({written}, '{value}', false)"))
+    wait_until(lambda: quiet_session.other().nodes("SELECT a FROM t") == R, "an answer")
+    s = quiet_session.other()
+    s.settles("SELECT a FROM t", R)
+    s.script(sql)
+    has_set(s, name, value, where)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_what_an_expression_locks_stays_locked(proxy, quiet_session, primary, hook):
+    """Whatever would give the connection to the primary back."""
+    ddl, sql = HOOKS[hook]
+    p = proxy(num_init_children=1, notice_per_node_statement=True)
+    quiet_session(ddl.format("pg_try_advisory_lock_shared(7)"))
+    first = Session(p, database="quiet")
+    wait_until(lambda: first.nodes("SELECT a FROM t") == R, "an answer")
+    first.wire.bye()
+    s = Session(p, database="quiet", search_path="h,public")
+    s.script(sql, "RESET ALL")
+    assert s.value("SELECT a FROM t") == "1"
+    assert primary.su("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 7")
+    s.wire.bye()
+    p.stop()
+
+
+OFF = "UPDATE pg_settings SET setting = 'off' WHERE name = 'enable_hashjoin'"
+
+
+@pytest.mark.parametrize("sql", [
+    [OFF], [OFF.replace("pg_settings", "pg_catalog.pg_settings s")], [f"EXPLAIN ANALYZE {OFF}"],
+    [OFF.replace("pg_settings", 'ONLY "pg_settings"')], [f"PREPARE p AS {OFF}", "EXECUTE p"],
+    ["WITH x AS (SELECT 1) " + OFF], ["BEGIN", OFF, "COMMIT"], [f"SELECT 1; {OFF}"],
+    ["INSERT INTO x VALUES ('a')"]])
+def test_what_an_update_of_pg_settings_sets_is_set_on_replicas(quiet_session, sql):
+    s = quiet_session(f"CREATE RULE r AS ON INSERT TO x DO ALSO {OFF}")
+    s.settles("SELECT a FROM t", R)
+    s.script(*sql)
+    has_set(s, "enable_hashjoin", "off", R)
 
 
 @pytest.mark.parametrize("sql, code", [("SELECT fresh()", None), ("SELECT nextval('missing')", "42P01"),
                                        ("SELECT nextval('s')", "25006"),
                                        ("SELECT pg_advisory_lock(6)", "40001")])
-def test_what_is_called_where_the_snapshot_is(calm_session, primary, replica, sql, code):
+def test_what_is_called_where_the_snapshot_is(quiet_session, sql, code):
     """The bodies of code are asked for, if nobody has yet."""
-    primary.su("CREATE OR REPLACE FUNCTION fresh() RETURNS int LANGUAGE plpgsql AS"
-               " 'BEGIN RETURN 1; END'; CREATE SEQUENCE IF NOT EXISTS s; GRANT ALL ON s TO app",
-               dbname="calm")
-    primary.catch_up(replica)
-    s = calm_session()
+    s = quiet_session("CREATE FUNCTION fresh() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';"
+                      "CREATE SEQUENCE s; GRANT ALL ON s TO app")
     s.settles("SELECT a FROM t", R)
     s.script("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     assert s.nodes("SELECT a FROM t") == R
-    calm_session().script("CREATE TABLE y (a int)", "DROP TABLE y")
+    quiet_session.other().script("CREATE TABLE y (a int)", "DROP TABLE y")
     s.run(sql)
     assert wire.errors(s.out) == ([code] if code else [])
