@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from differ.compare import first_difference
 from differ.hunt import Hunt, kept
 from differ.program import Program, parse
 from differ.world import World
@@ -126,3 +127,13 @@ def test_text_form():
     assert str(parse(text)) == text
     assert parse(text).remark("tries") == "3"
     assert parse(text).sessions == [1, 2]
+
+
+def test_either_may_be_the_victim_of_a_deadlock():
+    program = parse("1 Q SELECT 1\n2 Q SELECT 2")
+    good, dead = [("C", "SELECT 1")], [("E", "S=ERROR C=40P01")]
+    keys = {(0, 1): good, (1, 2): dead}
+    assert first_difference(keys, {(0, 1): dead, (1, 2): good}, program) is None
+    assert first_difference(keys, {(0, 1): good, (1, 2): good}, program)
+    assert first_difference({(0, 1): good, (1, 2): good}, keys, program)
+    assert first_difference(keys, {(0, 1): [("E", "S=ERROR C=42P01")], (1, 2): dead}, program)
