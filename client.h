@@ -195,7 +195,7 @@ struct client {
 	struct unnamed unnamed;
 	struct stmt *bound;
 	struct server *portal_on;
-	struct portal *portals;                 /* named ones, and where they are */
+	struct portals *portals;                /* named ones; NULL: none */
 	struct altered *altered;
 
 	struct timer timer;

@@ -70,26 +70,37 @@ bool route_gate(const struct route *rt, const struct sql_facts *f)
 	return sql_reads(f) && first_letter(rt->conf, f);
 }
 
-/* "name", or "name()" if it is called. */
-static bool is_name(const char *wanted, const char *name, bool called)
+/* Where the name is in the list, or would be. */
+static unsigned list_place(const struct name_list *l, const char *name)
 {
-	size_t n = 0;
+	unsigned from = 0, to = l ? l->n : 0;
 
-	while (name[n] && wanted[n] == name[n])
-		n++;
-	if (name[n])
-		return false;
-	return !wanted[n] || (called && !strcmp(wanted + n, "()"));
+	while (from < to) {
+		unsigned mid = from + (to - from) / 2;
+		if (strcmp(l->at[mid].name, name) < 0)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return from;
 }
 
+static struct listed *list_find(struct name_list *l, const char *name)
+{
+	unsigned i = list_place(l, name);
+
+	return l && i < l->n && !strcmp(l->at[i].name, name) ? &l->at[i] : NULL;
+}
+
+/* "name", or "name()" if it is called. */
 static bool is_in_list(void *ctx, const char *name, bool called)
 {
-	const struct name_list *l = ctx;
+	char call[128];
 
-	for (unsigned i = 0; i < l->n; i++)
-		if (is_name(l->at[i].name, name, called))
-			return true;
-	return false;
+	if (!called || list_find(ctx, name))
+		return list_find(ctx, name);
+	snprintf(call, sizeof call, "%s()", name);
+	return list_find(ctx, call);
 }
 
 static bool mentions_list(const struct name_list *l, const char *text, size_t len)
@@ -213,32 +224,40 @@ bool route_writes(const struct sql_facts *f)
 
 /* --- what the session remembers ------------------------------------------ */
 
-static struct listed *list_find(struct name_list *l, const char *name)
+/* NULL without memory. */
+static struct name_list *list_grow(struct name_list **list)
 {
-	for (unsigned i = 0; l && i < l->n; i++)
-		if (!strcmp(l->at[i].name, name))
-			return &l->at[i];
-	return NULL;
+	struct name_list *l = *list, *more;
+	unsigned cap = l ? l->cap * 2 : 4;
+
+	if (l && l->n < l->cap)
+		return l;
+	if (!(more = realloc(l, sizeof *more + cap * sizeof more->at[0])))
+		return NULL;
+	if (!l)
+		*more = (struct name_list){ 0 };
+	more->cap = cap;
+	return *list = more;
 }
 
 /* NULL without memory. */
 static struct listed *list_add(struct name_list **list, const char *name, bool function)
 {
-	unsigned n = *list ? (*list)->n : 0;
 	char text[128];
 
 	snprintf(text, sizeof text, "%s%s", name, function ? "()" : "");
 	struct listed *have = list_find(*list, text);
 	if (have)
 		return have;
-	struct name_list *more = realloc(*list, sizeof *more + (n + 1) * sizeof more->at[0]);
-	if (!more)
+	struct name_list *l = list_grow(list);
+	char *copy = l ? strdup(text) : NULL;
+	if (!copy)
 		return NULL;
-	*list = more;
-	more->n = n;
-	more->at[n] = (struct listed){ .name = strdup(text), .made = true };
-	more->n += more->at[n].name != NULL;
-	return more->n > n ? &more->at[n] : NULL;
+	unsigned i = list_place(l, text);
+	memmove(&l->at[i + 1], &l->at[i], (l->n++ - i) * sizeof l->at[0]);
+	l->at[i] = (struct listed){ .name = copy, .made = true };
+	l->unsettled = true;
+	return &l->at[i];
 }
 
 static void list_clear(struct name_list **list)
@@ -324,21 +343,34 @@ void session_made_temporary(struct session *s, const char *name, bool drops)
 {
 	struct listed *l = list_add(&s->temporary, name, false);
 
-	if (l)
-		l->dropped = drops;
+	if (!l)
+		return;
+	l->dropped = drops;
+	s->temporary->unsettled = true;
+}
+
+static void all_dropped(struct name_list *l, bool dropped)
+{
+	for (unsigned i = 0; l && i < l->n; i++)
+		l->at[i].dropped = dropped;
 }
 
 void session_dropped(struct session *s, const char *name)
 {
-	for (unsigned i = 0; s->temporary && i < s->temporary->n; i++)
-		if (!name || !strcmp(s->temporary->at[i].name, name))
-			s->temporary->at[i].dropped = true;
+	struct listed *l = name ? list_find(s->temporary, name) : NULL;
+
+	if (!s->temporary || (name && !l))
+		return;
+	if (l)
+		l->dropped = true;
+	else
+		all_dropped(s->temporary, true);
+	s->temporary->unsettled = true;
 }
 
 void session_rolled_back_to(struct session *s)
 {
-	for (unsigned i = 0; s->temporary && i < s->temporary->n; i++)
-		s->temporary->at[i].dropped = false;
+	all_dropped(s->temporary, false);
 }
 
 void session_settle_temporary(struct session *s, bool committed)
@@ -346,7 +378,7 @@ void session_settle_temporary(struct session *s, bool committed)
 	struct name_list *l = s->temporary;
 	unsigned n = 0;
 
-	if (!l)
+	if (!l || !l->unsettled)
 		return;
 	for (unsigned i = 0; i < l->n; i++) {
 		if (committed ? l->at[i].dropped : l->at[i].made)
@@ -355,6 +387,7 @@ void session_settle_temporary(struct session *s, bool committed)
 			l->at[n++] = (struct listed){ .name = l->at[i].name };
 	}
 	l->n = n;
+	l->unsettled = false;
 	if (!n)
 		list_clear(&s->temporary);
 }

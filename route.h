@@ -14,10 +14,11 @@
 #include "route/written.h"
 #include "sql.h"
 
-/* Names of tables, or "f()" of functions.  A temporary one was made in this transaction and not
- * before; it was dropped in it, or will be at its end. */
+/* Names of tables, or "f()" of functions, in order.  A temporary one was made in this transaction
+ * and not before; it was dropped in it, or will be at its end. */
 struct name_list {
-	unsigned n;
+	unsigned n, cap;
+	bool unsettled;                         /* one was made, or dropped */
 	struct listed {
 		char *name;
 		bool made, dropped;

@@ -9,7 +9,8 @@
 #include "client/query.h"
 
 struct portal {
-	struct portal *next;
+	struct portal *next;    /* in its bucket */
+	uint32_t hash;
 	struct server *server;
 	struct stmt *stmt;      /* it runs this one; counted; NULL: not known */
 	char name[];

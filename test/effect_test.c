@@ -343,7 +343,7 @@ static void test_temporary(void)
 	session_begin();
 	query("CREATE TEMP TABLE Mine ()", 'I');
 	query("CREATE TEMP TABLE pg_temp.\"Yours\" ()", 'I');
-	IS("pin-temporary temporary-mine temporary-Yours", "two tables");
+	IS("pin-temporary temporary-Yours temporary-mine", "two tables");
 	query("DROP TABLE mine", 'T');
 	say(!client->session.changed && client->session.doubt, "the catalog was not changed");
 	query("DROP TABLE other", 'T');

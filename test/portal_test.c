@@ -34,7 +34,7 @@ static void test_named(void)
 	say(a->refs == 1 && b->refs == 2, "what it ran is dropped");
 	portal_set(client, "p", &on[1], b);
 	say(b->refs == 2, "the same once more");
-	say(!client->portals->next->next, "there are two");
+	say(client->portals->n == 2, "there are two");
 	say(!client->portal_on && !client->bound, "the unnamed one is another");
 	stmt_drop(servers.stmts, a);
 	stmt_drop(servers.stmts, b);
@@ -54,6 +54,33 @@ static void test_long_name(void)
 	say(where(name) == &on[0], "what is beyond does not count");
 	name[WIRE_NAME_MAX - 1] = 0;
 	say(!where(name), "what is not does");
+	session_end();
+}
+
+static void test_many(void)
+{
+	char name[16];
+	unsigned found = 0, left = 0;
+
+	session_begin();
+	for (int i = 0; i < 5000; i++) {
+		snprintf(name, sizeof name, "p%d", i);
+		portal_set(client, name, &on[i % 2], NULL);
+	}
+	for (int i = 0; i < 5000; i++) {
+		snprintf(name, sizeof name, "p%d", i);
+		found += where(name) == &on[i % 2];
+	}
+	say(found == 5000 && client->portals->n == 5000, "all are found");
+	say(client->portals->nbuckets >= 5000 / 4, "without long chains");
+	portals_forget(client, &on[0]);
+	for (int i = 0; i < 5000; i++) {
+		snprintf(name, sizeof name, "p%d", i);
+		left += where(name) == &on[1];
+	}
+	say(left == 2500 && client->portals->n == 2500, "those of one server are");
+	portals_forget(client, &on[1]);
+	say(!client->portals, "none is left");
 	session_end();
 }
 
@@ -112,6 +139,7 @@ int main(void)
 	configure("");
 	test_named();
 	test_long_name();
+	test_many();
 	test_unnamed();
 	test_forget();
 	unconfigure();

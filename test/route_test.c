@@ -297,6 +297,54 @@ static void test_session(void)
 	end();
 }
 
+/* Some names, in this order. */
+static bool names_are(const struct session *s, const char *want)
+{
+	char is[128] = "";
+
+	for (unsigned i = 0; s->temporary && i < s->temporary->n; i++)
+		snprintf(is + strlen(is), sizeof is - strlen(is), "%s ", s->temporary->at[i].name);
+	return !strcmp(is, want);
+}
+
+static void test_temporary_names(void)
+{
+	struct session s = { 0 };
+	char name[16], read[64];
+	unsigned there = 0;
+
+	begin("");
+	for (const char *made = "dbfaec"; *made; made++)
+		session_made_temporary(&s, (char[]){ *made, 0 }, *made == 'f');
+	say(names_are(&s, "a b c d e f "), "in order");
+	session_settle_temporary(&s, true);
+	say(names_are(&s, "a b c d e ") && !s.temporary->unsettled, "one is gone with the commit");
+	session_made_temporary(&s, "f", false);
+	session_dropped(&s, "b");
+	session_dropped(&s, "x");
+	session_settle_temporary(&s, false);
+	say(names_are(&s, "a b c d e "), "as before a rollback");
+	session_dropped(&s, "b");
+	session_rolled_back_to(&s);
+	session_dropped(&s, "d");
+	session_settle_temporary(&s, true);
+	say(names_are(&s, "a b c e "), "one is dropped");
+	session_dropped(&s, NULL);
+	session_settle_temporary(&s, true);
+	say(!s.temporary, "all are");
+	for (int i = 0; i < 3000; i++) {
+		snprintf(name, sizeof name, "t%d", i * 7 % 3000);
+		session_made_temporary(&s, name, false);
+	}
+	for (int i = 0; i < 6000; i++) {
+		snprintf(read, sizeof read, "SELECT * FROM t%d", i);
+		there += !reads(&s, read);
+	}
+	say(s.temporary->n == 3000 && there == 3000, "thousands");
+	session_free(&s);
+	end();
+}
+
 /* --- which node? --- */
 
 /* Out of 1000 new sessions, how many hundreds go to each node. */
@@ -421,6 +469,7 @@ int main(void)
 	test_relations();
 	test_global();
 	test_session();
+	test_temporary_names();
 	test_weights();
 	test_redirects();
 	test_sessions_node();

@@ -25,8 +25,8 @@ ROLES = """CREATE ROLE reader; CREATE ROLE writer; GRANT reader, writer TO app;
 FRESH_ROLES = """DROP ROLE IF EXISTS nobody; ALTER ROLE app RESET ALL; ALTER ROLE boss RESET ALL;
                  ALTER ROLE other RESET ALL"""
 WAITS_FOR = """SELECT state, wait_event_type, (SELECT bool_and('AccessShareLock' IN (w.mode, h.mode))
-               FROM pg_locks w JOIN pg_locks h USING (relation) WHERE w.pid = {0} AND NOT w.granted
-               AND h.granted AND h.pid = ANY (pg_blocking_pids({0}))), wait_event
+               FROM pg_locks w LEFT JOIN pg_locks h ON h.relation = w.relation AND h.granted
+               AND h.pid = ANY (pg_blocking_pids({0})) WHERE w.pid = {0} AND NOT w.granted), wait_event
                FROM pg_stat_activity WHERE pid = {0}"""
 PREPARED = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
 REST = 0.02             # seconds
@@ -169,12 +169,12 @@ class World:
     def waiting(self, pid):
         """What the direct side's backend waits for, if it will not answer by itself."""
         rows = self.direct.ask(WAITS_FOR.format(pid))
+        if rows and rows[0][1] == "Lock":       # also within a Describe, which is not "active"
+            return WAITS_FOR_READER if rows[0][2] == "t" else WAITS
         if not rows or rows[0][0] != "active" or rows[0][1] == "Client":
             return WAITS
         if rows[0][3] == "SafeSnapshot":        # of a DEFERRABLE transaction
             return WAITS
-        if rows[0][1] == "Lock":
-            return WAITS_FOR_READER if rows[0][2] == "t" else WAITS
         return None
 
     def sleeps(self, side):
