@@ -161,14 +161,23 @@ void client_say(struct client *c, const struct put *o)
 	conn_put(c->all->base->net, &c->conn, o->base, o->len);
 }
 
-void client_notice(struct client *c, const char *message)
+__attribute__((cold))
+void client_hear(struct client *c, enum level level, const char *detail, const char *fmt, ...)
 {
-	log_write(c->all->base->log, &c->who, LEVEL_NOTICE, NULL, NULL, "%s", message);
-	if (c->all->base->conf->client_min_messages > LEVEL_NOTICE || half_told(c))
-		return;
+	char message[LOG_TEXT_MAX];
+	va_list args;
 
-	struct put o = net_build(c->all->base->net, strlen(message) + 128);
-	put_report(&o, 'N', &(struct report){ "NOTICE", "00000", message, NULL, NULL });
+	if (c->all->base->conf->client_min_messages > level || half_told(c))
+		return;
+	va_start(args, fmt);
+	int n = vsnprintf(message, sizeof message, fmt, args);
+	va_end(args);
+	if (n >= (int)sizeof message)
+		message[wire_cut(message, sizeof message - 1, sizeof message - 4)] = 0;
+	struct put o = net_build(c->all->base->net,
+		strlen(message) + (detail ? strlen(detail) : 0) + 128);
+	put_report(&o, 'N', &(struct report){ level == LEVEL_LOG ? "LOG" : "NOTICE", "00000",
+		message, detail, NULL });
 	client_say(c, &o);
 }
 

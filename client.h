@@ -274,8 +274,16 @@ void client_leave(struct client *c);
 /* Sends built bytes. */
 void client_say(struct client *c, const struct put *o);
 
-/* Tells it to the log, and to the client with a NOTICE unless client_min_messages forbids that. */
-void client_notice(struct client *c, const char *message);
+/* Tells it to the log, and to the client unless client_min_messages forbids that.  The arguments
+ * after detail, which may be NULL, are printf's. */
+#define client_log(c, level, detail, ...) \
+	(log_write((c)->all->base->log, &(c)->who, level, detail, NULL, __VA_ARGS__), \
+	 client_hear(c, level, detail, __VA_ARGS__))
+#define client_notice(c, message) client_log(c, LEVEL_NOTICE, NULL, "%s", message)
+
+/* The client's part of it: a NOTICE or a LOG. */
+void client_hear(struct client *c, enum level level, const char *detail, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
 /* Goes on with kept bytes at the end of this turn. */
 void client_resume(struct client *c);

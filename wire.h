@@ -60,6 +60,16 @@ static inline bool wire_same_name(const char *a, const char *b)
 	return !strncmp(a, b, WIRE_NAME_MAX);
 }
 
+/* How much of these len bytes is at most max, without a piece of a character of UTF-8. */
+static inline size_t wire_cut(const char *text, size_t len, size_t max)
+{
+	size_t n = len < max ? len : max;
+
+	while (n < len && n && (text[n] & 0xc0) == 0x80)
+		n--;
+	return n;
+}
+
 /* Looks for one typed message at p.  Returns its whole length with m filled
  * in; WIRE_MORE if fewer than that many bytes are there; WIRE_BAD if the length
  * it announces is below 4 or its whole length is above max. */

@@ -32,14 +32,14 @@ void trace_sent(struct client *c, struct query *q, const char *what, const char 
 	if (conf->log_per_node_statement) {
 		if (len)
 			keep_text(&q->request, text, len);
-		log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL,
+		client_log(c, LEVEL_LOG, NULL,
 			"DB node id: %d backend pid: %u statement: %s%.*s", s->node->id, s->pid,
-			what, (int)(len > LOG_TEXT_MAX ? LOG_TEXT_MAX : len), text);
+			what, (int)wire_cut(text, len, LOG_TEXT_MAX), text);
 	}
 	if (conf->notice_per_node_statement) {
 		char notice[1024];
 		snprintf(notice, sizeof notice, "DB node id: %d statement: %s%.*s", s->node->id,
-			what, (int)(len > 900 ? 900 : len), text);
+			what, (int)wire_cut(text, len, 900), text);
 		client_notice(c, notice);
 	}
 }
@@ -57,7 +57,7 @@ bool trace_on(const struct client *c)
 void trace_query(struct client *c, const char *text)
 {
 	if (c->all->base->conf->log_statement && !c->for_primary)
-		log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL, "statement: %s", text);
+		client_log(c, LEVEL_LOG, NULL, "statement: %s", text);
 }
 
 __attribute__((cold))
@@ -77,22 +77,22 @@ void trace_unparsed(struct client *c, const struct sql_facts *f, const char *tex
 
 	if ((f->kind != SQL_OTHER && !(f->flags & SQL_UNPARSED)) || c->for_primary)
 		return;
+	int shown = (int)wire_cut(text, strlen(text), COMPLAINT_TEXT);
 	client_peer(c, host, sizeof host, port, sizeof port);
 	if (*port)
-		log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL,
-			"Unable to parse the query: \"%.*s\" from client %s(%s)", COMPLAINT_TEXT,
-			text, host, port);
+		client_log(c, LEVEL_LOG, NULL,
+			"Unable to parse the query: \"%.*s\" from client %s(%s)", shown, text,
+			host, port);
 	else
-		log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL,
-			"Unable to parse the query: \"%.*s\" from local client", COMPLAINT_TEXT,
-			text);
+		client_log(c, LEVEL_LOG, NULL,
+			"Unable to parse the query: \"%.*s\" from local client", shown, text);
 }
 
 /* Takes a text that may not be there to its end, and prints it behind its name. */
 static void put_field(char *out, size_t size, size_t *at, const char *name, struct msg *m)
 {
 	size_t n = m->at < m->end ? strnlen((const char *)m->at, (size_t)(m->end - m->at)) : 0;
-	int shown = n < LOG_TEXT_MAX ? (int)n : LOG_TEXT_MAX;
+	int shown = (int)wire_cut((const char *)m->at, n, LOG_TEXT_MAX);
 
 	*at += (size_t)snprintf(out + *at, size - *at, "%s%s: \"%.*s\"", *at ? ", " : "", name,
 		shown, shown ? (const char *)m->at : "");
@@ -122,7 +122,7 @@ static void log_copied(struct client *c)
 		return;
 	snprintf(detail, sizeof detail, "count: %u", c->copied);
 	c->copied = 0;
-	log_write(c->all->base->log, &c->who, LEVEL_LOG, detail, NULL,
+	client_log(c, LEVEL_LOG, detail,
 		"CopyData message from frontend.");
 }
 
@@ -151,6 +151,6 @@ void trace_client_message(struct client *c, struct msg m)
 		put_field(detail, sizeof detail, &at, w->second, &m);
 	if (m.type == 'F')
 		at = (size_t)snprintf(detail, sizeof detail, "oid: \"%u\"", msg_u32(&m));
-	log_write(c->all->base->log, &c->who, LEVEL_LOG, at ? detail : NULL, NULL,
+	client_log(c, LEVEL_LOG, at ? detail : NULL,
 		"%s message from frontend.", w->name);
 }

@@ -362,7 +362,10 @@ int client_refused(struct client *c, const struct refusal *r)
 void client_leave(struct client *c) { c->phase = AT_GONE; }
 void client_resume(struct client *c) { (void)c; resumed = true; }
 void server_emptied(struct server *s) { resumed |= s->borrower && conn_kept(&client->conn); }
-void client_notice(struct client *c, const char *message) { (void)c, (void)message; }
+void client_hear(struct client *c, enum level level, const char *detail, const char *fmt, ...)
+{
+	(void)c, (void)level, (void)detail, (void)fmt;
+}
 
 void client_say(struct client *c, const struct put *o)
 {

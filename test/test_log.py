@@ -338,6 +338,27 @@ def test_notices_obey_client_min_messages(proxy):
     assert len(said(p, "NOTICE:")) == n
 
 
+def test_the_log_of_a_session_is_told_to_its_client_if_it_asks_for_that(proxy):
+    """client_min_messages = log, or below it, as in PostgreSQL."""
+    p = proxy(log_statement=True, log_per_node_statement=True, log_client_messages=True,
+              client_min_messages="log")
+
+    def told(sql):
+        return [(m.fields["S"], m.fields["M"], m.fields.get("D")) for m in p.session.query(sql)
+                if m.type == "N"]
+    p.session = p.raw()
+    asked, run, sent = told("SELECT 1")
+    assert asked == ("LOG", "Query message from frontend.", 'query: "SELECT 1"')
+    assert run == ("LOG", "statement: SELECT 1", None)
+    assert sent[0] == "LOG" and sent[1].startswith("DB node id: 1 backend pid: ")
+    for start in range(4):          # they are cut between two characters
+        long = told("SELECT '" + "x" * start + "€" * 9000 + "'")
+        assert len(long) == 3 and long[1][1].endswith("€") and long[0][2].endswith('€"')
+    for level, count in (("notice", 0), ("debug5", 3), ("error", 0)):
+        p.reload(client_min_messages=level)
+        assert len(told("SELECT 1")) == count
+
+
 # ---- verbosity --------------------------------------------------------------------------------
 
 def test_verbosity(proxy):
