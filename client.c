@@ -337,12 +337,18 @@ void clients_told(void *ctx)
 {
 	struct clients *all = ctx;
 
-	for (uint32_t i = 0; all->awaited && i < all->nslots; i++)
-		if (all->slot[i] && all->slot[i]->awaits) {
-			all->slot[i]->awaits = false;
-			client_resume(all->slot[i]);
-		}
+	if (!all->awaited)
+		return;
 	all->awaited = false;
+	for (uint32_t i = 0; i < all->nslots; i++) {
+		struct client *c = all->slot[i];
+		if (c && c->asks_later)
+			doubt_told(c);
+		if (c && c->awaits) {
+			c->awaits = false;
+			client_resume(c);
+		}
+	}
 }
 
 /* --- events -------------------------------------------------------------- */

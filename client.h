@@ -154,7 +154,9 @@ struct client {
 	uint8_t pins;
 	uint8_t doubt, asking;                  /* CODE_: to be asked for; in the question */
 	bool ask_soon;                          /* at the end of the transaction */
-	bool foreign;                           /* somebody's code has run since the last answer */
+	bool asks_later;                        /* it waits to hear what code can do */
+	uint32_t foreign;                       /* somebody's code has run since the last answer:
+	                                         * bodies_told() that says what it can, and 1 */
 	unsigned unheard;                       /* it has read what may be a view that sets some:
 	                                         * 1 + bodies_computed() before; else 0 */
 	unsigned asked_names;                   /* bodies_count() at the last question */

@@ -388,6 +388,7 @@ void session_settle_temporary(struct session *s, bool committed)
 	}
 	l->n = n;
 	l->unsettled = false;
+	s->made_code &= n > 0;
 	if (!n)
 		list_clear(&s->temporary);
 }
@@ -400,6 +401,28 @@ void session_forget_temporary(struct session *s)
 bool session_has_temporary(const struct session *s, const char *text, size_t len)
 {
 	return mentions_temporary(s, text, len);
+}
+
+struct others {
+	const struct session *session;
+	bool any;
+};
+
+static void see_other(void *ctx, enum sql_use use, const char *schema, const char *name)
+{
+	struct others *o = ctx;
+
+	(void)schema;
+	o->any |= use == SQL_READ && !list_find(o->session->temporary, name);
+}
+
+bool session_reads_own(const struct session *s, const char *text, size_t len)
+{
+	struct others o = { s, false };
+
+	if (s->temporary)
+		sql_names(text, len, see_other, &o);
+	return s->temporary && !o.any;
 }
 
 void session_ended_transaction(struct session *s)

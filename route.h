@@ -44,6 +44,7 @@ struct session {
 	bool listened;                          /* its first LISTEN is in it */
 	bool changed;                           /* the catalog was changed in it */
 	bool altered;                           /* roles or databases were changed */
+	bool made_code;                         /* temporary objects may be views, or call code */
 	uint32_t doubt;                         /* in answers of the catalog, up to this number */
 	uint32_t unknown;                       /* the number when it last read unknown names; 0:
 	                                         * never: see catalog_doubt() */
@@ -88,6 +89,9 @@ void session_made_temporary(struct session *s, const char *name, bool drops);
 void session_dropped(struct session *s, const char *name);
 void session_forget_temporary(struct session *s);
 bool session_has_temporary(const struct session *s, const char *text, size_t len);
+
+/* Are all relations that the statement reads of the session's own making? */
+bool session_reads_own(const struct session *s, const char *text, size_t len);
 
 /* ROLLBACK TO, or the end of the transaction: what was dropped may be there again, and what was
  * made is not, or the other way round. */

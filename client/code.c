@@ -51,11 +51,13 @@ static unsigned database_code(struct client *c)
 	return bodies_can(c->all->bodies, c->borrower.profile->account) & ~(unsigned)CODE_HOOKED;
 }
 
-/* A name that the catalog has not told of may be a view, which calls any. */
+/* A name that the catalog has not told of may be a view, which calls any.  The session knows what
+ * it made itself. */
 static bool may_be_view(const struct client *c, const struct sql_facts *f, const char *text,
                         size_t len)
 {
-	return (f->flags & SQL_UNKNOWN) && !session_has_temporary(&c->session, text, len);
+	return (f->flags & SQL_UNKNOWN)
+	       && (c->session.made_code || !session_reads_own(&c->session, text, len));
 }
 
 static bool calls_code(const struct sql_facts *f)
@@ -86,7 +88,7 @@ static unsigned called_code(struct client *c, const struct sql_facts *f, const c
 	/* One that nobody has called yet may be new, by DDL that was not a client's. */
 	if ((f->flags & SQL_FOREIGN) && bodies_aged(c->all->bodies, a)
 	    && !facts_known(c, f, text, len))
-		can |= CODE_ANYTHING | CODE_UNKNOWN;
+		can |= CODE_ANYTHING | CODE_AGED;
 	if (calls_code(f))
 		can |= database_code(c);
 	else if (may_be_view(c, f, text, len))
@@ -108,13 +110,17 @@ bool code_is_homes(struct client *c, const struct sql_facts *f, const char *text
 bool code_awaited(struct client *c, const struct sql_facts *f, const char *text, size_t len)
 {
 	return (calls_code(f) || may_be_view(c, f, text, len))
-	       && bodies_ask(c->all->bodies, c->borrower.profile->account);
+	       && bodies_ask(c->all->bodies, c->borrower.profile->account, 0);
 }
 
 /* Names that are computed, or that nobody has told yet, cannot be asked for: see doubt.c. */
 static void doubt_code(struct client *c, unsigned can)
 {
-	c->foreign |= (can & (CODE_NAMES | CODE_UNKNOWN)) != 0;
+	struct account *a = c->borrower.profile->account;
+	uint32_t number = can & CODE_AGED ? bodies_next(c->all->bodies, a) : 0;
+
+	if ((can & (CODE_NAMES | CODE_UNKNOWN | CODE_AGED)) && c->foreign <= number)
+		c->foreign = number + 1;
 	doubt_add(c, can);
 }
 
@@ -171,6 +177,34 @@ void code_note(struct client *c, const struct sql_facts *f, bool hooks, const ch
 	 * pg_temp. */
 	if (f->kind == SQL_DDL && !(f->flags & SQL_TEMP))
 		doubt_add(c, CODE_TEMPORARY);
+}
+
+struct made { bool expression; };
+
+static bool makes_code(void *ctx, const char *name, bool called)
+{
+	static const char *const code[] = { "view", "rule", "trigger", "function", "procedure",
+		"domain", "operator", "aggregate", "policy", "set_config" };
+	static const char *const begins[] = { "default", "check", "generated" };
+	static const char *const harmless[] = { "check", "key", "unique", "references", "now",
+		"varchar", "varying", "char", "character", "numeric", "decimal", "bit", "time",
+		"timestamp", "interval", "as" };
+	struct made *m = ctx;
+
+	for (size_t i = 0; i < sizeof code / sizeof *code; i++)
+		if (!strcmp(name, code[i]))
+			return true;
+	for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
+		m->expression |= !strcmp(name, begins[i]);
+	for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+		if (!strcmp(name, harmless[i]))
+			return false;
+	return m->expression && called;
+}
+
+bool code_is_made(const char *text, size_t len)
+{
+	return sql_mentions(text, len, makes_code, &(struct made){ false });
 }
 
 void code_note_unknown(struct client *c)

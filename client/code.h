@@ -28,6 +28,9 @@ void code_note_end(struct client *c, const struct sql_facts *f);
  * parameters, take advisory locks, keep something for the session? */
 bool code_is_homes(struct client *c, const struct sql_facts *f, const char *text, size_t len);
 
+/* Does this DDL make something that calls, and not only tables? */
+bool code_is_made(const char *text, size_t len);
+
 /* Does that depend on bodies that nobody knows yet?  Then they are asked for: bodies_ask(). */
 bool code_awaited(struct client *c, const struct sql_facts *f, const char *text, size_t len);
 

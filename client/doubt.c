@@ -20,7 +20,6 @@ struct question {
 	struct client *client;                  /* NULL: it has left */
 	struct bodies *bodies;
 	unsigned asked;
-	uint32_t generation;                    /* of what is known of the database's code */
 	bool canceled;
 	uint8_t *reply;
 	size_t len;
@@ -68,12 +67,15 @@ static const char isolation[] = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 
 static const struct { unsigned code; const char *sql; } parts[] = {
 	{ CODE_SETTINGS,
-	  " UNION ALL SELECT s.context, pg_catalog.lower(s.name), " HEX("s.setting")
+	  " UNION ALL SELECT s.context, pg_catalog.lower(s.name COLLATE \"C\"), " HEX("s.setting")
 	  " FROM pg_catalog.pg_show_all_settings() s"
 	  " WHERE s.source OPERATOR(pg_catalog.=) 'session'"
 	  " AND s.name OPERATOR(pg_catalog.!~~) 'transaction%'"
 	  " UNION ALL SELECT 'user', 'session_authorization', " HEX("session_user::pg_catalog.text")
-	  " UNION ALL SELECT 'user', 'role', " HEX("pg_catalog.current_setting('role')") },
+	  " UNION ALL SELECT 'user', 'role', " HEX("pg_catalog.current_setting('role')")
+	  " WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none' OR EXISTS ("
+	  "SELECT FROM pg_catalog.pg_db_role_setting r WHERE"
+	  " pg_catalog.array_to_string(r.setconfig, ' ') OPERATOR(pg_catalog.~) '(^| )role=')" },
 	{ CODE_TEMPORARY,
 	  " UNION ALL SELECT 'temp', c.relname::pg_catalog.text, NULL FROM pg_catalog.pg_depend d"
 	  " LEFT JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid"
@@ -92,14 +94,12 @@ static const struct { unsigned code; const char *sql; } parts[] = {
 	  " AND l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())" },
 };
 
-/* A custom parameter's name has letters, digits, _, $ and dots: nothing else can be set. */
+/* It has letters, digits, _, $ and dots: see add_name() in bodies.c. */
 static void put_custom(void *ctx, const char *name)
 {
 	struct put *o = ctx;
 	bool first = o->len && o->base[o->len - 1] == '{';
 
-	if (name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$.")])
-		return;
 	put_bytes(o, ",", !first);
 	put_bytes(o, name, strlen(name));
 }
@@ -109,24 +109,20 @@ static void put_all(struct put *o, const char *text)
 	put_bytes(o, text, strlen(text));
 }
 
-/* Those that are known, and those of the bodies that are looked at in the same question. */
-static void put_customs(struct client *c, struct put *o, bool learns)
+static void put_customs(struct client *c, struct put *o)
 {
 	put_all(o, " UNION ALL SELECT 'custom', n.n, "
-		HEX("pg_catalog.current_setting(n.n, true)") " FROM (SELECT pg_catalog.unnest('{");
+		HEX("pg_catalog.current_setting(n.n, true)") " FROM pg_catalog.unnest('{");
 	bodies_names(c->all->bodies, c->borrower.profile->account, put_custom, o);
-	put_all(o, "}'::pg_catalog.text[])");
-	put_all(o, learns ? " UNION SELECT b.name FROM bodies_names b) n(n)" : ") n(n)");
+	put_all(o, "}'::pg_catalog.text[]) n(n)");
 }
 
-static void put_question(struct client *c, struct put *o, unsigned asked, bool learns)
+static void put_question(struct client *c, struct put *o, unsigned asked)
 {
 	put_all(o, isolation);
-	put_all(o, learns ? bodies_with : "");
-	put_all(o, bodies_select);
-	put_all(o, learns ? bodies_rows : "");
+	put_all(o, "SELECT 'end'::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.text");
 	if (asked & CODE_SETTINGS)
-		put_customs(c, o, learns);
+		put_customs(c, o);
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
 		put_all(o, asked & parts[i].code ? parts[i].sql : "");
 	put_byte(o, 0);
@@ -147,18 +143,16 @@ static void release(struct request *r)
 static bool send_question(struct client *c, struct server *s, unsigned asked)
 {
 	struct account *a = c->borrower.profile->account;
-	char sql[16 * 1024];
+	char sql[32 * 1024];                    /* 200 names of 127 bytes, and the rest */
 	struct put o = { .base = (uint8_t *)sql, .cap = sizeof sql };
 	struct question *q = malloc(sizeof *q);
 
-	put_question(c, &o, asked,
-		c->foreign || (bodies_can(c->all->bodies, a) & CODE_UNKNOWN));
+	put_question(c, &o, asked);
 	if (!q || o.full) {
 		free(q);
 		return false;
 	}
 	*q = (struct question){ .client = c, .bodies = c->all->bodies, .asked = asked,
-		.generation = bodies_generation(c->all->bodies, a),
 		.request = { .ops = &question_ops, .release = release } };
 	c->asked_names = bodies_count(c->all->bodies, a);
 	server_send(s, &q->request);
@@ -176,6 +170,11 @@ void doubt_ask(struct client *c, struct server *s)
 	    || !nodes_balance(s->all->nodes) || c->borrower.profile->replication
 	    || unnamed_must_live(c, s))
 		return;
+	if (c->foreign && bodies_ask(c->all->bodies, c->borrower.profile->account,
+	                             c->foreign - 1)) {
+		c->asks_later = c->all->awaited = true;
+		return;                 /* not before it is known what the code can have done */
+	}
 	c->doubt = 0;
 	c->asking = (uint8_t)asked;
 	c->ask_soon = false;
@@ -185,26 +184,29 @@ void doubt_ask(struct client *c, struct server *s)
 	}
 }
 
+void doubt_told(struct client *c)
+{
+	struct server *s = c->home;
+
+	c->asks_later = false;
+	if (c->doubt && c->ask_soon && !c->inflight && s && s->status == 'I' && !s->head)
+		doubt_ask(c, s);
+}
+
 static void mark_name(void *ctx, const char *name)
 {
 	leaves_note_parameter(ctx, name);
 }
 
-/* Nobody hears the answer but the server.  It need not be asked for if the names are known: then
- * all of them may be there. */
-static void leave_in_doubt(struct client *c, struct server *s)
+/* All parameters may be there whose names are known. */
+static void leave_in_doubt(struct client *c)
 {
 	struct account *a = c->borrower.profile->account;
-	unsigned can = bodies_can(c->all->bodies, a);
-	bool asks = (can & CODE_UNKNOWN) && s && s->phase == LENT && !s->head && !s->within;
 
-	if (!(can & (CODE_UNKNOWN | CODE_NAMES)))
-		bodies_names(c->all->bodies, a, mark_name, c);
-	else if (!asks || (s->status != 'I' && server_own(s, "ROLLBACK", NULL, NULL) < 0)
-	         || !send_question(c, s, CODE_SETTINGS))
+	if (bodies_can(c->all->bodies, a) & (CODE_UNKNOWN | CODE_NAMES))
 		c->borrower.residue |= RESIDUE_UNKNOWN;
 	else
-		c->asking = CODE_SETTINGS;      /* until doubt_detach(), a moment later */
+		bodies_names(c->all->bodies, a, mark_name, c);
 }
 
 void doubt_detach(struct client *c, struct server *s)
@@ -316,12 +318,6 @@ static void take_resets(struct told *t)
 
 /* --- the answer: all of it ----------------------------------------------- */
 
-/* Of the database's code. */
-static void learn(const struct question *q, const char *field[3])
-{
-	bodies_learn(q->bodies, q->request.server->account, q->generation, field);
-}
-
 static void take_row(struct told *t, const char *field[3], unsigned *found)
 {
 	static const struct { const char *word; unsigned code; } words[] = {
@@ -384,10 +380,8 @@ static void take_answer(struct client *c, struct question *q)
 	else if (renews)
 		begin_anew(c, q->request.server);
 	while (answer_row(&r, field, 3) == 3)
-		if (field[0]) {
-			learn(q, field);
+		if (field[0])
 			take_row(&t, field, &found);
-		}
 	if (q->asked & CODE_TEMPORARY)
 		session_settle_temporary(&c->session, true);
 	if (q->asked & CODE_SETTINGS)
@@ -412,7 +406,6 @@ static void take_residue(struct question *q)
 
 	s->residue |= q->request.failed ? RESIDUE_UNKNOWN : 0;
 	while (answer_row(&r, field, 3) == 3) {
-		learn(q, field);
 		if (field[0] && field[1] && field[2] && !strcmp(field[0], "custom"))
 			s->residue |= residue_of(&s->all->residues, field[1]);
 	}
@@ -431,13 +424,18 @@ static void forget_settings(struct client *c)
  * we do not know any more what the code could do: the next answer will tell. */
 static void judge_names(struct client *c)
 {
-	unsigned can = bodies_can(c->all->bodies, c->borrower.profile->account);
+	struct account *a = c->borrower.profile->account;
+	unsigned can = bodies_can(c->all->bodies, a);
 
-	if (c->foreign && (can & CODE_UNKNOWN))
+	if (!c->foreign)
+		return;
+	if ((can & CODE_UNKNOWN) || bodies_told(c->all->bodies, a) + 1 < c->foreign) {
 		doubt_add(c, CODE_SETTINGS);
-	else if (c->foreign && (can & CODE_NAMES) && (can & CODE_SETTINGS))
+		return;
+	}
+	if ((can & CODE_NAMES) && (can & CODE_SETTINGS))
 		forget_settings(c);
-	c->foreign = c->foreign && (can & CODE_UNKNOWN);
+	c->foreign = 0;
 }
 
 void doubt_hear(struct client *c)
@@ -446,7 +444,7 @@ void doubt_hear(struct client *c)
 		return;         /* one that never logged in is here, too */
 	struct account *a = c->borrower.profile->account;
 	if (bodies_can(c->all->bodies, a) & CODE_UNKNOWN) {
-		doubt_ask_soon(c);
+		bodies_ask(c->all->bodies, a, 0);
 		return;
 	}
 	if (bodies_computed(c->all->bodies, a) >= c->unheard)
@@ -462,7 +460,7 @@ void doubt_leave(struct client *c)
 	if (c->unheard)
 		c->borrower.residue |= RESIDUE_UNKNOWN;
 	if (c->doubt & CODE_SETTINGS)
-		leave_in_doubt(c, c->home);
+		leave_in_doubt(c);
 }
 
 static void done(struct request *r, char status)

@@ -42,6 +42,9 @@ void doubt_hear(struct client *c);
  * is in flight: asks, if there is doubt and no question under way. */
 void doubt_ask(struct client *c, struct server *s);
 
+/* What code can do has been told, which the question waited for. */
+void doubt_told(struct client *c);
+
 /* The client leaves: what its server may still have of it is asked for, and marked there. */
 void doubt_leave(struct client *c);
 

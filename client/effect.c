@@ -491,17 +491,21 @@ static void apply_set(struct client *c, struct server *s, const struct effect *e
 }
 
 /* DDL for the session's own temporary tables changes nothing for others, so the catalog's answers
- * stay. */
-static bool changes_catalog(const struct client *c, const struct effect *e)
+ * stay; but it may make code. */
+static bool changes_catalog(struct client *c, const struct effect *e)
 {
-	const struct session *s = &c->session;
+	struct session *s = &c->session;
 
 	if (e->facts.kind == SQL_DO)
 		return bodies_text(c->all->bodies, c->borrower.profile->account, e->text, e->len)
 		       & CODE_DDL;
 	if (e->facts.kind != SQL_DDL)
 		return true;
-	return !(e->facts.flags & SQL_TEMP) && !session_has_temporary(s, e->text, e->facts.end);
+	if (!(e->facts.flags & SQL_TEMP) && !session_has_temporary(s, e->text, e->facts.end))
+		return true;
+	bool makes = code_is_made(e->text, e->facts.end);
+	s->made_code |= makes;
+	return makes;
 }
 
 /* Into the script: a node that reads later in this transaction begins it in the same way.  What

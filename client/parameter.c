@@ -97,7 +97,7 @@ bool parameter_note(struct client *c, const struct sql_facts *f, const char *tex
 	doubt_add(c, CODE_SETTINGS);
 	if (f->kind == SQL_SET) {
 		sql_parameter(name, text, f);
-		bodies_name(c->all->bodies, a, name);
+		c->script.full |= !bodies_name(c->all->bodies, a, name);
 	} else if (bodies_text(c->all->bodies, a, text, len) & CODE_NAMES) {
 		c->script.full = true;
 	}

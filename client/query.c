@@ -371,7 +371,14 @@ static void note_copied(struct client *c, char type)
 		c->input = INPUT_OPEN;
 }
 
-/* The statements that an appended message uses. */
+/* Does it make no difference if the open request ends here? */
+static bool ends_harmlessly(const struct client *c, const struct query *q)
+{
+	return c->session.in_transaction || (!q->executes && !c->portal_on && !c->portals);
+}
+
+/* The statements that an appended message uses.  REFUSED: in a request of its own they can be
+ * made. */
 static enum remade agree_on_appended(struct client *c, struct query *q, const uint8_t *p,
                                      size_t n)
 {
@@ -379,7 +386,7 @@ static enum remade agree_on_appended(struct client *c, struct query *q, const ui
 	struct refused no;
 	enum remade made = remake_names(c, q->request.server, q, p, &one, &no);
 
-	if (made == REFUSED)
+	if (made == REFUSED && !ends_harmlessly(c, q))
 		made = remake_refuse(q, &no) < 0 ? REMADE_NO_MEMORY : REMADE;
 	if (made != AWAITED)
 		c->asked = NULL;
@@ -456,6 +463,8 @@ static long append_message(struct client *c, const uint8_t *p, size_t n)
 	enum remade made = whole && open ? agree_on_appended(c, q, p, there) : REMADE;
 	if (made == AWAITED)
 		return BLOCKED;
+	if (made == REFUSED)
+		return cut_request(c, q);
 	trace_message(c, m);
 	q->revives |= revives;
 	bool describe = whole && open && m.type == 'P' && *m.at;

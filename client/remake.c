@@ -769,10 +769,13 @@ int remake_refuse(struct query *q, const struct refused *no)
 		return refuse_query(q->request.server, no);
 	}
 	if (q->refused_anew) {
+		struct stmts *all = q->request.server->all->stmts;
+		struct stmt *st = bare(all, no->stmt);
 		put_parse(&o, no->name, no->stmt->text, no->stmt->len);
 		q->extended++;
-		if (expect(&q->request, '1', no->name, NULL) < 0)
+		if (!st || expect(&q->request, '1', no->name, st) < 0)
 			o.full = true;
+		stmt_drop(all, st);
 	}
 	put_parse(&o, no->name, wrong, sizeof wrong);
 	q->refused_at = ++q->extended;

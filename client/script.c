@@ -274,6 +274,20 @@ static enum sql_level default_level_of(const struct sql_setting *set)
 	       ? sql_level_named(set->values, strlen(set->values)) : LEVEL_UNSAID;
 }
 
+/* A custom parameter that SET would give another name: it cuts the parts, and letters beyond ASCII
+ * mean something else in each encoding. */
+static bool is_odd(const char *name)
+{
+	size_t part = 0;
+
+	for (; *name; name++) {
+		part = *name == '.' ? 0 : part + 1;
+		if (*name & 0x80 || part > WIRE_NAME_MAX)
+			return true;
+	}
+	return false;
+}
+
 int script_set(struct script *s, const struct sql_setting *set)
 {
 	char text[SQL_SETTING_MAX];
@@ -283,6 +297,7 @@ int script_set(struct script *s, const struct sql_setting *set)
 		.level = default_level_of(set) };
 
 	sql_put_setting(&o, set);
+	o.full |= is_odd(set->name);
 	s->full |= o.full;
 	if (o.full || script_add(s, &f, set->name, text, o.len) < 0)
 		return -1;

@@ -9,6 +9,8 @@ enum {
 	NAMES_MAX = 200,                        /* custom parameters of a database */
 	AGE = 200,                              /* ms */
 	PATIENCE = 10000,                       /* ms for an answer */
+	AGAIN = 1000,                           /* ms after a failure */
+	NAME_MAX_LEN = 127,
 };
 
 struct code {
@@ -22,7 +24,10 @@ struct code {
 	unsigned computed, calling;             /* told of so many views that do */
 	struct ask ask;
 	uint32_t asked;                         /* its generation */
+	uint32_t number, told;                  /* of the last question; of the last answer */
+	int64_t again;                          /* it failed: not before */
 	struct account *by;                     /* the asker; counted */
+	bool odd;                               /* there are names that cannot be asked for */
 	unsigned nnames;
 	char *name[NAMES_MAX];
 	char database[];
@@ -46,13 +51,13 @@ struct bodies {
 	"\\s*(;|into\\M|using\\M))"
 #define CONFIGURES "\\mset_config\\s*\\(\\s*"
 #define NAMED CONFIGURES "'([a-z_]\\w*(?:\\.\\w+)+)'"
-#define COMPUTED CONFIGURES "(?!'[^']*'\\s*,)"
+#define COMPUTED "\\mset_config(?!\\s*\\(\\s*'[a-z_]\\w*(?:\\.\\w+)*'\\s*,)" \
+	"|\\m(?:set|local|session)\\s+\"?\\w[\\w$]*\"?\\s*\\." \
+	"(?!\\s*\"?\\w+\"?\\s*(?:=|to\\M))"
 #define CUSTOM "\\m(?:set|local|session)\\s+\"?([a-z_]\\w*)\"?\\s*\\.\\s*\"?(\\w+)\"?" \
 	"\\s*(?:=|to\\M)"
 
-/* It runs in a client's session: operators, functions and types are those of pg_catalog,
- * whatever search_path says, and patterns stand between dollars, whatever
- * standard_conforming_strings says. */
+/* Patterns stand between dollars, whatever standard_conforming_strings says. */
 #define IS " OPERATOR(pg_catalog.=) "
 #define OR_BITS " OPERATOR(pg_catalog.|) "
 #define HAS(pattern) "s.t OPERATOR(pg_catalog.~*) $p$" pattern "$p$"
@@ -63,22 +68,24 @@ struct bodies {
 #define LIKE_ANY(patterns) "h.t OPERATOR(pg_catalog.~~) ANY (" patterns ")"
 #define TREE(column) column "::pg_catalog.text"
 
-/* What is not code in a language, but calls, maybe when somebody writes: rules (of views, too),
- * defaults, checks, policies, conditions of triggers, default arguments.  They are found in the
- * trees that PostgreSQL keeps, without a lock.  The numbers of its own functions never change:
- * 2078 is set_config(), 2880 to 2892 are the advisory locks of sessions.  A parameter's name is a
- * constant there: its bytes, behind the four of its length.  A rule may write pg_settings, which
- * views only read. */
+/* What is not a text, but calls, maybe when somebody writes: rules (of views, too), defaults,
+ * checks, policies, conditions of triggers, default arguments, bodies that are parsed.  They are
+ * found in the trees that PostgreSQL keeps, without a lock.  The numbers of its own functions
+ * never change: 2078 is set_config(), 2880 to 2892 are the advisory locks of sessions.  A
+ * parameter's name is a constant there: its bytes, behind the four of its length.  A rule or a
+ * body may write pg_settings, which views only read. */
+#define WRITABLE "%:fromlist ({RANGETBLREF :rtindex _}) :quals%"        /* of one table */
 #define SETTERS "'%funcid 2078 %', pg_catalog.concat('rule%relid '," \
 	" 'pg_catalog.pg_settings'::pg_catalog.regclass::pg_catalog.oid, ' %')"
 #define LOCKERS "'%funcid 288_ %', '%funcid 2890 %', '%funcid 2891 %', '%funcid 2892 %'"
 #define SETS_NAMED ":funcid 2078 [^{]*\\{CONST [^}]*:constvalue \\d+ \\[" \
 	"(?: -?\\d+){4}((?: \\d+)+) \\]"
-#define SETS_COMPUTED ":funcid 2078 [^{]*\\{(?!CONST )"
+#define SETS_COMPUTED ":funcid 2078 [^{]*\\{(?!CONST [^}]*:constvalue \\d+ \\[" \
+	"(?: -?\\d+){4}(?: \\d+)+ \\])"
 
-const char bodies_with[] = "WITH s AS MATERIALIZED ("
-	"SELECT COALESCE(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) t,"
-	" l.lanpltrusted trusted"
+/* A row is 'can', a number; or 'name', a custom parameter. */
+static const char question[] = "SET LOCAL statement_timeout = 0;WITH s AS MATERIALIZED ("
+	"SELECT p.prosrc t, l.lanpltrusted trusted"
 	" FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid" IS "p.prolang"
 	" WHERE l.lanname OPERATOR(pg_catalog.<>) ALL ('{c,internal}'::pg_catalog.name[])"
 	" AND p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid),"
@@ -93,22 +100,23 @@ const char bodies_with[] = "WITH s AS MATERIALIZED ("
 	" FROM pg_catalog.pg_policy q"
 	" UNION ALL SELECT " TREE("g.tgqual") " FROM pg_catalog.pg_trigger g"
 	" UNION ALL SELECT " TREE("y.typdefaultbin") " FROM pg_catalog.pg_type y"
-	" UNION ALL SELECT " TREE("p.proargdefaults") " FROM pg_catalog.pg_proc p"
+	" UNION ALL SELECT pg_catalog.concat('rule', " TREE("p.proargdefaults") ","
+	" pg_catalog.to_jsonb(p) OPERATOR(pg_catalog.->>) 'prosqlbody') FROM pg_catalog.pg_proc p"
 	" WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid) h(t)"
 	" WHERE " LIKE_ANY("ARRAY[" SETTERS ", " LOCKERS "]") "),"
 	" bodies_names(name) AS MATERIALIZED ("
-	"SELECT pg_catalog.lower(m.m[1]) FROM s, " MATCHES(NAMED)
-	" UNION SELECT pg_catalog.lower(pg_catalog.concat(m.m[1], '.', m.m[2])) FROM s, "
+	"SELECT pg_catalog.lower(m.m[1] COLLATE \"C\") FROM s, " MATCHES(NAMED)
+	" UNION SELECT pg_catalog.lower(pg_catalog.concat(m.m[1], '.', m.m[2]) COLLATE \"C\")"
+	" FROM s, "
 	MATCHES(CUSTOM)
 	" UNION SELECT n.name FROM h,"
 	" pg_catalog.regexp_matches(h.t, $p$" SETS_NAMED "$p$, 'g') m(m),"
 	" LATERAL (SELECT pg_catalog.lower(pg_catalog.string_agg("
-	"pg_catalog.chr(b.b::pg_catalog.int4), '' ORDER BY b.i)) FROM"
+	"pg_catalog.chr(b.b::pg_catalog.int4), '' ORDER BY b.i) COLLATE \"C\") FROM"
 	" pg_catalog.unnest(pg_catalog.string_to_array(pg_catalog.ltrim(m.m[1]), ' '))"
 	" WITH ORDINALITY b(b, i)) n(name) WHERE n.name OPERATOR(pg_catalog.~) '[.]'"
-	" LIMIT 200) ";
-
-const char bodies_rows[] = " UNION ALL SELECT 'name', b.name, NULL FROM bodies_names b"
+	" LIMIT 200) "
+	"SELECT 'name', pg_catalog.left(b.name, 128) FROM bodies_names b"
 	" UNION ALL SELECT 'can', ((SELECT COALESCE(pg_catalog.bit_or("
 	"(CASE WHEN s.trusted THEN 0 ELSE 31 END)"
 	BITS("\\m(set_config|reset|discard|pg_settings)\\M|" SET_BEGINS, "1")
@@ -122,36 +130,40 @@ const char bodies_rows[] = " UNION ALL SELECT 'name', b.name, NULL FROM bodies_n
 	" FROM s)" OR_BITS "(SELECT COALESCE(pg_catalog.bit_or("
 	"(CASE WHEN " LIKE_ANY("ARRAY[" SETTERS "]") " THEN 1 ELSE 0 END)"
 	OR_BITS "(CASE WHEN " LIKE_ANY("ARRAY[" LOCKERS "]") " THEN 16 ELSE 0 END)"
-	OR_BITS "(CASE WHEN h.t OPERATOR(pg_catalog.~) $p$" SETS_COMPUTED "$p$ THEN 32 ELSE 0 END)"
+	OR_BITS "(CASE WHEN h.t OPERATOR(pg_catalog.~) $p$" SETS_COMPUTED "$p$"
+	" THEN 32 ELSE 0 END)"
 	OR_BITS "64), 0) FROM h)"
 	OR_BITS "(CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_depend d"
-	" LEFT JOIN pg_catalog.pg_rewrite r ON " CLASS("pg_rewrite") " AND r.oid" IS "d.objid"
-	" AND r.ev_type OPERATOR(pg_catalog.<>) '1'"
 	" LEFT JOIN pg_catalog.pg_type y ON " CLASS("pg_type") " AND y.oid" IS "d.objid"
 	" AND y.typdefaultbin IS NOT NULL"
-	" LEFT JOIN pg_catalog.pg_class v ON " REFERS("pg_class") " AND v.oid" IS "d.refobjid"
-	" AND v.relkind" IS "'v'"
+	" LEFT JOIN pg_catalog.pg_rewrite r ON " CLASS("pg_rewrite") " AND r.oid" IS "d.objid"
+	" AND (r.ev_type OPERATOR(pg_catalog.<>) '1'"
+	" OR " TREE("r.ev_action") " OPERATOR(pg_catalog.~~) '" WRITABLE "')"
 	" WHERE d.refobjid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid"
-	" AND (" REFERS("pg_proc") " OR " REFERS("pg_operator") " OR v.oid IS NOT NULL)"
-	" AND (r.oid IS NOT NULL OR y.oid IS NOT NULL OR " CLASS("pg_policy")
-	" OR (v.oid IS NULL AND (" CLASS("pg_trigger") " OR " CLASS("pg_attrdef")
-	" OR " CLASS("pg_constraint") " OR " CLASS("pg_class") " OR " CLASS("pg_event_trigger")
-	")))) THEN 64 ELSE 0 END)"
-	")::pg_catalog.text, NULL";
-
-const char bodies_select[] =
-	"SELECT 'end'::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.text";
+	" AND (" REFERS("pg_proc") " OR " REFERS("pg_operator") ")"
+	" AND (y.oid IS NOT NULL OR r.oid IS NOT NULL OR " CLASS("pg_policy")
+	" OR " CLASS("pg_trigger") " OR " CLASS("pg_attrdef") " OR " CLASS("pg_constraint")
+	" OR " CLASS("pg_class") " OR " CLASS("pg_event_trigger") "))"
+	" THEN 64 ELSE 0 END)"
+	")::pg_catalog.text";
 
 /* --- outside ------------------------------------------------------------- */
 
-static void add_name(struct code *c, const char *name)
+/* Letters beyond ASCII mean something else in each encoding. */
+static bool add_name(struct code *c, const char *name)
 {
+	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"0123456789_$.");
+
+	if (name[n] || n > NAME_MAX_LEN)
+		return false;
 	for (unsigned i = 0; i < c->nnames; i++)
 		if (!strcasecmp(c->name[i], name))
-			return;
+			return true;
 	char *copy = c->nnames < NAMES_MAX ? strdup(name) : NULL;
 	if (copy)
 		c->name[c->nnames++] = copy;
+	return copy;
 }
 
 static struct code *find(const struct bodies *b, const struct account *a)
@@ -188,7 +200,7 @@ unsigned bodies_can(struct bodies *b, struct account *a)
 		c->known = false;
 	if (!c->known)
 		return CODE_ANYTHING | CODE_HOOKED | CODE_UNKNOWN;
-	return c->can | (c->nnames == NAMES_MAX ? CODE_NAMES : 0);
+	return c->can | (c->odd || c->nnames == NAMES_MAX ? CODE_NAMES : 0);
 }
 
 bool bodies_aged(struct bodies *b, struct account *a)
@@ -198,76 +210,76 @@ bool bodies_aged(struct bodies *b, struct account *a)
 	return c && c->known && loop_now(b->servers->base->loop) - c->learned >= AGE;
 }
 
-uint32_t bodies_generation(struct bodies *b, struct account *a)
+uint32_t bodies_next(struct bodies *b, struct account *a)
 {
 	const struct code *c = code_of(b, a);
 
-	return c ? c->generation : 0;
+	return c ? c->number + 1 : 0;
 }
 
-static void learn(struct bodies *b, struct account *a, uint32_t generation, unsigned can)
+uint32_t bodies_told(struct bodies *b, struct account *a)
 {
-	struct code *c = code_of(b, a);
-	int64_t seconds = b->servers->base->conf->relcache_expire;
+	const struct code *c = find(b, a);
 
-	if (!c || c->generation != generation)
-		return;
+	return c ? c->told : 0;
+}
+
+static void learn(struct code *c, unsigned can)
+{
+	int64_t seconds = c->all->servers->base->conf->relcache_expire;
+
 	c->can = can;
 	c->known = true;
-	c->learned = loop_now(b->servers->base->loop);
-	c->expires = seconds && seconds < INT64_MAX / 2000
-	             ? loop_now(b->servers->base->loop) + seconds * 1000 : 0;
+	c->told = c->number;
+	c->learned = loop_now(c->all->servers->base->loop);
+	c->expires = seconds && seconds < INT64_MAX / 2000 ? c->learned + seconds * 1000 : 0;
 }
 
-void bodies_name(struct bodies *b, struct account *a, const char *name)
+bool bodies_name(struct bodies *b, struct account *a, const char *name)
 {
 	struct code *c = strchr(name, '.') ? code_of(b, a) : NULL;
 
-	if (c)
-		add_name(c, name);
-}
-
-void bodies_learn(struct bodies *b, struct account *a, uint32_t generation, const char *field[3])
-{
-	if (!field[0] || !field[1])
-		return;
-	if (!strcmp(field[0], "can"))
-		learn(b, a, generation, (unsigned)atoi(field[1]));
-	if (!strcmp(field[0], "name"))
-		bodies_name(b, a, field[1]);
+	return !c || add_name(c, name);
 }
 
 static void answered(struct ask *ask, struct answer *r)
 {
 	struct code *c = OWNER(ask, struct code, ask);
-	const char *field[3];
+	const char *field[2];
 
-	while (answer_row(r, field, 3) == 3)
-		bodies_learn(c->all, c->by, c->asked, field);
+	while (answer_row(r, field, 2) == 2) {
+		if (!field[0] || !field[1])
+			continue;
+		if (!strcmp(field[0], "name"))
+			c->odd |= !bodies_name(c->all, c->by, field[1]);
+		else if (c->asked == c->generation)
+			learn(c, (unsigned)atoi(field[1]));
+	}
+	c->again = r->why ? loop_now(c->all->servers->base->loop) + AGAIN : 0;
 	account_drop(c->by);
 	c->by = NULL;
 	c->all->told(c->all->ctx);
 }
 
-bool bodies_ask(struct bodies *b, struct account *a)
+bool bodies_ask(struct bodies *b, struct account *a, uint32_t number)
 {
 	struct node *primary = nodes_primary(b->servers->nodes);
-	struct code *c = bodies_can(b, a) & CODE_UNKNOWN ? find(b, a) : NULL;
-	char sql[sizeof bodies_with + sizeof bodies_select + sizeof bodies_rows];
+	struct code *c = code_of(b, a);
 
-	if (!c || primary->state == NODE_DOWN)
+	if (!c || (!(bodies_can(b, a) & CODE_UNKNOWN) && c->told >= number))
 		return false;
 	if (ask_waits(&c->ask))
 		return true;
-	snprintf(sql, sizeof sql, "%s%s%s", bodies_with, bodies_select,
-		bodies_rows);
+	if (primary->state == NODE_DOWN || c->again > loop_now(b->servers->base->loop))
+		return false;
 	c->ask.servers = b->servers;
 	c->ask.answered = answered;
 	c->asked = c->generation;
+	c->number++;
 	c->by = a;
 	a->refs++;
-	ask_node(&c->ask, primary, &(struct identity){ a->user, a->database, NULL, NULL }, sql,
-		NULL, PATIENCE);
+	ask_node(&c->ask, primary, &(struct identity){ a->user, a->database, NULL, NULL },
+		question, NULL, PATIENCE);
 	return true;
 }
 

@@ -1,12 +1,12 @@
 /* route/bodies.h - what a database's own code may leave in a session.
  *
  * A call does not tell what the code behind it does: the function, its triggers, whatever they
- * call. So one question per database looks what the bodies of all its functions mention.  Most
+ * call.  So one question per database looks what the bodies of all its functions mention.  Most
  * databases have none that sets a parameter, makes a temporary table or takes a lock; there a call
- * leaves nothing.  The first session that has to know asks it together with its own question (see
- * client/doubt.h), over its own connection.  Until then, and after DDL of any client until it is
- * asked anew, code may do anything.  A session that cannot ask so, since its transaction is on a
- * replica, waits for bodies_ask().
+ * leaves nothing.  It is asked when the first session has to know, over a connection of the
+ * proxy's, since it may take a while.  Until then, and after DDL of any client until it is asked
+ * anew, code may do anything, and sessions in doubt (see client/doubt.h) wait with their own
+ * questions.
  *
  * Code in C does nothing of this, but for some functions that are known by name.  Code in an
  * untrusted language, or that builds statements, may do anything.
@@ -31,6 +31,7 @@ enum {
 	CODE_HOOKED = 64,               /* with plain writes, too: triggers and the like */
 	CODE_DDL = 256,                 /* bodies_text() alone tells it */
 	CODE_UNKNOWN = 128,             /* nobody has answered yet */
+	CODE_AGED = 512,                /* the answer is older than this code: client/code.c */
 };
 
 struct bodies;
@@ -46,28 +47,22 @@ void bodies_changed(struct bodies *b, const struct account *a);
 /* What the code of the account's database may leave. */
 unsigned bodies_can(struct bodies *b, struct account *a);
 
-/* Nobody has answered yet: asks.  false: somebody has, or nobody can be asked now. */
-bool bodies_ask(struct bodies *b, struct account *a);
+/* Waits for an answer with at least this number, and asks for it; 0: for any that holds.  false: it
+ * is there, or nobody can be asked now.  bodies_next() is the number of one that is not asked for
+ * yet. */
+bool bodies_ask(struct bodies *b, struct account *a, uint32_t number);
+uint32_t bodies_next(struct bodies *b, struct account *a);
+uint32_t bodies_told(struct bodies *b, struct account *a);
 
 /* Could there be code by now that the answer does not know? */
 bool bodies_aged(struct bodies *b, struct account *a);
-
-/* The question, as parts of a SELECT of three texts: its WITH, which has the table
- * bodies_names(name); the SELECT, of one row 'end'; and what UNION ALL adds.  A row is 'can', a
- * number; or 'name', a custom parameter. */
-extern const char bodies_with[], bodies_select[], bodies_rows[];
-
-/* The knowledge that an answer will be about, and a row of the answer, maybe another question's,
- * which counts if there was no DDL. */
-uint32_t bodies_generation(struct bodies *b, struct account *a);
-void bodies_learn(struct bodies *b, struct account *a, uint32_t generation, const char *field[3]);
 
 /* What this code, of a DO, or a call of set_config() may leave by itself.  The custom
  * parameters in it are kept. */
 unsigned bodies_text(struct bodies *b, struct account *a, const char *text, size_t len);
 
-/* A client uses this custom parameter. */
-void bodies_name(struct bodies *b, struct account *a, const char *name);
+/* A client uses this custom parameter.  false: it cannot be asked for. */
+bool bodies_name(struct bodies *b, struct account *a, const char *name);
 
 /* A view sets parameters under names that it computes, or calls code, which may do so; how often
  * that was told. */

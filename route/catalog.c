@@ -379,12 +379,14 @@ static const char question_ends[] =
 	" WHERE k.conrelid = 0 AND k.contypid >= 16384::oid AND EXISTS (SELECT FROM"
 	" regexp_matches(k.conbin::text, 'funcid ([0-9]+)', 'g') m"
 	" JOIN pg_proc p ON p.oid = m[1]::oid AND p.provolatile = 'v')"
-	" UNION ALL SELECT CASE WHEN m[1] IS NULL THEN -2 ELSE -1 END, m[1] FROM"
+	" UNION ALL SELECT CASE WHEN s IS NULL THEN -2 ELSE -1 END, s FROM"
 	" (SELECT DISTINCT v.o FROM seen v JOIN seen x USING (i) JOIN pg_class c ON c.oid = v.o"
-	" WHERE v.c = 'r' AND c.relkind = 'v' AND x.c = 'f'"
-	" AND x.o = 'set_config(text,text,bool)'::regprocedure) v,"
-	" regexp_matches(pg_get_viewdef(v.o), 'set_config[(](?:''([^'']+)''::text)?', 'g') m"
-	" WHERE m[1] IS NULL OR m[1] ~ '[.]'";
+	" WHERE v.c = 'r' AND c.relkind = 'v' AND x.c = 'f' AND x.o = 2078::oid) v"
+	" JOIN pg_rewrite r ON r.ev_class = v.o, regexp_matches(r.ev_action::text,"
+	" ':funcid 2078 [^{]*[{](?:CONST [^}]*:constvalue [0-9]+ [[](?: -?[0-9]+){4}"
+	"((?: [0-9]+)+) []])?', 'g') m, LATERAL (SELECT string_agg(chr(b::int), '' ORDER BY n)"
+	" FROM unnest(string_to_array(ltrim(m[1]), ' ')) WITH ORDINALITY b(b, n)) s(s)"
+	" WHERE s IS NULL OR s ~ '[.]'";
 
 /* Nothing beyond ASCII. */
 static bool is_ascii(const char *text)
@@ -572,8 +574,8 @@ static void take_rows(struct database *db, struct answer *r)
 		if (i == 0 && field[1])
 			add_hidden(&db->told, field[1]);
 		else if (i == -1 && field[1])
-			bodies_name(db->cat->bodies, db->by, field[1]);
-		else if (i == -2)
+			i = bodies_name(db->cat->bodies, db->by, field[1]) ? i : -2;
+		if (i == -2)
 			bodies_compute(db->cat->bodies, db->by);
 		for (; i > 1 && e; i--)
 			e = e->next;

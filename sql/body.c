@@ -183,7 +183,7 @@ static void note_target(struct scan *s, const struct name *n)
 	char name[64];
 
 	sql_name(name, s->lex.text, n->last);
-	if (!strcmp(name, "pg_settings"))
+	if (!strcmp(name, "pg_settings") || strchr(name, '\\'))        /* or maybe, in U&"" */
 		scan_flag(s, SQL_SETS);
 }
 

@@ -54,10 +54,11 @@ uint64_t stmt_hash(const struct stmts *all, const void *p, size_t n)
 static char custom[256];
 static bool computes;
 
-void bodies_name(struct bodies *b, struct account *a, const char *name)
+bool bodies_name(struct bodies *b, struct account *a, const char *name)
 {
 	(void)b, (void)a;
 	strcat(strcat(custom, name), " ");
+	return true;
 }
 
 void bodies_compute(struct bodies *b, struct account *a) { (void)b, (void)a, computes = true; }

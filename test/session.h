@@ -158,24 +158,21 @@ void catalog_changed(struct catalog *cat, const struct account *a)
 
 static unsigned bodies_say, bodies_views, bodies_known;
 static bool bodies_owed;
+static uint32_t bodies_heard;
 static char custom[128];                        /* the last name */
 
 unsigned bodies_can(struct bodies *b, struct account *a) { (void)b, (void)a; return bodies_say; }
-bool bodies_ask(struct bodies *b, struct account *a) { return (void)b, (void)a, bodies_owed; }
+bool bodies_ask(struct bodies *b, struct account *a, uint32_t n)
+{
+	return (void)b, (void)a, (void)n, bodies_owed;
+}
+uint32_t bodies_next(struct bodies *b, struct account *a) { return (void)b, (void)a, 1; }
+uint32_t bodies_told(struct bodies *b, struct account *a) { return (void)b, (void)a, bodies_heard; }
 unsigned bodies_computed(struct bodies *b, struct account *a) { return (void)b, (void)a, bodies_views; }
 unsigned bodies_count(struct bodies *b, struct account *a) { return (void)b, (void)a, bodies_known; }
 bool bodies_aged(struct bodies *b, struct account *a) { return (void)b, (void)a, false; }
 void bodies_changed(struct bodies *b, const struct account *a) { (void)b, (void)a; }
 
-const char bodies_with[] = "WITH ", bodies_select[] = "SELECT 'end'",
-	bodies_rows[] = " UNION ALL SELECT";
-
-uint32_t bodies_generation(struct bodies *b, struct account *a) { (void)b, (void)a; return 1; }
-
-void bodies_learn(struct bodies *b, struct account *a, uint32_t generation, const char *field[3])
-{
-	(void)b, (void)a, (void)generation, (void)field;
-}
 
 unsigned bodies_text(struct bodies *b, struct account *a, const char *text, size_t len)
 {
@@ -183,11 +180,12 @@ unsigned bodies_text(struct bodies *b, struct account *a, const char *text, size
 	return memmem(text, len, "temp", 4) ? CODE_TEMPORARY : 0;
 }
 
-void bodies_name(struct bodies *b, struct account *a, const char *name)
+bool bodies_name(struct bodies *b, struct account *a, const char *name)
 {
 	(void)b, (void)a;
 	if (strchr(name, '.'))
 		snprintf(custom, sizeof custom, "%s", name);
+	return true;
 }
 
 void bodies_names(struct bodies *b, struct account *a, void (*fn)(void *ctx, const char *name),

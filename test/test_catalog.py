@@ -708,7 +708,7 @@ def test_sr_check_user_asks(session, primary):
 def test_else_the_session_s_own_user_does(session, primary, user):
     s = session(sr_check_user=user, knows=[])
     s.settles("SELECT many1()", R)
-    wait_until(lambda: len(primary.backends("usename = 'app'")) == 2, "the session's, and that")
+    wait_until(lambda: len(primary.backends("usename = 'app'")) >= 2, "the session's, and that")
 
 
 def test_when_nobody_can_ask(session, primary):
@@ -717,12 +717,12 @@ def test_when_nobody_can_ask(session, primary):
     primary.su("GRANT USAGE ON SCHEMA k TO alone; GRANT SELECT ON k.t TO alone")
     try:
         s = session(login={"user": "alone"}, child_life_time=1, knows=[])
+        assert s.nodes("SELECT 1") == R
         assert s.nodes("SELECT k.volatile()") == P
         s.proxy.wait_log("could not look names up in the catalog of database")
         for _ in range(3):
             assert s.nodes("SELECT k.many1()") == P
             assert s.nodes("SELECT a FROM k.t") == P
-            s.settles("SELECT 1", R)
         text = [x for x in s.proxy.log if "could not look names up" in x]
         assert len(text) == 1
         s.wire.bye()

@@ -281,11 +281,10 @@ NOTHING = "SET work_mem = 4096"
 
 
 def end_backend(primary, p, c, database):
-    """Ends the session's own server, and waits until the proxy knows.  What the proxy asked was answered
-    before."""
+    """Ends the session's own server, and waits until the proxy knows."""
     where = f"datname = '{database}' AND usename = 'app' AND query = '{NOTHING}'"
     found = wait_until(lambda: c.execute(NOTHING) and primary.backends(where + " AND state = 'idle'"), NOTHING)
-    primary.su(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {where}")
+    primary.su(f"SELECT pg_terminate_backend({found[0][0]})")
     p.wait_log(f"connection {found[0][0]} of app/{database} closed")
 
 

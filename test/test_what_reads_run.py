@@ -3,6 +3,7 @@ cursors; the time; the node.  And which names are tables, and which of them are 
 
 import pytest
 
+import pg
 import wire
 from test_catalog import P, R, Session
 from wire import bind, execute, parse, query, sync, wait_until
@@ -64,7 +65,7 @@ CREATE FUNCTION step(int, int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; 
 CREATE AGGREGATE agg(int) (SFUNC = step, STYPE = int);
 CREATE AGGREGATE adds(int) (SFUNC = int4pl, STYPE = int);
 CREATE FUNCTION defaults(int DEFAULT vol()) RETURNS int LANGUAGE sql STABLE AS 'SELECT 1';
-CREATE FUNCTION parsed() RETURNS int LANGUAGE sql STABLE BEGIN ATOMIC SELECT c.vol(); END;
+CREATE FUNCTION parsed() RETURNS int LANGUAGE sql STABLE {0} SELECT c.vol(){1};
 CREATE FUNCTION next() RETURNS int LANGUAGE plpgsql STABLE AS
     'BEGIN IF false THEN RETURN nextval(''c.s''); END IF; RETURN 1; END';
 CREATE FUNCTION standby() RETURNS bool LANGUAGE sql STABLE AS 'SELECT pg_is_in_recovery()';
@@ -91,9 +92,13 @@ GRANT ALL ON ALL SEQUENCES IN SCHEMA c TO app;
 """
 
 
+# Bodies that are parsed came with PostgreSQL 14.
+PARSED = ("BEGIN ATOMIC", "; END") if pg.VERSION >= 14 else ("AS $$", "$$")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def objects(primary, replica):
-    primary.su(OBJECTS)
+    primary.su(OBJECTS.replace("{0}", PARSED[0]).replace("{1}", PARSED[1]))
     primary.catch_up(replica)
     yield
     primary.su("DROP SCHEMA c CASCADE; DROP DOMAIN public.twice, public.checked, public.plain")
@@ -471,6 +476,10 @@ HOOKS = {
     "returning": ("CREATE VIEW v AS SELECT a, {} AS b FROM x", "UPDATE v SET a = 'b' RETURNING b"),
     "body": ("CREATE VIEW v AS SELECT {} AS b;"
              "CREATE FUNCTION f() RETURNS text LANGUAGE sql AS 'SELECT b FROM v'", "SELECT f()"),
+    "parsed body": ("CREATE FUNCTION f() RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT {}::text; END",
+                    "SELECT f()"),
+    "parsed body's write": ("CREATE FUNCTION f() RETURNS text LANGUAGE sql BEGIN ATOMIC"
+                           " INSERT INTO x VALUES ({}) RETURNING a; END", "SELECT f()"),
     "rule's view": ("CREATE VIEW v AS SELECT {} AS b;"
                     "CREATE RULE r AS ON INSERT TO x DO ALSO SELECT b FROM v",
                     "INSERT INTO x VALUES ('a')"),
@@ -482,6 +491,10 @@ HOOKS = {
               " $$ BEGIN PERFORM {}; RETURN $1; END $$; CREATE INDEX ON x (f(a))",
               "INSERT INTO x VALUES ('a')"),
 }
+
+
+if pg.VERSION < 14:
+    HOOKS = {name: hook for name, hook in HOOKS.items() if "parsed" not in name}
 
 
 @pytest.fixture(scope="module")
@@ -548,6 +561,103 @@ def test_what_an_expression_locks_stays_locked(proxy, quiet_session, primary, ho
     assert primary.su("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 7")
     s.wire.bye()
     p.stop()
+
+
+SETS = "set_config('timezone', 'Asia/Tokyo', false)"
+CODE = ("CREATE FUNCTION f(text) RETURNS text LANGUAGE plpgsql AS"
+        f" $$ BEGIN PERFORM {SETS}; RETURN $1; END $$")
+TRIGGER = ("CREATE FUNCTION tg() RETURNS trigger LANGUAGE plpgsql AS"
+           f" $$ BEGIN PERFORM {SETS}; RETURN NEW; END $$")
+
+
+@pytest.mark.parametrize("ddl, sql", [
+    ("", [f"CREATE TEMP TABLE z (a text, b text DEFAULT {SETS})", "INSERT INTO z VALUES ('a')"]),
+    ("", [f"CREATE TEMP TABLE z (a text CHECK ({SETS} IS NOT NULL))", "INSERT INTO z VALUES ('a')"]),
+    ("", ["CREATE TEMP TABLE z (a text)", f"ALTER TABLE z ADD b text DEFAULT {SETS}",
+          "INSERT INTO z VALUES ('a')"]),
+    ("", ["CREATE TEMP TABLE z (a text)", f"CREATE RULE g AS ON INSERT TO z DO ALSO SELECT {SETS}",
+          "INSERT INTO z VALUES ('a')"]),
+    ("", [f"CREATE TEMP VIEW z AS SELECT {SETS} AS a", "SELECT a FROM z"]),
+    ("", [f"CREATE TEMP VIEW z AS SELECT {SETS} AS a", "SELECT a FROM z; SELECT a FROM t"]),
+    ("", ["CREATE FUNCTION pg_temp.f() RETURNS text LANGUAGE plpgsql AS"
+          f" $$ BEGIN RETURN {SETS}; END $$", "SELECT pg_temp.f()"]),
+    (CODE, ["CREATE TEMP VIEW z AS SELECT f('a') AS a", "SELECT a FROM z"]),
+    (CODE, ["CREATE TEMP TABLE z (a text, b text DEFAULT f('a'))", "INSERT INTO z VALUES ('a')"]),
+    (TRIGGER, ["CREATE TEMP TABLE z (a text)", "CREATE TRIGGER g BEFORE INSERT ON z FOR EACH ROW"
+               " EXECUTE FUNCTION tg()", "INSERT INTO z VALUES ('a')"]),
+    ("", ["BEGIN", f"CREATE TEMP TABLE z (a text, b text DEFAULT {SETS}) ON COMMIT DROP",
+          "INSERT INTO z VALUES ('a')", "COMMIT"]),
+    (f"{CODE}; CREATE VIEW v AS SELECT a FROM x WHERE f(a) IS NOT NULL", ["UPDATE v SET a = 'b'"]),
+    (f"{CODE}; CREATE VIEW v AS SELECT a FROM x WHERE f(a) IS NOT NULL", ["DELETE FROM v"]),
+    (f"{CODE}; CREATE VIEW v AS SELECT a, f(a) AS b FROM x", ["UPDATE v SET a = 'b' RETURNING b"]),
+    (f"{CODE}; CREATE VIEW v AS SELECT a FROM x WHERE f(a) > '' WITH CHECK OPTION; DELETE FROM x",
+     ["INSERT INTO v VALUES ('b')"]),
+    (f"CREATE VIEW v AS SELECT {SETS} AS a",
+     ["DO $$BEGIN CREATE TEMP TABLE z AS SELECT 6 AS i; END$$", "SELECT a FROM v; SELECT i FROM z"]),
+    ("", ["UPDATE U&\"pg_setting\\0073\" SET setting = 'Asia/Tokyo' WHERE name = 'TimeZone'"]),
+], ids=lambda x: "; ".join(x) if isinstance(x, list) else "")
+def test_what_temporary_objects_and_views_set_is_set_on_replicas(quiet_session, ddl, sql):
+    quiet_session(ddl)
+    wait_until(lambda: quiet_session.other().nodes("SELECT a FROM t") == R, "an answer")
+    s = quiet_session.other()
+    s.settles("SELECT a FROM t", R)
+    s.script(*sql)
+    has_set(s, "timezone", "Asia/Tokyo", R)
+
+
+def is_asked(s, sql="SELECT a FROM t"):
+    """A call is asked about, and reads go on."""
+    s.script("DO $$ BEGIN END $$")
+    s.settles(sql, R)
+
+
+def test_many_custom_parameters_of_long_names(quiet_session):
+    s = quiet_session()
+    for i in range(199):
+        s.script(f"SET my.{'y' * 50}{i:03d} = 'a'")
+    quiet_session.other().script("CREATE TABLE y (a int)")
+    is_asked(quiet_session.other())
+
+
+@pytest.mark.parametrize("name", ["mé.y", "my." + 80 * "y", 70 * "m" + ".y"])
+@pytest.mark.parametrize("sql", ["SELECT set_config('{}', 'b', false)", "SET {} = 'b'", "INSERT INTO x"])
+def test_a_custom_parameter_of_an_odd_name(quiet_session, name, sql):
+    if pg.VERSION < 14 and "é" in name:
+        pytest.skip("it allows no such names")
+    s = quiet_session(f"ALTER TABLE x ADD b text DEFAULT set_config('{name}', 'b', false)")
+    s.settles("SELECT a FROM t", R)
+    s.script(sql.format(name) if "INSERT" not in sql else sql + " VALUES ('a')")
+    cut = ".".join(part[:63] for part in name.split(".")) if "SET" in sql else name
+    has_set(s, cut, "b", R if cut != name else P)
+
+
+def test_a_custom_parameter_of_a_name_that_is_too_long(quiet_session):
+    """Nobody's session suffers from a view that it does not read."""
+    long = "y" * 20000
+    s = quiet_session(f"CREATE VIEW v AS SELECT set_config('my.{long}', 'b', false) AS a")
+    s.settles("SELECT a FROM t", R)
+    s.script("SET enable_hashjoin = off")
+    s.settles("SELECT a FROM t", R)
+
+
+@pytest.mark.parametrize("ddl, sql", [
+    ("CREATE VIEW v AS SELECT set_config('my.y', a, false) AS b FROM x", "EXPLAIN SELECT * FROM v"),
+    pytest.param("CREATE FUNCTION f() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM x;"
+                 " END; CREATE FUNCTION g() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'",
+                 "SELECT g()", marks=pytest.mark.skipif(pg.VERSION < 14, reason="parsed bodies")),
+])
+def test_a_lock_on_what_code_names_is_nobody_else_s(quiet_session, primary, ddl, sql):
+    s = quiet_session(f"{ddl}; CREATE TABLE y (a int)")
+    with primary.connect(user="postgres", dbname="quiet") as c:
+        c.execute("BEGIN; LOCK TABLE h.x")
+        if "EXPLAIN" in sql:
+            s.wire.send(query(sql))         # it waits for the lock itself
+            s = quiet_session.other()
+            wait_until(lambda: s.nodes("SELECT a FROM y") == R, "an answer", 5)
+        else:
+            s.script(sql)
+            s.settles("SELECT a FROM t", R)
+        c.execute("ROLLBACK")
 
 
 OFF = "UPDATE pg_settings SET setting = 'off' WHERE name = 'enable_hashjoin'"
