@@ -104,7 +104,7 @@ build/hello_fuzz: test/hello_fuzz.c $(SOURCES) $(HEADERS) | build debug-packages
 
 # What a session's requests stand on, and the other parts of it, are linked: see test/session.h.
 SESSION = $(patsubst %.c,build/debug/%.o,$(wildcard sql/*.c conf/*.c wire/*.c) sql.c conf.c wire.c node.c \
-          route.c route/written.c $(patsubst %,server/%.c,backend_log request residue scanner stmt) \
+          route.c route/names.c route/written.c $(patsubst %,server/%.c,backend_log request residue scanner stmt) \
           $(patsubst %,client/%.c,agree choice code doubt effect facts here inflight leaves parameter plan \
           portal query remake renew reply script signal trace transact unnamed))
 
@@ -117,6 +117,8 @@ build/account_test: $(patsubst %.c,build/debug/%.o,sql.c $(wildcard sql/*.c))
 build/net_test build/pcp_fuzz: $(patsubst %.c,build/debug/%.o,$(TLS) tls.c tls/engine.c)
 
 build/stmt_test: build/debug/wire.o $(WIRE)
+
+build/route_test: build/debug/route/names.o
 
 # These wipe secrets or read files, and do not include what that takes.
 build/admin_test build/auth_test build/check_test build/conf_test build/route_test build/verifier_test \

@@ -70,37 +70,15 @@ bool route_gate(const struct route *rt, const struct sql_facts *f)
 	return sql_reads(f) && first_letter(rt->conf, f);
 }
 
-/* Where the name is in the list, or would be. */
-static unsigned list_place(const struct name_list *l, const char *name)
-{
-	unsigned from = 0, to = l ? l->n : 0;
-
-	while (from < to) {
-		unsigned mid = from + (to - from) / 2;
-		if (strcmp(l->at[mid].name, name) < 0)
-			from = mid + 1;
-		else
-			to = mid;
-	}
-	return from;
-}
-
-static struct listed *list_find(struct name_list *l, const char *name)
-{
-	unsigned i = list_place(l, name);
-
-	return l && i < l->n && !strcmp(l->at[i].name, name) ? &l->at[i] : NULL;
-}
-
 /* "name", or "name()" if it is called. */
 static bool is_in_list(void *ctx, const char *name, bool called)
 {
 	char call[128];
 
-	if (!called || list_find(ctx, name))
-		return list_find(ctx, name);
+	if (!called || route_names_find(ctx, name))
+		return route_names_find(ctx, name);
 	snprintf(call, sizeof call, "%s()", name);
-	return list_find(ctx, call);
+	return route_names_find(ctx, call);
 }
 
 static bool mentions_list(const struct name_list *l, const char *text, size_t len)
@@ -224,52 +202,6 @@ bool route_writes(const struct sql_facts *f)
 
 /* --- what the session remembers ------------------------------------------ */
 
-/* NULL without memory. */
-static struct name_list *list_grow(struct name_list **list)
-{
-	struct name_list *l = *list, *more;
-	unsigned cap = l ? l->cap * 2 : 4;
-
-	if (l && l->n < l->cap)
-		return l;
-	if (!(more = realloc(l, sizeof *more + cap * sizeof more->at[0])))
-		return NULL;
-	if (!l)
-		*more = (struct name_list){ 0 };
-	more->cap = cap;
-	return *list = more;
-}
-
-/* NULL without memory. */
-static struct listed *list_add(struct name_list **list, const char *name, bool function)
-{
-	char text[128];
-
-	snprintf(text, sizeof text, "%s%s", name, function ? "()" : "");
-	struct listed *have = list_find(*list, text);
-	if (have)
-		return have;
-	struct name_list *l = list_grow(list);
-	char *copy = l ? strdup(text) : NULL;
-	if (!copy)
-		return NULL;
-	unsigned i = list_place(l, text);
-	memmove(&l->at[i + 1], &l->at[i], (l->n++ - i) * sizeof l->at[0]);
-	l->at[i] = (struct listed){ .name = copy, .made = true };
-	l->unsettled = true;
-	return &l->at[i];
-}
-
-static void list_clear(struct name_list **list)
-{
-	struct name_list *l = *list;
-
-	for (unsigned i = 0; l && i < l->n; i++)
-		free(l->at[i].name);
-	free(l);
-	*list = NULL;
-}
-
 struct writing {
 	struct session *session;
 	const struct conf_list *relations;
@@ -277,7 +209,7 @@ struct writing {
 
 static void add_written(struct writing *w, const char *name, bool function)
 {
-	if (!list_add(&w->session->written, name, function))
+	if (!route_names_add(&w->session->written, name, function))
 		w->session->wrote_all = true;
 }
 
@@ -341,7 +273,7 @@ void session_wrote(struct session *s, const struct route *rt, const struct sql_f
 
 void session_made_temporary(struct session *s, const char *name, bool drops)
 {
-	struct listed *l = list_add(&s->temporary, name, false);
+	struct listed *l = route_names_add(&s->temporary, name, false);
 
 	if (!l)
 		return;
@@ -357,7 +289,7 @@ static void all_dropped(struct name_list *l, bool dropped)
 
 void session_dropped(struct session *s, const char *name)
 {
-	struct listed *l = name ? list_find(s->temporary, name) : NULL;
+	struct listed *l = name ? route_names_find(s->temporary, name) : NULL;
 
 	if (!s->temporary || (name && !l))
 		return;
@@ -390,39 +322,17 @@ void session_settle_temporary(struct session *s, bool committed)
 	l->unsettled = false;
 	s->made_code &= n > 0;
 	if (!n)
-		list_clear(&s->temporary);
+		route_names_clear(&s->temporary);
 }
 
 void session_forget_temporary(struct session *s)
 {
-	list_clear(&s->temporary);
+	route_names_clear(&s->temporary);
 }
 
 bool session_has_temporary(const struct session *s, const char *text, size_t len)
 {
 	return mentions_temporary(s, text, len);
-}
-
-struct others {
-	const struct session *session;
-	bool any;
-};
-
-static void see_other(void *ctx, enum sql_use use, const char *schema, const char *name)
-{
-	struct others *o = ctx;
-
-	(void)schema;
-	o->any |= use == SQL_READ && !list_find(o->session->temporary, name);
-}
-
-bool session_reads_own(const struct session *s, const char *text, size_t len)
-{
-	struct others o = { s, false };
-
-	if (s->temporary)
-		sql_names(text, len, see_other, &o);
-	return s->temporary && !o.any;
 }
 
 void session_ended_transaction(struct session *s)
@@ -436,7 +346,7 @@ void session_forget_written(struct session *s)
 {
 	s->wrote_all = false;
 	if (s->written)
-		list_clear(&s->written);
+		route_names_clear(&s->written);
 }
 
 /* If nobody measures the delay of the standbys, we assume that a second is enough. */
@@ -467,8 +377,8 @@ void session_committed(const struct session *s, const struct route *rt, const ch
 
 void session_free(struct session *s)
 {
-	list_clear(&s->temporary);
-	list_clear(&s->written);
+	route_names_clear(&s->temporary);
+	route_names_clear(&s->written);
 }
 
 /* --- which node? --------------------------------------------------------- */

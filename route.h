@@ -11,19 +11,9 @@
 #include "node.h"
 #include "route/bodies.h"
 #include "route/catalog.h"
+#include "route/names.h"
 #include "route/written.h"
 #include "sql.h"
-
-/* Names of tables, or "f()" of functions, in order.  A temporary one was made in this transaction
- * and not before; it was dropped in it, or will be at its end. */
-struct name_list {
-	unsigned n, cap;
-	bool unsettled;                         /* one was made, or dropped */
-	struct listed {
-		char *name;
-		bool made, dropped;
-	} at[];
-};
 
 /* What routing remembers of a session.  The zero value is a new one. */
 struct session {
@@ -89,9 +79,6 @@ void session_made_temporary(struct session *s, const char *name, bool drops);
 void session_dropped(struct session *s, const char *name);
 void session_forget_temporary(struct session *s);
 bool session_has_temporary(const struct session *s, const char *text, size_t len);
-
-/* Are all relations that the statement reads of the session's own making? */
-bool session_reads_own(const struct session *s, const char *text, size_t len);
 
 /* ROLLBACK TO, or the end of the transaction: what was dropped may be there again, and what was
  * made is not, or the other way round. */

@@ -124,7 +124,7 @@ static void start_own(struct client *c, const struct plan *pl)
 	for (struct server *s = c->borrowed, *next; s; s = next) {
 		next = s->next_borrowed;
 		if (s->start == s->profile || s->status != 'I' || s->head
-		    || (s == c->home && (transact_bound(c) || c->doubt))
+		    || (s == c->home && (transact_bound(c) || c->doubt || c->asking))
 		    || (c->unnamed.on == s && (!pl->simple || pl->extended)) || c->portal_on == s)
 			continue;
 		client_detach(c, s);
@@ -174,8 +174,25 @@ static struct server *server_at(struct client *c, const struct node *n, bool hom
 	return s;
 }
 
+/* Does the session have something on a server that it would leave?  Asked once for each RESET. */
+static bool awaits_doubt(struct client *c, const struct plan *pl)
+{
+	struct server *home = c->home;
+
+	if (!pl->takes_back || c->inflight || !home || home->start == home->profile)
+		return false;
+	if (c->doubt && !c->doubt_tried && home->status == 'I' && !home->head) {
+		c->doubt_tried = c->ask_soon = true;
+		doubt_ask(c, home);
+	}
+	return c->asking || c->asks_later;
+}
+
 struct server *choice_server(struct client *c, const struct plan *pl)
 {
+	if (awaits_doubt(c, pl))
+		return NULL;
+	c->doubt_tried = false;
 	if (pl->takes_back && !c->inflight)
 		start_own(c, pl);
 	struct server *s = only_server(c, pl);

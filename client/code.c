@@ -51,13 +51,10 @@ static unsigned database_code(struct client *c)
 	return bodies_can(c->all->bodies, c->borrower.profile->account) & ~(unsigned)CODE_HOOKED;
 }
 
-/* A name that the catalog has not told of may be a view, which calls any.  The session knows what
- * it made itself. */
-static bool may_be_view(const struct client *c, const struct sql_facts *f, const char *text,
-                        size_t len)
+/* A name that the catalog has not told of may be a view, which calls any. */
+static bool may_be_view(const struct sql_facts *f)
 {
-	return (f->flags & SQL_UNKNOWN)
-	       && (c->session.made_code || !session_reads_own(&c->session, text, len));
+	return f->flags & SQL_UNKNOWN;
 }
 
 static bool calls_code(const struct sql_facts *f)
@@ -91,7 +88,7 @@ static unsigned called_code(struct client *c, const struct sql_facts *f, const c
 		can |= CODE_ANYTHING | CODE_AGED;
 	if (calls_code(f))
 		can |= database_code(c);
-	else if (may_be_view(c, f, text, len))
+	else if (may_be_view(f))
 		can |= view_code(c);
 	if (f->flags & SQL_ADVISORY
 	    || ((f->flags & SQL_FUNCTION) && sql_mentions(text, len, locks, NULL)))
@@ -107,9 +104,9 @@ bool code_is_homes(struct client *c, const struct sql_facts *f, const char *text
 	       || ((f->flags & SQL_FUNCTION) && sql_mentions(text, len, is_homes, c));
 }
 
-bool code_awaited(struct client *c, const struct sql_facts *f, const char *text, size_t len)
+bool code_awaited(struct client *c, const struct sql_facts *f)
 {
-	return (calls_code(f) || may_be_view(c, f, text, len))
+	return (calls_code(f) || may_be_view(f))
 	       && bodies_ask(c->all->bodies, c->borrower.profile->account, 0);
 }
 
@@ -164,7 +161,7 @@ void code_note(struct client *c, const struct sql_facts *f, bool hooks, const ch
 {
 	unsigned can = called_code(c, f, text, len);
 
-	if (f->kind != SQL_PREPARE && may_be_view(c, f, text, len)) {
+	if (f->kind != SQL_PREPARE && may_be_view(f)) {
 		note_view(c, false);
 		can |= CODE_VIEW;
 	} else if (f->flags & SQL_SETS) {

@@ -32,7 +32,7 @@ bool code_is_homes(struct client *c, const struct sql_facts *f, const char *text
 bool code_is_made(const char *text, size_t len);
 
 /* Does that depend on bodies that nobody knows yet?  Then they are asked for: bodies_ask(). */
-bool code_awaited(struct client *c, const struct sql_facts *f, const char *text, size_t len);
+bool code_awaited(struct client *c, const struct sql_facts *f);
 
 /* Does the text call a function that keeps something for the session, which is not asked for? */
 bool code_keeps(const char *text, size_t len);

@@ -20,14 +20,15 @@ static uint32_t doubt_of(const struct client *c)
 void facts_look_up(const struct client *c, struct sql_facts *f, struct finding *v, const char *text,
                    size_t len)
 {
-	f->flags = catalog_flags(c->all->catalog, account_of(c), f, text, len, doubt_of(c), v);
+	f->flags = catalog_flags(c->all->catalog, account_of(c), f, text, len, doubt_of(c),
+		c->session.made_code ? NULL : c->session.temporary, v);
 }
 
 bool facts_known(const struct client *c, const struct sql_facts *f, const char *text, size_t len)
 {
 	struct finding v = { 0 };
 
-	catalog_flags(c->all->catalog, account_of(c), f, text, len, 0, &v);
+	catalog_flags(c->all->catalog, account_of(c), f, text, len, 0, NULL, &v);
 	return v.generation != 0;
 }
 

@@ -82,7 +82,7 @@ __attribute__((cold))
 static void plan_away(struct client *c, struct plan *pl, const struct sql_facts *f,
                       const char *text, size_t len)
 {
-	pl->awaits |= facts_awaited(c, f, text, len) || code_awaited(c, f, text, len);
+	pl->awaits |= facts_awaited(c, f, text, len) || code_awaited(c, f);
 	pl->home_only |= code_is_homes(c, f, text, len);
 }
 

@@ -326,6 +326,14 @@ static void after_done(struct request *r, char status)
 
 static const struct request_ops after_reset_ops = { NULL, after_message, after_done, on_lost };
 
+/* A ROLLBACK TO may have taken the RESET back, and the session's own SET is in force again. */
+static bool has_start(const void *ctx, const char *name)
+{
+	const struct client *c = ctx;
+
+	return !script_sets(&c->script, name);
+}
+
 /* At its ReadyForQuery; nothing was sent behind it.  In a failed transaction it has to wait for a
  * ROLLBACK TO; a ROLLBACK takes the RESET back. */
 static bool follow_reset(struct client *c, struct query *q, char status)
@@ -336,7 +344,8 @@ static bool follow_reset(struct client *c, struct query *q, char status)
 
 	c->owes_values = status == 'E';
 	if (status == 'E' || !(owed || q->resets)
-	    || !agree_lacks_values(s, owed ? NULL : effect_took_back, q, sql))
+	    || !agree_lacks_values(s, owed ? has_start : effect_took_back,
+	                           owed ? (const void *)c : q, sql))
 		return false;
 	unnamed_ends_on(c, s);
 	if (s->within)                  /* of what comes too late for a COPY */

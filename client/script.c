@@ -337,6 +337,20 @@ const struct script_line *script_find(const struct script *s, const char *name)
 	return NULL;
 }
 
+bool script_sets(const struct script *s, const char *name)
+{
+	for (uint32_t i = s->n; i > 0; i--) {
+		const struct script_line *l = &s->line[i - 1];
+		if (resets(l, name))
+			return false;
+		if (l->kind != SQL_SET && l->kind != SQL_RESET)
+			continue;
+		if (!strcasecmp(l->name, name))
+			return l->kind == SQL_SET && !(l->flags & SQL_DEFAULT);
+	}
+	return false;
+}
+
 /* --- transactions -------------------------------------------------------- */
 
 enum sql_level script_default_level(const struct script *s)

@@ -61,6 +61,9 @@ void script_touch(struct script *s, const char *name);
 /* The same as script_set(), but it was set before the open transaction. */
 int script_settle(struct script *s, const struct sql_setting *set);
 
+/* Has the session set the parameter itself, and not reset it since? */
+bool script_sets(const struct script *s, const char *name);
+
 /* The line that says the value of the parameter before the open transaction: its last SET, or a
  * RESET or DISCARD; NULL: none. */
 const struct script_line *script_find(const struct script *s, const char *name);

@@ -27,6 +27,7 @@ struct code {
 	uint32_t number, told;                  /* of the last question; of the last answer */
 	int64_t again;                          /* it failed: not before */
 	struct account *by;                     /* the asker; counted */
+	bool own;                               /* sr_check_user could not ask */
 	bool odd;                               /* there are names that cannot be asked for */
 	unsigned nnames;
 	char *name[NAMES_MAX];
@@ -255,7 +256,8 @@ static void answered(struct ask *ask, struct answer *r)
 		else if (c->asked == c->generation)
 			learn(c, (unsigned)atoi(field[1]));
 	}
-	c->again = r->why ? loop_now(c->all->servers->base->loop) + AGAIN : 0;
+	c->again = r->why && c->own ? loop_now(c->all->servers->base->loop) + AGAIN : 0;
+	c->own = r->why != NULL;
 	account_drop(c->by);
 	c->by = NULL;
 	c->all->told(c->all->ctx);
@@ -278,8 +280,11 @@ bool bodies_ask(struct bodies *b, struct account *a, uint32_t number)
 	c->number++;
 	c->by = a;
 	a->refs++;
-	ask_node(&c->ask, primary, &(struct identity){ a->user, a->database, NULL, NULL },
-		question, NULL, PATIENCE);
+	const struct conf *conf = b->servers->base->conf;
+	struct identity own = { a->user, a->database, NULL, NULL }, as = { conf->sr_check_user,
+		a->database, conf->sr_check_password, "pgpool catalog" };
+	ask_node(&c->ask, primary, c->own || !*conf->sr_check_user ? &own : &as, question, NULL,
+		PATIENCE);
 	return true;
 }
 

@@ -2,6 +2,7 @@
 
 #include "ask.h"
 #include "route/bodies.h"
+#include "route/names.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -652,6 +653,7 @@ static void answered(struct ask *a, struct answer *r)
 struct look {
 	struct database *db;
 	const struct conf *conf;
+	const struct name_list *own;            /* tables that the session has made */
 	uint32_t doubt;
 	bool reads;                             /* it does if the catalog says no more */
 	bool complete;                          /* nothing is to be asked for */
@@ -720,7 +722,7 @@ static void see_relation(struct look *l, struct known *e)
 		if (l->reads)
 			see_table(l, e);
 		l->flags |= code_flags(e);
-	} else if (!is_own(e->schema, e->name)) {
+	} else if (!is_own(e->schema, e->name) && !(l->own && route_names_has(l->own, e->name))) {
 		l->flags |= SQL_UNKNOWN;
 	}
 }
@@ -834,11 +836,13 @@ bool catalog_owes(struct catalog *cat, struct account *a, const struct sql_facts
 }
 
 uint32_t catalog_look(struct catalog *cat, struct account *a, const struct sql_facts *f,
-                      const char *text, size_t len, uint32_t doubt, struct finding *v)
+                      const char *text, size_t len, uint32_t doubt, const struct name_list *own,
+                      struct finding *v)
 {
 	const struct conf *conf = cat->servers->base->conf;
 	bool lists = conf->read_only_function_list.n || conf->write_function_list.n;
-	struct look l = { .conf = conf, .doubt = doubt, .complete = true, .serial = UINT32_MAX };
+	struct look l = { .conf = conf, .own = own, .doubt = doubt, .complete = true,
+		.serial = UINT32_MAX };
 
 	if (!nodes_balance(cat->servers->nodes) || !(l.db = database_of(cat, a)))
 		return f->flags;

@@ -58,9 +58,12 @@ uint32_t catalog_doubt(const struct catalog *cat, const struct account *a, uint3
                        uint32_t doubt);
 
 /* The flags of a statement of this account: f's, corrected by the catalog.  Unknown names are
- * looked up.  doubt: answers up to this number may be wrong; 0: none.  v may be NULL. */
+ * looked up, but those of the session's own tables are not unknown.  doubt: answers up to this
+ * number may be wrong; 0: none.  own and v may be NULL. */
+struct name_list;
 uint32_t catalog_look(struct catalog *cat, struct account *a, const struct sql_facts *f,
-                      const char *text, size_t len, uint32_t doubt, struct finding *v);
+                      const char *text, size_t len, uint32_t doubt, const struct name_list *own,
+                      struct finding *v);
 
 /* Is an answer on a name in the statement under way, the first or since the last DDL? */
 bool catalog_owes(struct catalog *cat, struct account *a, const struct sql_facts *f,
@@ -68,11 +71,12 @@ bool catalog_owes(struct catalog *cat, struct account *a, const struct sql_facts
 
 static inline uint32_t catalog_flags(struct catalog *cat, struct account *a,
                                      const struct sql_facts *f, const char *text, size_t len,
-                                     uint32_t doubt, struct finding *v)
+                                     uint32_t doubt, const struct name_list *own,
+                                     struct finding *v)
 {
 	if (v && a->known && v->generation == a->known->generation && v->serial > doubt)
 		return v->flags;
-	return catalog_look(cat, a, f, text, len, doubt, v);
+	return catalog_look(cat, a, f, text, len, doubt, own, v);
 }
 
 #endif

@@ -62,6 +62,7 @@ bool bodies_name(struct bodies *b, struct account *a, const char *name)
 }
 
 void bodies_compute(struct bodies *b, struct account *a) { (void)b, (void)a, computes = true; }
+bool route_names_has(const struct name_list *l, const char *name) { return (void)l, (void)name, false; }
 void bodies_call(struct bodies *b, struct account *a) { (void)b, (void)a; }
 
 static char told[256];
@@ -148,7 +149,7 @@ static uint32_t look_doubting(const char *text, uint32_t doubt)
 		finding = (struct finding){ 0 };
 	snprintf(last, sizeof last, "%s", text);
 	sql_classify(&f, text, strlen(text), NULL);
-	return catalog_flags(cat, &account, &f, text, strlen(text), doubt, &finding)
+	return catalog_flags(cat, &account, &f, text, strlen(text), doubt, NULL, &finding)
 	       & (SQL_FUNCTION | SQL_UNLOGGED | SQL_TEMPORARY | SQL_FOREIGN | SQL_CALLS
 	          | SQL_UNKNOWN | SQL_CATALOG | SQL_TIME | SQL_ADVISORY | SQL_SETS);
 }

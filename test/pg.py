@@ -561,6 +561,16 @@ class Proxy(Target):
             wait_until(told, f"the catalog's word on {names}")
         return self
 
+    def knows_code(self, **login):
+        """What the code of the database may do is known from now on.  Before, reads behind a write or
+        a call are the primary's until it has been asked for."""
+        standbys = {str(n.port) for n in self.nodes[1:]}
+        with self.raw(**login) as w:
+            w.query("DO $$BEGIN END$$")
+            wait_until(lambda: wire.value(w.query("SELECT inet_server_port()")) in standbys,
+                       "what the code may do")
+        return self
+
     @property
     def pid(self):
         return self.process.pid

@@ -135,9 +135,10 @@ static unsigned catalog_changes, doubts;
 static bool catalog_owed;
 
 uint32_t catalog_look(struct catalog *cat, struct account *a, const struct sql_facts *f,
-                      const char *text, size_t len, uint32_t doubt, struct finding *v)
+                      const char *text, size_t len, uint32_t doubt, const struct name_list *own,
+                      struct finding *v)
 {
-	(void)cat, (void)a, (void)text, (void)len, (void)doubt, (void)v;
+	(void)cat, (void)a, (void)text, (void)len, (void)doubt, (void)own, (void)v;
 	return (f->flags | catalog_adds) & ~catalog_takes;
 }
 

@@ -129,7 +129,7 @@ def leave(w, politely):
 @pytest.mark.parametrize("leftover, look, clean", LEFTOVERS, ids=[c[0][:30] for c in LEFTOVERS])
 def test_nothing_is_left_for_the_next_session(proxy, leftover, look, clean, politely):
     p = proxy(sr_check_user="app", **ONE)       # as whom the catalog is asked, not with a's account
-    a = p.raw(user="postgres")
+    a = p.knows_code(user="postgres").raw(user="postgres")
     assert wire.errors(a.query(leftover)) == []
     old = pid(a)
     leave(a, politely)
@@ -359,7 +359,7 @@ def test_a_bad_startup_option_on_a_pooled_server(proxy):
 # ---- how many ---------------------------------------------------------------------------------
 
 def test_connections_per_node_never_exceed_the_product(proxy, primary):
-    p = proxy(num_init_children=2, max_pool=2)
+    p = proxy(num_init_children=2, max_pool=2).knows_code()
     seen, stop = [], threading.Event()
 
     def watch():

@@ -561,6 +561,7 @@ def test_the_unnamed_statement_writes_again_in_a_transaction(proxy, primary):
 
 def test_temporary_tables_are_read_on_the_primary(session):
     s = session()
+    s.proxy.knows_code()
     s.script([("CREATE TEMP TABLE mine (a int)", P), ("INSERT INTO mine VALUES (3)", P),
               ("SELECT * FROM mine", P), ("SELECT * FROM r.t JOIN mine USING (a)", P), (READ, R),
               ("DROP TABLE mine", P), (READ, R)])

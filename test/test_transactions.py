@@ -186,7 +186,7 @@ def test_the_same_in_the_extended_protocol(proxy, primary):
 
 def test_the_server_of_a_failed_transaction_is_lost(proxy, primary, replica):
     """A transaction can be failed anywhere."""
-    p = proxy(log_min_messages="debug1")
+    p = proxy(log_min_messages="debug1").knows_code()
     w = p.raw()
     for begin in "BEGIN", SNAPSHOT:
         done(w.query(begin))
@@ -312,7 +312,7 @@ def test_before_its_first_answer_the_snapshot_may_be_another_one(proxy, primary,
                                  "EXECUTE unlogged"])
 def test_what_a_replica_cannot_do_for_the_session(proxy, primary, replica, sql):
     """A READ ONLY transaction may do it; the second try does."""
-    p = proxy(log_min_messages="debug1")
+    p = proxy(log_min_messages="debug1").knows_code()
     w = p.raw()
     done(w.query("PREPARE unlogged AS TABLE tx.unlogged"))
     wait_until(lambda: done(w.query("TABLE tx.unlogged"))
@@ -341,7 +341,7 @@ HOW = {"query": lambda *sql: query("; ".join(sql)),
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("state", ["failed", "snapshot", "failed snapshot", "nowhere", "read"])
 def test_what_stands_behind_an_end_is_homes(proxy, primary, replica, state, how, what):
-    with proxy().raw() as w:
+    with proxy().knows_code().raw() as w:
         for word in ("COMMIT", "ROLLBACK"):
             done(w.query(SNAPSHOT if "snapshot" in state else "BEGIN"))
             if state != "nowhere":
@@ -358,7 +358,7 @@ def test_what_stands_behind_an_end_is_homes(proxy, primary, replica, state, how,
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("begin", ["BEGIN", SNAPSHOT])
 def test_the_same_behind_what_is_in_flight(proxy, primary, replica, begin, how):
-    with proxy().raw() as w:
+    with proxy().knows_code().raw() as w:
         for requests in [("COMMIT",), ("INSERT INTO tx.t VALUES (1)",)], [
                 ("SELECT 1",), ("COMMIT", "INSERT INTO tx.t VALUES (1)")]:
             done(w.query(begin))
