@@ -191,7 +191,8 @@ void doubt_told(struct client *c)
 	c->asks_later = false;
 	if (c->doubt && c->ask_soon && !c->inflight && s && s->status == 'I' && !s->head)
 		doubt_ask(c, s);
-	client_resume(c);
+	if (conn_kept(&c->conn))
+		client_resume(c);
 }
 
 static void mark_name(void *ctx, const char *name)

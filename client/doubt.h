@@ -45,7 +45,7 @@ void doubt_ask(struct client *c, struct server *s);
 /* What code can do has been told, which the question waited for. */
 void doubt_told(struct client *c);
 
-/* The client leaves: what its server may still have of it is asked for, and marked there. */
+/* The client leaves: what its server may still have of it is marked there. */
 void doubt_leave(struct client *c);
 
 /* The server is the client's no longer: a question on it tells only what that server has. */

@@ -86,7 +86,7 @@ struct bodies {
 
 /* A row is 'can', a number; or 'name', a custom parameter. */
 static const char question[] = "SET LOCAL statement_timeout = 0;WITH s AS MATERIALIZED ("
-	"SELECT p.prosrc t, l.lanpltrusted trusted"
+	"SELECT p.prosrc AS t, l.lanpltrusted AS trusted"
 	" FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid" IS "p.prolang"
 	" WHERE l.lanname OPERATOR(pg_catalog.<>) ALL ('{c,internal}'::pg_catalog.name[])"
 	" AND p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid),"

@@ -123,9 +123,9 @@ TELLING = [f"SELECT count(*) FROM {name}" for name in (
     "s", "serial_id_seq", '"größe"', "last", "nested", "locks", "pg_locks_v", "activity", "cursors",
     "prepared", "channels", "senders", "xid", "recovery", "hot", "parameters", "in_where", "secret",
     "invoker", "operators", "domains", "parent")] + [
-    "SELECT agg(a) FROM t", "SELECT defaults()", "SELECT parsed()", "SELECT next()",
+    "SELECT agg(a) FROM t", "SELECT defaults()", "SELECT next()",
     "SELECT standby()", "SELECT * FROM cur()", "SELECT * FROM cur_out()", "SELECT cur_in('cc')",
-    "SELECT * FROM cur_set()"]
+    "SELECT * FROM cur_set()"] + ["SELECT parsed()"] * (pg.VERSION >= 14)
 
 PLAIN = [f"SELECT count(*) FROM {name}" for name in (
     "t", '"maß"', "materialized", "over_materialized", "classes", "who", "young", "today", "open",
@@ -232,8 +232,8 @@ def test_a_name_from_with_is_no_table(session, sql):
 # ---- what is no write -------------------------------------------------------------------------
 
 HELD = ["SELECT count(*) FROM pg_class", "SELECT a FROM unlogged", "SELECT count(*) FROM last",
-        "SELECT a FROM mine", "SHOW in_hot_standby", "SELECT now()", "TABLE unlogged",
-        "COPY unlogged TO STDOUT"]
+        "SELECT a FROM mine", "SELECT now()", "TABLE unlogged",
+        "COPY unlogged TO STDOUT"] + ["SHOW in_hot_standby"] * (pg.VERSION >= 14)
 
 
 @pytest.mark.parametrize("way", ["simple", "unnamed", "named"])
@@ -528,7 +528,7 @@ def quiet_session(proxy, quiet, primary, replica):
     for s in opened:
         s.wire.bye()
     p.stop()
-    primary.su("DROP SCHEMA h CASCADE", dbname="quiet")
+    primary.su("DROP SCHEMA IF EXISTS h CASCADE", dbname="quiet")
 
 
 @pytest.mark.parametrize("hook", HOOKS)
