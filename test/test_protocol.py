@@ -606,17 +606,18 @@ def test_notification_within_the_reply_to_a_question_of_ours(proxy, primary):
     """The proxy asks the session's server what a function has left there; PostgreSQL tells of a
     notification at the end of whatever statement runs."""
     primary.su("CREATE FUNCTION maybe() RETURNS void LANGUAGE plpgsql AS"
-               " $$BEGIN IF false THEN CREATE TEMP TABLE maybe (); END IF; END$$")
-    w = proxy().raw()
+               " $$BEGIN IF false THEN PERFORM set_config('work_mem', '4MB', true); END IF; END$$")
+    w = proxy().knows_code().raw()
     w.query("LISTEN ch")
     pid = primary.su("SELECT pid FROM pg_stat_activity WHERE query = 'LISTEN ch'")[0][0]
-    with primary.connect(user="postgres") as other:
-        with other.transaction():
-            other.execute("LOCK pg_depend")
+    with primary.connect(user="postgres") as other, primary.connect(user="postgres") as locks:
+        with locks.transaction():
+            locks.execute("LOCK pg_db_role_setting")
             w.query("SELECT maybe()")
-            wait_until(lambda: primary.su("SELECT 1 FROM pg_stat_activity WHERE pid = %s"
-                                          " AND wait_event_type = 'Lock'", (pid,)), "the question")
-            primary.su("NOTIFY ch, 'hello'")
+            wait_until(lambda: other.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s"
+                                             " AND wait_event_type = 'Lock'", (pid,)).fetchone(),
+                       "the question")
+            other.execute("NOTIFY ch, 'hello'")
         m = w.read()
     assert m.type == "A" and m.body[4:] == b"ch\0hello\0"
     primary.su("DROP FUNCTION maybe")
