@@ -75,10 +75,10 @@ static bool is_in_list(void *ctx, const char *name, bool called)
 {
 	char call[128];
 
-	if (!called || route_names_find(ctx, name))
-		return route_names_find(ctx, name);
+	if (route_names_has(ctx, name))
+		return true;
 	snprintf(call, sizeof call, "%s()", name);
-	return route_names_find(ctx, call);
+	return called && route_names_has(ctx, call);
 }
 
 static bool mentions_list(const struct name_list *l, const char *text, size_t len)

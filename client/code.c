@@ -176,8 +176,7 @@ void code_note(struct client *c, const struct sql_facts *f, bool hooks, const ch
 		doubt_add(c, CODE_TEMPORARY);
 }
 
-struct made { bool expression; };
-
+/* ctx: is this within an expression? */
 static bool makes_code(void *ctx, const char *name, bool called)
 {
 	static const char *const code[] = { "view", "rule", "trigger", "function", "procedure",
@@ -186,22 +185,22 @@ static bool makes_code(void *ctx, const char *name, bool called)
 	static const char *const harmless[] = { "check", "key", "unique", "references", "now",
 		"varchar", "varying", "char", "character", "numeric", "decimal", "bit", "time",
 		"timestamp", "interval", "as" };
-	struct made *m = ctx;
+	bool *expression = ctx;
 
 	for (size_t i = 0; i < sizeof code / sizeof *code; i++)
 		if (!strcmp(name, code[i]))
 			return true;
 	for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
-		m->expression |= !strcmp(name, begins[i]);
+		*expression |= !strcmp(name, begins[i]);
 	for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
 		if (!strcmp(name, harmless[i]))
 			return false;
-	return m->expression && called;
+	return *expression && called;
 }
 
 bool code_is_made(const char *text, size_t len)
 {
-	return sql_mentions(text, len, makes_code, &(struct made){ false });
+	return sql_mentions(text, len, makes_code, &(bool){ false });
 }
 
 void code_note_unknown(struct client *c)

@@ -3,8 +3,9 @@
  * A function, a trigger or a DO may set a parameter, make a temporary table, take a lock.  After
  * one that may have, the session is in doubt (CODE_ in route/bodies.h says about what), and one
  * question to its server on the primary tells.  It goes right behind the request, in the same
- * write, so nobody waits for it; until it is answered, reads stay on the primary.  After plain
- * writes, whose triggers may have done something, it goes behind the next read.
+ * write, so nobody waits for it; or later, if it is not known yet what code there is.  Until it is
+ * answered, reads stay on the primary.  After plain writes, whose triggers may have done something,
+ * it goes behind the next read.
  *
  * It is asked outside of transactions only: within one, what is local to it could not be told
  * apart, and the question would take a snapshot.

@@ -248,7 +248,7 @@ int script_add(struct script *s, const struct sql_facts *f, const char *name,
 	return 0;
 }
 
-/* Each question for the settings tells the role, though nobody has set one. */
+/* As most sessions begin; the question for the settings may tell it all the same. */
 static bool is_no_role(const struct script_line *l)
 {
 	return !strcmp(l->name, "role") && l->value && !strcmp(l->value, "none");

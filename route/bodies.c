@@ -1,5 +1,7 @@
 #include "route/bodies.h"
 
+#include "route/tree.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,67 +61,42 @@ struct bodies {
 	"\\s*(?:=|to\\M)"
 
 /* Patterns stand between dollars, whatever standard_conforming_strings says. */
-#define IS " OPERATOR(pg_catalog.=) "
-#define OR_BITS " OPERATOR(pg_catalog.|) "
-#define HAS(pattern) "s.t OPERATOR(pg_catalog.~*) $p$" pattern "$p$"
-#define BITS(pattern, bits) OR_BITS "(CASE WHEN " HAS(pattern) " THEN " bits " ELSE 0 END)"
-#define CLASS(name) "d.classid" IS "'pg_catalog." name "'::pg_catalog.regclass"
-#define REFERS(name) "d.refclassid" IS "'pg_catalog." name "'::pg_catalog.regclass"
-#define MATCHES(pattern) "pg_catalog.regexp_matches(s.t, $p$" pattern "$p$, 'gi') m(m)"
-#define LIKE_ANY(patterns) "h.t OPERATOR(pg_catalog.~~) ANY (" patterns ")"
-#define TREE(column) column "::pg_catalog.text"
+#define HAS(pattern) "s.t ~* $p$" pattern "$p$"
+#define BITS(pattern, bits) " | (CASE WHEN " HAS(pattern) " THEN " bits " ELSE 0 END)"
+#define CLASS(name) "d.classid = '" name "'::regclass"
+#define MATCHES(pattern) "regexp_matches(s.t, $p$" pattern "$p$, 'gi') m(m)"
 
 /* What is not a text, but calls, maybe when somebody writes: rules (of views, too), defaults,
  * checks, policies, conditions of triggers, default arguments, bodies that are parsed.  They are
- * found in the trees that PostgreSQL keeps, without a lock.  The numbers of its own functions
- * never change: 2078 is set_config(), 2880 to 2892 are the advisory locks of sessions.  A
- * parameter's name is a constant there: its bytes, behind the four of its length.  A rule or a
- * body may write pg_settings, which views only read. */
-#define WRITABLE "%:fromlist ({RANGETBLREF :rtindex _}) :quals%"        /* of one table */
-#define SETTERS "'%funcid 2078 %', pg_catalog.concat('rule%relid '," \
-	" 'pg_catalog.pg_settings'::pg_catalog.regclass::pg_catalog.oid, ' %')"
+ * found in the trees that PostgreSQL keeps, without a lock: see tree.h.  2880 to 2892 are the
+ * advisory locks of sessions.  A rule or a body may write pg_settings, which views only read. */
+#define WRITABLE "'%:fromlist ({RANGETBLREF :rtindex _}) :quals%'"      /* of one table */
+#define SETTERS "'%funcid 2078 %', concat('rule%relid ', 'pg_settings'::regclass::oid, ' %')"
 #define LOCKERS "'%funcid 288_ %', '%funcid 2890 %', '%funcid 2891 %', '%funcid 2892 %'"
-#define SETS_NAMED ":funcid 2078 [^{]*\\{CONST [^}]*:constvalue \\d+ \\[" \
-	"(?: -?\\d+){4}((?: \\d+)+) \\]"
-#define SETS_COMPUTED ":funcid 2078 [^{]*\\{(?!CONST [^}]*:constvalue \\d+ \\[" \
-	"(?: -?\\d+){4}(?: \\d+)+ \\])"
 
 /* A row is 'can', a number; or 'name', a custom parameter. */
 static const char question[] = "SET LOCAL statement_timeout = 0;WITH s AS MATERIALIZED ("
 	"SELECT p.prosrc AS t, l.lanpltrusted AS trusted"
-	" FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid" IS "p.prolang"
-	" WHERE l.lanname OPERATOR(pg_catalog.<>) ALL ('{c,internal}'::pg_catalog.name[])"
-	" AND p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid),"
-	" h(t) AS MATERIALIZED (SELECT h.t FROM ("
-	"SELECT pg_catalog.concat(CASE WHEN r.ev_type OPERATOR(pg_catalog.<>) '1' THEN 'rule' END,"
-	" " TREE("r.ev_qual") ", " TREE("r.ev_action") ")"
-	" FROM pg_catalog.pg_rewrite r"
-	" WHERE r.ev_class OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid"
-	" UNION ALL SELECT " TREE("d.adbin") " FROM pg_catalog.pg_attrdef d"
-	" UNION ALL SELECT " TREE("k.conbin") " FROM pg_catalog.pg_constraint k"
-	" UNION ALL SELECT pg_catalog.concat(" TREE("q.polqual") ", " TREE("q.polwithcheck") ")"
-	" FROM pg_catalog.pg_policy q"
-	" UNION ALL SELECT " TREE("g.tgqual") " FROM pg_catalog.pg_trigger g"
-	" UNION ALL SELECT " TREE("y.typdefaultbin") " FROM pg_catalog.pg_type y"
-	" UNION ALL SELECT pg_catalog.concat('rule', " TREE("p.proargdefaults") ","
-	" pg_catalog.to_jsonb(p) OPERATOR(pg_catalog.->>) 'prosqlbody') FROM pg_catalog.pg_proc p"
-	" WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid) h(t)"
-	" WHERE " LIKE_ANY("ARRAY[" SETTERS ", " LOCKERS "]") "),"
-	" bodies_names(name) AS MATERIALIZED ("
-	"SELECT pg_catalog.lower(m.m[1] COLLATE \"C\") FROM s, " MATCHES(NAMED)
-	" UNION SELECT pg_catalog.lower(pg_catalog.concat(m.m[1], '.', m.m[2]) COLLATE \"C\")"
-	" FROM s, "
-	MATCHES(CUSTOM)
-	" UNION SELECT n.name FROM h,"
-	" pg_catalog.regexp_matches(h.t, $p$" SETS_NAMED "$p$, 'g') m(m),"
-	" LATERAL (SELECT pg_catalog.lower(pg_catalog.string_agg("
-	"pg_catalog.chr(b.b::pg_catalog.int4), '' ORDER BY b.i) COLLATE \"C\") FROM"
-	" pg_catalog.unnest(pg_catalog.string_to_array(pg_catalog.ltrim(m.m[1]), ' '))"
-	" WITH ORDINALITY b(b, i)) n(name) WHERE n.name OPERATOR(pg_catalog.~) '[.]'"
-	" LIMIT 200) "
-	"SELECT 'name', pg_catalog.left(b.name, 128) FROM bodies_names b"
-	" UNION ALL SELECT 'can', ((SELECT COALESCE(pg_catalog.bit_or("
-	"(CASE WHEN s.trusted THEN 0 ELSE 31 END)"
+	" FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang"
+	" WHERE l.lanname NOT IN ('c', 'internal') AND p.oid >= 16384::oid),"
+	" h(t) AS MATERIALIZED (SELECT t FROM ("
+	"SELECT concat(CASE WHEN r.ev_type <> '1' THEN 'rule' END, r.ev_qual::text,"
+	" r.ev_action::text) FROM pg_rewrite r WHERE r.ev_class >= 16384::oid"
+	" UNION ALL SELECT adbin::text FROM pg_attrdef"
+	" UNION ALL SELECT conbin::text FROM pg_constraint"
+	" UNION ALL SELECT concat(polqual::text, polwithcheck::text) FROM pg_policy"
+	" UNION ALL SELECT tgqual::text FROM pg_trigger"
+	" UNION ALL SELECT typdefaultbin::text FROM pg_type"
+	" UNION ALL SELECT concat('rule', p.proargdefaults::text, to_jsonb(p) ->> 'prosqlbody')"
+	" FROM pg_proc p WHERE p.oid >= 16384::oid) trees(t)"
+	" WHERE t LIKE ANY (ARRAY[" SETTERS ", " LOCKERS "])),"
+	" called(name) AS MATERIALIZED (SELECT " TREE_NAME " FROM h, " TREE_CALLS("h.t") "),"
+	" names(name) AS ("
+	"SELECT m.m[1] FROM s, " MATCHES(NAMED)
+	" UNION ALL SELECT concat(m.m[1], '.', m.m[2]) FROM s, " MATCHES(CUSTOM)
+	" UNION ALL SELECT name FROM called WHERE name ~ '[.]')"
+	" (SELECT DISTINCT 'name', left(lower(name COLLATE \"C\"), 128) FROM names LIMIT 200)"
+	" UNION ALL SELECT 'can', ((SELECT COALESCE(bit_or((CASE WHEN s.trusted THEN 0 ELSE 31 END)"
 	BITS("\\m(set_config|reset|discard|pg_settings)\\M|" SET_BEGINS, "1")
 	BITS("\\m(temp|temporary|pg_temp\\w*)\\M", "2")
 	BITS("\\mhold\\M", "4")
@@ -127,26 +104,21 @@ static const char question[] = "SET LOCAL statement_timeout = 0;WITH s AS MATERI
 	BITS("advisory", "16")
 	BITS(BUILDS, "31")
 	BITS(COMPUTED, "32")
-	OR_BITS "(CASE WHEN " HAS(BUILDS) " AND " HAS(SET_BEGINS) " THEN 32 ELSE 0 END)), 0)"
-	" FROM s)" OR_BITS "(SELECT COALESCE(pg_catalog.bit_or("
-	"(CASE WHEN " LIKE_ANY("ARRAY[" SETTERS "]") " THEN 1 ELSE 0 END)"
-	OR_BITS "(CASE WHEN " LIKE_ANY("ARRAY[" LOCKERS "]") " THEN 16 ELSE 0 END)"
-	OR_BITS "(CASE WHEN h.t OPERATOR(pg_catalog.~) $p$" SETS_COMPUTED "$p$"
-	" THEN 32 ELSE 0 END)"
-	OR_BITS "64), 0) FROM h)"
-	OR_BITS "(CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_depend d"
-	" LEFT JOIN pg_catalog.pg_type y ON " CLASS("pg_type") " AND y.oid" IS "d.objid"
+	" | (CASE WHEN " HAS(BUILDS) " AND " HAS(SET_BEGINS) " THEN 32 ELSE 0 END)), 0) FROM s)"
+	" | (SELECT COALESCE(bit_or(64"
+	" | (CASE WHEN t LIKE ANY (ARRAY[" SETTERS "]) THEN 1 ELSE 0 END)"
+	" | (CASE WHEN t LIKE ANY (ARRAY[" LOCKERS "]) THEN 16 ELSE 0 END)), 0) FROM h)"
+	" | (CASE WHEN EXISTS (SELECT FROM called WHERE name IS NULL) THEN 32 ELSE 0 END)"
+	" | (CASE WHEN EXISTS (SELECT FROM pg_depend d"
+	" LEFT JOIN pg_type y ON " CLASS("pg_type") " AND y.oid = d.objid"
 	" AND y.typdefaultbin IS NOT NULL"
-	" LEFT JOIN pg_catalog.pg_rewrite r ON " CLASS("pg_rewrite") " AND r.oid" IS "d.objid"
-	" AND (r.ev_type OPERATOR(pg_catalog.<>) '1'"
-	" OR " TREE("r.ev_action") " OPERATOR(pg_catalog.~~) '" WRITABLE "')"
-	" WHERE d.refobjid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid"
-	" AND (" REFERS("pg_proc") " OR " REFERS("pg_operator") ")"
+	" LEFT JOIN pg_rewrite r ON " CLASS("pg_rewrite") " AND r.oid = d.objid"
+	" AND (r.ev_type <> '1' OR r.ev_action::text LIKE " WRITABLE ")"
+	" WHERE d.refobjid >= 16384::oid"
+	" AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)"
 	" AND (y.oid IS NOT NULL OR r.oid IS NOT NULL OR " CLASS("pg_policy")
 	" OR " CLASS("pg_trigger") " OR " CLASS("pg_attrdef") " OR " CLASS("pg_constraint")
-	" OR " CLASS("pg_class") " OR " CLASS("pg_event_trigger") "))"
-	" THEN 64 ELSE 0 END)"
-	")::pg_catalog.text";
+	" OR " CLASS("pg_class") " OR " CLASS("pg_event_trigger") ")) THEN 64 ELSE 0 END))::text";
 
 /* --- outside ------------------------------------------------------------- */
 

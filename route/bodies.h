@@ -29,8 +29,8 @@ enum {
 	CODE_ANYTHING = 31,
 	CODE_NAMES = 32,                /* parameters whose names are not in the bodies */
 	CODE_HOOKED = 64,               /* with plain writes, too: triggers and the like */
-	CODE_DDL = 256,                 /* bodies_text() alone tells it */
 	CODE_UNKNOWN = 128,             /* nobody has answered yet */
+	CODE_DDL = 256,                 /* bodies_text() alone tells it */
 	CODE_AGED = 512,                /* the answer is older than this code: client/code.c */
 };
 

@@ -3,6 +3,7 @@
 #include "ask.h"
 #include "route/bodies.h"
 #include "route/names.h"
+#include "route/tree.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -383,11 +384,8 @@ static const char question_ends[] =
 	" UNION ALL SELECT CASE WHEN s IS NULL THEN -2 ELSE -1 END, s FROM"
 	" (SELECT DISTINCT v.o FROM seen v JOIN seen x USING (i) JOIN pg_class c ON c.oid = v.o"
 	" WHERE v.c = 'r' AND c.relkind = 'v' AND x.c = 'f' AND x.o = 2078::oid) v"
-	" JOIN pg_rewrite r ON r.ev_class = v.o, regexp_matches(r.ev_action::text,"
-	" ':funcid 2078 [^{]*[{](?:CONST [^}]*:constvalue [0-9]+ [[](?: -?[0-9]+){4}"
-	"((?: [0-9]+)+) []])?', 'g') m, LATERAL (SELECT string_agg(chr(b::int), '' ORDER BY n)"
-	" FROM unnest(string_to_array(ltrim(m[1]), ' ')) WITH ORDINALITY b(b, n)) s(s)"
-	" WHERE s IS NULL OR s ~ '[.]'";
+	" JOIN pg_rewrite r ON r.ev_class = v.o, " TREE_CALLS("r.ev_action::text") ","
+	" LATERAL (SELECT " TREE_NAME ") s(s) WHERE s IS NULL OR s ~ '[.]'";
 
 /* Nothing beyond ASCII. */
 static bool is_ascii(const char *text)

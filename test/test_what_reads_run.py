@@ -605,18 +605,14 @@ def test_what_temporary_objects_and_views_set_is_set_on_replicas(quiet_session, 
     has_set(s, "timezone", "Asia/Tokyo", R)
 
 
-def is_asked(s, sql="SELECT a FROM t"):
-    """A call is asked about, and reads go on."""
-    s.script("DO $$ BEGIN END $$")
-    s.settles(sql, R)
-
-
 def test_many_custom_parameters_of_long_names(quiet_session):
     s = quiet_session()
     for i in range(199):
         s.script(f"SET my.{'y' * 50}{i:03d} = 'a'")
     quiet_session.other().script("CREATE TABLE y (a int)")
-    is_asked(quiet_session.other())
+    s = quiet_session.other()
+    s.script("DO $$ BEGIN END $$")
+    s.settles("SELECT a FROM t", R)
 
 
 @pytest.mark.parametrize("name", ["mé.y", "my." + 80 * "y", 70 * "m" + ".y"])
