@@ -69,23 +69,39 @@ static const char *line_text(const struct client *c, const struct server *s,
 	return client_home(c, s) ? l->text : leg_text(l);
 }
 
-bool agree_lacks_values(struct server *s, bool (*back)(const void *ctx, const char *name),
-                        const void *ctx, char sql[static PROFILE_SQL_MAX])
+struct reset { const struct sql_facts *f; const char *name; };
+
+static bool takes_back(const void *ctx, const char *name)
 {
+	const struct reset *r = ctx;
+
+	return script_takes_back(r->f, r->name, name);
+}
+
+bool agree_lacks_values(struct server *s, const struct sql_facts *f, const char *name,
+                        char sql[static PROFILE_SQL_MAX])
+{
+	struct reset r = { f, name };
+
 	if (s->start == s->profile)
 		return false;
-	if (profile_difference(s->start, s->profile, back, ctx, sql, PROFILE_SQL_MAX))
+	if (profile_difference(s->start, s->profile, f ? takes_back : NULL, &r,
+	                       f && (f->flags & SQL_LOCAL), sql, PROFILE_SQL_MAX))
 		return *sql;
-	server_close(s, "its session's settings cannot be set again");
+	log_write(s->all->base->log, NULL, LEVEL_LOG, NULL, NULL,
+		"a session's settings cannot be set again on node %d", s->node->id);
+	s->conn.broken = true;
 	return false;
 }
 
-static bool line_took_back(const void *ctx, const char *name)
+char *agree_cut(const struct client *c, char *sql)
 {
-	const struct script_line *l = ctx;
-	const struct sql_facts f = { .kind = l->kind, .flags = l->flags };
+	struct sql_facts f;
+	size_t len = strlen(sql);
 
-	return script_takes_back(false, &f, l->name, name);
+	sql_classify(&f, sql, len, &c->all->route->rules);
+	sql[f.end] = 0;
+	return f.next && f.next < len ? sql + f.next + strspn(sql + f.next, " ") : NULL;
 }
 
 /* Statements that go together. */
@@ -138,13 +154,14 @@ static int add_line(struct client *c, struct server *s, struct text *t,
                     const struct script_line *l)
 {
 	char sql[PROFILE_SQL_MAX];
+	const struct sql_facts f = { .kind = l->kind, .flags = l->flags };
 	const char *text = line_text(c, s, l);
 
 	if (l->kind == SQL_DISCARD && send_discard(c, s, t, text) < 0)
 		return -1;
 	if (l->kind != SQL_DISCARD && text)
 		add_text(t, text);
-	if (agree_lacks_values(s, line_took_back, l, sql))
+	if (agree_lacks_values(s, &f, l->name, sql))
 		add_text(t, sql);
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#define OWN_NAME "pgpool statement"
 #define CHANGED "cached plan must not change result type"
 #define IN_FAILED "current transaction is aborted, commands ignored until end of transaction block"
 
@@ -152,8 +153,9 @@ static struct request *own_request(struct server *s, void (*then)(struct request
 }
 
 /* A statement of the proxy's own, by this name for its statement and its portal. */
-static void put_own(struct put *o, const char *name, const char *sql)
+static void put_own(struct put *o, const char *sql)
 {
+	static const char name[] = OWN_NAME;
 	static const uint8_t no_types[2], no_values[6], no_limit[4];
 
 	put_begin(o, 'P');
@@ -172,17 +174,20 @@ static void put_own(struct put *o, const char *name, const char *sql)
 	put_end(o);
 }
 
+static void put_closes(struct put *o)
+{
+	put_close(o, 'P', OWN_NAME);
+	put_close(o, 'S', OWN_NAME);
+}
+
 /* One that failed has left its name. */
 int remake_run(struct server *s, const char *sql, void (*then)(struct request *r, bool ok))
 {
-	static const char name[] = "pgpool statement";
 	struct put o = room(strlen(sql));
 
-	put_close(&o, 'P', name);
-	put_close(&o, 'S', name);
-	put_own(&o, name, sql);
-	put_close(&o, 'P', name);
-	put_close(&o, 'S', name);
+	put_closes(&o);
+	put_own(&o, sql);
+	put_closes(&o);
 	put_message(&o, 'S', NULL, 0);
 	return put_away(s, &o, own_request(s, then) ? 0 : -1);
 }
@@ -191,6 +196,21 @@ static int expect(struct request *r, char type, const char *name, struct stmt *s
 {
 	return r ? request_expect(r, (struct expect){ type, false, true, false, 0,
 		name && *name ? (char *)(uintptr_t)name : type == 'T' ? "" : NULL, st }) : -1;
+}
+
+int remake_add(struct query *q, const char *sql)
+{
+	static const char answers[] = "3312" "33";
+	struct put o = room(strlen(sql));
+	int bad = 0;
+
+	put_closes(&o);
+	put_own(&o, sql);
+	put_closes(&o);
+	for (const char *a = answers; *a; a++)
+		bad |= expect(&q->request, *a, NULL, NULL);
+	q->extended += sizeof answers - 1 + 1;          /* and its CommandComplete */
+	return put_away(q->request.server, &o, bad);
 }
 
 /* --- making again -------------------------------------------------------- */
@@ -261,16 +281,13 @@ static int send_statement(struct server *s, const char *name, struct stmt *st,
 }
 
 /* One by one, as the extended protocol wants them.  The text is used up. */
-static int run_each(struct client *c, struct server *s, char *sql)
+static int run_each(const struct client *c, struct server *s, char *sql)
 {
-	struct sql_facts f;
-	size_t len = strlen(sql);
 	int bad = 0;
 
-	for (size_t at = 0; at < len && !bad; at += f.next ? f.next : len - at) {
-		sql_classify(&f, sql + at, len - at, &c->all->route->rules);
-		sql[at + f.end] = 0;
-		bad = f.end > f.start ? remake_run(s, sql + at + f.start, NULL) : 0;
+	for (char *next; sql && !bad; sql = next) {
+		next = agree_cut(c, sql);
+		bad = remake_run(s, sql, NULL);
 	}
 	return bad;
 }
@@ -298,9 +315,9 @@ static int send_settings(struct client *c, struct server *s, const struct stmt *
  * settings of a Parse are those of a transaction or savepoint that is rolled back: that takes back
  * settings, but no statements. */
 static int remake(struct client *c, struct server *s, const char *name, struct stmt *st,
-                  const struct stmt *its)
+                  const struct stmt *its, bool differs)
 {
-	bool within = s->status == 'T', differs = s->status != 'E' && settings_differ(c, st);
+	bool within = s->status == 'T';
 	int bad = 0;
 
 	if (within || differs)
@@ -531,15 +548,21 @@ static enum remade make(struct walk *w, const char *name, struct stmt *ours, str
 		                         * that it is gone */
 	if (w->s->status == 'E' && !exits(ours))
 		return use_in_failed(w, name, ours, its);
-	if (w->c->asked == w->s)
-		return refuse(w, name, ours, its);
+	bool differs = w->s->status != 'E' && settings_differ(w->c, ours);
+	if (w->c->asked == w->s) {
+		if (!differs || w->c->asked_again || w->q)
+			return refuse(w, name, ours, its);
+		/* What it names has changed since: PostgreSQL has parsed it again, under the
+		 * settings of now. */
+		differs = false;
+	}
 	if (w->q)
 		return make_open(w, name, ours, its);
 	w->awaited = true;
 	if (w->busy)
 		return REMADE;
 	w->sent = true;
-	return remake(w->c, w->s, name, ours, its) < 0 ? REMADE_NO_MEMORY : REMADE;
+	return remake(w->c, w->s, name, ours, its, differs) < 0 ? REMADE_NO_MEMORY : REMADE;
 }
 
 static struct stmt *ours_of(const struct walk *w, const char *name)
@@ -719,8 +742,10 @@ enum remade remake_names(struct client *c, struct server *s, struct query *q, co
 	}
 	if (made != REMADE || !w.awaited)
 		return made;
-	if (w.sent)
+	if (w.sent) {
+		c->asked_again = c->asked == s;
 		c->asked = s;
+	}
 	return AWAITED;
 }
 

@@ -9,6 +9,7 @@
 #include "client/transact.h"
 #include "client/unnamed.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -290,14 +291,12 @@ static void on_lost(struct request *r)
 	c->lost_request = true;
 }
 
-/* --- after RESET ---------------------------------------------------------
+/* --- after DISCARD ALL ---------------------------------------------------
  *
- * RESET brings back the values that the server started with.  From its first RESET on a session has
- * servers that started with its own values: see start_own() in query.c.  On one that it could not
- * leave, in a transaction or with a temporary table, they are set again by a request behind the
- * RESET.  The two are one to the client: it does not see the first one's ReadyForQuery, and of the
- * second, besides that, only reports, since it has seen RESET's own, of values that are not its
- * session's. */
+ * It brings back the values that the server started with, and in a Query it has to be alone: those
+ * of the session are set again by a request behind it.  The two are one to the client: it does not
+ * see the first one's ReadyForQuery, and of the second, besides that, only reports, since it has
+ * seen the first one's, of values that are not its session's. */
 
 static bool after_message(struct request *r, char type, const uint8_t *body, size_t len)
 {
@@ -326,26 +325,13 @@ static void after_done(struct request *r, char status)
 
 static const struct request_ops after_reset_ops = { NULL, after_message, after_done, on_lost };
 
-/* A ROLLBACK TO may have taken the RESET back, and the session's own SET is in force again. */
-static bool has_start(const void *ctx, const char *name)
-{
-	const struct client *c = ctx;
-
-	return !script_sets(&c->script, name);
-}
-
-/* At its ReadyForQuery; nothing was sent behind it.  In a failed transaction it has to wait for a
- * ROLLBACK TO; a ROLLBACK takes the RESET back. */
-static bool follow_reset(struct client *c, struct query *q, char status)
+/* At its ReadyForQuery; nothing was sent behind it. */
+static bool follow_reset(struct client *c, struct query *q)
 {
 	struct server *s = q->request.server;
 	char sql[PROFILE_SQL_MAX];
-	bool owed = c->owes_values && status == 'T';
 
-	c->owes_values = status == 'E';
-	if (status == 'E' || !(owed || q->resets)
-	    || !agree_lacks_values(s, owed ? has_start : effect_took_back,
-	                           owed ? (const void *)c : q, sql))
+	if (q->request.failed || !agree_lacks_values(s, NULL, NULL, sql))
 		return false;
 	unnamed_ends_on(c, s);
 	if (s->within)                  /* of what comes too late for a COPY */
@@ -370,6 +356,30 @@ static bool reports(const struct client *c, const struct server *s, const uint8_
 
 /* --- a request's reply --------------------------------------------------- */
 
+/* The place of an error in the Query as the client has sent it. */
+static bool say_in_place(struct client *c, struct query *q, const uint8_t *body, size_t len)
+{
+	const char *place = q->within ? wire_field(body, len, 'P') : NULL;
+	struct put o = { .base = place ? malloc(len + 16) : NULL, .cap = len + 16 };
+	char digits[16];
+
+	if (!o.base)
+		return false;
+	size_t at = (size_t)((const uint8_t *)place - body), old = strlen(place);
+	snprintf(digits, sizeof digits, "%u", effect_place(q, (uint32_t)strtoul(place, NULL, 10)));
+	put_begin(&o, 'E');
+	put_bytes(&o, body, at);
+	put_bytes(&o, digits, strlen(digits));
+	put_bytes(&o, body + at + old, len - at - old);
+	put_end(&o);
+	if (q->held)
+		show_held(c, q);
+	conn_put(c->all->base->net, &c->conn, o.base, o.len);
+	net_flush(c->all->base->net);
+	free(o.base);
+	return true;
+}
+
 static bool on_message(struct request *r, char type, const uint8_t *body, size_t len)
 {
 	struct client *c = r->owner;
@@ -388,11 +398,9 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 		}
 		refused = remake_refused(c, q, body, len);
 		on_error(c, q, body, len);
-		return !refused;
+		return !refused && !say_in_place(c, q, body, len);
 	case 'C': case 's':
-		if (q->effects)
-			effect_complete(c, q, body, len);
-		return true;
+		return !q->effects || effect_complete(c, q, body, len);
 	case 'S':
 		return reports(c, r->server, body, len);
 	case 'G':
@@ -411,8 +419,7 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 		return true;
 	case 'Z':
 		r->progress = true;
-		return !((q->resets || c->owes_values) && follow_reset(c, q, (char)*body))
-		       && !q->cut;
+		return !(q->resets && follow_reset(c, q)) && !q->cut;
 	}
 	return true;
 }
