@@ -180,6 +180,8 @@ int agree_on_script(struct client *c, struct server *s)
 		if (!bad && script->line[i].serial > s->script)
 			bad = add_line(c, s, &t, &script->line[i]);
 	}
+	if (s->conn.broken)
+		server_close(s, "its session's settings cannot be set again");
 	if (s->phase == GONE) {
 		free(t.at);
 		return 0;

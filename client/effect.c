@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { OURS_MAX = 1 << 20 };                    /* bytes of our statements in a request */
+
 struct effect {
 	struct effect *next, *before;
 	uint32_t command;                       /* the statement's CommandComplete is the nth */
@@ -137,28 +139,37 @@ static void note_unknown(struct client *c, struct query *q)
 		code_note_any(c);
 }
 
-/* What sets a value in no other way than by a SELECT: no row may be seen, nor their description. */
-static int note_value(struct query *q, const char *sql)
+/* A statement of ours, between these words. */
+static int note_ours(struct query *q, const char *before, const char *sql, const char *behind)
 {
 	static const struct sql_facts none;
 	char text[PROFILE_SQL_MAX + 128];
-	const char *form = strncmp(sql, "SELECT", 6) ? "%s"
-		: q->simple ? "DECLARE \"pgpool value\" NO SCROLL CURSOR FOR %s"
-		: "SELECT FROM (%s OFFSET 0) v(no) WHERE no";
-	int len = snprintf(text, sizeof text, form, sql);
+	int len = snprintf(text, sizeof text, "%s%s%s", before, sql, behind);
 
+	q->ours += (uint32_t)len;
 	q->executes++;
-	if (note_effect(q, &none, text, (size_t)len) < 0)
+	if (q->ours > OURS_MAX || note_effect(q, &none, text, (size_t)len) < 0)
 		return -1;
 	q->last_effect->ours = true;
 	q->last_effect->place = q->noted;
 	q->last_effect->place_chars = q->noted_chars;
 	q->values = q->values ? q->values : q->last_effect;
 	q->within |= q->simple;
-	if (!q->simple || form[0] != 'D')
-		return 0;
-	return note_value(q, "MOVE ALL \"pgpool value\"") < 0
-	       ? -1 : note_value(q, "CLOSE \"pgpool value\"");
+	return 0;
+}
+
+/* Of a SELECT, which sets what no SET can, no row may be seen, nor their description. */
+static int note_value(struct query *q, const char *sql)
+{
+#define CURSOR "\"pgpool value\""
+	if (strncmp(sql, "SELECT", 6))
+		return note_ours(q, "", sql, "");
+	if (!q->simple)
+		return note_ours(q, "SELECT FROM (", sql, " OFFSET 0) v(no) WHERE no");
+	return note_ours(q, "DECLARE " CURSOR " NO SCROLL CURSOR FOR ", sql, "") < 0
+	       || note_ours(q, "MOVE ALL " CURSOR, "", "") < 0
+	       ? -1 : note_ours(q, "CLOSE " CURSOR, "", "");
+#undef CURSOR
 }
 
 /* PostgreSQL counts characters. */
@@ -167,6 +178,13 @@ static void note_place(struct query *q, const char *at)
 	for (const char *p = q->text + q->noted; p < at; p++)
 		q->noted_chars += (*p & 0xc0) != 0x80;
 	q->noted = (uint32_t)(at - q->text);
+}
+
+/* A SET LOCAL that is alone does nothing but warn of that; with one of ours it would not be alone,
+ * or warn twice. */
+static bool is_idle(const struct client *c, const struct query *q, const struct sql_facts *f)
+{
+	return (f->flags & SQL_LOCAL) && !c->session.in_transaction && (!q->simple || q->alone);
 }
 
 /* Behind what took them back, and ends there. */
@@ -178,7 +196,7 @@ static int note_values(struct client *c, struct query *q, const struct sql_facts
 
 	if (sql_kind_does[f->kind] & KIND_SETS)
 		sql_parameter(name, text, f);
-	if (!agree_lacks_values(q->request.server, f, name, sql))
+	if (is_idle(c, q, f) || !agree_lacks_values(q->request.server, f, name, sql))
 		return 0;
 	if (q->simple)
 		note_place(q, end);
@@ -250,6 +268,7 @@ static int note_query(struct client *c, struct query *q, const char *text)
 	do {
 		sql_classify(&f, text + at, len - at, &c->all->route->rules);
 		trace_unparsed(c, &f, text + at);
+		q->alone = !at && f.next == len;
 		if (note_statement(c, q, &f, NULL, text + at,
 		                   f.next < len - at ? f.next : len - at, &none) < 0)
 			return -1;
@@ -781,9 +800,9 @@ bool effect_complete(struct client *c, struct query *q, const uint8_t *body, siz
 		if (e->command < r->commands)
 			continue;
 		shown = !e->ours;
-		bool undone = len >= 8 && !memcmp(body, "ROLLBACK", 8);
 		if (e->ours)
 			continue;
+		bool undone = len >= 8 && !memcmp(body, "ROLLBACK", 8);
 		if (e->facts.kind == SQL_COMMIT || e->facts.kind == SQL_ROLLBACK
 		    || (e->facts.kind == SQL_PREPARE_TRANSACTION && undone))
 			apply_end(c, q, e, undone);

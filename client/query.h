@@ -48,6 +48,7 @@ struct query {
 	struct effect *values;                  /* the first of ours that is not sent yet */
 	const char *text;                       /* the Query that is being noted, and of that, */
 	uint32_t noted, noted_chars;            /* up to the last of ours, bytes and characters */
+	uint32_t ours;                          /* bytes of these */
 	uint32_t executes;                      /* statements, each with one CommandComplete */
 	uint32_t extended;                      /* extended messages before its Query or so far:
 	                                         * each has one answer */
@@ -79,6 +80,7 @@ struct query {
 	bool resets;                            /* a DISCARD ALL on a server that started with other
 	                                         * settings than its session: see reply.c */
 	bool within;                            /* its Query was sent with statements of ours */
+	bool alone;                             /* it has one statement */
 	bool undone;                            /* it was taken back, and its names with it */
 	bool revives;                           /* it is open, and has ended a transaction */
 	bool cut;                               /* a Sync of ours ends it: see cut_request() */

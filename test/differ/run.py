@@ -220,7 +220,7 @@ class Run:
         if s.copies > 0 or s.owed <= 0 and not s.flushed and not any(
                 m[0] in "QSF" for m in self.program_messages(number)):
             # Nothing asks for an answer; an error may come all the same.
-            end = time.monotonic() + (LATE if expected is None else 0.3 if expected else LATE)
+            end = time.monotonic() + (QUIET if expected is None else 0.3 if expected else LATE)
             while time.monotonic() < end and (expected is None or len(out) < len(expected)):
                 out += s.pull(end - time.monotonic())
         if s.flushed and not s.closed:
