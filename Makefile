@@ -106,7 +106,7 @@ build/hello_fuzz: test/hello_fuzz.c $(SOURCES) $(HEADERS) | build debug-packages
 SESSION = $(patsubst %.c,build/debug/%.o,$(wildcard sql/*.c conf/*.c wire/*.c) sql.c conf.c wire.c node.c \
           route.c route/names.c route/written.c $(patsubst %,server/%.c,backend_log request residue scanner stmt) \
           $(patsubst %,client/%.c,agree choice code doubt effect facts here inflight leaves parameter plan \
-          portal query remake renew reply script signal trace transact unnamed))
+          portal query remake renew reply script signal trace transact unnamed unread))
 
 build/plan_test build/effect_test build/portal_test build/query_test: $(SESSION)
 

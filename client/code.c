@@ -209,6 +209,15 @@ void code_note_unknown(struct client *c)
 	note_call(c, view_code(c) | CODE_VIEW);
 }
 
+void code_note_text(struct client *c, const char *text, size_t len)
+{
+	unsigned can = text ? bodies_text(c->all->bodies, c->borrower.profile->account, text, len)
+	                    : CODE_ANYTHING | CODE_DDL;
+
+	c->session.changed |= (can & CODE_DDL) != 0;
+	note_call(c, can | database_code(c));
+}
+
 void code_note_any(struct client *c)
 {
 	c->pins |= PIN_DOUBT;

@@ -18,6 +18,9 @@ void code_note_hooks(struct client *c);
 /* One that reads a name which may be a view. */
 void code_note_unknown(struct client *c);
 
+/* A part of a text that is sent home: its words tell what it may do.  NULL: anything. */
+void code_note_text(struct client *c, const char *text, size_t len);
+
 /* FunctionCall: a function by its number. */
 void code_note_any(struct client *c);
 

@@ -11,6 +11,7 @@
 #include "client/trace.h"
 #include "client/transact.h"
 #include "client/unnamed.h"
+#include "client/unread.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -303,6 +304,10 @@ static int note_parse(struct client *c, struct query *q, struct msg *m)
 	int bad = request_expect(&q->request, (struct expect){ '1', fresh, false, q->fallible,
 	                         q->extended, *name ? (char *)(uintptr_t)name : NULL, st });
 	stmt_drop(stmts, st);
+	if (!bad && m->broken && client_home(c, q->request.server)) {   /* maybe a DO */
+		const uint8_t *p = (const uint8_t *)body;
+		bad = unread_begin(c, q, p, (size_t)(m->end - p));
+	}
 	return bad;
 }
 
@@ -401,7 +406,8 @@ static int note_message(struct client *c, struct query *q, struct msg *m, bool w
 		q->barrier = true;
 		q->copies++;
 		session_wrote(&c->session, c->all->route, NULL, "", 0);
-		return 0;
+		return whole || !client_home(c, q->request.server) ? 0
+			: unread_begin(c, q, m->at, (size_t)(m->end - m->at));
 	case 'P':
 		return note_parse(c, q, m);
 	case 'B':

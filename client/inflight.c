@@ -12,6 +12,7 @@ static void release(struct request *r)
 	struct query *q = query_of(r);
 
 	free(q->bind);
+	free(q->unread);
 	free(q->copy);
 	free(q->held);
 	stmt_drop(r->server->all->stmts, q->refused);

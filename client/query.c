@@ -15,6 +15,7 @@
 #include "client/trace.h"
 #include "client/transact.h"
 #include "client/unnamed.h"
+#include "client/unread.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -572,6 +573,8 @@ static long stream(struct client *c, const uint8_t *p, size_t n)
 		c->left_to->within = take < c->left;
 		conn_put(c->all->base->net, &c->left_to->conn, p, take);
 	}
+	if (c->left_to && c->inflight)
+		unread_more(c, c->last, p, take);
 	c->left -= (uint32_t)take;
 	return (long)take;
 }

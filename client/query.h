@@ -15,6 +15,7 @@
  *     portal.h  where portals are
  *     unnamed.h  where the unnamed statement is
  *     reply.h   the reply: forwarded, held back, or dropped to run the request on the primary
+ *     unread.h  what the words of a text say that is too long to be held
  *     trace.h   what the log says of all this
  *
  * A request may have to be sent before it is there to its end: it is longer than REQUEST_KEEP, or
@@ -69,6 +70,7 @@ struct query {
 	bool unnamed_ended;                     /* since then, by a Query of ours */
 	bool unnamed_inside;                    /* only the request itself tells what it is now */
 	bool fallible;                          /* has messages, so far, that may fail */
+	struct unread *unread;                  /* it has a text that is too long; or NULL */
 	uint8_t *copy, *held;                   /* the request itself; the reply so far */
 	uint32_t copy_len, held_len;
 

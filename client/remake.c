@@ -646,6 +646,30 @@ static enum remade look_at_name(struct walk *w, const struct sql_facts *f, const
 	return made == REMADE && f->kind == SQL_EXECUTE ? look_into(w, ours_of(w, name)) : made;
 }
 
+/* ctx: "" up to the word EXECUTE, and the name behind it then. */
+static bool names_executed(void *ctx, const char *name, bool called)
+{
+	char *executed = ctx;
+
+	(void)called;
+	if (*executed)
+		snprintf(executed, 64, "%s", name);
+	else if (!strcmp(name, "execute"))
+		*executed = ' ';
+	return *executed && *executed != ' ';
+}
+
+/* The name in CREATE TABLE AS EXECUTE, or "". */
+static void name_of_table_as(const struct walk *w, const struct sql_facts *f, const char *text,
+                             char name[64])
+{
+	char found[64] = "";
+
+	if (f->kind == SQL_DDL && w->c->prepared.used)
+		sql_mentions(text + f->start, f->end - f->start, names_executed, found);
+	snprintf(name, 64, "%s", *found == ' ' ? "" : found);
+}
+
 /* PREPARE, EXECUTE, DEALLOCATE: the names in a text.  SQL and the protocol share a name space.
  * In a failed transaction none of them runs. */
 static enum remade look_at_text(struct walk *w, const char *text)
@@ -668,6 +692,9 @@ static enum remade look_at_text(struct walk *w, const char *text)
 			if (*name && !named_before(w, text, at, name))
 				made = look_at_name(w, &f, name);
 		}
+		name_of_table_as(w, &f, text + at, name);
+		if (made == REMADE && *name && ours_of(w, name) && !named_before(w, text, at, name))
+			made = use_name(w, name);
 		if (made == REFUSED && w->p[w->at] == 'Q') {
 			w->no->text = text;
 			w->no->text_len = at;

@@ -275,6 +275,36 @@ def test_a_set_in_a_transaction_leaves_reads_alone(proxy, replica, plain):
             c.execute("ROLLBACK")
 
 
+LONG = "x" * 600_000
+EDGE = 256              # of what is kept of a piece
+
+
+def asked(w, sql):
+    return wire.value(w.query(sql))
+
+
+@pytest.mark.parametrize("pad", [*range(0, 40, 7), EDGE - 9, EDGE - 1, EDGE, EDGE + 3, len(LONG)])
+def test_what_a_query_sets_that_is_too_long_to_be_held(proxy, plain, pad):
+    """Its words pass in pieces, and one may be cut anywhere."""
+    w = proxy().raw(database=plain)
+    w.query("SELECT 1")
+    text = f"SELECT length('{LONG[:1 << 19]}{'x' * pad}'); "
+    w.query(text + f"SET work_mem = '3MB'; SET my.long = 'a'; CREATE TEMP TABLE t AS SELECT {pad} AS a; {text}")
+    assert asked(w, "SELECT current_setting('work_mem')") == "3MB"
+    assert asked(w, "SELECT current_setting('my.long')") == "a"
+    assert asked(w, "SELECT a FROM t") == str(pad)
+    w.bye()
+
+
+def test_what_a_do_sets_that_is_too_long_to_be_held(proxy, plain):
+    w = proxy().raw(database=plain)
+    w.query("SELECT 1")
+    w.ask(parse("", f"DO $$BEGIN PERFORM length('{LONG}'); SET work_mem = '3MB'; END$$") + bind("", "")
+          + execute() + sync())
+    assert asked(w, "SELECT current_setting('work_mem')") == "3MB"
+    w.bye()
+
+
 # ---- pins ---------------------------------------------------------------------------------------
 
 NOTHING = "SET work_mem = 4096"
