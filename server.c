@@ -171,12 +171,12 @@ bool server_fits(const struct server *s, const struct borrower *b, char *sql, si
 	const struct profile *p = b->profile;
 
 	*sql = 0;
-	if (!server_knows_residue(s, b))
+	if (!server_knows_residue(s, b) || (b->own_start && s->start != p))
 		return false;
 	if (s->profile == p)
 		return true;
 	return !s->profile->replication && !p->replication
-	       && profile_difference(s->profile, p, NULL, NULL, false, sql, size);
+	       && profile_difference(s->profile, p, NULL, NULL, sql, size);
 }
 
 /* PostgreSQL refused a value of the startup packet.  On a connection of its own the error would

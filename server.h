@@ -122,6 +122,8 @@ struct borrower {
 	bool look;                              /* only learns PostgreSQL's demand on the account:
 	                                         * no secret is sent; lent() comes if PostgreSQL
 	                                         * asks for nothing */
+	bool own_start;                         /* only a server that started with the profile, and
+	                                         * was not made so, will do: RESET is to be right */
 	bool leaves;                            /* its client sends no more: if the connection that
 	                                         * is being opened for it fails, it is refused */
 	struct log_who *who;                    /* in the log, messages of its servers are its */
@@ -201,9 +203,9 @@ struct request_ops {
 };
 
 /* The Parse, Close or Describe of a statement that a '1', '3' or 'T' of a reply answers, in order.
- * ('T' or 'n': both with a 't' before it.)  And a Bind of ours, behind its Parse. */
+ * ('T' or 'n': both with a 't' before it.) */
 struct expect {
-	char type;                              /* '1' ParseComplete, '2', '3', 'T' */
+	char type;                              /* '1' ParseComplete, '3' CloseComplete, 'T' */
 	bool fresh;                             /* the client made it: it did not have the name
 	                                         * before; 'T': under the settings of now */
 	bool hidden;                            /* we sent the message */

@@ -69,39 +69,23 @@ static const char *line_text(const struct client *c, const struct server *s,
 	return client_home(c, s) ? l->text : leg_text(l);
 }
 
-struct reset { const struct sql_facts *f; const char *name; };
-
-static bool takes_back(const void *ctx, const char *name)
+bool agree_lacks_values(struct server *s, bool (*back)(const void *ctx, const char *name),
+                        const void *ctx, char sql[static PROFILE_SQL_MAX])
 {
-	const struct reset *r = ctx;
-
-	return script_takes_back(r->f, r->name, name);
-}
-
-bool agree_lacks_values(struct server *s, const struct sql_facts *f, const char *name,
-                        char sql[static PROFILE_SQL_MAX])
-{
-	struct reset r = { f, name };
-
 	if (s->start == s->profile)
 		return false;
-	if (profile_difference(s->start, s->profile, f ? takes_back : NULL, &r,
-	                       f && (f->flags & SQL_LOCAL), sql, PROFILE_SQL_MAX))
+	if (profile_difference(s->start, s->profile, back, ctx, sql, PROFILE_SQL_MAX))
 		return *sql;
-	log_write(s->all->base->log, NULL, LEVEL_LOG, NULL, NULL,
-		"a session's settings cannot be set again on node %d", s->node->id);
-	s->conn.broken = true;
+	server_close(s, "its session's settings cannot be set again");
 	return false;
 }
 
-char *agree_cut(const struct client *c, char *sql)
+static bool line_took_back(const void *ctx, const char *name)
 {
-	struct sql_facts f;
-	size_t len = strlen(sql);
+	const struct script_line *l = ctx;
+	const struct sql_facts f = { .kind = l->kind, .flags = l->flags };
 
-	sql_classify(&f, sql, len, &c->all->route->rules);
-	sql[f.end] = 0;
-	return f.next && f.next < len ? sql + f.next + strspn(sql + f.next, " ") : NULL;
+	return script_takes_back(false, &f, l->name, name);
 }
 
 /* Statements that go together. */
@@ -154,14 +138,13 @@ static int add_line(struct client *c, struct server *s, struct text *t,
                     const struct script_line *l)
 {
 	char sql[PROFILE_SQL_MAX];
-	const struct sql_facts f = { .kind = l->kind, .flags = l->flags };
 	const char *text = line_text(c, s, l);
 
 	if (l->kind == SQL_DISCARD && send_discard(c, s, t, text) < 0)
 		return -1;
 	if (l->kind != SQL_DISCARD && text)
 		add_text(t, text);
-	if (agree_lacks_values(s, &f, l->name, sql))
+	if (agree_lacks_values(s, line_took_back, l, sql))
 		add_text(t, sql);
 	return 0;
 }
@@ -180,8 +163,6 @@ int agree_on_script(struct client *c, struct server *s)
 		if (!bad && script->line[i].serial > s->script)
 			bad = add_line(c, s, &t, &script->line[i]);
 	}
-	if (s->conn.broken)
-		server_close(s, "its session's settings cannot be set again");
 	if (s->phase == GONE) {
 		free(t.at);
 		return 0;

@@ -16,13 +16,11 @@ int agree_on_script(struct client *c, struct server *s);
 bool agree_under_way(const struct server *s);
 
 /* A RESET brings back the values that the server started with.  If its session started with
- * others, sql is the statements that set those behind this RESET of the parameter `name`; f NULL:
- * all of them.  A connection that cannot be made right is marked as broken. */
-bool agree_lacks_values(struct server *s, const struct sql_facts *f, const char *name,
-                        char sql[static PROFILE_SQL_MAX]);
-
-/* Cuts the first of those statements off: the next one, or NULL. */
-char *agree_cut(const struct client *c, char *sql);
+ * others, and has not set others since, sql is the statement that sets those.  back: does the
+ * parameter have the value that RESET gave it?  NULL: all of them.  A server that cannot be made
+ * right is closed. */
+bool agree_lacks_values(struct server *s, bool (*back)(const void *ctx, const char *name),
+                        const void *ctx, char sql[static PROFILE_SQL_MAX]);
 
 /* The end of such a request, on a server that must not differ from the session: if it failed, the
  * server goes. */

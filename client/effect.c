@@ -1,6 +1,5 @@
 #include "client/effect.h"
 
-#include "client/agree.h"
 #include "client/code.h"
 #include "client/doubt.h"
 #include "client/facts.h"
@@ -16,8 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OURS_MAX = 1 << 20 };                    /* bytes of our statements in a request */
-
 struct effect {
 	struct effect *next, *before;
 	uint32_t command;                       /* the statement's CommandComplete is the nth */
@@ -26,8 +23,6 @@ struct effect {
 	struct sql_facts facts;
 	bool known;                             /* the text tells what it sets */
 	bool keeps;                             /* it calls a function of that kind */
-	bool ours;                              /* the client has not sent it */
-	uint32_t place, place_chars;            /* ours: bytes of the Query in front of it */
 	uint8_t *bind;                          /* the Bind's body, of a set_config(); or NULL */
 	uint32_t bind_len;
 	uint32_t len;
@@ -140,80 +135,11 @@ static void note_unknown(struct client *c, struct query *q)
 		code_note_any(c);
 }
 
-/* A statement of ours, between these words. */
-static int note_ours(struct query *q, const char *before, const char *sql, const char *behind)
-{
-	static const struct sql_facts none;
-	char text[PROFILE_SQL_MAX + 128];
-	int len = snprintf(text, sizeof text, "%s%s%s", before, sql, behind);
-
-	q->ours += (uint32_t)len;
-	q->executes++;
-	if (q->ours > OURS_MAX || note_effect(q, &none, text, (size_t)len) < 0)
-		return -1;
-	q->last_effect->ours = true;
-	q->last_effect->place = q->noted;
-	q->last_effect->place_chars = q->noted_chars;
-	q->values = q->values ? q->values : q->last_effect;
-	q->within |= q->simple;
-	return 0;
-}
-
-/* Of a SELECT, which sets what no SET can, no row may be seen, nor their description. */
-static int note_value(struct query *q, const char *sql)
-{
-#define CURSOR "\"pgpool value\""
-	if (strncmp(sql, "SELECT", 6))
-		return note_ours(q, "", sql, "");
-	if (!q->simple)
-		return note_ours(q, "SELECT FROM (", sql, " OFFSET 0) v(no) WHERE no");
-	return note_ours(q, "DECLARE " CURSOR " NO SCROLL CURSOR FOR ", sql, "") < 0
-	       || note_ours(q, "MOVE ALL " CURSOR, "", "") < 0
-	       ? -1 : note_ours(q, "CLOSE " CURSOR, "", "");
-#undef CURSOR
-}
-
-/* PostgreSQL counts characters. */
-static void note_place(struct query *q, const char *at)
-{
-	for (const char *p = q->text + q->noted; p < at; p++)
-		q->noted_chars += (*p & 0xc0) != 0x80;
-	q->noted = (uint32_t)(at - q->text);
-}
-
-/* A SET LOCAL that is alone does nothing but warn of that; with one of ours it would not be alone,
- * or warn twice. */
-static bool is_idle(const struct client *c, const struct query *q, const struct sql_facts *f)
-{
-	return (f->flags & SQL_LOCAL) && !c->session.in_transaction && (!q->simple || q->alone);
-}
-
-/* Behind what took them back, and ends there. */
-static int note_values(struct client *c, struct query *q, const struct sql_facts *f,
-                       const char *text, const char *end)
-{
-	char sql[PROFILE_SQL_MAX], name[128] = "";
-	int bad = 0;
-
-	if (sql_kind_does[f->kind] & KIND_SETS)
-		sql_parameter(name, text, f);
-	if (is_idle(c, q, f) || !agree_lacks_values(q->request.server, f, name, sql))
-		return 0;
-	if (q->simple)
-		note_place(q, end);
-	for (char *at = sql, *next; at && !bad; at = next) {
-		next = agree_cut(c, at);
-		bad = note_value(q, at);
-	}
-	return bad;
-}
-
 /* A statement is being executed.  Each is counted, also those without effects: answers say which
  * statement they belong to only by their order. */
 static int note_statement(struct client *c, struct query *q, const struct sql_facts *said,
                           struct finding *v, const char *text, size_t len, struct binding *b)
 {
-	const char *end = text + said->end;
 	/* The protocol prepares also what SQL's PREPARE does not: an EXECUTE of a SET is a SET. */
 	struct stmt *same = said->kind == SQL_EXECUTE ? facts_executed(c, said, text) : NULL;
 	if (same && (facts_takes_back(&same->facts) || facts_forgets(&same->facts))) {
@@ -226,9 +152,9 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 
 	q->executes++;
 	q->copies += f->kind == SQL_COPY_FROM;
-	q->resets |= q->simple && f->kind == SQL_DISCARD && facts_takes_back(f)
+	q->resets |= facts_takes_back(f)
 	             && q->request.server->start != q->request.server->profile;
-	q->barrier |= f->kind == SQL_COPY_FROM || facts_forgets(f);
+	q->barrier |= f->kind == SQL_COPY_FROM || facts_forgets(f) || q->resets;
 	bool writes = facts_write(c, f, text);
 	if (writes)
 		note_write(c, f, text, len);
@@ -251,9 +177,7 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 	q->last_effect->keeps = (f->flags & SQL_FUNCTION) && code_keeps(does, does_len);
 	if (known && b->at && keep_bind(q->last_effect, b) < 0)
 		return -1;
-	if (forget_names(c, q->last_effect) < 0)
-		return -1;
-	return facts_takes_back(f) && !q->resets ? note_values(c, q, f, text, end) : 0;
+	return forget_names(c, q->last_effect);
 }
 
 /* The text of a Query: one statement after the other. */
@@ -263,13 +187,11 @@ static int note_query(struct client *c, struct query *q, const char *text)
 	struct binding none = { .at = NULL };
 	struct sql_facts f;
 
-	q->text = text;
 	trace_query(c, text);
 	trace_sent(c, q, "", text, len);
 	do {
 		sql_classify(&f, text + at, len - at, &c->all->route->rules);
 		trace_unparsed(c, &f, text + at);
-		q->alone = !at && f.next == len;
 		if (note_statement(c, q, &f, NULL, text + at,
 		                   f.next < len - at ? f.next : len - at, &none) < 0)
 			return -1;
@@ -441,52 +363,6 @@ int effect_note(struct client *c, struct query *q, struct msg *m, bool whole)
 
 	q->fallible |= m->type != 'C';
 	return bad;
-}
-
-/* The Query with what was noted for it: a statement, and behind it a semicolon and one of ours. */
-static int send_query(struct query *q, const struct msg *m)
-{
-	struct server *s = q->request.server;
-	size_t size = (size_t)(m->end - m->at), at = 0;
-
-	for (const struct effect *e = q->values; e; e = e->next)
-		size += e->ours ? e->len + 2 : 0;
-	struct put o = { .base = malloc(size), .cap = size };
-	if (!o.base)
-		return -1;
-	for (const struct effect *e = q->values; e; e = e->next) {
-		if (!e->ours)
-			continue;
-		put_bytes(&o, m->at + at, e->place - at);
-		put_bytes(&o, "; ", 2);
-		put_bytes(&o, e->text, e->len);
-		at = e->place;
-	}
-	put_bytes(&o, m->at + at, (size_t)(m->end - m->at) - at);
-	int bad = conn_put_message(s->all->base->net, &s->conn, 'Q', o.base, o.len);
-	net_flush(s->all->base->net);
-	free(o.base);
-	return bad;
-}
-
-int effect_send_values(struct query *q, const struct msg *m)
-{
-	int bad = q->simple ? send_query(q, m) : 0;
-
-	for (const struct effect *e = q->simple ? NULL : q->values; e && !bad; e = e->next)
-		bad = e->ours ? remake_add(q, e->text) : 0;
-	q->values = NULL;
-	return bad;
-}
-
-uint32_t effect_place(const struct query *q, uint32_t at)
-{
-	uint32_t ours = 0;
-
-	for (const struct effect *e = q->effects; e; e = e->next)
-		if (e->ours && e->place_chars + ours < at)
-			ours += e->len + 2;
-	return at - ours;
 }
 
 /* Nothing may stand behind a barrier.  If that is a DEALLOCATE, the statement may be gone: a
@@ -796,17 +672,13 @@ static void apply_end(struct client *c, struct query *q, const struct effect *e,
 }
 
 /* Applies only the effects of the statement that has been answered: those behind it may fail. */
-bool effect_complete(struct client *c, struct query *q, const uint8_t *body, size_t len)
+void effect_complete(struct client *c, struct query *q, const uint8_t *body, size_t len)
 {
 	struct request *r = &q->request;
-	bool shown = true;
 
 	for (const struct effect *e; (e = q->next_effect) && e->command <= r->commands; ) {
 		q->next_effect = e->next;
 		if (e->command < r->commands)
-			continue;
-		shown = !e->ours;
-		if (e->ours)
 			continue;
 		bool undone = len >= 8 && !memcmp(body, "ROLLBACK", 8);
 		if (e->facts.kind == SQL_COMMIT || e->facts.kind == SQL_ROLLBACK
@@ -815,7 +687,26 @@ bool effect_complete(struct client *c, struct query *q, const uint8_t *body, siz
 		else
 			apply(c, r->server, e);
 	}
-	return shown;
+}
+
+bool effect_took_back(const void *ctx, const char *name)
+{
+	const struct query *q = ctx;
+	bool kept = false, back = false;
+	char parameter[128];
+
+	for (const struct effect *e = q->effects; e; e = e->next) {
+		if (e->command > q->request.commands)
+			break;
+		*parameter = 0;
+		if (sql_kind_does[e->facts.kind] & KIND_SETS)
+			sql_parameter(parameter, e->text, &e->facts);
+		if (e->facts.kind == SQL_COMMIT)
+			kept = back;
+		back = e->facts.kind == SQL_ROLLBACK ? kept
+			: script_takes_back(back, &e->facts, parameter, name);
+	}
+	return q->request.failed ? kept : back;
 }
 
 /* --- names --------------------------------------------------------------- */

@@ -22,22 +22,17 @@ int effect_describe(struct query *q);
 /* A request without notes leaves nothing but the unnamed statement and portal. */
 void effect_note_plain(struct client *c, const struct plan *pl, struct query *q);
 
-/* A RESET brings back the values that the server started with.  If its session started with others,
- * the request is given statements that set those right behind it, of which the client sees nothing:
- * they are noted with the message, and q->values says that there are some.  They go within the
- * Query m, which is sent here, or behind the Execute m, which has been sent.  -1 without memory. */
-int effect_send_values(struct query *q, const struct msg *m);
-
-/* The place, from 1, of an error in the Query that was sent: in the client's. */
-uint32_t effect_place(const struct query *q, uint32_t at);
-
 /* CommandComplete, or PortalSuspended: a statement that has begun counts, though it may never be
- * resumed.  false: the client has not sent it. */
-bool effect_complete(struct client *c, struct query *q, const uint8_t *body, size_t len);
+ * resumed. */
+void effect_complete(struct client *c, struct query *q, const uint8_t *body, size_t len);
 
 /* ParseComplete or CloseComplete: PostgreSQL has the last word on what a name is.  What was noted
  * behind a request that failed may have been wrong. */
 void effect_name_answered(struct client *c, struct query *q, char type);
+
+/* Does the parameter have the value now which its session started with, because a statement of the
+ * request took it back?  ctx: the struct query. */
+bool effect_took_back(const void *ctx, const char *name);
 
 /* The client's names took the request's Parses, Closes and DEALLOCATEs for granted when it was
  * sent.  Those that were not answered did not happen: an error has come, or all of it is taken

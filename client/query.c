@@ -74,12 +74,6 @@ static int send_noted(struct client *c, struct query *q, const uint8_t *p, const
 		q->extended += plan_is_extended(m.type);
 		if (effect_note(c, q, &m, true) < 0)
 			return -1;
-		if (q->values) {
-			put_bytes_of(q, p + sent, (q->simple ? begin : at) - sent);
-			sent = at;
-			if (effect_send_values(q, &m) < 0)
-				return -1;
-		}
 		if (describe) {
 			put_bytes_of(q, p + sent, at - sent);
 			sent = at;
@@ -477,9 +471,7 @@ static long append_message(struct client *c, const uint8_t *p, size_t n)
 	bool describe = whole && open && m.type == 'P' && *m.at;
 	if (made == REMADE_NO_MEMORY || note_appended(c, q, &m, whole) < 0)
 		return client_out_of_memory(c);
-	long used = q->values && q->simple ? (long)there : use_beginning(c, s, p, n);
-	if (q->values && effect_send_values(q, &m) < 0)
-		return client_out_of_memory(c);
+	long used = use_beginning(c, s, p, n);
 	return describe && remake_describe(q) < 0 ? client_out_of_memory(c) : used;
 }
 

@@ -34,7 +34,7 @@ struct effect;
  *                 simple  barrier  retry  progress
  *     barrier        x               x       x       on a replica only behind extended messages
  *     retry          x       x               x       progress ends it for good, though it stays set
- *     resets         x       x       -       x       DISCARD ALL runs on the primary, as a barrier
+ *     resets         x       x       -       x       RESET runs on the primary, as a barrier
  *
  * retry: it has a copy, is whole, and runs on a replica.  (progress is the struct request's: the
  * client may have seen something.)
@@ -46,10 +46,6 @@ struct query {
 
 	struct effect *effects, *last_effect;   /* in the order of its statements */
 	struct effect *next_effect;             /* the first whose statement is not answered */
-	struct effect *values;                  /* the first of ours that is not sent yet */
-	const char *text;                       /* the Query that is being noted, and of that, */
-	uint32_t noted, noted_chars;            /* up to the last of ours, bytes and characters */
-	uint32_t ours;                          /* bytes of these */
 	uint32_t executes;                      /* statements, each with one CommandComplete */
 	uint32_t extended;                      /* extended messages before its Query or so far:
 	                                         * each has one answer */
@@ -77,12 +73,10 @@ struct query {
 	bool simple;                            /* a Query or FunctionCall ends it, not a Sync */
 	bool barrier;                           /* nothing is sent behind it before its end: a COPY
 	                                         * FROM, a Query that PostgreSQL may not hear, a
-	                                         * DEALLOCATE (which statements are left?) */
+	                                         * DEALLOCATE (which statements are left?), or what
+	                                         * resets */
 	bool retry;                             /* may be run again on the primary */
-	bool resets;                            /* a DISCARD ALL on a server that started with other
-	                                         * settings than its session: see reply.c */
-	bool within;                            /* its Query was sent with statements of ours */
-	bool alone;                             /* it has one statement */
+	bool resets;                            /* takes settings back: see reply.c */
 	bool undone;                            /* it was taken back, and its names with it */
 	bool revives;                           /* it is open, and has ended a transaction */
 	bool cut;                               /* a Sync of ours ends it: see cut_request() */

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define OWN_NAME "pgpool statement"
 #define CHANGED "cached plan must not change result type"
 #define IN_FAILED "current transaction is aborted, commands ignored until end of transaction block"
 
@@ -153,9 +152,8 @@ static struct request *own_request(struct server *s, void (*then)(struct request
 }
 
 /* A statement of the proxy's own, by this name for its statement and its portal. */
-static void put_own(struct put *o, const char *sql)
+static void put_own(struct put *o, const char *name, const char *sql)
 {
-	static const char name[] = OWN_NAME;
 	static const uint8_t no_types[2], no_values[6], no_limit[4];
 
 	put_begin(o, 'P');
@@ -174,20 +172,17 @@ static void put_own(struct put *o, const char *sql)
 	put_end(o);
 }
 
-static void put_closes(struct put *o)
-{
-	put_close(o, 'P', OWN_NAME);
-	put_close(o, 'S', OWN_NAME);
-}
-
 /* One that failed has left its name. */
 int remake_run(struct server *s, const char *sql, void (*then)(struct request *r, bool ok))
 {
+	static const char name[] = "pgpool statement";
 	struct put o = room(strlen(sql));
 
-	put_closes(&o);
-	put_own(&o, sql);
-	put_closes(&o);
+	put_close(&o, 'P', name);
+	put_close(&o, 'S', name);
+	put_own(&o, name, sql);
+	put_close(&o, 'P', name);
+	put_close(&o, 'S', name);
 	put_message(&o, 'S', NULL, 0);
 	return put_away(s, &o, own_request(s, then) ? 0 : -1);
 }
@@ -196,21 +191,6 @@ static int expect(struct request *r, char type, const char *name, struct stmt *s
 {
 	return r ? request_expect(r, (struct expect){ type, false, true, false, 0,
 		name && *name ? (char *)(uintptr_t)name : type == 'T' ? "" : NULL, st }) : -1;
-}
-
-int remake_add(struct query *q, const char *sql)
-{
-	static const char answers[] = "3312" "33";
-	struct put o = room(strlen(sql));
-	int bad = 0;
-
-	put_closes(&o);
-	put_own(&o, sql);
-	put_closes(&o);
-	for (const char *a = answers; *a; a++)
-		bad |= expect(&q->request, *a, NULL, NULL);
-	q->extended += sizeof answers - 1 + 1;          /* and its CommandComplete */
-	return put_away(q->request.server, &o, bad);
 }
 
 /* --- making again -------------------------------------------------------- */
@@ -281,13 +261,16 @@ static int send_statement(struct server *s, const char *name, struct stmt *st,
 }
 
 /* One by one, as the extended protocol wants them.  The text is used up. */
-static int run_each(const struct client *c, struct server *s, char *sql)
+static int run_each(struct client *c, struct server *s, char *sql)
 {
+	struct sql_facts f;
+	size_t len = strlen(sql);
 	int bad = 0;
 
-	for (char *next; sql && !bad; sql = next) {
-		next = agree_cut(c, sql);
-		bad = remake_run(s, sql, NULL);
+	for (size_t at = 0; at < len && !bad; at += f.next ? f.next : len - at) {
+		sql_classify(&f, sql + at, len - at, &c->all->route->rules);
+		sql[at + f.end] = 0;
+		bad = f.end > f.start ? remake_run(s, sql + at + f.start, NULL) : 0;
 	}
 	return bad;
 }

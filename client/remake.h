@@ -69,10 +69,6 @@ int remake_describe_sql(struct server *s, const char *name);
  * (may be NULL) hears how it went.  -1 without memory. */
 int remake_run(struct server *s, const char *sql, void (*then)(struct request *r, bool ok));
 
-/* The same in the request that is being sent, which is not a Query, behind its last message.  Of
- * the answers only CommandComplete is heard. */
-int remake_add(struct query *q, const char *sql);
-
 /* The answer to such a Parse or Describe has come: ParseComplete, RowDescription or NoData.  Others
  * say nothing here. */
 void remake_answered(struct client *c, struct request *r, char type, const uint8_t *body,

@@ -9,7 +9,6 @@
 #include "client/transact.h"
 #include "client/unnamed.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -291,12 +290,14 @@ static void on_lost(struct request *r)
 	c->lost_request = true;
 }
 
-/* --- after DISCARD ALL ---------------------------------------------------
+/* --- after RESET ---------------------------------------------------------
  *
- * It brings back the values that the server started with, and in a Query it has to be alone: those
- * of the session are set again by a request behind it.  The two are one to the client: it does not
- * see the first one's ReadyForQuery, and of the second, besides that, only reports, since it has
- * seen the first one's, of values that are not its session's. */
+ * RESET brings back the values that the server started with.  From its first RESET on a session has
+ * servers that started with its own values: see start_own() in query.c.  On one that it could not
+ * leave, in a transaction or with a temporary table, they are set again by a request behind the
+ * RESET.  The two are one to the client: it does not see the first one's ReadyForQuery, and of the
+ * second, besides that, only reports, since it has seen RESET's own, of values that are not its
+ * session's. */
 
 static bool after_message(struct request *r, char type, const uint8_t *body, size_t len)
 {
@@ -325,13 +326,26 @@ static void after_done(struct request *r, char status)
 
 static const struct request_ops after_reset_ops = { NULL, after_message, after_done, on_lost };
 
-/* At its ReadyForQuery; nothing was sent behind it. */
-static bool follow_reset(struct client *c, struct query *q)
+/* A ROLLBACK TO may have taken the RESET back, and the session's own SET is in force again. */
+static bool has_start(const void *ctx, const char *name)
+{
+	const struct client *c = ctx;
+
+	return !script_sets(&c->script, name);
+}
+
+/* At its ReadyForQuery; nothing was sent behind it.  In a failed transaction it has to wait for a
+ * ROLLBACK TO; a ROLLBACK takes the RESET back. */
+static bool follow_reset(struct client *c, struct query *q, char status)
 {
 	struct server *s = q->request.server;
 	char sql[PROFILE_SQL_MAX];
+	bool owed = c->owes_values && status == 'T';
 
-	if (q->request.failed || !agree_lacks_values(s, NULL, NULL, sql))
+	c->owes_values = status == 'E';
+	if (status == 'E' || !(owed || q->resets)
+	    || !agree_lacks_values(s, owed ? has_start : effect_took_back,
+	                           owed ? (const void *)c : q, sql))
 		return false;
 	unnamed_ends_on(c, s);
 	if (s->within)                  /* of what comes too late for a COPY */
@@ -356,30 +370,6 @@ static bool reports(const struct client *c, const struct server *s, const uint8_
 
 /* --- a request's reply --------------------------------------------------- */
 
-/* The place of an error in the Query as the client has sent it. */
-static bool say_in_place(struct client *c, struct query *q, const uint8_t *body, size_t len)
-{
-	const char *place = q->within ? wire_field(body, len, 'P') : NULL;
-	struct put o = { .base = place ? malloc(len + 16) : NULL, .cap = len + 16 };
-	char digits[16];
-
-	if (!o.base)
-		return false;
-	size_t at = (size_t)((const uint8_t *)place - body), old = strlen(place);
-	snprintf(digits, sizeof digits, "%u", effect_place(q, (uint32_t)strtoul(place, NULL, 10)));
-	put_begin(&o, 'E');
-	put_bytes(&o, body, at);
-	put_bytes(&o, digits, strlen(digits));
-	put_bytes(&o, body + at + old, len - at - old);
-	put_end(&o);
-	if (q->held)
-		show_held(c, q);
-	conn_put(c->all->base->net, &c->conn, o.base, o.len);
-	net_flush(c->all->base->net);
-	free(o.base);
-	return true;
-}
-
 static bool on_message(struct request *r, char type, const uint8_t *body, size_t len)
 {
 	struct client *c = r->owner;
@@ -398,9 +388,11 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 		}
 		refused = remake_refused(c, q, body, len);
 		on_error(c, q, body, len);
-		return !refused && !say_in_place(c, q, body, len);
+		return !refused;
 	case 'C': case 's':
-		return !q->effects || effect_complete(c, q, body, len);
+		if (q->effects)
+			effect_complete(c, q, body, len);
+		return true;
 	case 'S':
 		return reports(c, r->server, body, len);
 	case 'G':
@@ -419,7 +411,8 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 		return true;
 	case 'Z':
 		r->progress = true;
-		return !(q->resets && follow_reset(c, q)) && !q->cut;
+		return !((q->resets || c->owes_values) && follow_reset(c, q, (char)*body))
+		       && !q->cut;
 	}
 	return true;
 }

@@ -337,6 +337,20 @@ const struct script_line *script_find(const struct script *s, const char *name)
 	return NULL;
 }
 
+bool script_sets(const struct script *s, const char *name)
+{
+	for (uint32_t i = s->n; i > 0; i--) {
+		const struct script_line *l = &s->line[i - 1];
+		if (resets(l, name))
+			return false;
+		if (l->kind != SQL_SET && l->kind != SQL_RESET)
+			continue;
+		if (!strcasecmp(l->name, name))
+			return l->kind == SQL_SET && !(l->flags & SQL_DEFAULT);
+	}
+	return false;
+}
+
 /* --- transactions -------------------------------------------------------- */
 
 enum sql_level script_default_level(const struct script *s)
@@ -419,14 +433,16 @@ void script_release(struct script *s, const char *savepoint)
 	s->n = kept;
 }
 
-bool script_takes_back(const struct sql_facts *f, const char *name, const char *parameter)
+bool script_takes_back(bool before, const struct sql_facts *f, const char *name,
+                       const char *parameter)
 {
 	bool back = f->kind == SQL_RESET || f->kind == SQL_DISCARD;
 
 	if (back && (f->flags & SQL_ALL))
-		return !spares(f->kind, parameter);
-	return (back || (f->kind == SQL_SET && (f->flags & SQL_DEFAULT)))
-	       && !strcasecmp(name, parameter);
+		return before || !spares(f->kind, parameter);
+	if ((!back && f->kind != SQL_SET) || strcasecmp(name, parameter))
+		return before;
+	return back || (f->flags & SQL_DEFAULT);
 }
 
 void script_forget(struct script *s)

@@ -466,9 +466,9 @@ static const char *default_of(const struct account *a, const char *name)
 /* --- differences --------------------------------------------------------- */
 
 /* As the startup packet gives it: one value, which is taken as it is. */
-static bool put_setting(struct put *o, const char *name, const char *value, bool local)
+static bool put_setting(struct put *o, const char *name, const char *value)
 {
-	struct sql_setting s = { .n = 1, .local = local };
+	struct sql_setting s = { .n = 1 };
 	size_t len = strlen(value) + 1;
 
 	if (strlen(name) >= sizeof s.name || len > sizeof s.values)
@@ -482,16 +482,16 @@ static bool put_setting(struct put *o, const char *name, const char *value, bool
 }
 
 /* A value of DateStyle may be one part of it: the other is the default's, not the old value's. */
-static bool put_default(struct put *o, const struct account *a, const char *name, bool local)
+static bool put_default(struct put *o, const struct account *a, const char *name)
 {
 	const char *value = default_of(a, name);
 
-	return value && put_setting(o, name, value, local);
+	return value && put_setting(o, name, value);
 }
 
 bool profile_difference(const struct profile *from, const struct profile *to,
                         bool (*wanted)(const void *ctx, const char *name), const void *ctx,
-                        bool local, char *sql, size_t size)
+                        char *sql, size_t size)
 {
 	struct put o = { .base = (uint8_t *)sql, .cap = size };
 
@@ -503,10 +503,9 @@ bool profile_difference(const struct profile *from, const struct profile *to,
 			continue;
 		if (reserved(name))     /* not a session's parameter: it needs a new connection */
 			return false;
-		if (has && !strcmp(name, "datestyle")
-		    && !put_default(&o, to->account, name, local))
+		if (has && !strcmp(name, "datestyle") && !put_default(&o, to->account, name))
 			return false;
-		if (!put_setting(&o, name, value, local))
+		if (!put_setting(&o, name, value))
 			return false;
 	}
 	for (const char *name = from->params, *value; name < from->params + from->len;
@@ -517,7 +516,7 @@ bool profile_difference(const struct profile *from, const struct profile *to,
 		const char *back = reserved(name) ? NULL : default_of(to->account, name);
 		if (!back)
 			return false;
-		if (strcmp(back, value) && !put_default(&o, to->account, name, local))
+		if (strcmp(back, value) && !put_default(&o, to->account, name))
 			return false;
 	}
 	put_byte(&o, 0);

@@ -144,10 +144,10 @@ enum { PROFILE_SQL_MAX = WIRE_STARTUP_MAX * 6 };
 
 /* Writes into sql the statements that make a session started with `from` one as started with
  * `to`; empty when nothing differs.  They take no snapshot, but for a list of names that is written
- * in an unusual way.  wanted, if not NULL, says which parameters count.  local: for the open
- * transaction only.  false: it cannot be done, or does not fit. */
+ * in an unusual way.  wanted, if not NULL, says which parameters count.  false: it
+ * cannot be done, or does not fit. */
 bool profile_difference(const struct profile *from, const struct profile *to,
                         bool (*wanted)(const void *ctx, const char *name), const void *ctx,
-                        bool local, char *sql, size_t size);
+                        char *sql, size_t size);
 
 #endif

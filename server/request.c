@@ -66,7 +66,7 @@ int request_expect(struct request *r, struct expect e)
 	if (e.stmt)
 		stmt_hold(e.stmt);
 	r->expect[r->nexpect++] = e;
-	r->describes |= e.type == 'T' || e.type == '2';
+	r->describes |= e.type == 'T';
 	return 0;
 }
 
@@ -270,9 +270,8 @@ static void unasked(struct server *s, const uint8_t *p, size_t size)
 	}
 }
 
-/* ParseComplete and CloseComplete, and BindComplete of a Bind of ours: the server's statements
- * change now, not when the message was sent, since it might have failed.  A server whose map cannot
- * be kept true is not used again. */
+/* ParseComplete and CloseComplete: the server's statements change now, not when the message was
+ * sent, since it might have failed.  A server whose map cannot be kept true is not used again. */
 static bool answered(struct server *s, struct request *r, char type)
 {
 	if (r->answered >= r->nexpect || r->expect[r->answered].type != type)
@@ -357,8 +356,6 @@ static bool whole(struct server *s, struct request *r, char type, const uint8_t 
 		bool shown = answered(s, r, type);
 		return r->ops->message(r, type, body, len) && shown;
 	}
-	if (type == '2')
-		return answered(s, r, type);
 	if (type == 't' || type == 'T' || type == 'n') {
 		bool shown;
 		if (described(r, type, body, len, &shown))

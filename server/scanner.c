@@ -17,7 +17,7 @@ enum {
 
 static const uint8_t sorts[256] = {
 	['T'] = STREAM | ANSWER | DESCRIPTION, ['n'] = STREAM | ANSWER | DESCRIPTION,
-	['t'] = STREAM | DESCRIPTION, ['2'] = STREAM | ANSWER | DESCRIPTION,
+	['t'] = STREAM | DESCRIPTION, ['2'] = STREAM | ANSWER,
 	['D'] = STREAM | ROW, ['d'] = STREAM | ROW, ['c'] = STREAM | ROW, ['V'] = STREAM | ROW,
 	['1'] = SHOWN | ANSWER, ['3'] = SHOWN | ANSWER, ['C'] = SHOWN | ANSWER,
 	['I'] = SHOWN | ANSWER, ['s'] = SHOWN | ANSWER,

@@ -233,7 +233,7 @@ static const char *difference(const struct profile *from, const struct profile *
 {
 	static char sql[512];
 
-	return profile_difference(from, to, NULL, NULL, false, sql, sizeof sql) ? sql : "impossible";
+	return profile_difference(from, to, NULL, NULL, sql, sizeof sql) ? sql : "impossible";
 }
 
 #define SET(name, value) "SET \"" name "\" = E'" value "'"
@@ -291,7 +291,7 @@ static void test_room(void)
 
 	for (size_t n = 0; n <= need; n++) {
 		char *sql = malloc(n ? n : 1);
-		ok &= profile_difference(none, p, NULL, NULL, false, sql, n) == (n == need);
+		ok &= profile_difference(none, p, NULL, NULL, sql, n) == (n == need);
 		free(sql);
 	}
 	say(ok, "it takes %zu bytes, no less", need);

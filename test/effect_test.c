@@ -396,7 +396,7 @@ static void test_request(void)
 	static const struct { const char *list; bool barrier, resets; uint32_t copy_ends; } cases[] = {
 		{ "Q SELECT 1", false, false, 0 }, { "Q COPY t FROM STDIN", true, false, 0 },
 		{ "Q SELECT 1; COPY t FROM STDIN", true, false, 0 }, { "Q SET a = 1", false, false, 0 },
-		{ "Q SET a TO DEFAULT", false, false, 0 }, { "Q RESET a", false, false, 0 },
+		{ "Q SET a TO DEFAULT", true, true, 0 }, { "Q RESET a", true, true, 0 },
 		{ "Q DISCARD ALL", true, true, 0 }, { "Q DISCARD PLANS", false, false, 0 },
 		{ "Q DEALLOCATE a", true, false, 0 }, { "Q SELECT a TO DEFAULT", false, false, 0 },
 		{ "P =COPY t FROM STDIN | B = | E | S", true, false, 0 },
@@ -414,26 +414,6 @@ static void test_request(void)
 			cases[i].list, q->barrier, q->resets, q->copy_ends);
 		session_end();
 	}
-}
-
-/* Each of ours stands behind a semicolon. */
-static void test_place(void)
-{
-	static struct profile another;
-	static const struct { uint32_t sent, is; } places[] = {
-		{ 1, 1 }, { 9, 9 }, { 10, 10 }, { 22, 11 }, { 23, 12 }, { 37, 26 }, { 49, 27 },
-	};
-
-	session_begin();
-	on[0].start = &another;
-	difference = "SET b = 1";
-	const struct query *q = ask(0, "Q /*\xc3\xa4*/RESE; RESET a; SELECT; RESET a; SELECT");
-	say(q->within, "some of ours are in it");
-	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-		say(effect_place(q, places[i].sent) == places[i].is, "place %u is %u, not %u",
-			places[i].sent, places[i].is, effect_place(q, places[i].sent));
-	difference = "";
-	session_end();
 }
 
 /* Of a Query that is only there in part it is not known what it writes. */
@@ -1025,7 +1005,6 @@ int main(void)
 	test_pins();
 	test_function_call();
 	test_request();
-	test_place();
 	test_part();
 	test_wrote();
 	test_full();

@@ -656,50 +656,6 @@ static void test_made_again(void)
 	unconfigure();
 }
 
-/* --- the session's values behind what takes them back --- */
-
-#define OWN(sql) "C Ppgpool statement | C Spgpool statement | P pgpool statement=" sql " | B pgpool statement=" \
-	"pgpool statement | E pgpool statement | C Ppgpool statement | C Spgpool statement"
-
-static void test_values(void)
-{
-	static struct profile another;
-	static const char set[] = "SET a = E'x, y'; SET b = E'2'", both[] = "; SET a = E'x, y'; SET b = E'2'",
-		select[] = "SELECT pg_catalog.set_config(E'a', E'1', false) IS NULL";
-	static const struct { const char *lacks, *use, *told, *sent; } cases[] = {
-		{ set, "Q RESET ALL", "C RESET | Z", "Q RESET ALL%s" },
-		{ set, "Q RESET ALL -- a", "C RESET | Z", "Q RESET ALL%s -- a" },
-		{ set, "Q DELETE FROM t; RESET a; SELECT 1", "C DELETE | C RESET | C SELECT | Z",
-		  "Q DELETE FROM t; RESET a%s; SELECT 1" },
-		{ select, "Q SET a TO DEFAULT;", "C SET | Z",
-		  "Q SET a TO DEFAULT; DECLARE \"pgpool value\" NO SCROLL CURSOR FOR SELECT"
-		  " pg_catalog.set_config(E'a', E'1', false) IS NULL; MOVE ALL \"pgpool value\";"
-		  " CLOSE \"pgpool value\";" },
-		{ "SET b = 2", "P =RESET ALL | B = | E | P =SELECT 1 | B = | E | S",
-		  "1 | 2 | C RESET | 1 | 2 | C SELECT | Z",
-		  "P =RESET ALL | B = | E | " OWN("SET b = 2") " | P =SELECT 1 | B = | E | S" },
-		{ "", "Q RESET ALL", "C RESET | Z", "Q RESET ALL" },
-	};
-	char sent[512];
-
-	configure("");
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		begin();
-		on[0].start = &another;
-		difference = cases[i].lacks;
-		give(cases[i].use);
-		settle();
-		snprintf(sent, sizeof sent, cases[i].sent, both);
-		say(!strcmp(on_tape(&to_client), cases[i].told), "%s: %s, not %s", cases[i].use,
-			cases[i].told, on_tape(&to_client));
-		say(!strcmp(on_tape(&to_server[0]), sent), "sent: %s, not %s", sent,
-			on_tape(&to_server[0]));
-		session_end();
-	}
-	difference = "";
-	unconfigure();
-}
-
 /* --- any cut of any sequence --- */
 
 /* What the client is told if it asks PostgreSQL directly. */
@@ -878,7 +834,6 @@ int main(void)
 	test_away();
 	test_home();
 	test_made_again();
-	test_values();
 	test_cuts(true);
 	test_cuts(false);
 	test_random("load_balance_mode = off", "any sequence, one node", any);
