@@ -215,7 +215,7 @@ void code_note_text(struct client *c, const char *text, size_t len)
 	                    : CODE_ANYTHING | CODE_DDL;
 
 	c->session.changed |= (can & CODE_DDL) != 0;
-	note_call(c, can | database_code(c));
+	note_call(c, can);
 }
 
 void code_note_any(struct client *c)

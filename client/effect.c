@@ -328,8 +328,10 @@ static int note_message(struct client *c, struct query *q, struct msg *m, bool w
 		q->barrier = true;
 		q->copies++;
 		session_wrote(&c->session, c->all->route, NULL, "", 0);
-		return whole || !client_home(c, q->request.server) ? 0
-			: unread_begin(c, q, m->at, (size_t)(m->end - m->at));
+		if (whole || !client_home(c, q->request.server))
+			return 0;
+		code_note_any(c);
+		return unread_begin(c, q, m->at, (size_t)(m->end - m->at));
 	case 'P':
 		return note_parse(c, q, m);
 	case 'B':
