@@ -171,8 +171,8 @@ struct client {
 	uint8_t awaited;                        /* how often, for the next request */
 	bool canceled;                          /* while it was blocked */
 	bool asked_again;                       /* asked, for the second time, about the same */
-	bool owes_values;                       /* a RESET in a failed transaction: see reply.c */
 	bool primary_once;                      /* the next request goes to the primary */
+	bool owes_values;                       /* a RESET in a failed transaction: see reply.c */
 	bool partial;                           /* a request began, and its end is awaited: */
 	bool hurried;                           /* no longer, what is there goes on */
 	bool lost_request;                      /* a request was lost that cannot run again */

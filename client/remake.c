@@ -296,11 +296,12 @@ static int send_settings(struct client *c, struct server *s, const struct stmt *
 
 /* In a transaction a failure must not be the transaction's, so a savepoint stands before it.  The
  * settings of a Parse are those of a transaction or savepoint that is rolled back: that takes back
- * settings, but no statements. */
+ * settings, but no statements.  now: it is parsed under those that are. */
 static int remake(struct client *c, struct server *s, const char *name, struct stmt *st,
-                  const struct stmt *its, bool differs)
+                  const struct stmt *its, bool now)
 {
 	bool within = s->status == 'T';
+	bool differs = !now && s->status != 'E' && settings_differ(c, st);
 	int bad = 0;
 
 	if (within || differs)
@@ -531,21 +532,19 @@ static enum remade make(struct walk *w, const char *name, struct stmt *ours, str
 		                         * that it is gone */
 	if (w->s->status == 'E' && !exits(ours))
 		return use_in_failed(w, name, ours, its);
-	bool differs = w->s->status != 'E' && settings_differ(w->c, ours);
-	if (w->c->asked == w->s) {
-		if (!differs || w->c->asked_again || w->q)
-			return refuse(w, name, ours, its);
-		/* What it names has changed since: PostgreSQL has parsed it again, under the
-		 * settings of now. */
-		differs = false;
-	}
+	/* If it is not the same, what it names has changed since: PostgreSQL has parsed it again,
+	 * under the settings of now. */
+	bool now = w->c->asked == w->s;
+	if (now && (w->c->asked_again || w->q || w->s->status == 'E'
+	            || !settings_differ(w->c, ours)))
+		return refuse(w, name, ours, its);
 	if (w->q)
 		return make_open(w, name, ours, its);
 	w->awaited = true;
 	if (w->busy)
 		return REMADE;
 	w->sent = true;
-	return remake(w->c, w->s, name, ours, its, differs) < 0 ? REMADE_NO_MEMORY : REMADE;
+	return remake(w->c, w->s, name, ours, its, now) < 0 ? REMADE_NO_MEMORY : REMADE;
 }
 
 static struct stmt *ours_of(const struct walk *w, const char *name)

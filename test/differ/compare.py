@@ -55,7 +55,7 @@ def rows_sorted(events):
     return out
 
 
-def rows_differ(direct, proxied):
+def only_rows_differ(direct, proxied):
     return ([e for e in direct if e[0] not in SHOWN] == [e for e in proxied if e[0] not in SHOWN])
 
 
@@ -73,7 +73,7 @@ TOLERATED = [
      and without_numbers(direct) == without_numbers(proxied),
      "a process goes on for the next session"),
     (lambda program, direct, proxied: program.mentions("pg_my_temp_schema")
-     and rows_differ(direct, proxied), "a connection had a temporary schema in an earlier session"),
+     and only_rows_differ(direct, proxied), "a connection had a temporary schema in an earlier session"),
     (lambda program, direct, proxied: has_error(direct, "C=3F000", '"pg_temp"')
      and has_error(proxied, '"pg_temp.'), "a connection had a temporary schema in an earlier session"),
     (lambda program, direct, proxied: not program.mentions("ORDER BY")
