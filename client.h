@@ -155,7 +155,6 @@ struct client {
 	uint8_t doubt, asking;                  /* CODE_: to be asked for; in the question */
 	bool ask_soon;                          /* at the end of the transaction */
 	bool asks_later;                        /* it waits to hear what code can do */
-	bool doubt_tried;                       /* a RESET has asked */
 	uint32_t foreign;                       /* somebody's code has run since the last answer:
 	                                         * bodies_told() that says what it can, and 1 */
 	unsigned unheard;                       /* it has read what may be a view that sets some:
@@ -172,7 +171,7 @@ struct client {
 	bool canceled;                          /* while it was blocked */
 	bool asked_again;                       /* asked, for the second time, about the same */
 	bool primary_once;                      /* the next request goes to the primary */
-	bool owes_values;                       /* a RESET in a failed transaction: see reply.c */
+	bool owes_name;                         /* a RESET in a failed transaction: see reply.c */
 	bool partial;                           /* a request began, and its end is awaited: */
 	bool hurried;                           /* no longer, what is there goes on */
 	bool lost_request;                      /* a request was lost that cannot run again */

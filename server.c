@@ -165,18 +165,13 @@ bool server_knows_residue(const struct server *s, const struct borrower *b)
 	return !(s->residue & ~b->residue) || b->own;
 }
 
-/* A walsender is another kind of process, which no SET turns into a session. */
 bool server_fits(const struct server *s, const struct borrower *b, char *sql, size_t size)
 {
 	const struct profile *p = b->profile;
 
 	*sql = 0;
-	if (!server_knows_residue(s, b) || (b->own_start && s->start != p))
-		return false;
-	if (s->profile == p)
-		return true;
-	return !s->profile->replication && !p->replication
-	       && profile_difference(s->profile, p, NULL, NULL, sql, size);
+	return server_knows_residue(s, b)
+	       && (s->profile == p || profile_difference(s->profile, p, sql, size));
 }
 
 /* PostgreSQL refused a value of the startup packet.  On a connection of its own the error would

@@ -122,8 +122,6 @@ struct borrower {
 	bool look;                              /* only learns PostgreSQL's demand on the account:
 	                                         * no secret is sent; lent() comes if PostgreSQL
 	                                         * asks for nothing */
-	bool own_start;                         /* only a server that started with the profile, and
-	                                         * was not made so, will do: RESET is to be right */
 	bool leaves;                            /* its client sends no more: if the connection that
 	                                         * is being opened for it fails, it is refused */
 	struct log_who *who;                    /* in the log, messages of its servers are its */

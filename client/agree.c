@@ -69,23 +69,21 @@ static const char *line_text(const struct client *c, const struct server *s,
 	return client_home(c, s) ? l->text : leg_text(l);
 }
 
-bool agree_lacks_values(struct server *s, bool (*back)(const void *ctx, const char *name),
-                        const void *ctx, char sql[static PROFILE_SQL_MAX])
+bool agree_lacks_name(struct server *s, char sql[static PROFILE_SQL_MAX])
 {
 	if (s->start == s->profile)
 		return false;
-	if (profile_difference(s->start, s->profile, back, ctx, sql, PROFILE_SQL_MAX))
+	if (profile_difference(s->start, s->profile, sql, PROFILE_SQL_MAX))
 		return *sql;
-	server_close(s, "its session's settings cannot be set again");
+	server_close(s, "its session's application_name cannot be set again");
 	return false;
 }
 
-static bool line_took_back(const void *ctx, const char *name)
+static bool took_back_name(const struct script_line *l)
 {
-	const struct script_line *l = ctx;
 	const struct sql_facts f = { .kind = l->kind, .flags = l->flags };
 
-	return script_takes_back(false, &f, l->name, name);
+	return script_takes_back(false, &f, l->name, "application_name");
 }
 
 /* Statements that go together. */
@@ -144,7 +142,7 @@ static int add_line(struct client *c, struct server *s, struct text *t,
 		return -1;
 	if (l->kind != SQL_DISCARD && text)
 		add_text(t, text);
-	if (agree_lacks_values(s, line_took_back, l, sql))
+	if (took_back_name(l) && agree_lacks_name(s, sql))
 		add_text(t, sql);
 	return 0;
 }

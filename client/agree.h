@@ -15,12 +15,10 @@ int agree_on_script(struct client *c, struct server *s);
  * that of the lines, if they failed, and what stands behind it would run. */
 bool agree_under_way(const struct server *s);
 
-/* A RESET brings back the values that the server started with.  If its session started with
- * others, and has not set others since, sql is the statement that sets those.  back: does the
- * parameter have the value that RESET gave it?  NULL: all of them.  A server that cannot be made
+/* A RESET has brought back the application_name that the server started with.  If its session
+ * started with another one, sql is the statement that sets that.  A server that cannot be made
  * right is closed. */
-bool agree_lacks_values(struct server *s, bool (*back)(const void *ctx, const char *name),
-                        const void *ctx, char sql[static PROFILE_SQL_MAX]);
+bool agree_lacks_name(struct server *s, char sql[static PROFILE_SQL_MAX]);
 
 /* The end of such a request, on a server that must not differ from the session: if it failed, the
  * server goes. */

@@ -114,24 +114,6 @@ static struct node *choose_node(struct client *c, const struct plan *pl)
 	return n->state == NODE_DOWN || begins_otherwise(c, n) ? home : n;
 }
 
-/* RESET brings back the values that the server started with.  So from its first RESET on a session
- * has servers that started with its own values, and gives back those that did not - but for one
- * that has something of it, or may have: a transaction, a pin, an unnamed statement that the
- * request does not end.  There the values are set again behind the RESET: see reply.c. */
-static void start_own(struct client *c, const struct plan *pl)
-{
-	c->borrower.own_start = true;
-	for (struct server *s = c->borrowed, *next; s; s = next) {
-		next = s->next_borrowed;
-		if (s->start == s->profile || s->status != 'I' || s->head
-		    || (s == c->home && (transact_bound(c) || c->doubt || c->asking))
-		    || (c->unnamed.on == s && (!pl->simple || pl->extended)) || c->portal_on == s)
-			continue;
-		client_detach(c, s);
-		server_return(s);
-	}
-}
-
 /* With requests in flight only their server will do: on another one this request could be answered
  * before them.  A read follows writes home, though it might run on a replica: waiting for them
  * would cost a round trip. */
@@ -142,8 +124,7 @@ static bool may_follow(struct client *c, const struct plan *pl, const struct ser
 
 	/* In a failed transaction a ROLLBACK may be under way: before it ends, no statement can be
 	 * made again. */
-	if (c->last->barrier || pl->forgets || c->status == 'E'
-	    || (pl->takes_back && s->start != s->profile))
+	if (c->last->barrier || pl->forgets || c->status == 'E')
 		return false;
 	if (s != c->home && (pl->home_only || pl->follows))
 		return false;
@@ -174,27 +155,8 @@ static struct server *server_at(struct client *c, const struct node *n, bool hom
 	return s;
 }
 
-/* Does the session have something on a server that it would leave?  Asked once for each RESET. */
-static bool awaits_doubt(struct client *c, const struct plan *pl)
-{
-	struct server *home = c->home;
-
-	if (!pl->takes_back || c->inflight || !home || home->start == home->profile)
-		return false;
-	if (c->doubt && !c->doubt_tried && home->status == 'I' && !home->head) {
-		c->doubt_tried = c->ask_soon = true;
-		doubt_ask(c, home);
-	}
-	return c->asking || c->asks_later;
-}
-
 struct server *choice_server(struct client *c, const struct plan *pl)
 {
-	if (awaits_doubt(c, pl))
-		return NULL;
-	c->doubt_tried = false;
-	if (pl->takes_back && !c->inflight)
-		start_own(c, pl);
 	struct server *s = only_server(c, pl);
 	struct node *n = s ? s->node : choose_node(c, pl);
 	bool home = n == transact_home(c);
@@ -204,8 +166,6 @@ struct server *choice_server(struct client *c, const struct plan *pl)
 		                                                               : NULL;
 	if (!s)
 		s = server_at(c, n, home);
-	if (s && pl->takes_back && s->start != s->profile && s->head)
-		return NULL;            /* when it has answered a question of ours, it may go */
 	if (s)
 		return server_takes(s) ? s : NULL;
 	c->wanted = n;

@@ -691,9 +691,8 @@ void effect_complete(struct client *c, struct query *q, const uint8_t *body, siz
 	}
 }
 
-bool effect_took_back(const void *ctx, const char *name)
+bool effect_took_back(const struct query *q, const char *name)
 {
-	const struct query *q = ctx;
 	bool kept = false, back = false;
 	char parameter[128];
 

@@ -146,7 +146,6 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	pl->sees = sees > pl->sees ? sees : pl->sees;
 	pl->notes |= sees || facts_effect(f) || facts_name_stmt(f) || copies
 	             || (f->flags & (SQL_UNPARSED | SQL_SETS));
-	pl->takes_back |= facts_takes_back(&does);
 	pl->forgets |= facts_forgets(&does);
 	pl->barrier |= copies || pl->forgets;
 	pl->rolls_back_to |= f->kind == SQL_ROLLBACK_TO;

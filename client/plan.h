@@ -44,7 +44,6 @@ struct plan {
 	enum sees sees;
 	bool notes;             /* needs the second walk: effect_note() */
 	bool barrier;           /* see struct query */
-	bool takes_back;        /* RESET and its like: see start_own() in query.c */
 	bool forgets;           /* takes names of statements: nothing else is in flight with it */
 	bool rolls_back_to;     /* ROLLBACK TO: only the primary knows the savepoint */
 	uint32_t unnamed;       /* this message of it, from 1, makes the unnamed statement */

@@ -260,30 +260,11 @@ static int send_statement(struct server *s, const char *name, struct stmt *st,
 	return put_away(s, &o, bad);
 }
 
-/* One by one, as the extended protocol wants them.  The text is used up. */
-static int run_each(struct client *c, struct server *s, char *sql)
-{
-	struct sql_facts f;
-	size_t len = strlen(sql);
-	int bad = 0;
-
-	for (size_t at = 0; at < len && !bad; at += f.next ? f.next : len - at) {
-		sql_classify(&f, sql + at, len - at, &c->all->route->rules);
-		sql[at + f.end] = 0;
-		bad = f.end > f.start ? remake_run(s, sql + at + f.start, NULL) : 0;
-	}
-	return bad;
-}
-
 /* Its settings: all others are taken back first. */
-static int send_settings(struct client *c, struct server *s, const struct stmt *settings)
+static int send_settings(struct server *s, const struct stmt *settings)
 {
-	char sql[PROFILE_SQL_MAX];
-
 	if (remake_run(s, "RESET SESSION AUTHORIZATION", NULL) < 0
 	    || remake_run(s, "RESET ALL", NULL) < 0)
-		return -1;
-	if (agree_lacks_values(s, NULL, NULL, sql) && run_each(c, s, sql) < 0)
 		return -1;
 	for (uint32_t at = 0; settings && at < settings->len; ) {
 		const char *line = settings->text + at;
@@ -307,7 +288,7 @@ static int remake(struct client *c, struct server *s, const char *name, struct s
 	if (within || differs)
 		bad = remake_run(s, within ? "SAVEPOINT pgpool" : "BEGIN", agree_or_close);
 	if (!bad && differs)
-		bad = send_settings(c, s, st->settings);
+		bad = send_settings(s, st->settings);
 	bad = bad ? bad : send_statement(s, name, st, its);
 	if (!bad && within)
 		bad = remake_run(s, "ROLLBACK TO SAVEPOINT pgpool", agree_or_close) < 0

@@ -292,12 +292,10 @@ static void on_lost(struct request *r)
 
 /* --- after RESET ---------------------------------------------------------
  *
- * RESET brings back the values that the server started with.  From its first RESET on a session has
- * servers that started with its own values: see start_own() in query.c.  On one that it could not
- * leave, in a transaction or with a temporary table, they are set again by a request behind the
- * RESET.  The two are one to the client: it does not see the first one's ReadyForQuery, and of the
- * second, besides that, only reports, since it has seen RESET's own, of values that are not its
- * session's. */
+ * RESET brings back the application_name that the server started with: maybe another session's.  A
+ * request behind the RESET sets it again.  The two are one to the client: it does not see the first
+ * one's ReadyForQuery, and of the second, besides that, only the report, since it has seen RESET's
+ * own. */
 
 static bool after_message(struct request *r, char type, const uint8_t *body, size_t len)
 {
@@ -308,7 +306,6 @@ static bool after_message(struct request *r, char type, const uint8_t *body, siz
 	return false;
 }
 
-/* With other values it would be another session. */
 static void after_done(struct request *r, char status)
 {
 	struct client *c = r->owner;
@@ -326,30 +323,24 @@ static void after_done(struct request *r, char status)
 
 static const struct request_ops after_reset_ops = { NULL, after_message, after_done, on_lost };
 
-/* A ROLLBACK TO may have taken the RESET back, and the session's own SET is in force again. */
-static bool has_start(const void *ctx, const char *name)
-{
-	const struct client *c = ctx;
-
-	return !script_sets(&c->script, name);
-}
-
 /* At its ReadyForQuery; nothing was sent behind it.  In a failed transaction it has to wait for a
- * ROLLBACK TO; a ROLLBACK takes the RESET back. */
+ * ROLLBACK TO, which may have taken the RESET back, so that the session's own SET is in force
+ * again; a ROLLBACK takes the RESET back. */
 static bool follow_reset(struct client *c, struct query *q, char status)
 {
 	struct server *s = q->request.server;
+	static const char name[] = "application_name";
 	char sql[PROFILE_SQL_MAX];
-	bool owed = c->owes_values && status == 'T';
+	bool owed = c->owes_name && status == 'T';
 
-	c->owes_values = status == 'E';
-	if (status == 'E' || !(owed || q->resets)
-	    || !agree_lacks_values(s, owed ? has_start : effect_took_back,
-	                           owed ? (const void *)c : q, sql))
+	c->owes_name = status == 'E';
+	if (status == 'E'
+	    || !(owed ? !script_sets(&c->script, name) : q->resets && effect_took_back(q, name))
+	    || !agree_lacks_name(s, sql))
 		return false;
 	unnamed_ends_on(c, s);
 	if (s->within)                  /* of what comes too late for a COPY */
-		server_close(s, "its session's settings cannot be set within a message");
+		server_close(s, "its application_name cannot be set within a message");
 	else if (!query_new(c, s, &after_reset_ops)
 	         || conn_put_message(s->all->base->net, &s->conn, 'Q', sql, strlen(sql) + 1) < 0)
 		client_out_of_memory(c);
@@ -411,7 +402,7 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 		return true;
 	case 'Z':
 		r->progress = true;
-		return !((q->resets || c->owes_values) && follow_reset(c, q, (char)*body))
+		return !((q->resets || c->owes_name) && follow_reset(c, q, (char)*body))
 		       && !q->cut;
 	}
 	return true;

@@ -233,6 +233,8 @@ void account_drop(struct account *a)
 
 /* --- profiles ------------------------------------------------------------ */
 
+static const char NAME[] = "application_name";
+
 struct pair { const char *name, *value; };
 
 static int by_name(const void *a, const void *b)
@@ -344,7 +346,7 @@ struct profile *profile_get(struct account *a, const char *pairs, size_t len)
 	p->refs = 1;
 	p->len = n;
 	memcpy(p->params, packed, n);
-	const char *app = profile_value(p, "application_name");
+	const char *app = profile_value(p, NAME);
 	p->application_name = app ? app : "";
 	p->replication = profile_value(p, "replication") != NULL;
 	p->next = a->profiles;
@@ -448,76 +450,61 @@ int profile_copy_welcome(struct profile *to, const struct profile *from)
 	return 0;
 }
 
-/* The value of a parameter that nobody sets: the report of a server that started without it. */
-static const char *default_of(const struct account *a, const char *name)
-{
-	size_t from, to;
-
-	for (const struct profile *p = a->profiles; p; p = p->next)
-		if (p->welcomed && !profile_value(p, name) && !profile_value(p, "options")) {
-			const char *value = status_find(p->welcome, p->welcome_len, name,
-				&from, &to);
-			if (value)
-				return value;
-		}
-	return NULL;
-}
-
 /* --- differences --------------------------------------------------------- */
 
-/* As the startup packet gives it: one value, which is taken as it is. */
-static bool put_setting(struct put *o, const char *name, const char *value)
+/* The next parameter but the application's name, from here on; the end if there is none. */
+static const char *other(const struct profile *p, const char *at)
 {
-	struct sql_setting s = { .n = 1 };
-	size_t len = strlen(value) + 1;
-
-	if (strlen(name) >= sizeof s.name || len > sizeof s.values)
-		return false;
-	strcpy(s.name, name);
-	memcpy(s.values, value, len);
-	if (o->len)
-		put_bytes(o, "; ", 2);
-	sql_put_setting(o, &s);
-	return true;
+	if (at < p->params + p->len && !strcmp(at, NAME)) {
+		at += sizeof NAME;
+		at += strlen(at) + 1;
+	}
+	return at;
 }
 
-/* A value of DateStyle may be one part of it: the other is the default's, not the old value's. */
-static bool put_default(struct put *o, const struct account *a, const char *name)
+/* Both are sorted. */
+static bool differ_in_name_only(const struct profile *a, const struct profile *b)
 {
-	const char *value = default_of(a, name);
+	const char *end_a = a->params + a->len, *end_b = b->params + b->len;
+	const char *pa = other(a, a->params), *pb = other(b, b->params);
 
-	return value && put_setting(o, name, value);
+	while (pa < end_a && pb < end_b && !strcmp(pa, pb)) {
+		const char *va = pa + strlen(pa) + 1, *vb = pb + strlen(pb) + 1;
+		if (strcmp(va, vb))
+			break;
+		pa = other(a, va + strlen(va) + 1);
+		pb = other(b, vb + strlen(vb) + 1);
+	}
+	return pa == end_a && pb == end_b;
 }
 
-bool profile_difference(const struct profile *from, const struct profile *to,
-                        bool (*wanted)(const void *ctx, const char *name), const void *ctx,
-                        char *sql, size_t size)
+/* Of its sessions.  Without the parameter: as a server has reported that began so, since it may be
+ * a role's, or in the options. */
+static const char *name_of(const struct profile *p)
+{
+	const char *name = profile_value(p, NAME);
+	size_t from, to;
+
+	return name || !p->welcomed ? name
+	       : status_find(p->welcome, p->welcome_len, NAME, &from, &to);
+}
+
+bool profile_difference(const struct profile *from, const struct profile *to, char *sql,
+                        size_t size)
 {
 	struct put o = { .base = (uint8_t *)sql, .cap = size };
+	struct sql_setting s = { .n = 1 };
 
-	for (const char *name = to->params, *value; name < to->params + to->len;
-	     name = value + strlen(value) + 1) {
-		value = name + strlen(name) + 1;
-		const char *has = profile_value(from, name);
-		if ((has && !strcmp(has, value)) || (wanted && !wanted(ctx, name)))
-			continue;
-		if (reserved(name))     /* not a session's parameter: it needs a new connection */
-			return false;
-		if (has && !strcmp(name, "datestyle") && !put_default(&o, to->account, name))
-			return false;
-		if (!put_setting(&o, name, value))
-			return false;
-	}
-	for (const char *name = from->params, *value; name < from->params + from->len;
-	     name = value + strlen(value) + 1) {
-		value = name + strlen(name) + 1;
-		if (profile_value(to, name) || (wanted && !wanted(ctx, name)))
-			continue;
-		const char *back = reserved(name) ? NULL : default_of(to->account, name);
-		if (!back)
-			return false;
-		if (strcmp(back, value) && !put_default(&o, to->account, name))
-			return false;
+	if (from->replication || to->replication || !differ_in_name_only(from, to))
+		return false;
+	const char *has = profile_value(from, NAME), *name = name_of(to);
+	size_t len = name ? strlen(name) + 1 : 0;
+	if (!name || len > PROFILE_NAME_MAX)
+		return false;
+	if (!has || strcmp(has, name)) {
+		strcpy(s.name, NAME);
+		memcpy(s.values, name, len);
+		sql_put_setting(&o, &s);
 	}
 	put_byte(&o, 0);
 	return !o.full;

@@ -9,9 +9,10 @@
  * A profile's welcome is the ParameterStatus messages that a client gets at login.  It is
  * taken from the servers that started with, or were moved to, the profile.
  *
- * A server can be moved from one profile to another when each value that differs can be SET:
- * profile_difference() writes the statement.  A parameter that only the old one mentions goes back
- * to the account's default, if some server has ever reported it.
+ * A server can be moved from one profile to another if they differ in nothing but the name of the
+ * application: profile_difference() writes the SET.  With other values of any other parameter it
+ * stays with its own: code that says RESET brings back those that a server began with, and nothing
+ * tells of it.
  */
 #ifndef SERVER_ACCOUNT_H
 #define SERVER_ACCOUNT_H
@@ -139,15 +140,12 @@ void accounts_forget_levels(struct accounts *all);
 int profile_report(struct profile *p, const char *name, const char *value);
 int profile_copy_welcome(struct profile *to, const struct profile *from);
 
-/* Bytes of the statements for any startup packet: of each byte four, and the rest of each SET. */
-enum { PROFILE_SQL_MAX = WIRE_STARTUP_MAX * 6 };
+/* Bytes of an application_name that is taken along, of which PostgreSQL uses 63; and of the SET. */
+enum { PROFILE_NAME_MAX = 1024, PROFILE_SQL_MAX = PROFILE_NAME_MAX * 4 + 64 };
 
-/* Writes into sql the statements that make a session started with `from` one as started with
- * `to`; empty when nothing differs.  They take no snapshot, but for a list of names that is written
- * in an unusual way.  wanted, if not NULL, says which parameters count.  false: it
- * cannot be done, or does not fit. */
-bool profile_difference(const struct profile *from, const struct profile *to,
-                        bool (*wanted)(const void *ctx, const char *name), const void *ctx,
-                        char *sql, size_t size);
+/* Writes into sql the statement that makes a session started with `from` one as started with `to`;
+ * empty when nothing differs.  false: it cannot be done, or does not fit. */
+bool profile_difference(const struct profile *from, const struct profile *to, char *sql,
+	size_t size);
 
 #endif

@@ -233,68 +233,78 @@ static const char *difference(const struct profile *from, const struct profile *
 {
 	static char sql[512];
 
-	return profile_difference(from, to, NULL, NULL, sql, sizeof sql) ? sql : "impossible";
+	return profile_difference(from, to, sql, sizeof sql) ? sql : "impossible";
 }
 
-#define SET(name, value) "SET \"" name "\" = E'" value "'"
+#define NAMED(name) "SET \"application_name\" = E'" name "'"
+#define APP "application_name\0"
 #define WAY(from, to, want) do { const char *d_ = difference(from, to); \
 	say(!strcmp(d_, want), "%s", d_); } while (0)
 
 static void test_difference(void)
 {
+	static const char own[] = "impossible";
 	struct accounts *all = accounts_new();
 	struct account *a = account_get(all, "ann", "shop");
-	struct profile *none = profile_get(a, NULL, 0), *x = GET(a, "a\0x"), *y = GET(a, "a\0y");
-	struct profile *two = GET(a, "a\0x\0b\0it's"), *back = GET(a, "a\0\\'\\\\''");
-	struct profile *options = GET(a, "a\0x\0options\0-c b=1"), *name = GET(a, "it's \\\0x");
+	struct profile *none = profile_get(a, NULL, 0), *x = GET(a, APP "x"), *y = GET(a, APP "y");
+	struct profile *more = GET(a, APP "x\0b\0it's"), *other = GET(a, APP "y\0b\0it's");
+	struct profile *options = GET(a, APP "x\0options\0-c b=1");
 
 	WAY(x, x, "");
-	WAY(none, none, "");
-	WAY(none, x, SET("a", "x"));
-	WAY(x, y, SET("a", "y"));
-	WAY(x, two, SET("b", "it''s"));
-	WAY(none, two, SET("a", "x") "; " SET("b", "it''s"));
-	WAY(none, back, SET("a", "\\\\''\\\\\\\\''''"));
-	WAY(none, name, SET("it's \\", "x"));
-	WAY(none, GET(a, "a\0\xe4\xb8\xad\\'"), SET("a", "\\xe4\\xb8\\xad\\\\''"));
-	WAY(x, none, "impossible");
-	WAY(none, GET(a, "USER\0postgres"), "impossible");
-	WAY(GET(a, "USER\0postgres"), none, "impossible");
-	WAY(x, options, "impossible");
-	WAY(options, x, "impossible");
-	WAY(options, options, "");
+	WAY(none, x, NAMED("x"));
+	WAY(x, y, NAMED("y"));
+	WAY(more, other, NAMED("y"));
+	WAY(x, GET(a, APP "it's \\\xe4"), NAMED("it''s \\\\\\xe4"));
+	WAY(GET(a, "a\0x\0" APP "x\0z\0x"), GET(a, "a\0x\0" APP "y\0z\0x"), NAMED("y"));
+	WAY(GET(a, "options\0-c b=1\0" APP "y"), options, NAMED("x"));
 
-	profile_report(none, "A", "dflt");
-	WAY(x, none, "impossible");             /* not all of its reports are there yet */
+	/* What a RESET brings back is to be the session's own. */
+	WAY(none, GET(a, "b\0x"), own);
+	WAY(GET(a, "b\0x"), none, own);
+	WAY(GET(a, "b\0x"), GET(a, "b\0y"), own);
+	WAY(GET(a, "b\0x"), GET(a, "c\0x"), own);
+	WAY(GET(a, "b\0x\0c\0x"), GET(a, "b\0x"), own);
+	WAY(x, more, own);
+	WAY(more, x, own);
+	WAY(more, y, own);
+	WAY(x, options, own);
+	WAY(options, x, own);
+	WAY(none, GET(a, "USER\0postgres"), own);
+	WAY(x, GET(a, APP "x\0replication\0true"), own);
+	WAY(GET(a, APP "x\0replication\0true"), GET(a, APP "y\0replication\0true"), own);
+
+	WAY(x, none, own);                      /* nobody has told what it is without */
+	profile_report(none, "application_name", "the role's");
+	WAY(x, none, own);                      /* not all of its reports are there yet */
 	none->welcomed = true;
-	WAY(x, none, SET("a", "dflt"));
-	WAY(GET(a, "A\0dflt"), none, "");
-	WAY(two, none, "impossible");           /* b was never reported */
-	WAY(two, y, "impossible");
-	profile_report(x, "b", "bee's");
-	x->welcomed = true;
-	WAY(two, none, SET("a", "dflt") "; " SET("b", "bee''s"));
-	WAY(two, y, SET("a", "y") "; " SET("b", "bee''s"));
-	profile_report(options, "c", "of options");
-	options->welcomed = true;
-	WAY(GET(a, "c\0x"), none, "impossible");        /* options may have set it */
+	WAY(x, none, NAMED("the role''s"));
+	WAY(GET(a, APP "the role's"), none, "");
+	WAY(options, GET(a, "options\0-c b=1"), own);
 	accounts_free(all);
 }
 
 static void test_room(void)
 {
+	static char longest[sizeof APP + PROFILE_NAME_MAX + 1] = APP;
 	struct accounts *all = accounts_new();
 	struct account *a = account_get(all, "ann", "shop");
-	struct profile *none = profile_get(a, NULL, 0), *p = GET(a, "a\0it's");
+	struct profile *none = profile_get(a, NULL, 0), *p = GET(a, APP "it's");
 	size_t need = strlen(difference(none, p)) + 1;
+	char most[PROFILE_SQL_MAX];
 	bool ok = true;
 
 	for (size_t n = 0; n <= need; n++) {
 		char *sql = malloc(n ? n : 1);
-		ok &= profile_difference(none, p, NULL, NULL, sql, n) == (n == need);
+		ok &= profile_difference(none, p, sql, n) == (n == need);
 		free(sql);
 	}
 	say(ok, "it takes %zu bytes, no less", need);
+	memset(longest + sizeof APP - 1, '\xe4', PROFILE_NAME_MAX - 1);
+	p = profile_get(a, longest, sizeof APP - 1 + PROFILE_NAME_MAX);
+	say(profile_difference(none, p, most, sizeof most), "the longest name has room");
+	longest[sizeof APP - 1 + PROFILE_NAME_MAX - 1] = 'x';
+	p = profile_get(a, longest, sizeof APP + PROFILE_NAME_MAX);
+	say(!profile_difference(none, p, most, sizeof most), "a longer one is not taken along");
 	accounts_free(all);
 }
 

@@ -269,11 +269,9 @@ int profile_report(struct profile *p, const char *name, const char *value)
 	return 0;
 }
 
-bool profile_difference(const struct profile *from, const struct profile *to,
-                        bool (*wanted)(const void *ctx, const char *name), const void *ctx,
-                        char *sql, size_t size)
+bool profile_difference(const struct profile *from, const struct profile *to, char *sql, size_t size)
 {
-	(void)from, (void)to, (void)wanted, (void)ctx;
+	(void)from, (void)to;
 	snprintf(sql, size, "%s", "");
 	return true;
 }

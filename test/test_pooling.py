@@ -42,11 +42,21 @@ def test_a_server_is_used_again(proxy, sql):
     assert len({used_once(p, sql) for _ in range(5)}) == 1
 
 
-def test_other_startup_parameters_use_the_same_server(proxy):
-    p = proxy(**ONE)
-    logins = [dict(), dict(application_name="a"), dict(application_name="b"),
-              dict(DateStyle="German"), dict(search_path="public", TimeZone="UTC"), dict()]
-    assert len({used_once(p, **login) for login in logins}) == 1
+def test_another_application_name_uses_the_same_server(proxy):
+    p = proxy()
+    for more in dict(), dict(DateStyle="German", options="-c work_mem=9MB -c application_name=own"):
+        logins = [more, more | dict(application_name="a"), more | dict(application_name="b"), more]
+        assert len({used_once(p, **login) for login in logins}) == 1
+
+
+def test_other_startup_parameters_do_not(proxy):
+    """Code that says RESET would bring back those of another session."""
+    p = proxy()
+    logins = [dict(), dict(DateStyle="German"), dict(DateStyle="SQL"), dict(search_path="public"),
+              dict(search_path="public", DateStyle="German"), dict(options="-c DateStyle=German")]
+    used = [used_once(p, **login) for login in logins]
+    assert len(set(used)) == len(logins)
+    assert [used_once(p, **login, application_name="a") for login in reversed(logins)] == used[::-1]
 
 
 def test_other_users_and_databases_do_not(proxy, primary):
@@ -55,11 +65,12 @@ def test_other_users_and_databases_do_not(proxy, primary):
                 used_once(p, user="postgres", database="postgres")}) == 4
 
 
-def test_a_full_pool_makes_room_for_another_user(proxy):
+@pytest.mark.parametrize("other", [dict(user="postgres"), dict(DateStyle="German")], ids=str)
+def test_a_full_pool_makes_room_for_another(proxy, other):
     p = proxy(**ONE)
     for _ in range(3):
         used_once(p)
-        used_once(p, user="postgres")
+        used_once(p, **other)
 
 
 def test_without_connection_cache_each_session_has_its_own(proxy, primary):
@@ -259,12 +270,11 @@ def changed(target, steps, where, options):
 @pytest.mark.parametrize("steps", CHANGES, ids=["; ".join(s) or "nothing" for s in CHANGES])
 def test_default_means_the_session_s_startup_values(proxy, primary, steps, where):
     p = proxy(**ONE)
-    p.raw(application_name="another", options="-c work_mem=3MB").bye()
     for options in (OPTIONS, OPTIONS, NO_OPTIONS):
-        assert changed(p, steps, where, options) == changed(primary, steps, where, options)
-        w = p.raw(application_name="another", TimeZone="UTC")   # whose server the next one gets
+        w = p.raw(**options | dict(application_name="another"))  # whose server the next one gets
         w.query(where + "SELECT 1")
         w.bye()
+        assert changed(p, steps, where, options) == changed(primary, steps, where, options)
 
 
 RESETS = {
@@ -306,11 +316,9 @@ def around(target, messages, pinned):
 @pytest.mark.parametrize("pinned", [True, False])
 @pytest.mark.parametrize("how", RESETS)
 def test_reset_in_any_place(proxy, primary, how, pinned):
-    """On a server that started with another session's values.  A pinned session cannot leave it."""
+    """On a server that started with another session's name."""
     p = proxy(**ONE)
-    w = p.raw(application_name="another", TimeZone="UTC")
-    w.query("/* primary */ SELECT 1")
-    w.bye()
+    used_once(p, **NO_OPTIONS | dict(application_name="another"))
     assert around(p, RESETS[how], pinned) == around(primary, RESETS[how], pinned)
 
 
@@ -338,7 +346,7 @@ def test_what_stands_behind_a_reset_has_the_session_s_values(proxy, primary):
 @pytest.mark.parametrize("ends", [terminate(), None], ids=["Terminate", "half"])
 def test_the_answer_of_a_reset_comes_though_its_client_ends(proxy, ends):
     p = proxy(**ONE)
-    used_once(p, application_name="another", TimeZone="UTC")
+    used_once(p, **NO_OPTIONS | dict(application_name="another"))
     w = p.raw(**NO_OPTIONS)
     w.query("CREATE TEMP TABLE w (a int)")
     w.send(query("RESET ALL") + (ends or b""))
