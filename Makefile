@@ -40,7 +40,7 @@ INSTALL = sh test/install-packages.sh
 BUILD_PACKAGES = gcc libc6-dev musl-tools libbearssl-dev
 RUN_PACKAGES   = $(BUILD_PACKAGES) postgresql-15 procps python3-psycopg util-linux
 DEBUG_PACKAGES = $(BUILD_PACKAGES) clang libclang-rt-14-dev
-TEST_PACKAGES  = $(RUN_PACKAGES) $(DEBUG_PACKAGES) binutils libpostgresql-jdbc-java nodejs \
+TEST_PACKAGES  = $(RUN_PACKAGES) $(DEBUG_PACKAGES) binutils iproute2 libpostgresql-jdbc-java nodejs \
                  openjdk-17-jdk-headless openssl pgpool2 python3-asyncpg python3-pytest-xdist python3-psycopg2
 BENCH_PACKAGES = $(RUN_PACKAGES) haproxy pgbouncer pgpool2 python3-pytest
 FUZZ_SECONDS   = 60
