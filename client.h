@@ -171,7 +171,6 @@ struct client {
 	bool canceled;                          /* while it was blocked */
 	bool asked_again;                       /* asked, for the second time, about the same */
 	bool primary_once;                      /* the next request goes to the primary */
-	bool owes_name;                         /* a RESET in a failed transaction: see reply.c */
 	bool partial;                           /* a request began, and its end is awaited: */
 	bool hurried;                           /* no longer, what is there goes on */
 	bool lost_request;                      /* a request was lost that cannot run again */

@@ -165,37 +165,56 @@ bool server_knows_residue(const struct server *s, const struct borrower *b)
 	return !(s->residue & ~b->residue) || b->own;
 }
 
-bool server_fits(const struct server *s, const struct borrower *b, char *sql, size_t size)
+bool server_fits(const struct server *s, const struct borrower *b)
 {
-	const struct profile *p = b->profile;
-
-	*sql = 0;
 	return server_knows_residue(s, b)
-	       && (s->profile == p || profile_difference(s->profile, p, sql, size));
+	       && (s->profile == b->profile
+	           || (s->reports_name && profile_name(b->profile)
+	               && profile_fits(s->profile, b->profile)));
 }
 
-/* PostgreSQL refused a value of the startup packet.  On a connection of its own the error would
- * have ended the session, and so it does here. */
-static void settings_taken(struct request *r, bool ok)
+void server_put_name(const struct server *s, bool local, char sql[static SERVER_NAME_SQL])
+{
+	struct put o = { .base = (uint8_t *)sql, .cap = SERVER_NAME_SQL };
+	struct sql_setting set = { .name = "application_name", .n = 1, .local = local };
+
+	strcpy(set.values, s->named);
+	sql_put_setting(&o, &set);
+	put_byte(&o, 0);
+}
+
+/* It has the settings that it began with. */
+static void take_start(struct server *s)
+{
+	profile_drop(s->profile);
+	s->profile = profile_hold(s->start);
+	strcpy(s->named, s->began);
+	s->name_lost = false;
+}
+
+static void name_taken(struct request *r, bool ok)
 {
 	if (!ok)
-		server_close(r->server, "the settings of its session were refused");
+		server_close(r->server, "the application_name of its session was refused");
 }
 
 /* The statement is only sent: its answer comes in front of the client's. */
-bool server_lend(struct server *s, struct borrower *b, const char *sql)
+bool server_lend(struct server *s, struct borrower *b)
 {
 	if (s->profile != b->profile) {
+		const char *name = profile_name(b->profile);
+		bool differs = strcmp(s->named, name) != 0;
 		/* All other ParameterStatus values are those of this server; the statement's
-		 * reports correct the ones that differ. */
+		 * report corrects the one that differs. */
 		if (!b->profile->welcomed && s->profile->welcomed)
 			profile_copy_welcome(b->profile, s->profile);
+		strcpy(s->named, name);
 		profile_drop(s->profile);
 		s->profile = profile_hold(b->profile);
-		if (*sql) {
-			if (server_take_profile(s, sql, settings_taken) < 0)
-				return false;
-		}
+		char sql[SERVER_NAME_SQL];
+		server_put_name(s, false, sql);
+		if (differs && server_take_profile(s, sql, name_taken) < 0)
+			return false;
 	}
 	timer_stop(s->all->base->loop, &s->timer);
 	server_enter(s, LENT);
@@ -210,12 +229,13 @@ bool server_lend(struct server *s, struct borrower *b, const char *sql)
 
 /* One that stirs is not lent: it says goodbye or has ended, and a request sent there would be
  * lost. */
-struct server *server_find_idle(struct borrower *b, struct node *n, char *sql, size_t size)
+struct server *server_find_idle(struct borrower *b, struct node *n)
 {
 	for (int any = 0; any < 2; any++)
 		for (struct server *s = b->profile->account->idle, *next; s; s = next) {
 			next = s->next_idle;
-			if (s->node != n || !server_fits(s, b, sql, size) || (!any && *sql))
+			if (s->node != n || (!any && s->profile != b->profile)
+			    || !server_fits(s, b))
 				continue;
 			if (!conn_stirs(&s->conn))
 				return s;
@@ -335,13 +355,14 @@ static bool keeps(const struct server *s)
 static void available(struct server *s, const struct borrower *opener)
 {
 	struct node *n = s->node;
-	char sql[PROFILE_SQL_MAX];
 
 	timer_stop(s->all->base->loop, &s->timer);
 	s->used = false;
+	if (s->name_lost)
+		take_start(s);          /* reset_query_list did not */
 	for (struct borrower *b = n->queue; b; b = b->next) {
 		if (b->profile->account != s->account || queue_searches(b, n)
-		    || !server_fits(s, b, sql, sizeof sql))
+		    || !server_fits(s, b))
 			continue;
 		if (b->look && b != opener)
 			continue;
@@ -349,7 +370,7 @@ static void available(struct server *s, const struct borrower *opener)
 		    && !account_knows(s->account, b->secret, loop_now(s->all->base->loop)))
 			continue;
 		server_unborrow(b);
-		if (server_lend(s, b, sql)) {
+		if (server_lend(s, b)) {
 			b->ops->lent(b, s);
 		} else {
 			server_close(s, "out of memory");
@@ -439,10 +460,8 @@ static void note_reset(struct server *s, struct request *r, const char *sql)
 	if (!(f.flags & SQL_ALL))
 		return;
 	r->deallocates = f.kind == SQL_DISCARD || f.kind == SQL_DEALLOCATE;
-	if (sql_kind_does[f.kind] & KIND_TAKES_BACK) {
-		profile_drop(s->profile);
-		s->profile = profile_hold(s->start);
-	}
+	if (sql_kind_does[f.kind] & KIND_TAKES_BACK)
+		take_start(s);
 }
 
 /* Its FIFO is empty: cleans it for the next session.  If nothing ran on it, nothing is left.  An

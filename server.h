@@ -30,6 +30,8 @@
 #include "server/stmt.h"
 #include "server/residue.h"
 
+#include <string.h>
+
 struct server;
 struct request;
 struct borrower;
@@ -265,6 +267,10 @@ int server_own(struct server *s, const char *sql, void (*then)(struct request *,
  * transaction: nothing of the client runs with the settings of somebody else. */
 int server_hand_over(struct server *s, const char *sql, void (*then)(struct request *, bool));
 
+/* Writes the SET, or SET LOCAL, of its session's application_name. */
+enum { SERVER_NAME_SQL = APPLICATION_NAME_SIZE * 2 + 64 };
+void server_put_name(const struct server *s, bool local, char sql[static SERVER_NAME_SQL]);
+
 /* Cancels the owner's request that runs on this server, or will run next.  true: the cancel request
  * is on its way, and `by` hears eased() when PostgreSQL has delivered it. */
 bool request_cancel(struct server *s, const void *owner, struct borrower *by);
@@ -295,6 +301,10 @@ struct server {
 	struct account *account;
 	struct profile *start;                  /* as it logged in: DISCARD ALL goes back to it */
 	struct profile *profile;                /* as it is now */
+	char began[APPLICATION_NAME_SIZE];      /* application_name as reported at its login, */
+	char named[APPLICATION_NAME_SIZE];      /* and its session's */
+	bool reports_name;                      /* the former is known */
+	bool name_lost;                         /* a RESET has brought it back */
 	enum server_phase phase;
 	char status;                            /* of the last ReadyForQuery: I T E */
 	enum demand demand;                     /* PostgreSQL's, at its login */
@@ -350,6 +360,12 @@ struct server {
 	uint8_t *farewell;                      /* the ErrorResponse body of its last words; NULL */
 	uint32_t farewell_len;
 };
+
+/* Would a RESET bring back another session's application_name? */
+static inline bool server_is_renamed(const struct server *s)
+{
+	return strcmp(s->began, s->named) != 0;
+}
 
 /* Closes it at once. */
 __attribute__((cold))

@@ -69,21 +69,21 @@ static const char *line_text(const struct client *c, const struct server *s,
 	return client_home(c, s) ? l->text : leg_text(l);
 }
 
-bool agree_lacks_name(struct server *s, char sql[static PROFILE_SQL_MAX])
+/* PostgreSQL reports each value.  The session may have set the very same itself. */
+bool agree_lacks_name(const struct client *c, const struct server *s)
 {
-	if (s->start == s->profile)
+	if (!s->name_lost)
 		return false;
-	if (profile_difference(s->start, s->profile, sql, PROFILE_SQL_MAX))
-		return *sql;
-	server_close(s, "its session's application_name cannot be set again");
-	return false;
+	const char *value = script_value(&c->script, "application_name");
+	return !value || strcmp(value, s->began);
 }
 
-static bool took_back_name(const struct script_line *l)
+/* DEFAULT and all that a RESET names. */
+static bool takes_name_back(const struct script_line *l)
 {
-	const struct sql_facts f = { .kind = l->kind, .flags = l->flags };
-
-	return script_takes_back(false, &f, l->name, "application_name");
+	if (l->kind == SQL_DISCARD || l->kind == SQL_RESET || (l->flags & SQL_DEFAULT))
+		return (l->flags & SQL_ALL) || !strcmp(l->name, "application_name");
+	return false;
 }
 
 /* Statements that go together. */
@@ -135,15 +135,17 @@ static int send_discard(struct client *c, struct server *s, struct text *t, cons
 static int add_line(struct client *c, struct server *s, struct text *t,
                     const struct script_line *l)
 {
-	char sql[PROFILE_SQL_MAX];
+	char sql[SERVER_NAME_SQL];
 	const char *text = line_text(c, s, l);
 
 	if (l->kind == SQL_DISCARD && send_discard(c, s, t, text) < 0)
 		return -1;
 	if (l->kind != SQL_DISCARD && text)
 		add_text(t, text);
-	if (took_back_name(l) && agree_lacks_name(s, sql))
+	if (takes_name_back(l) && server_is_renamed(s)) {
+		server_put_name(s, l->flags & SQL_LOCAL, sql);
 		add_text(t, sql);
+	}
 	return 0;
 }
 

@@ -15,10 +15,8 @@ int agree_on_script(struct client *c, struct server *s);
  * that of the lines, if they failed, and what stands behind it would run. */
 bool agree_under_way(const struct server *s);
 
-/* A RESET has brought back the application_name that the server started with.  If its session
- * started with another one, sql is the statement that sets that.  A server that cannot be made
- * right is closed. */
-bool agree_lacks_name(struct server *s, char sql[static PROFILE_SQL_MAX]);
+/* Has a RESET brought back the application_name of the session with which the server began? */
+bool agree_lacks_name(const struct client *c, const struct server *s);
 
 /* The end of such a request, on a server that must not differ from the session: if it failed, the
  * server goes. */

@@ -1,6 +1,7 @@
 #include "client/doubt.h"
 
 #include "ask.h"
+#include "client/agree.h"
 #include "client/facts.h"
 #include "client/leaves.h"
 #include "client/portal.h"
@@ -275,6 +276,9 @@ static void take_setting(struct told *t, const char *context, const char *name, 
 	if (!l && !strcmp(name, "session_authorization")
 	    && !strcmp(set.values, c->borrower.profile->account->user))
 		return;
+	if ((!l || l->kind != SQL_SET) && !strcmp(name, "application_name")
+	    && !strcmp(set.values, t->server->named))
+		return;                 /* it came with the session */
 	/* Only code with the rights of somebody else may have set it. */
 	c->script.full |= strcmp(context, "user") && strcmp(context, "custom") && !l;
 	add_line(t, &set);
@@ -336,6 +340,9 @@ static void take_row(struct told *t, const char *field[3], unsigned *found)
 				session_made_temporary(&c->session, field[1], false);
 			return;
 		}
+	/* What shows is another session's: it was taken back. */
+	if (field[1] && !strcmp(field[1], "application_name") && agree_lacks_name(c, t->server))
+		return;
 	if (field[1] && field[2]) {
 		keep_name(t, field[1]);
 		take_setting(t, field[0], field[1], field[2]);

@@ -152,9 +152,8 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 
 	q->executes++;
 	q->copies += f->kind == SQL_COPY_FROM;
-	q->resets |= facts_takes_back(f)
-	             && q->request.server->start != q->request.server->profile;
-	q->barrier |= f->kind == SQL_COPY_FROM || facts_forgets(f) || q->resets;
+	q->barrier |= f->kind == SQL_COPY_FROM || facts_forgets(f)
+	              || (facts_takes_back(f) && server_is_renamed(q->request.server));
 	bool writes = facts_write(c, f, text);
 	if (writes)
 		note_write(c, f, text, len);
@@ -689,25 +688,6 @@ void effect_complete(struct client *c, struct query *q, const uint8_t *body, siz
 		else
 			apply(c, r->server, e);
 	}
-}
-
-bool effect_took_back(const struct query *q, const char *name)
-{
-	bool kept = false, back = false;
-	char parameter[128];
-
-	for (const struct effect *e = q->effects; e; e = e->next) {
-		if (e->command > q->request.commands)
-			break;
-		*parameter = 0;
-		if (sql_kind_does[e->facts.kind] & KIND_SETS)
-			sql_parameter(parameter, e->text, &e->facts);
-		if (e->facts.kind == SQL_COMMIT)
-			kept = back;
-		back = e->facts.kind == SQL_ROLLBACK ? kept
-			: script_takes_back(back, &e->facts, parameter, name);
-	}
-	return q->request.failed ? kept : back;
 }
 
 /* --- names --------------------------------------------------------------- */

@@ -30,10 +30,6 @@ void effect_complete(struct client *c, struct query *q, const uint8_t *body, siz
  * behind a request that failed may have been wrong. */
 void effect_name_answered(struct client *c, struct query *q, char type);
 
-/* Does the parameter have the value now which its server started with, because a statement of the
- * request took it back? */
-bool effect_took_back(const struct query *q, const char *name);
-
 /* The client's names took the request's Parses, Closes and DEALLOCATEs for granted when it was
  * sent.  Those that were not answered did not happen: an error has come, or all of it is taken
  * back. */

@@ -92,8 +92,7 @@ static int identify(struct client *c, const struct startup *s)
 	if (a)
 		account_drop(a);
 	if (!c->borrower.profile)
-		return client_refuse(c, "53200", "out of memory",
-			"or more than 128 startup parameters", NULL);
+		return client_refuse(c, "53200", "out of memory", NULL, NULL);
 	for (const char *p = s->pairs; p < s->pairs + s->len; p += strlen(p) + 1) {
 		leaves_note_parameter(c, p);
 		p += strlen(p) + 1;

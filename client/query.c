@@ -102,6 +102,18 @@ static bool keeps_unnamed(const struct client *c, const struct server *s, const 
 	return c->unnamed.on == s && !pl->simple && !pl->unnamed;
 }
 
+/* In a transaction for its time only: it ends with the name from before, or with the other
+ * session's, and then this comes again. */
+static int agree_on_name(struct client *c, struct server *s)
+{
+	char sql[SERVER_NAME_SQL];
+
+	if (!agree_lacks_name(c, s) || s->status == 'E' || c->inflight)
+		return 0;
+	server_put_name(s, s->status == 'T', sql);
+	return remake_run(s, sql, agree_or_close);
+}
+
 /* What the transaction needs in front of the request. */
 static int agree_on_transaction(struct client *c, struct server *s, const struct plan *pl)
 {
@@ -112,7 +124,7 @@ static int agree_on_transaction(struct client *c, struct server *s, const struct
 	if (may_ask && begins && transact_ask_level(c, s) < 0)
 		return -1;
 	/* Settings, and BEGIN. */
-	if (agree_on_script(c, s) < 0 || transact_doom(c, s) < 0)
+	if (agree_on_name(c, s) < 0 || agree_on_script(c, s) < 0 || transact_doom(c, s) < 0)
 		return -1;
 	return may_ask && pl->sets_modes ? transact_repeat_reads(c, s) : 0;
 }
@@ -420,7 +432,7 @@ static bool leaves_request(struct client *c, const struct query *q, struct msg m
 {
 	const struct server *s = q->request.server;
 
-	if (client_home(c, s) || q->barrier || q->resets)
+	if (client_home(c, s) || q->barrier)
 		return false;
 	struct plan pl = { .revives = q->revives };
 	plan_appended(c, &pl, m);
@@ -578,8 +590,8 @@ static void end_input(struct client *c)
 	conn_reading(c->all->base->net, &c->conn, false);
 	if (!c->inflight)
 		client_leave(c);
-	if (!c->inflight || c->last->resets || conn_pending(&query_server(c)->conn))
-		return;                 /* behind what resets more is to be sent */
+	if (!c->inflight || conn_pending(&query_server(c)->conn))
+		return;
 	net_flush(c->all->base->net);
 	if (!conn_pending(&query_server(c)->conn))
 		conn_shut(c->all->base->net, &query_server(c)->conn);

@@ -34,7 +34,6 @@ struct effect;
  *                 simple  barrier  retry  progress
  *     barrier        x               x       x       on a replica only behind extended messages
  *     retry          x       x               x       progress ends it for good, though it stays set
- *     resets         x       x       -       x       RESET runs on the primary, as a barrier
  *
  * retry: it has a copy, is whole, and runs on a replica.  (progress is the struct request's: the
  * client may have seen something.)
@@ -73,10 +72,9 @@ struct query {
 	bool simple;                            /* a Query or FunctionCall ends it, not a Sync */
 	bool barrier;                           /* nothing is sent behind it before its end: a COPY
 	                                         * FROM, a Query that PostgreSQL may not hear, a
-	                                         * DEALLOCATE (which statements are left?), or what
-	                                         * resets */
+	                                         * DEALLOCATE (which statements are left?), or a
+	                                         * RESET of another session's application_name */
 	bool retry;                             /* may be run again on the primary */
-	bool resets;                            /* takes settings back: see reply.c */
 	bool undone;                            /* it was taken back, and its names with it */
 	bool revives;                           /* it is open, and has ended a transaction */
 	bool cut;                               /* a Sync of ours ends it: see cut_request() */

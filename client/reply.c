@@ -290,62 +290,7 @@ static void on_lost(struct request *r)
 	c->lost_request = true;
 }
 
-/* --- after RESET ---------------------------------------------------------
- *
- * RESET brings back the application_name that the server started with: maybe another session's.  A
- * request behind the RESET sets it again.  The two are one to the client: it does not see the first
- * one's ReadyForQuery, and of the second, besides that, only the report, since it has seen RESET's
- * own. */
-
-static bool after_message(struct request *r, char type, const uint8_t *body, size_t len)
-{
-	struct client *c = r->owner;
-
-	if (type == 'S')
-		conn_put(c->all->base->net, &c->conn, body - WIRE_HEADER, len + WIRE_HEADER);
-	return false;
-}
-
-static void after_done(struct request *r, char status)
-{
-	struct client *c = r->owner;
-
-	if (r->failed) {
-		on_lost(r);
-		agree_or_close(r, false);
-		return;
-	}
-	on_done(r, status);
-	struct put o = net_build(c->all->base->net, 8);
-	put_ready(&o, status);
-	client_say(c, &o);
-}
-
-static const struct request_ops after_reset_ops = { NULL, after_message, after_done, on_lost };
-
-/* At its ReadyForQuery; nothing was sent behind it.  In a failed transaction it has to wait for a
- * ROLLBACK TO, which may have taken the RESET back, so that the session's own SET is in force
- * again; a ROLLBACK takes the RESET back. */
-static bool follow_reset(struct client *c, struct query *q, char status)
-{
-	struct server *s = q->request.server;
-	static const char name[] = "application_name";
-	char sql[PROFILE_SQL_MAX];
-	bool owed = c->owes_name && status == 'T';
-
-	c->owes_name = status == 'E';
-	if (status == 'E'
-	    || !(owed ? !script_sets(&c->script, name) : q->resets && effect_took_back(q, name))
-	    || !agree_lacks_name(s, sql))
-		return false;
-	unnamed_ends_on(c, s);
-	if (s->within)                  /* of what comes too late for a COPY */
-		server_close(s, "its application_name cannot be set within a message");
-	else if (!query_new(c, s, &after_reset_ops)
-	         || conn_put_message(s->all->base->net, &s->conn, 'Q', sql, strlen(sql) + 1) < 0)
-		client_out_of_memory(c);
-	return true;
-}
+/* --- reports ------------------------------------------------------------- */
 
 /* Reports come from home, or from a replica that has all of the transaction, but for what that says
  * of itself. */
@@ -357,6 +302,23 @@ static bool reports(const struct client *c, const struct server *s, const uint8_
 		return true;
 	return s == transact_owner(c)
 	       && (len < sizeof standby || memcmp(body, standby, sizeof standby));
+}
+
+/* To the client a RESET has brought back its own application_name: agree_on_name() in query.c. */
+static bool reports_own_name(struct client *c, const struct server *s, const uint8_t *body,
+                             size_t len)
+{
+	static const char name[] = "application_name";
+
+	if (len < sizeof name || memcmp(body, name, sizeof name) || !agree_lacks_name(c, s))
+		return false;
+	struct put o = net_build(c->all->base->net, sizeof name + sizeof s->named + 8);
+	put_begin(&o, 'S');
+	put_text(&o, name);
+	put_text(&o, s->named);
+	put_end(&o);
+	client_say(c, &o);
+	return true;
 }
 
 /* --- a request's reply --------------------------------------------------- */
@@ -385,7 +347,8 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 			effect_complete(c, q, body, len);
 		return true;
 	case 'S':
-		return reports(c, r->server, body, len);
+		return reports(c, r->server, body, len)
+		       && !reports_own_name(c, r->server, body, len);
 	case 'G':
 		on_copy_in(c, q);
 		return true;
@@ -402,8 +365,7 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 		return true;
 	case 'Z':
 		r->progress = true;
-		return !((q->resets || c->owes_name) && follow_reset(c, q, (char)*body))
-		       && !q->cut;
+		return !q->cut;
 	}
 	return true;
 }

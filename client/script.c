@@ -337,18 +337,16 @@ const struct script_line *script_find(const struct script *s, const char *name)
 	return NULL;
 }
 
-bool script_sets(const struct script *s, const char *name)
+const char *script_value(const struct script *s, const char *name)
 {
 	for (uint32_t i = s->n; i > 0; i--) {
 		const struct script_line *l = &s->line[i - 1];
 		if (resets(l, name))
-			return false;
-		if (l->kind != SQL_SET && l->kind != SQL_RESET)
-			continue;
-		if (!strcasecmp(l->name, name))
-			return l->kind == SQL_SET && !(l->flags & SQL_DEFAULT);
+			return NULL;
+		if (!strcmp(l->name, name) && l->kind != SQL_SAVEPOINT)
+			return l->value;
 	}
-	return false;
+	return NULL;
 }
 
 /* --- transactions -------------------------------------------------------- */
@@ -431,18 +429,6 @@ void script_release(struct script *s, const char *savepoint)
 		else
 			s->line[kept++] = s->line[i];
 	s->n = kept;
-}
-
-bool script_takes_back(bool before, const struct sql_facts *f, const char *name,
-                       const char *parameter)
-{
-	bool back = f->kind == SQL_RESET || f->kind == SQL_DISCARD;
-
-	if (back && (f->flags & SQL_ALL))
-		return before || !spares(f->kind, parameter);
-	if ((!back && f->kind != SQL_SET) || strcasecmp(name, parameter))
-		return before;
-	return back || (f->flags & SQL_DEFAULT);
 }
 
 void script_forget(struct script *s)

@@ -61,8 +61,9 @@ void script_touch(struct script *s, const char *name);
 /* The same as script_set(), but it was set before the open transaction. */
 int script_settle(struct script *s, const struct sql_setting *set);
 
-/* Has the session set the parameter itself, and not reset it since? */
-bool script_sets(const struct script *s, const char *name);
+/* The value that the session has given the parameter, and not reset since; NULL: none, or it is not
+ * known. */
+const char *script_value(const struct script *s, const char *name);
 
 /* The line that says the value of the parameter before the open transaction: its last SET, or a
  * RESET or DISCARD; NULL: none. */
@@ -94,12 +95,6 @@ uint32_t script_rollback_to(struct script *s, const char *savepoint);
 
 /* RELEASE: the savepoint, and those after it, are no more; their settings stay. */
 void script_release(struct script *s, const char *savepoint);
-
-/* Which value a parameter has after a statement, given with what is called `name` here: true, that
- * which its session started with, since the statement takes it back; false, one that it sets; the
- * same as before otherwise. */
-bool script_takes_back(bool before, const struct sql_facts *f, const char *name,
-                       const char *parameter);
 
 /* Nothing of it counts any more (DISCARD ALL), but for names of custom parameters, unless they are
  * many. */

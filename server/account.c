@@ -8,8 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { BUCKETS = 256, PAIRS_MAX = 128, SPARE_PROFILES = 64,
-       WELCOME_MAX = 16 * 1024 };               /* bytes */
+enum { BUCKETS = 256, SPARE_PROFILES = 64, WELCOME_MAX = 16 * 1024 };    /* bytes */
 
 struct accounts {
 	struct account *bucket[BUCKETS];
@@ -235,30 +234,6 @@ void account_drop(struct account *a)
 
 static const char NAME[] = "application_name";
 
-struct pair { const char *name, *value; };
-
-static int by_name(const void *a, const void *b)
-{
-	return strcasecmp(((const struct pair *)a)->name, ((const struct pair *)b)->name);
-}
-
-static int split(const char *pairs, size_t len, struct pair *out)
-{
-	int n = 0;
-
-	for (const char *p = pairs, *end = pairs + len; p < end; n++) {
-		if (n == PAIRS_MAX)
-			return -1;
-		out[n].name = p;
-		p += strlen(p) + 1;
-		if (p >= end)
-			break;
-		out[n].value = p;
-		p += strlen(p) + 1;
-	}
-	return n;
-}
-
 /* The protocol's own words have their meaning in lower case only.  To PostgreSQL "USER" is a
  * parameter that does not exist. */
 static bool reserved(const char *name)
@@ -268,70 +243,48 @@ static bool reserved(const char *name)
 	       || !strncasecmp(name, "_pq_.", 5);
 }
 
-static bool same_name(const char *a, const char *b)
-{
-	return reserved(a) ? !strcmp(a, b) : !strcasecmp(a, b);
-}
-
-/* Of equal names the last one counts. */
-static int drop_overruled(struct pair *list, int n)
-{
-	int kept = 0;
-
-	for (int i = 0; i < n; i++) {
-		bool again = false;
-		for (int k = i + 1; k < n && !again; k++)
-			again = same_name(list[i].name, list[k].name);
-		if (!again)
-			list[kept++] = list[i];
-	}
-	return kept;
-}
-
-/* Sorted, parameters in lower case, so that equal settings are equal bytes. */
+/* Parameters in lower case, in the order in which PostgreSQL takes them: the last of equal ones
+ * counts, but one value of DateStyle is one part of it, and names may be others' aliases.  Half a
+ * pair is none. */
 static size_t pack(const char *pairs, size_t len, char *out)
 {
-	struct pair list[PAIRS_MAX];
+	const char *end = pairs + len;
 	size_t at = 0;
-	int n = split(pairs, len, list);
 
-	if (n < 0)
-		return SIZE_MAX;
-	n = drop_overruled(list, n);
-	qsort(list, (size_t)n, sizeof *list, by_name);
-	for (int i = 0; i < n; i++) {
-		bool literal = reserved(list[i].name);
-		for (const char *c = list[i].name; ; c++) {
+	for (const char *name = pairs, *value; name < end; name = value + strlen(value) + 1) {
+		value = name + strlen(name) + 1;
+		if (value >= end)
+			break;
+		bool literal = reserved(name);
+		for (const char *c = name; c < value; c++)
 			out[at++] = literal ? *c : (char)tolower((unsigned char)*c);
-			if (!*c)
-				break;
-		}
-		size_t vlen = strlen(list[i].value) + 1;
-		memcpy(out + at, list[i].value, vlen);
-		at += vlen;
+		memcpy(out + at, value, strlen(value) + 1);
+		at += strlen(value) + 1;
 	}
 	return at;
 }
 
 const char *profile_value(const struct profile *p, const char *name)
 {
+	const char *last = NULL;
+
 	for (const char *at = p->params, *end = at + p->len; at < end; ) {
 		const char *value = at + strlen(at) + 1;
 		if (!strcmp(at, name))
-			return value;
+			last = value;
 		at = value + strlen(value) + 1;
 	}
-	return NULL;
+	return last;
 }
 
 struct profile *profile_get(struct account *a, const char *pairs, size_t len)
 {
 	char *packed = malloc(len + 1);
-	size_t n = packed ? pack(len ? pairs : "", len, packed) : SIZE_MAX;
+	size_t n = packed ? pack(len ? pairs : "", len, packed) : 0;
 	struct profile *p = NULL;
 
-	if (n == SIZE_MAX)
-		goto out;
+	if (!packed)
+		return NULL;
 	for (p = a->profiles; p; p = p->next)
 		if (p->len == n && !memcmp(p->params, packed, n)) {
 			if (!p->refs)
@@ -450,24 +403,25 @@ int profile_copy_welcome(struct profile *to, const struct profile *from)
 	return 0;
 }
 
-/* --- differences --------------------------------------------------------- */
+/* --- the name of the application ----------------------------------------- */
 
 /* The next parameter but the application's name, from here on; the end if there is none. */
 static const char *other(const struct profile *p, const char *at)
 {
-	if (at < p->params + p->len && !strcmp(at, NAME)) {
+	while (at < p->params + p->len && !strcmp(at, NAME)) {
 		at += sizeof NAME;
 		at += strlen(at) + 1;
 	}
 	return at;
 }
 
-/* Both are sorted. */
-static bool differ_in_name_only(const struct profile *a, const struct profile *b)
+bool profile_fits(const struct profile *a, const struct profile *b)
 {
 	const char *end_a = a->params + a->len, *end_b = b->params + b->len;
 	const char *pa = other(a, a->params), *pb = other(b, b->params);
 
+	if (a->replication || b->replication)
+		return false;
 	while (pa < end_a && pb < end_b && !strcmp(pa, pb)) {
 		const char *va = pa + strlen(pa) + 1, *vb = pb + strlen(pb) + 1;
 		if (strcmp(va, vb))
@@ -478,34 +432,15 @@ static bool differ_in_name_only(const struct profile *a, const struct profile *b
 	return pa == end_a && pb == end_b;
 }
 
-/* Of its sessions.  Without the parameter: as a server has reported that began so, since it may be
- * a role's, or in the options. */
-static const char *name_of(const struct profile *p)
+/* Without the parameter it may be a role's, or in the options. */
+const char *profile_name(const struct profile *p)
 {
 	const char *name = profile_value(p, NAME);
-	size_t from, to;
+	size_t from, to, len = 0;
 
-	return name || !p->welcomed ? name
-	       : status_find(p->welcome, p->welcome_len, NAME, &from, &to);
-}
-
-bool profile_difference(const struct profile *from, const struct profile *to, char *sql,
-                        size_t size)
-{
-	struct put o = { .base = (uint8_t *)sql, .cap = size };
-	struct sql_setting s = { .n = 1 };
-
-	if (from->replication || to->replication || !differ_in_name_only(from, to))
-		return false;
-	const char *has = profile_value(from, NAME), *name = name_of(to);
-	size_t len = name ? strlen(name) + 1 : 0;
-	if (!name || len > PROFILE_NAME_MAX)
-		return false;
-	if (!has || strcmp(has, name)) {
-		strcpy(s.name, NAME);
-		memcpy(s.values, name, len);
-		sql_put_setting(&o, &s);
-	}
-	put_byte(&o, 0);
-	return !o.full;
+	if (!name && p->welcomed)
+		name = status_find(p->welcome, p->welcome_len, NAME, &from, &to);
+	while (name && name[len] >= ' ' && name[len] <= '~')
+		len++;
+	return name && !name[len] && len < APPLICATION_NAME_SIZE ? name : NULL;
 }

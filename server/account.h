@@ -9,10 +9,9 @@
  * A profile's welcome is the ParameterStatus messages that a client gets at login.  It is
  * taken from the servers that started with, or were moved to, the profile.
  *
- * A server can be moved from one profile to another if they differ in nothing but the name of the
- * application: profile_difference() writes the SET.  With other values of any other parameter it
- * stays with its own: code that says RESET brings back those that a server began with, and nothing
- * tells of it.
+ * A server can be moved from one profile to another if they differ in nothing but application_name.
+ * A RESET, which code may say, brings back what the server began with.  PostgreSQL reports that of
+ * this parameter.  Of most others nothing tells, so with other values a server stays with its own.
  */
 #ifndef SERVER_ACCOUNT_H
 #define SERVER_ACCOUNT_H
@@ -74,7 +73,7 @@ struct profile {
 	size_t len;                             /* of params */
 	const char *application_name;           /* in params, or "" */
 	bool replication;                       /* a walsender's: never pooled */
-	char params[];                          /* names and values, zero-terminated, sorted */
+	char params[];                          /* names and values, zero-terminated */
 };
 
 struct accounts *accounts_new(void);
@@ -115,9 +114,9 @@ void accounts_forget_user(struct accounts *all, const char *user);
 void account_set_keys(struct account *a, const struct scram_keys *k, const uint8_t *salt,
 	uint8_t salt_len, uint32_t iterations);
 
-/* The profile with these parameters: pairs of zero-terminated strings, in any order.  Names are in
- * any case, but for the protocol's own: "options" is not "OPTIONS".  The profile is made if need be
- * and counted; NULL without memory or for more than 128 pairs. */
+/* The profile with these parameters: pairs of zero-terminated strings.  Names are in any case, but
+ * for the protocol's own: "options" is not "OPTIONS".  The profile is made if need be and counted;
+ * NULL without memory. */
 struct profile *profile_get(struct account *a, const char *pairs, size_t len);
 struct profile *profile_hold(struct profile *p);
 void profile_drop(struct profile *p);           /* NULL is fine */
@@ -140,12 +139,15 @@ void accounts_forget_levels(struct accounts *all);
 int profile_report(struct profile *p, const char *name, const char *value);
 int profile_copy_welcome(struct profile *to, const struct profile *from);
 
-/* Bytes of an application_name that is taken along, of which PostgreSQL uses 63; and of the SET. */
-enum { PROFILE_NAME_MAX = 1024, PROFILE_SQL_MAX = PROFILE_NAME_MAX * 4 + 64 };
+/* Of an application_name, the zero included: PostgreSQL's NAMEDATALEN. */
+enum { APPLICATION_NAME_SIZE = 64 };
 
-/* Writes into sql the statement that makes a session started with `from` one as started with `to`;
- * empty when nothing differs.  false: it cannot be done, or does not fit. */
-bool profile_difference(const struct profile *from, const struct profile *to, char *sql,
-	size_t size);
+/* Do the two differ in nothing but application_name?  Not for walsenders, which are another kind of
+ * process. */
+bool profile_fits(const struct profile *a, const struct profile *b);
+
+/* The application_name of its sessions; NULL: it is not known yet, or PostgreSQL would take another
+ * one for it (it cuts long names, and takes nothing but visible ASCII). */
+const char *profile_name(const struct profile *p);
 
 #endif

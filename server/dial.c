@@ -533,6 +533,11 @@ static void parameter(struct server *s, struct msg *m)
 		return;
 	if (!strcmp(name, "in_hot_standby"))
 		s->dial->role = !strcmp(value, "on") ? ROLE_STANDBY : ROLE_PRIMARY;
+	if (!strcmp(name, "application_name") && strlen(value) < sizeof s->began) {
+		strcpy(s->began, value);
+		strcpy(s->named, value);
+		s->reports_name = true;
+	}
 	if (s->node == nodes_primary(s->all->nodes))
 		s->dial->news |= profile_report(s->start, name, value) > 0 && s->start->welcomed;
 }

@@ -27,15 +27,14 @@ struct server *server_open(struct servers *all, struct node *n, struct profile *
 /* Nothing is left on it that the borrower would not find on a new connection. */
 bool server_knows_residue(const struct server *s, const struct borrower *b);
 
-/* Is the server's profile the borrower's, or can it be made so?  Then sql is the statement for
- * it. */
-bool server_fits(const struct server *s, const struct borrower *b, char *sql, size_t size);
+/* Is the server's profile the borrower's, or can it be made so? */
+bool server_fits(const struct server *s, const struct borrower *b);
 
-/* The last used idle server that needs no change, or else the last used one that can be changed. */
-struct server *server_find_idle(struct borrower *b, struct node *n, char *sql, size_t size);
+/* The last used idle server of the borrower's profile, or else the last used one that fits. */
+struct server *server_find_idle(struct borrower *b, struct node *n);
 
-/* Hands it over, with its settings made those of the borrower.  false: without memory. */
-bool server_lend(struct server *s, struct borrower *b, const char *sql);
+/* Hands it over, with the borrower's application_name.  false: without memory. */
+bool server_lend(struct server *s, struct borrower *b);
 
 /* --- queue.c: who waits -------------------------------------------------- */
 

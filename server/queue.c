@@ -417,17 +417,15 @@ void queue_node_changed(void *ctx, struct node *n)
 
 struct server *server_borrow(struct servers *all, struct borrower *b, struct node *n, bool patient)
 {
-	char sql[PROFILE_SQL_MAX];
-
 	b->patient = patient;
 	b->searching = false;
 	/* An old login says nothing about today's demand, and proves no password. */
 	bool fresh = b->secret || b->look;
 	struct server *s = fresh || queue_searches(b, n) ? NULL
-	                   : server_find_idle(b, n, sql, sizeof sql);
+	                   : server_find_idle(b, n);
 	if (s) {
 		server_enter(s, LENT);
-		if (server_lend(s, b, sql))
+		if (server_lend(s, b))
 			return s;
 		s->borrower = NULL;
 		server_close(s, "out of memory");

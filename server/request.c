@@ -246,13 +246,23 @@ static void farewell(struct server *s, const uint8_t *body, size_t len)
 
 /* A standby that is promoted tells its sessions (PostgreSQL 14 and later), before any check would
  * notice.  A stale server's word may be about the place where the node was before a reload. */
-static void note_role(struct server *s, const uint8_t *body, size_t len)
+static void note_role(struct server *s, const char *value)
+{
+	if (!s->stale)
+		node_claims(s->node, !strcmp(value, "on") ? ROLE_STANDBY : ROLE_PRIMARY);
+}
+
+static void note_report(struct server *s, const uint8_t *body, size_t len)
 {
 	struct msg m = { .at = body, .end = body + len };
 	const char *name = msg_text(&m), *value = msg_text(&m);
 
-	if (!strcmp(name, "in_hot_standby") && !m.broken && !s->stale)
-		node_claims(s->node, !strcmp(value, "on") ? ROLE_STANDBY : ROLE_PRIMARY);
+	if (m.broken)
+		return;
+	if (!strcmp(name, "in_hot_standby"))
+		note_role(s, value);
+	if (!strcmp(name, "application_name"))
+		s->name_lost = !strcmp(value, s->began) && strcmp(value, s->named);
 }
 
 /* No client's request is running.  PostgreSQL says goodbye, or tells news: a notification, or a
@@ -261,7 +271,7 @@ static void unasked(struct server *s, const uint8_t *p, size_t size)
 {
 	s->proven = true;
 	if (*p == 'S')
-		note_role(s, p + WIRE_HEADER, size - WIRE_HEADER);
+		note_report(s, p + WIRE_HEADER, size - WIRE_HEADER);
 	if (*p == 'E') {
 		farewell(s, p + WIRE_HEADER, size - WIRE_HEADER);
 		server_close(s, "it said goodbye");             /* its end is a moment away */
@@ -363,7 +373,7 @@ static bool whole(struct server *s, struct request *r, char type, const uint8_t 
 		return shown;
 	}
 	if (type == 'S')
-		note_role(s, body, len);
+		note_report(s, body, len);
 	if (type == 'E') {
 		r->failed = true;
 		server_log_complaint(s, r, body, len);

@@ -79,11 +79,12 @@ static void test_profiles(void)
 	struct profile *p = GET(a, "DateStyle\0ISO\0application_name\0till");
 
 	say(p && p->refs == 1 && a->refs == 2, "a profile holds its account");
-	say(GET(a, "application_name\0till\0DateStyle\0ISO") == p, "in any order");
-	say(GET(a, "datestyle\0ISO\0APPLICATION_NAME\0till") == p && p->refs == 3, "in any case");
+	say(GET(a, "datestyle\0ISO\0APPLICATION_NAME\0till") == p && p->refs == 2, "in any case");
+	say(GET(a, "application_name\0till\0DateStyle\0ISO") != p, "in this order");
 	say(GET(a, "datestyle\0iso\0application_name\0till") != p, "but for values");
-	say(GET(a, "application_name\0x\0datestyle\0ISO\0application_name\0till") == p,
-	    "the last one counts");
+	struct profile *twice = GET(a, "datestyle\0ISO\0a\0x\0datestyle\0MDY\0A\0y");
+	say(!strcmp(profile_value(twice, "a"), "y") && memmem(twice->params, twice->len, "ISO", 4),
+	    "the last one counts, but not alone");
 	say(GET(b, "DateStyle\0ISO\0application_name\0till") != p, "of this account");
 	say(!strcmp(profile_value(p, "datestyle"), "ISO") && !profile_value(p, "till")
 	    && !profile_value(p, "ISO"), "values by name");
@@ -95,7 +96,7 @@ static void test_profiles(void)
 	struct profile *walsender = GET(a, "replication\0database"), *blank = GET(a, "options\0");
 	say(walsender->replication && !strcmp(profile_value(blank, "options"), ""),
 	    "replication; no value");
-	say(profile_hold(p) == p && p->refs == 5, "held");
+	say(profile_hold(p) == p && p->refs == 3, "held");
 	p = GET(a, "USER\0postgres\0_PQ_.x\0001\0Options\0-c a=b\0TimeZone\0UTC");
 	say(!profile_value(p, "user") && !strcmp(profile_value(p, "USER"), "postgres")
 	    && !profile_value(p, "_pq_.x") && profile_value(p, "_PQ_.x") && !profile_value(p, "options")
@@ -128,21 +129,6 @@ static void test_words(void)
 	accounts_forget_secrets(all, keep_all, NULL);
 	say(profile_demanded(p)->demand == DEMAND_UNKNOWN && profile_demanded(walsender)->demand == DEMAND_UNKNOWN,
 	    "they are asked anew after a reload");
-	accounts_free(all);
-}
-
-static void test_too_many(void)
-{
-	struct accounts *all = accounts_new();
-	struct account *a = account_get(all, "ann", "shop");
-	char pairs[PAIRS_MAX * 8 + 16], *end = pairs;
-
-	for (int i = 0; i < PAIRS_MAX; i++)
-		end += snprintf(end, 8, "p%03d", i) + 1, *end++ = 'v', *end++ = 0;
-	struct profile *p = profile_get(a, pairs, (size_t)(end - pairs));
-	say(p && profile_value(p, "p000") && profile_value(p, "p127"), "%d pairs", PAIRS_MAX);
-	memcpy(end, "q\0v", 4);
-	say(!profile_get(a, pairs, (size_t)(end - pairs) + 4), "one more");
 	accounts_free(all);
 }
 
@@ -227,84 +213,68 @@ static void test_a_flood_of_reports(void)
 	accounts_free(all);
 }
 
-/* --- differences --- */
+/* --- the name of the application --- */
 
-static const char *difference(const struct profile *from, const struct profile *to)
-{
-	static char sql[512];
-
-	return profile_difference(from, to, sql, sizeof sql) ? sql : "impossible";
-}
-
-#define NAMED(name) "SET \"application_name\" = E'" name "'"
 #define APP "application_name\0"
-#define WAY(from, to, want) do { const char *d_ = difference(from, to); \
-	say(!strcmp(d_, want), "%s", d_); } while (0)
 
-static void test_difference(void)
+static void test_fits(void)
 {
-	static const char own[] = "impossible";
 	struct accounts *all = accounts_new();
 	struct account *a = account_get(all, "ann", "shop");
-	struct profile *none = profile_get(a, NULL, 0), *x = GET(a, APP "x"), *y = GET(a, APP "y");
-	struct profile *more = GET(a, APP "x\0b\0it's"), *other = GET(a, APP "y\0b\0it's");
-	struct profile *options = GET(a, APP "x\0options\0-c b=1");
+	static const struct { const char *one, *other; size_t len, other_len; bool fit; } ways[] = {
+#define WAY(one, other, fit) { one, other, sizeof (one), sizeof (other), fit }
+		WAY(APP "x", APP "y", true),
+		WAY("", APP "y", true),
+		WAY("a\0x\0" APP "x\0z\0x", "a\0x\0z\0x\0" APP "y", true),
+		WAY("options\0-c b=1", APP "y\0options\0-c b=1\0" APP "z", true),
+		WAY("b\0x", "b\0x\0" APP "", true),
+		/* What a RESET brings back is to be the session's own. */
+		WAY("", "b\0x", false),
+		WAY("b\0x", "b\0y", false),
+		WAY("b\0x", "c\0x", false),
+		WAY("b\0x", "b\0x\0b\0x", false),
+		WAY("b\0x\0c\0x", "c\0x\0b\0x", false),
+		WAY("b\0x\0c\0x", "b\0x", false),
+		WAY(APP "x\0b\0x", APP "x", false),
+		WAY(APP "x", APP "x\0options\0-c b=1", false),
+		WAY("", "USER\0postgres", false),
+		WAY("replication\0true", APP "y\0replication\0true", false),
+		WAY("", "replication\0true", false),
+#undef WAY
+	};
 
-	WAY(x, x, "");
-	WAY(none, x, NAMED("x"));
-	WAY(x, y, NAMED("y"));
-	WAY(more, other, NAMED("y"));
-	WAY(x, GET(a, APP "it's \\\xe4"), NAMED("it''s \\\\\\xe4"));
-	WAY(GET(a, "a\0x\0" APP "x\0z\0x"), GET(a, "a\0x\0" APP "y\0z\0x"), NAMED("y"));
-	WAY(GET(a, "options\0-c b=1\0" APP "y"), options, NAMED("x"));
-
-	/* What a RESET brings back is to be the session's own. */
-	WAY(none, GET(a, "b\0x"), own);
-	WAY(GET(a, "b\0x"), none, own);
-	WAY(GET(a, "b\0x"), GET(a, "b\0y"), own);
-	WAY(GET(a, "b\0x"), GET(a, "c\0x"), own);
-	WAY(GET(a, "b\0x\0c\0x"), GET(a, "b\0x"), own);
-	WAY(x, more, own);
-	WAY(more, x, own);
-	WAY(more, y, own);
-	WAY(x, options, own);
-	WAY(options, x, own);
-	WAY(none, GET(a, "USER\0postgres"), own);
-	WAY(x, GET(a, APP "x\0replication\0true"), own);
-	WAY(GET(a, APP "x\0replication\0true"), GET(a, APP "y\0replication\0true"), own);
-
-	WAY(x, none, own);                      /* nobody has told what it is without */
-	profile_report(none, "application_name", "the role's");
-	WAY(x, none, own);                      /* not all of its reports are there yet */
-	none->welcomed = true;
-	WAY(x, none, NAMED("the role''s"));
-	WAY(GET(a, APP "the role's"), none, "");
-	WAY(options, GET(a, "options\0-c b=1"), own);
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+		struct profile *p = profile_get(a, ways[i].one, ways[i].len);
+		struct profile *q = profile_get(a, ways[i].other, ways[i].other_len);
+		say(profile_fits(p, q) == ways[i].fit && profile_fits(q, p) == ways[i].fit,
+		    "%s and %s: %d", ways[i].one, ways[i].other, ways[i].fit);
+	}
 	accounts_free(all);
 }
 
-static void test_room(void)
+static void test_name(void)
 {
-	static char longest[sizeof APP + PROFILE_NAME_MAX + 1] = APP;
+	static char longest[sizeof APP + APPLICATION_NAME_SIZE] = APP;
 	struct accounts *all = accounts_new();
 	struct account *a = account_get(all, "ann", "shop");
-	struct profile *none = profile_get(a, NULL, 0), *p = GET(a, APP "it's");
-	size_t need = strlen(difference(none, p)) + 1;
-	char most[PROFILE_SQL_MAX];
-	bool ok = true;
+	struct profile *none = profile_get(a, NULL, 0), *x = GET(a, APP "x\0" APP "it's \\");
 
-	for (size_t n = 0; n <= need; n++) {
-		char *sql = malloc(n ? n : 1);
-		ok &= profile_difference(none, p, sql, n) == (n == need);
-		free(sql);
-	}
-	say(ok, "it takes %zu bytes, no less", need);
-	memset(longest + sizeof APP - 1, '\xe4', PROFILE_NAME_MAX - 1);
-	p = profile_get(a, longest, sizeof APP - 1 + PROFILE_NAME_MAX);
-	say(profile_difference(none, p, most, sizeof most), "the longest name has room");
-	longest[sizeof APP - 1 + PROFILE_NAME_MAX - 1] = 'x';
-	p = profile_get(a, longest, sizeof APP + PROFILE_NAME_MAX);
-	say(!profile_difference(none, p, most, sizeof most), "a longer one is not taken along");
+	say(!strcmp(profile_name(x), "it's \\"), "the last one");
+	say(!*profile_name(GET(a, APP "")), "an empty one");
+	say(!profile_name(GET(a, APP "caf\xc3\xa9")) && !profile_name(GET(a, APP "a\nb"))
+	    && !profile_name(GET(a, APP "a\x7f")), "PostgreSQL would take another one");
+
+	memset(longest + sizeof APP - 1, 'x', APPLICATION_NAME_SIZE - 1);
+	say(profile_name(profile_get(a, longest, sizeof APP - 1 + APPLICATION_NAME_SIZE)) != NULL,
+	    "the longest");
+	longest[sizeof APP - 1 + APPLICATION_NAME_SIZE - 1] = 'x';
+	say(!profile_name(profile_get(a, longest, sizeof longest)), "it would cut a longer one");
+
+	say(!profile_name(none), "nobody has told what it is without");
+	profile_report(none, "application_name", "the role's");
+	say(!profile_name(none), "not all of its reports are there yet");
+	none->welcomed = true;
+	say(!strcmp(profile_name(none), "the role's"), "told");
 	accounts_free(all);
 }
 
@@ -313,11 +283,10 @@ int main(void)
 	test_accounts();
 	test_profiles();
 	test_words();
-	test_too_many();
 	test_spare();
 	test_welcome();
 	test_a_flood_of_reports();
-	test_difference();
-	test_room();
+	test_fits();
+	test_name();
 	return done();
 }

@@ -269,11 +269,9 @@ int profile_report(struct profile *p, const char *name, const char *value)
 	return 0;
 }
 
-bool profile_difference(const struct profile *from, const struct profile *to, char *sql, size_t size)
+void server_put_name(const struct server *s, bool local, char sql[static SERVER_NAME_SQL])
 {
-	(void)from, (void)to;
-	snprintf(sql, size, "%s", "");
-	return true;
+	(void)s, (void)local, (void)sql;
 }
 
 /* --- the client --- */

@@ -24,7 +24,8 @@ ROLES = """CREATE ROLE reader; CREATE ROLE writer; GRANT reader, writer TO app;
            CREATE ROLE boss SUPERUSER LOGIN; CREATE ROLE other LOGIN"""
 FRESH_ROLES = """DROP ROLE IF EXISTS nobody; ALTER ROLE app RESET ALL; ALTER ROLE boss RESET ALL;
                  ALTER ROLE other RESET ALL"""
-WAITS_FOR = """SELECT state, wait_event_type, (SELECT bool_and('AccessShareLock' IN (w.mode, h.mode))
+# One that has read and written may come to hold the reader's lock only: ROLLBACK TO.
+WAITS_FOR = """SELECT state, wait_event_type, (SELECT bool_or('AccessShareLock' IN (w.mode, h.mode))
                FROM pg_locks w LEFT JOIN pg_locks h ON h.relation = w.relation AND h.granted
                AND h.pid = ANY (pg_blocking_pids({0})) WHERE w.pid = {0} AND NOT w.granted), wait_event
                FROM pg_stat_activity WHERE pid = {0}"""
