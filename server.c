@@ -11,6 +11,7 @@
 
 enum {
 	RESTED = 2,                             /* ms: a server's state is looked at again */
+	PASSED_OVER = 8,                        /* times that a waiting borrower may be */
 	RESET_TELLS = 60000,                    /* ms between two lines about failing resets */
 	ORPHANED_TIME = 60000,                  /* ms that a lost client's replies are worth
 	                                         * waiting for: closing loses nothing, PostgreSQL
@@ -165,12 +166,15 @@ bool server_knows_residue(const struct server *s, const struct borrower *b)
 	return !(s->residue & ~b->residue) || b->own;
 }
 
-bool server_fits(const struct server *s, const struct borrower *b)
+bool server_suits(const struct server *s, const struct profile *p)
 {
-	return server_knows_residue(s, b)
-	       && (s->profile == b->profile
-	           || (s->reports_name && profile_name(b->profile)
-	               && profile_fits(s->profile, b->profile)));
+	return s->profile == p
+	       || (s->reports_name && profile_name(p) && profile_fits(s->profile, p));
+}
+
+static bool fits(const struct server *s, const struct borrower *b)
+{
+	return server_knows_residue(s, b) && server_suits(s, b->profile);
 }
 
 void server_put_name(const struct server *s, bool local, char sql[static SERVER_NAME_SQL])
@@ -235,7 +239,7 @@ struct server *server_find_idle(struct borrower *b, struct node *n)
 		for (struct server *s = b->profile->account->idle, *next; s; s = next) {
 			next = s->next_idle;
 			if (s->node != n || (!any && s->profile != b->profile)
-			    || !server_fits(s, b))
+			    || !fits(s, b))
 				continue;
 			if (!conn_stirs(&s->conn))
 				return s;
@@ -348,6 +352,19 @@ static bool keeps(const struct server *s)
 	return !conf->child_max_connections || s->sessions < conf->child_max_connections;
 }
 
+/* Has one in front of b been passed over too often?  It waits for room: it can use no connection of
+ * others. */
+static bool overdue(const struct borrower *b)
+{
+	struct node *n = b->node;
+
+	for (struct borrower *o = n->queue; o != b; o = o->next)
+		if (!o->opening && !o->own && !o->look && !queue_searches(o, n)
+		    && ++o->passed > PASSED_OVER)
+			return true;
+	return false;
+}
+
 /* Clean and free: it goes to the first waiting borrower that can use it, else to the pool.  Of the
  * borrowers with a password to be proved only the opener can: its password was proved by this
  * login.  Others need the same password proved lately.  Of those that look, too, only the opener
@@ -362,13 +379,17 @@ static void available(struct server *s, const struct borrower *opener)
 		take_start(s);          /* reset_query_list did not */
 	for (struct borrower *b = n->queue; b; b = b->next) {
 		if (b->profile->account != s->account || queue_searches(b, n)
-		    || !server_fits(s, b))
+		    || !fits(s, b))
 			continue;
 		if (b->look && b != opener)
 			continue;
 		if (b->secret && b != opener
 		    && !account_knows(s->account, b->secret, loop_now(s->all->base->loop)))
 			continue;
+		if (overdue(b)) {
+			server_close(s, "makes room for one that has waited longer");
+			return;
+		}
 		server_unborrow(b);
 		if (server_lend(s, b)) {
 			b->ops->lent(b, s);

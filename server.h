@@ -139,6 +139,7 @@ struct borrower {
 	bool own;                               /* of the proxy itself (ask.h): goes before
 	                                         * clients, and may exceed their number */
 	bool searching;                         /* no primary is known */
+	unsigned passed;                        /* how often another one behind it was served */
 	unsigned vain;                          /* tries to open one for it, while PostgreSQL was
 	                                         * full */
 };

@@ -27,8 +27,8 @@ struct server *server_open(struct servers *all, struct node *n, struct profile *
 /* Nothing is left on it that the borrower would not find on a new connection. */
 bool server_knows_residue(const struct server *s, const struct borrower *b);
 
-/* Is the server's profile the borrower's, or can it be made so? */
-bool server_fits(const struct server *s, const struct borrower *b);
+/* Has the server this profile, or can it be given it? */
+bool server_suits(const struct server *s, const struct profile *p);
 
 /* The last used idle server of the borrower's profile, or else the last used one that fits. */
 struct server *server_find_idle(struct borrower *b, struct node *n);

@@ -80,7 +80,7 @@ static void wait_in_queue(struct servers *all, struct borrower *b, struct node *
 {
 	b->servers = all;
 	b->node = n;
-	b->vain = 0;
+	b->vain = b->passed = 0;
 	struct borrower **at = b->own ? &n->queue : n->queue_tail;
 	b->next = *at;
 	*at = b;
@@ -237,13 +237,13 @@ static void set_patience(struct borrower *b)
 
 /* --- serving ------------------------------------------------------------- */
 
-/* The server is opened for the sake of its login: is it of use in the pool afterwards?  Not if its
- * account has an idle one on that node, or if it exceeds the limit. */
+/* The server is opened for the sake of its login: is it of use in the pool afterwards?  Not if an
+ * idle one on that node is as good, or if it exceeds the limit. */
 static bool wanted(const struct server *s)
 {
 	const struct server *idle = s->account->idle;
 
-	while (idle && idle->node != s->node)
+	while (idle && (idle->node != s->node || !server_suits(idle, s->profile)))
 		idle = idle->next_idle;
 	return !idle && s->node->servers <= limit(s->node);
 }
@@ -257,7 +257,8 @@ static void replace_marked(const struct borrower *b)
 	if (b->secret || b->look)
 		return;
 	for (struct server *s = b->profile->account->idle; s; s = s->next_idle)
-		if (s->node == b->node && !server_knows_residue(s, b))
+		if (s->node == b->node && server_suits(s, b->profile)
+		    && !server_knows_residue(s, b))
 			oldest = s;
 	if (oldest)
 		server_close(oldest, "it has custom parameters of its sessions");

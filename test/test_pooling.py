@@ -73,6 +73,44 @@ def test_a_full_pool_makes_room_for_another(proxy, other):
         used_once(p, **other)
 
 
+@pytest.mark.parametrize("other", [dict(user="postgres"), dict(DateStyle="German")], ids=str)
+def test_who_needs_a_connection_of_his_own_is_not_passed_over_for_ever(proxy, other):
+    p = proxy(**ONE)
+    used_once(p, **other)                               # his login needs no server any more
+    busy = p.raw()
+    pid(busy)
+    late = p.raw(**other)
+    late.send(query(PID))
+    assert late.silent(0.2)
+    crowd = [p.raw() for _ in range(20)]
+    for w in crowd:
+        w.send(query(PID))
+    served = 0
+    while late.silent(0):
+        busy.bye()
+        served += 1
+        wait_until(lambda: not all(w.silent(0) for w in (late, *crowd)), "one who is served")
+        busy = next((w for w in crowd if not w.silent(0)), None)
+        if busy:
+            crowd.remove(busy)
+    assert 1 < served < 15
+    assert wire.errors(late.reply()) == []
+
+
+def test_another_profile_s_connections_are_not_in_the_way(proxy):
+    """Of a marked connection; and of one that is kept for the next login."""
+    p = proxy()
+    with p.raw() as w:
+        w.query("SET app.tenant = 1")
+        marked = pid(w)
+        w.bye()
+    used_once(p, DateStyle="German")
+    with p.raw() as w:
+        w.query("SET app.tenant = 1")
+        assert pid(w) == marked
+        w.bye()
+
+
 def test_without_connection_cache_each_session_has_its_own(proxy, primary):
     p = proxy(connection_cache=False)
     seen = [used_once(p) for _ in range(4)]
@@ -250,6 +288,47 @@ CHANGES = [
     ["SET application_name = 'x'", "BEGIN", "DISCARD ALL", "ROLLBACK"],
     ["SET application_name = 'x'", "BEGIN", "RESET ALL", "SET DateStyle = 'ISO'", "COMMIT"],
 ]
+
+
+ODD = {
+    "parts of one parameter": dict(DateStyle="German", datestyle="MDY"),
+    "the same in another order": dict(DateStyle="MDY", datestyle="German"),
+    "an alias": dict(work_mem="2MB", sort_mem="1MB"),
+    "the alias first": dict(sort_mem="1MB", work_mem="2MB"),
+    "a name that is cut": dict(application_name="n" * 80),
+    "a name that is cleaned": dict(application_name="caf\u00e9"),
+    "the name in options, too": dict(options="-c application_name=a", application_name="b"),
+}
+
+
+@pytest.mark.parametrize("how", ODD)
+def test_startup_parameters_mean_what_they_mean_to_postgresql(proxy, primary, how):
+    p = proxy(**ONE)
+    for first in (dict(application_name="other"), ODD[how] | dict(application_name="other")):
+        used_once(p, **first)
+        assert changed(p, ["RESET ALL", "DISCARD ALL"], "", ODD[how]) == changed(
+            primary, ["RESET ALL", "DISCARD ALL"], "", ODD[how])
+
+
+def test_a_role_s_name_stays_what_it_was_when_the_session_began(proxy, primary):
+    p = proxy()
+    primary.su("ALTER ROLE app SET application_name = 'old'")
+    try:
+        used = used_once(p, application_name="other")
+        first = p.raw()                                 # whose connection tells what it is
+        assert pid(first) != used
+        w = p.raw()
+        assert pid(w) == used
+        with p.raw(user="postgres") as by:
+            by.query("ALTER ROLE app SET application_name = 'new'")
+        for sql in ("RESET application_name", "SET application_name = 'x'; RESET ALL", "SELECT 1"):
+            w.query(sql)
+            assert wire.value(w.query("SELECT current_setting('application_name')")) == "old"
+        assert pid(w) == used
+        for c in (first, w):
+            c.bye()
+    finally:
+        primary.su("ALTER ROLE app RESET application_name")
 
 
 def changed(target, steps, where, options):
