@@ -43,7 +43,7 @@ def test_a_server_is_used_again(proxy, sql):
 
 
 def test_another_application_name_uses_the_same_server(proxy):
-    p = proxy()
+    p = proxy(**ONE)
     for more in dict(), dict(DateStyle="German", options="-c work_mem=9MB -c application_name=own"):
         logins = [more, more | dict(application_name="a"), more | dict(application_name="b"), more]
         assert len({used_once(p, **login) for login in logins}) == 1
@@ -54,9 +54,11 @@ def test_other_startup_parameters_do_not(proxy):
     p = proxy()
     logins = [dict(), dict(DateStyle="German"), dict(DateStyle="SQL"), dict(search_path="public"),
               dict(search_path="public", DateStyle="German"), dict(options="-c DateStyle=German")]
-    used = [used_once(p, **login) for login in logins]
-    assert len(set(used)) == len(logins)
-    assert [used_once(p, **login, application_name="a") for login in reversed(logins)] == used[::-1]
+    used = [set() for _ in logins]
+    for name in "abc":
+        for pids, login in zip(used, logins):
+            pids.add(used_once(p, **login, application_name=name))
+    assert len(set.union(*used)) == sum(map(len, used)) < 3 * len(logins)
 
 
 def test_other_users_and_databases_do_not(proxy, primary):

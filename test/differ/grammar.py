@@ -282,6 +282,8 @@ SCENES = [
          "A ~ {depends}"]),
     (1, ["A ~ SET datestyle = 'SQL, DMY'", "A ~ SET {setting@=}", "A ~ SET datestyle = 'ISO'",
          "A ~ {depends}", "A ~ SELECT date '01/02/2020'"]),
+    (1, ["A L application_name=one", "A ~ {any}", "A L application_name=other", "A ~ {set}",
+         "A ~ RESET ALL", "A ~ {any}", "A ~ SELECT current_setting('application_name')"]),
     (1, ["A L datestyle=German my.x=y", "A ~ {depends}", "A ~ {set}", "A ~ RESET ALL",
          "A ~ {depends}"]),
     (1, ["A F 1397 -5", "A ~ {any}"]),
