@@ -4,6 +4,7 @@
 # make bench      a comparison with pgbouncer, Pgpool-II and haproxy, as ratios
 # make rooms      does the code keep to the rooms of ARCHITECTURE.md?
 # make debug      pgpool-debug: glibc, AddressSanitizer, UBSan (clang's, which has more checks)
+# make stalls     how long others wait while one node or client misbehaves (BINARIES=.. to compare)
 # make fuzz       some time on each parser (FUZZ_SECONDS=60)
 # make differ     random programs, directly and through it: SEED=.. PROGRAMS=.. CALM=1 (FILES=.. kept ones)
 # make external   PostgreSQL's own regression, pipeline and isolation suites through it
@@ -165,6 +166,11 @@ bench:
 	@$(MAKE) -s pgpool
 	$(PYTHON) test/bench.py --check
 
+stalls:
+	@$(INSTALL) $(RUN_PACKAGES) iproute2
+	@$(MAKE) -s pgpool
+	$(PYTHON) test/stalls.py $(BINARIES)
+
 differ:
 	@$(INSTALL) $(RUN_PACKAGES)
 	@$(MAKE) -s pgpool
@@ -189,5 +195,5 @@ matrix:
 clean:
 	rm -rf build pgpool pgpool-debug
 
-.PHONY: all debug rooms unit fuzz debug-packages packages fresh run test bench differ external matrix \
+.PHONY: all debug rooms unit fuzz debug-packages packages fresh run test bench stalls differ external matrix \
         external-jdbc clean

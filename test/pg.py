@@ -16,6 +16,7 @@ writes other rules.  Superuser: postgres; the tests' own role and database: app.
 """
 
 import atexit
+import contextlib
 import ctypes
 import glob
 import itertools
@@ -435,6 +436,22 @@ class Cluster(Target):
         with open(self.log_file, errors="replace") as f:
             f.seek(position)
             return f.read()
+
+
+@contextlib.contextmanager
+def frozen_whole(cluster):
+    """With all its sessions."""
+    first = cluster.process.pid
+    with open(f"/proc/{first}/task/{first}/children") as f:
+        pids = [first, *map(int, f.read().split())]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def make_file(path):

@@ -4,15 +4,14 @@
     stalls.py BINARY...         one column for each; without any it is ./pgpool
 
 Each figure is the longest time, in seconds, that a session with nothing to do with it had to wait
-for one of its answers, or a client for its login.  "never" is beyond the end of the trouble, which
-is called off after CALLED_OFF seconds.
+for one of its answers, or a client for its login; or the error that it got.  "never" is beyond the
+end of the trouble, which is called off after CALLED_OFF seconds.
 """
 
 import base64
 import contextlib
 import os
 import resource
-import socket
 import struct
 import sys
 import threading
@@ -22,7 +21,6 @@ import pg
 import wire
 from fake import FakeNode, Talk
 from far import Far, possible
-from test_check import frozen_whole
 from wire import cstring, message
 
 CALLED_OFF = 40
@@ -75,7 +73,7 @@ def reads_move(p, replica, trouble):
 
 
 def frozen(shop, make, pair):
-    return reads_move(make(pair, **CHECKED), pair[1], frozen_whole(pair[1]))
+    return reads_move(make(pair, **CHECKED), pair[1], pg.frozen_whole(pair[1]))
 
 
 @contextlib.contextmanager
@@ -133,17 +131,21 @@ def batch(shop, make, pair):
 
 
 def descriptors(shop, make, pair):
-    """Idle clients have all: one of them asks."""
+    """Idle clients have all: eight of them ask, for as many servers as there may be."""
     p = make(pair, num_init_children=8, max_pool=2, client_idle_limit=CALLED_OFF,
              before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128)))
     clients = []
-    with contextlib.suppress(OSError, AssertionError):
+    with contextlib.suppress(OSError, wire.LoginError):
         while len(clients) < 200:
             clients.append(p.raw(timeout=2))
     begin = time.monotonic()
-    clients[0].send(wire.query("CREATE TEMP TABLE t (a int)"))
-    if clients[0].silent(CALLED_OFF) or wire.errors(clients[0].reply()):
-        return None
+    for w in clients[:8]:
+        w.send(wire.query("CREATE TEMP TABLE t (a int)"))
+    for w in clients[:8]:
+        if w.silent(CALLED_OFF):
+            return None
+        if errors := wire.errors(w.reply()):
+            return errors[0]
     return time.monotonic() - begin
 
 
@@ -195,5 +197,4 @@ def main():
 
 
 if __name__ == "__main__":
-    socket.setdefaulttimeout(90)
     main()

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 import wire
-from pg import HBA
+from pg import HBA, frozen_whole
 from wire import wait_until
 
 pytestmark = pytest.mark.proxy
@@ -512,22 +512,6 @@ def test_a_node_that_fails_its_health_check(proxy, own_pair, flag):
     p.wait_log("node 1 .* is up again")
     reads_go_to(p, replica)
     assert sum("health check failed" in line for line in p.log) == 1
-
-
-@contextlib.contextmanager
-def frozen_whole(cluster):
-    """With all its sessions."""
-    first = cluster.process.pid
-    with open(f"/proc/{first}/task/{first}/children") as f:
-        pids = [first, *map(int, f.read().split())]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
 
 
 def reader(p, *first, node):
