@@ -15,6 +15,7 @@ import time
 import psycopg
 import pytest
 
+import pg
 import wire
 from fake import OK, READY, FakeNode, Talk, row, sasl
 from pg import LIBC, free_port
@@ -919,3 +920,45 @@ def test_connection_refused_is_told_by_drivers(proxy, own_pair):
     primary.stop()
     with pytest.raises(psycopg.OperationalError):
         p.connect()
+
+
+# ---- PostgreSQL's own timeouts ----------------------------------------------------------------
+
+IDLE, IN_TRANSACTION, LONG = ("idle_session_timeout", "idle_in_transaction_session_timeout",
+                              "transaction_timeout")
+SINCE = {IDLE: 14, IN_TRANSACTION: 13, LONG: 17}
+TIMEOUTS = {
+    "on a replica": (IN_TRANSACTION, "25P03", "BEGIN", "SELECT 1"),
+    "with a replica's snapshot": (IN_TRANSACTION, "25P03", "BEGIN ISOLATION LEVEL REPEATABLE READ",
+                                  "SELECT 1"),
+    "on both": (IN_TRANSACTION, "25P03", "BEGIN", "SELECT 1", "CREATE TEMP TABLE mine (a int)"),
+    "in a failed one": (IN_TRANSACTION, "25P03", "BEGIN", "SELECT 1 / 0"),
+    "with a temporary table": (IDLE, "57P05", "CREATE TEMP TABLE mine (a int)"),
+    "that listens": (IDLE, "57P05", "LISTEN news", "SELECT 1"),
+    "too long on a replica": (LONG, "25P04", "BEGIN", "SELECT 1"),
+    "too long, and it runs": (LONG, "25P04", "BEGIN", "SELECT pg_sleep(10)"),
+}
+
+
+@pytest.mark.parametrize("how", TIMEOUTS)
+def test_postgresql_s_own_timeouts_end_the_session(proxy, primary, how):
+    timeout, code, *steps, last = TIMEOUTS[how]
+    if pg.VERSION < SINCE[timeout]:
+        pytest.skip(f"no {timeout} before {SINCE[timeout]}")
+    for target in (primary, proxy()):
+        w = target.raw()
+        for sql in (f"SET {timeout} = '300ms'", *steps):
+            w.query(sql)
+        w.send(wire.query(last))
+        assert [m.code for m in w.eof() if m.type == "E"][-1:] == [code]
+
+
+@pytest.mark.skipif(pg.VERSION < 14, reason="no idle_session_timeout")
+def test_an_idle_session_that_has_nothing_on_a_server_goes_on(proxy, primary):
+    """The timeout is there for PostgreSQL's sake, which has its connection back."""
+    with proxy().raw() as w:
+        w.query("SET idle_session_timeout = '200ms'")
+        pid = int(wire.value(w.query("/* primary */ SELECT pg_backend_pid()")))
+        wait_until(lambda: not primary.backends(f"pid = {pid}"), "the end of its connection")
+        assert wire.value(w.query("SHOW idle_session_timeout")) == "200ms"
+        w.bye()
