@@ -152,7 +152,7 @@ static void compact(struct script *s)
 }
 
 /* Is the line, one of the open transaction, made pointless by a later one, with no savepoint
- * between them? */
+ * between them?  What stands behind a role needs its rights. */
 static bool repeated(const struct script *s, uint32_t i)
 {
 	const struct script_line *l = &s->line[i];
@@ -163,6 +163,8 @@ static bool repeated(const struct script *s, uint32_t i)
 		            && !strcmp(later->name, l->name);
 		if (same && (*l->name || !strcmp(later->text, l->text)))
 			return true;
+		if (rank(l))
+			break;
 	}
 	return false;
 }

@@ -277,6 +277,24 @@ static void test_spilt(void)
 	script_free(&s);
 }
 
+/* What stands behind a role needs its rights. */
+static void test_spilt_roles(void)
+{
+	struct script s = { 0 };
+
+	add(&s, SQL_BEGIN, 0, "", "BEGIN");
+	add(&s, SQL_SET, 0, "role", "SET ROLE a");
+	add(&s, SQL_SET, 0, "b", "SET b = 1");
+	add(&s, SQL_SET, 0, "role", "SET ROLE c");
+	add(&s, SQL_SET, 0, "role", "SET ROLE d");
+	for (int i = 0; i < SCRIPT_LINES; i++)
+		add(&s, SQL_SET, 0, "e", "SET e = 1");
+	say(script_is_whole(&s) && s.n < SCRIPT_LINES, "squeezed");
+	say(!strcmp(s.line[1].text, "SET ROLE a") && !strcmp(s.line[2].text, "SET b = 1")
+	    && !strcmp(s.line[3].text, "SET ROLE d"), "a role stays in front of what it may set");
+	script_free(&s);
+}
+
 static void test_forget(void)
 {
 	struct script s = { 0 };
@@ -427,6 +445,7 @@ int main(void)
 	test_begin();
 	test_full();
 	test_spilt();
+	test_spilt_roles();
 	test_forget();
 	test_parsing();
 	test_order();
