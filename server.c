@@ -208,16 +208,16 @@ bool server_lend(struct server *s, struct borrower *b)
 	if (s->profile != b->profile) {
 		const char *name = profile_name(b->profile);
 		bool differs = strcmp(s->named, name) != 0;
-		/* All other ParameterStatus values are those of this server; the statement's
-		 * report corrects the one that differs. */
-		if (!b->profile->welcomed && s->profile->welcomed)
-			profile_copy_welcome(b->profile, s->profile);
+		/* All other ParameterStatus values are those of this server. */
+		if (!b->profile->welcomed && s->profile->welcomed
+		    && profile_copy_welcome(b->profile, s->profile) == 0)
+			profile_report(b->profile, "application_name", name);
 		strcpy(s->named, name);
 		profile_drop(s->profile);
 		s->profile = profile_hold(b->profile);
 		char sql[SERVER_NAME_SQL];
 		server_put_name(s, false, sql);
-		if (differs && server_take_profile(s, sql, name_taken) < 0)
+		if (differs && server_hand_over(s, sql, name_taken) < 0)
 			return false;
 	}
 	timer_stop(s->all->base->loop, &s->timer);
@@ -352,14 +352,16 @@ static bool keeps(const struct server *s)
 	return !conf->child_max_connections || s->sessions < conf->child_max_connections;
 }
 
-/* Has one in front of b been passed over too often?  It waits for room: it can use no connection of
- * others. */
+/* Has one in front of b been passed over too often?  It waits for room, as none of the connections
+ * suits it.  For strangers none is closed; nor if it is not certain that a new one can be had. */
 static bool overdue(const struct borrower *b)
 {
 	struct node *n = b->node;
 
+	if (n->full || n->state == NODE_DOWN)
+		return false;
 	for (struct borrower *o = n->queue; o != b; o = o->next)
-		if (!o->opening && !o->own && !o->look && !queue_searches(o, n)
+		if (!o->opening && !o->own && !o->look && !o->secret && !queue_searches(o, n)
 		    && ++o->passed > PASSED_OVER)
 			return true;
 	return false;
@@ -386,7 +388,7 @@ static void available(struct server *s, const struct borrower *opener)
 		if (b->secret && b != opener
 		    && !account_knows(s->account, b->secret, loop_now(s->all->base->loop)))
 			continue;
-		if (overdue(b)) {
+		if (b != opener && overdue(b)) {
 			server_close(s, "makes room for one that has waited longer");
 			return;
 		}

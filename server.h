@@ -289,7 +289,7 @@ void request_orphan(struct request *r);
  *   - Every byte it sends belongs to the request at head, to none (news), or to the login.  When
  *     the FIFO is empty and status is I it is at rest: `used` says whether anything may be left in
  *     it.
- *   - RESET brings back start, not profile: see follow_reset() in reply.c.
+ *   - RESET brings back start, not profile: application_name may be another session's (name_lost).
  *   - script and names say what it knows of a session.  Both are its own: they are true whatever
  *     the client believes, and are brought up to date before the client's next request.
  *   - It is not lent, and gets no request, while a cancel request for it is under way (cancels).
@@ -301,7 +301,7 @@ struct server {
 	struct node *node;
 	struct account *account;
 	struct profile *start;                  /* as it logged in: DISCARD ALL goes back to it */
-	struct profile *profile;                /* as it is now */
+	struct profile *profile;                /* as it is now: application_name may differ */
 	char began[APPLICATION_NAME_SIZE];      /* application_name as reported at its login, */
 	char named[APPLICATION_NAME_SIZE];      /* and its session's */
 	bool reports_name;                      /* the former is known */

@@ -69,13 +69,14 @@ static const char *line_text(const struct client *c, const struct server *s,
 	return client_home(c, s) ? l->text : leg_text(l);
 }
 
-/* PostgreSQL reports each value.  The session may have set the very same itself. */
+/* PostgreSQL reports each value.  The session may have set the very same itself, or what PostgreSQL
+ * has made the same. */
 bool agree_lacks_name(const struct client *c, const struct server *s)
 {
 	if (!s->name_lost)
 		return false;
 	const char *value = script_value(&c->script, "application_name");
-	return !value || strcmp(value, s->began);
+	return !value || (strcmp(value, s->began) && profile_name_stays(value));
 }
 
 /* DEFAULT and all that a RESET names. */

@@ -1,7 +1,6 @@
 #include "client/doubt.h"
 
 #include "ask.h"
-#include "client/agree.h"
 #include "client/facts.h"
 #include "client/leaves.h"
 #include "client/portal.h"
@@ -340,9 +339,6 @@ static void take_row(struct told *t, const char *field[3], unsigned *found)
 				session_made_temporary(&c->session, field[1], false);
 			return;
 		}
-	/* What shows is another session's: it was taken back. */
-	if (field[1] && !strcmp(field[1], "application_name") && agree_lacks_name(c, t->server))
-		return;
 	if (field[1] && field[2]) {
 		keep_name(t, field[1]);
 		take_setting(t, field[0], field[1], field[2]);

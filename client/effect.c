@@ -135,6 +135,15 @@ static void note_unknown(struct client *c, struct query *q)
 		code_note_any(c);
 }
 
+static bool takes_name_back(const struct sql_facts *f, const char *text)
+{
+	char name[128] = "";
+
+	if (facts_takes_back(f) && !(f->flags & SQL_ALL))
+		sql_parameter(name, text, f);
+	return facts_takes_back(f) && (!*name || !strcmp(name, "application_name"));
+}
+
 /* A statement is being executed.  Each is counted, also those without effects: answers say which
  * statement they belong to only by their order. */
 static int note_statement(struct client *c, struct query *q, const struct sql_facts *said,
@@ -153,7 +162,7 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 	q->executes++;
 	q->copies += f->kind == SQL_COPY_FROM;
 	q->barrier |= f->kind == SQL_COPY_FROM || facts_forgets(f)
-	              || (facts_takes_back(f) && server_is_renamed(q->request.server));
+	              || (server_is_renamed(q->request.server) && takes_name_back(f, text));
 	bool writes = facts_write(c, f, text);
 	if (writes)
 		note_write(c, f, text, len);

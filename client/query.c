@@ -102,15 +102,15 @@ static bool keeps_unnamed(const struct client *c, const struct server *s, const 
 	return c->unnamed.on == s && !pl->simple && !pl->unnamed;
 }
 
-/* In a transaction for its time only: it ends with the name from before, or with the other
- * session's, and then this comes again. */
+/* For as long as it was taken back: SET LOCAL .. TO DEFAULT does so for the time of the
+ * transaction. */
 static int agree_on_name(struct client *c, struct server *s)
 {
 	char sql[SERVER_NAME_SQL];
 
 	if (!agree_lacks_name(c, s) || s->status == 'E' || c->inflight)
 		return 0;
-	server_put_name(s, s->status == 'T', sql);
+	server_put_name(s, script_is_local(&c->script, "application_name"), sql);
 	return remake_run(s, sql, agree_or_close);
 }
 
@@ -157,6 +157,8 @@ static bool shows_past_portal(const struct client *c, const struct server *s, co
 static enum remade agree(struct client *c, struct server *s, const uint8_t *p,
                          const struct plan *pl, struct refused *no)
 {
+	if ((c->asking || c->asks_later) && !c->inflight && s == c->home && agree_lacks_name(c, s))
+		return AWAITED;         /* code may have set the very same */
 	if (agree_on_transaction(c, s, pl) < 0)
 		return REMADE_NO_MEMORY;
 	if (pl->revives && agree_under_way(s))

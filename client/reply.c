@@ -310,7 +310,8 @@ static bool reports_own_name(struct client *c, const struct server *s, const uin
 {
 	static const char name[] = "application_name";
 
-	if (len < sizeof name || memcmp(body, name, sizeof name) || !agree_lacks_name(c, s))
+	if (len < sizeof name || memcmp(body, name, sizeof name) || !client_home(c, s)
+	    || !agree_lacks_name(c, s))
 		return false;
 	struct put o = net_build(c->all->base->net, sizeof name + sizeof s->named + 8);
 	put_begin(&o, 'S');

@@ -339,16 +339,29 @@ const struct script_line *script_find(const struct script *s, const char *name)
 	return NULL;
 }
 
-const char *script_value(const struct script *s, const char *name)
+/* The last line about it. */
+static const struct script_line *last_of(const struct script *s, const char *name)
 {
 	for (uint32_t i = s->n; i > 0; i--) {
 		const struct script_line *l = &s->line[i - 1];
-		if (resets(l, name))
-			return NULL;
-		if (!strcmp(l->name, name) && l->kind != SQL_SAVEPOINT)
-			return l->value;
+		if (resets(l, name) || (l->kind != SQL_SAVEPOINT && !strcmp(l->name, name)))
+			return l;
 	}
 	return NULL;
+}
+
+const char *script_value(const struct script *s, const char *name)
+{
+	const struct script_line *l = last_of(s, name);
+
+	return l ? l->value : NULL;
+}
+
+bool script_is_local(const struct script *s, const char *name)
+{
+	const struct script_line *l = last_of(s, name);
+
+	return l && (l->flags & SQL_LOCAL);
 }
 
 /* --- transactions -------------------------------------------------------- */

@@ -65,6 +65,9 @@ int script_settle(struct script *s, const struct sql_setting *set);
  * known. */
 const char *script_value(const struct script *s, const char *name);
 
+/* Has the open transaction said last of the parameter what it is for its own time? */
+bool script_is_local(const struct script *s, const char *name);
+
 /* The line that says the value of the parameter before the open transaction: its last SET, or a
  * RESET or DISCARD; NULL: none. */
 const struct script_line *script_find(const struct script *s, const char *name);

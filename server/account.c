@@ -432,15 +432,22 @@ bool profile_fits(const struct profile *a, const struct profile *b)
 	return pa == end_a && pb == end_b;
 }
 
+bool profile_name_stays(const char *name)
+{
+	size_t len = 0;
+
+	while (name[len] >= ' ' && name[len] <= '~')
+		len++;
+	return !name[len] && len < APPLICATION_NAME_SIZE;
+}
+
 /* Without the parameter it may be a role's, or in the options. */
 const char *profile_name(const struct profile *p)
 {
 	const char *name = profile_value(p, NAME);
-	size_t from, to, len = 0;
+	size_t from, to;
 
 	if (!name && p->welcomed)
 		name = status_find(p->welcome, p->welcome_len, NAME, &from, &to);
-	while (name && name[len] >= ' ' && name[len] <= '~')
-		len++;
-	return name && !name[len] && len < APPLICATION_NAME_SIZE ? name : NULL;
+	return name && profile_name_stays(name) ? name : NULL;
 }

@@ -147,7 +147,11 @@ enum { APPLICATION_NAME_SIZE = 64 };
 bool profile_fits(const struct profile *a, const struct profile *b);
 
 /* The application_name of its sessions; NULL: it is not known yet, or PostgreSQL would take another
- * one for it (it cuts long names, and takes nothing but visible ASCII). */
+ * one for it. */
 const char *profile_name(const struct profile *p);
+
+/* Does PostgreSQL take the name as it is?  It cuts long ones, and takes nothing but visible
+ * ASCII. */
+bool profile_name_stays(const char *name);
 
 #endif

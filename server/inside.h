@@ -69,9 +69,6 @@ void server_readable(struct watch *w, short revents);
 /* The next bytes of its replies: those that were kept, and more. */
 void server_replies(struct server *s, uint8_t *p, size_t n);
 
-/* Settings that make the session another profile's: their reports become its welcome. */
-int server_take_profile(struct server *s, const char *sql, void (*then)(struct request *, bool));
-
 /* --- backend_log.c ------------------------------------------------------- */
 
 /* log_backend_messages, to be called only if that is on: a message came; or those of which

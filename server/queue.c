@@ -274,6 +274,7 @@ static bool start_opening(struct servers *all, struct borrower *b)
 		return false;
 	s->borrower = b;
 	b->opening = s;
+	b->passed = 0;
 	s->stale = (b->look || b->secret) && !wanted(s);
 	dial_start(s, b);
 	return true;

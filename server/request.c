@@ -11,7 +11,7 @@ enum {
 };
 
 static void farewell(struct server *s, const uint8_t *body, size_t len);
-static const struct request_ops own_ops, hand_over_ops, profile_ops, orphan_ops;
+static const struct request_ops own_ops, hand_over_ops, orphan_ops;
 
 /* --- requests ------------------------------------------------------------ */
 
@@ -126,15 +126,6 @@ int server_hand_over(struct server *s, const char *sql, void (*then)(struct requ
 	return bad;
 }
 
-/* A request of the proxy's own, whose reply is not only dropped: see note_status(). */
-int server_take_profile(struct server *s, const char *sql, void (*then)(struct request *, bool))
-{
-	if (server_hand_over(s, sql, then) < 0)
-		return -1;
-	s->tail->ops = &profile_ops;
-	return 0;
-}
-
 /* It stays in the FIFO: PostgreSQL will answer it, and the replies behind it must be told apart. */
 void request_orphan(struct request *r)
 {
@@ -179,20 +170,6 @@ static bool note_refusal(struct request *r, char type, const uint8_t *body, size
 	return note_failure(r, type, body, len);
 }
 
-/* The reply to server_take_profile().  PostgreSQL reports a value as it has understood it
- * ("German, DMY" for a DateStyle of "German"), so the welcome is made of its reports. */
-static bool note_status(struct request *r, char type, const uint8_t *body, size_t len)
-{
-	struct msg m = { .type = type, .at = body, .end = body + len };
-
-	if (type == 'S') {
-		const char *name = msg_text(&m), *value = msg_text(&m);
-		if (!m.broken)
-			profile_report(r->server->profile, name, value);
-	}
-	return note_refusal(r, type, body, len);
-}
-
 static void own_done(struct request *r, char status)
 {
 	(void)status;
@@ -228,7 +205,6 @@ static bool drop_message(struct request *r, char type, const uint8_t *body, size
 
 static const struct request_ops own_ops = { NULL, note_failure, own_done, own_lost };
 static const struct request_ops hand_over_ops = { NULL, note_refusal, own_done, own_lost };
-static const struct request_ops profile_ops = { NULL, note_status, own_done, own_lost };
 static const struct request_ops orphan_ops = { drop_bytes, drop_message, own_done, own_lost };
 
 /* --- whole messages ------------------------------------------------------ */

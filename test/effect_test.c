@@ -396,7 +396,8 @@ static void test_request(void)
 	static const struct { const char *list; bool barrier; uint32_t copy_ends; } cases[] = {
 		{ "Q SELECT 1", false, 0 }, { "Q COPY t FROM STDIN", true, 0 },
 		{ "Q SELECT 1; COPY t FROM STDIN", true, 0 }, { "Q SET a = 1", false, 0 },
-		{ "Q SET a TO DEFAULT", true, 0 }, { "Q RESET a", true, 0 },
+		{ "Q SET application_name TO DEFAULT", true, 0 }, { "Q RESET Application_Name", true, 0 },
+		{ "Q SET a TO DEFAULT", false, 0 }, { "Q RESET a", false, 0 }, { "Q RESET ALL", true, 0 },
 		{ "Q DISCARD ALL", true, 0 }, { "Q DISCARD PLANS", false, 0 },
 		{ "Q DEALLOCATE a", true, 0 }, { "Q SELECT a TO DEFAULT", false, 0 },
 		{ "P =COPY t FROM STDIN | B = | E | S", true, 0 },

@@ -312,6 +312,27 @@ def test_startup_parameters_mean_what_they_mean_to_postgresql(proxy, primary, ho
             primary, ["RESET ALL", "DISCARD ALL"], "", ODD[how])
 
 
+OWN = {
+    "by code": ("DO $$ BEGIN PERFORM set_config('application_name', 'other', false); END $$", "other"),
+    "computed": ("SELECT set_config('application_name', 'oth' || 'er', false)", "other"),
+    "by an UPDATE": ("UPDATE pg_settings SET setting = 'other' WHERE name = 'application_name'", "other"),
+    "cut": (f"SET application_name = '{'o' * 70}'", "o" * 63),
+    "cleaned": ("SET application_name = 'caf\u00e9'", "caf??"),
+}
+
+
+@pytest.mark.parametrize("how", OWN)
+def test_a_session_may_take_the_name_with_which_its_connection_began(proxy, primary, how):
+    sql, name = OWN[how]
+    p = proxy(**ONE)
+    used = used_once(p, application_name="caf\u00e9" if how == "cleaned" else name)
+    w = p.raw(application_name="mine")
+    w.query(sql)
+    assert wire.value(w.query("/* primary */ SELECT current_setting('application_name')")) == name
+    assert pid(w) == used
+    w.bye()
+
+
 def test_a_role_s_name_stays_what_it_was_when_the_session_began(proxy, primary):
     p = proxy()
     primary.su("ALTER ROLE app SET application_name = 'old'")
