@@ -45,7 +45,7 @@ bool facts_effect(const struct sql_facts *f);
 /* Does the text give, take or use the name of a prepared statement? */
 bool facts_name_stmt(const struct sql_facts *f);
 
-/* Does it take settings back to what the session started with? */
+/* Does it take settings back to what the server began with? */
 bool facts_takes_back(const struct sql_facts *f);
 
 /* Does it take names of prepared statements away, if it succeeds? */
