@@ -99,6 +99,16 @@ static bool spells(const char *word, const char *text, const char *end)
 	return p && p < end;
 }
 
+/* May it make a temporary table?  What PostgreSQL has parsed before goes on without that; what the
+ * primary is given behind it would find it. */
+static bool may_hide_tables(const struct client *c, const struct sql_facts *f)
+{
+	struct account *a = c->borrower.profile->account;
+
+	return (f->flags & SQL_TEMP)
+	       || ((f->flags & SQL_FUNCTION) && (bodies_can(c->all->bodies, a) & CODE_TEMPORARY));
+}
+
 /* Code may use any name; that of functions, we assume, only names of SQL's PREPARE, unless they are
  * given an EXECUTE or a PREPARE as a string. */
 static enum sees what_it_sees(const struct client *c, const struct sql_facts *f, const char *text)
@@ -110,7 +120,7 @@ static enum sees what_it_sees(const struct client *c, const struct sql_facts *f,
 
 	if (!c->prepared.used)
 		return SEES_NONE;
-	if (f->kind == SQL_DO || f->kind == SQL_CALL
+	if (f->kind == SQL_DO || f->kind == SQL_CALL || may_hide_tables(c, f)
 	    || ((f->flags & SQL_FUNCTION)
 	        && (spells("execute", text + f->start, text + f->end)
 	            || spells("prepare", text + f->start, text + f->end)))
