@@ -121,27 +121,27 @@ struct borrower {
 	struct profile *profile;                /* the session's; counted by the owner */
 	const char *secret;                     /* a clear password to be proved by a login of its
 	                                         * own, for which PostgreSQL has to ask; or NULL */
+	struct log_who *who;                    /* in the log, messages of its servers are its */
+	uint64_t residue;                        /* that it leaves, see server/residue.h */
 	bool look;                              /* only learns PostgreSQL's demand on the account:
 	                                         * no secret is sent; lent() comes if PostgreSQL
 	                                         * asks for nothing */
 	bool leaves;                            /* its client sends no more: if the connection that
 	                                         * is being opened for it fails, it is refused */
-	struct log_who *who;                    /* in the log, messages of its servers are its */
-	uint64_t residue;                        /* that it leaves, see server/residue.h */
 
 	/* server.c's own, while it waits: */
+	bool patient;
+	bool own;                               /* of the proxy itself (ask.h): goes before
+	                                         * clients, and may exceed their number */
+	bool searching;                         /* no primary is known */
+	uint8_t passed;                         /* how often another one behind it was served */
+	uint16_t vain;                          /* tries to open one for it, while PostgreSQL was
+	                                         * full */
 	struct borrower *next;
 	struct node *node;                      /* NULL: does not wait */
 	struct server *opening;                 /* a connection that was started for it */
 	struct timer deadline;
 	struct servers *servers;
-	bool patient;
-	bool own;                               /* of the proxy itself (ask.h): goes before
-	                                         * clients, and may exceed their number */
-	bool searching;                         /* no primary is known */
-	unsigned passed;                        /* how often another one behind it was served */
-	unsigned vain;                          /* tries to open one for it, while PostgreSQL was
-	                                         * full */
 };
 
 /* A server of this node for the borrower: an idle one at once, which fits or is made to fit; else
