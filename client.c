@@ -22,7 +22,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-_Static_assert(sizeof(struct client) <= 668, "musl's next size costs each idle client 128 bytes more");
+_Static_assert(sizeof(struct client) <= 668, "musl takes 128 bytes more for each idle client");
 
 enum {
 	LAST_WORDS = 5000,                      /* ms for a client to take its error */
