@@ -203,6 +203,14 @@ static void name_taken(struct request *r, bool ok)
 }
 
 /* The statement is only sent: its answer comes in front of the client's. */
+static int put_on_name(struct server *s)
+{
+	char sql[SERVER_NAME_SQL];
+
+	server_put_name(s, false, sql);
+	return server_hand_over(s, sql, name_taken);
+}
+
 bool server_lend(struct server *s, struct borrower *b)
 {
 	if (s->profile != b->profile) {
@@ -215,9 +223,7 @@ bool server_lend(struct server *s, struct borrower *b)
 		strcpy(s->named, name);
 		profile_drop(s->profile);
 		s->profile = profile_hold(b->profile);
-		char sql[SERVER_NAME_SQL];
-		server_put_name(s, false, sql);
-		if (differs && server_hand_over(s, sql, name_taken) < 0)
+		if (differs && put_on_name(s) < 0)
 			return false;
 	}
 	timer_stop(s->all->base->loop, &s->timer);
