@@ -237,6 +237,7 @@ struct request {
 	bool failed;                            /* an ErrorResponse came */
 	bool canceled;                          /* to be canceled as soon as it runs */
 	bool quiet;                             /* nobody is told of its notices */
+	bool reports;                           /* the proxy's own: its borrower hears reports */
 	bool deallocates;                       /* at its end all statements are gone */
 	bool describes, describing;             /* it expects a 'T'; that is answered now */
 };

@@ -4,7 +4,8 @@
 
 #include "client/plan.h"
 
-/* ReadyForQuery. */
+/* ReadyForQuery.  If the transaction has failed, but not at home, it fails there first: PostgreSQL
+ * reports then what settings are taken back, and lets go of its locks. */
 void here_ready(struct client *c);
 
 /* Answers a lone Sync, a BEGIN and its end.  Only with nothing in flight, or the answer would

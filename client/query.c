@@ -124,7 +124,7 @@ static int agree_on_transaction(struct client *c, struct server *s, const struct
 	if (may_ask && begins && transact_ask_level(c, s) < 0)
 		return -1;
 	/* Settings, and BEGIN. */
-	if (agree_on_name(c, s) < 0 || agree_on_script(c, s) < 0 || transact_doom(c, s) < 0)
+	if (agree_on_name(c, s) < 0 || agree_on_script(c, s) < 0 || transact_doom(c, s, NULL) < 0)
 		return -1;
 	return may_ask && pl->sets_modes ? transact_repeat_reads(c, s) : 0;
 }
@@ -655,7 +655,7 @@ static void refuse_waiting(struct client *c, const struct report *r)
 	query_input(c, p + used, (size_t)(n - used));
 }
 
-/* What has not begun anywhere can be answered here.  A transaction fails: see transact_doom(). */
+/* What has not begun anywhere can be answered here.  A transaction fails: see here_ready(). */
 void query_canceled(struct client *c)
 {
 	if (c->status == 'T')

@@ -4,6 +4,7 @@
 #include "client/doubt.h"
 #include "client/effect.h"
 #include "client/facts.h"
+#include "client/here.h"
 #include "client/plan.h"
 #include "client/remake.h"
 #include "client/transact.h"
@@ -91,6 +92,20 @@ static void take_back(struct client *c, struct query *q)
 	query_left(c);
 }
 
+/* This request, and those that were sent behind it.  true: one of them has changed the session. */
+static bool take_all_back(struct client *c, struct request *r)
+{
+	bool changed = false;
+
+	for (; r && c->phase == AT_READY; r = r->next)
+		if (r->owner == c) {
+			changed |= query_of(r)->effects != NULL;
+			take_back(c, query_of(r));
+			request_orphan(r);
+		}
+	return changed;
+}
+
 /* A replica refused the statement because it writes.  Which one of the request it was is not known,
  * so every text of it is remembered: a read among them loses speed, nothing else. */
 static void learn_from(struct client *c, const struct query *q)
@@ -125,17 +140,10 @@ static void run_on_primary(struct client *c, struct request *r, const char *code
 		learn_from(c, query_of(r));
 		doubt_add(c, bodies_can(c->all->bodies, c->borrower.profile->account));
 	}
-	for (; r && c->phase == AT_READY; r = r->next)
-		if (r->owner == c) {
-			begun |= query_of(r)->effects != NULL;
-			take_back(c, query_of(r));
-			request_orphan(r);
-		}
+	begun |= take_all_back(c, r);
 	c->session.no_replica |= c->session.in_transaction;
-	if (begun) {
-		client_detach(c, s);
-		server_return(s);
-	}
+	if (begun)
+		transact_leave(c, s);
 	client_resume(c);
 }
 
@@ -228,16 +236,29 @@ static void on_copy_in(struct client *c, struct query *q)
 	client_resume(c);
 }
 
+/* The statement has failed on a leg, and the client has seen it.  What was sent behind it comes
+ * after ROLLBACK TO, maybe, which home alone can do. */
+__attribute__((cold))
+static void fail_at_home(struct client *c, struct server *leg)
+{
+	take_all_back(c, leg->head);
+	transact_leave(c, leg);
+	if (c->phase == AT_READY && c->input == INPUT_REQUEST)
+		here_ready(c);
+}
+
 /* With nothing in flight any more, kept input can go on, to another server as well. */
 static void on_done(struct request *r, char status)
 {
 	struct client *c = r->owner;
 
 	unnamed_keep(c, query_of(r));
+	query_left(c);
 	if (query_of(r)->cut && r->failed)
 		c->input = INPUT_SKIPPED;
-	query_left(c);
 	transact_status(c, status, r->failed);
+	if (r->server != c->home && transact_outlives(c, status))
+		fail_at_home(c, r->server);
 	if (status == 'I' && c->ask_soon && !c->inflight)
 		doubt_ask(c, r->server);
 	if (conn_kept(&c->conn) || c->ended)
@@ -250,8 +271,7 @@ static bool may_fail(const struct query *q)
 	return is_hidden(q) || (q->copy && !q->request.failed && !q->request.server->scanner.left);
 }
 
-/* The snapshot is gone with its server, so the transaction has failed.  What follows fails with it
- * at home: see transact_doom(). */
+/* The snapshot is gone with its server, so the transaction has failed. */
 __attribute__((cold))
 static void fail_snapshot(struct client *c, struct query *q)
 {
@@ -261,8 +281,8 @@ static void fail_snapshot(struct client *c, struct query *q)
 	query_left(c);
 	c->status = 'E';
 	put_report(&o, 'E', &transact_lost);
-	put_ready(&o, c->status);
 	client_say(c, &o);
+	here_ready(c);
 	client_resume(c);
 }
 
@@ -366,7 +386,7 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 		return true;
 	case 'Z':
 		r->progress = true;
-		return !q->cut;
+		return !q->cut && (r->server == c->home || !transact_outlives(c, (char)*body));
 	}
 	return true;
 }

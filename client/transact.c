@@ -236,12 +236,21 @@ int transact_repeat_reads(struct client *c, struct server *s)
 
 /* Most often the statement failed when it ran, and left its portal.  RELEASE leaves one, too, but
  * PostgreSQL would still run one of ROLLBACK TO. */
-int transact_doom(struct client *c, struct server *s)
+int transact_doom(struct client *c, struct server *s, void (*then)(struct request *r, bool ok))
 {
 	if (c->status != 'E' || transact_failed(c))
 		return 0;
 	s->portal_past = false;
-	return own(c, s, "RELEASE \"lost with the server that had the snapshot\"", NULL);
+	if (own(c, s, "RELEASE \"what has failed on another server\"", then) < 0)
+		return -1;
+	s->tail->reports = true;
+	s->status = 'E';                /* what follows need not wait for the answer */
+	return 0;
+}
+
+bool transact_outlives(const struct client *c, char status)
+{
+	return status == 'E' && c->home && c->home->status == 'T';
 }
 
 /* --- its end ------------------------------------------------------------- */

@@ -62,9 +62,12 @@ int transact_ask_level(struct client *c, struct server *s);
 /* What the client hears when the only server that had the transaction's snapshot is gone. */
 extern const struct report transact_lost;
 
-/* The transaction has failed, but no server knows: makes it one on this server.  -1 without
- * memory. */
-int transact_doom(struct client *c, struct server *s);
+/* The transaction has failed, but no server of the session knows: makes it one on this server.  The
+ * client is told what values that takes back.  -1 without memory. */
+int transact_doom(struct client *c, struct server *s, void (*then)(struct request *r, bool ok));
+
+/* Is home still in the transaction, which is in this state elsewhere: has failed? */
+bool transact_outlives(const struct client *c, char status);
 
 /* The transaction is over: its other servers end it in the same way. */
 void transact_ended(struct client *c, bool committed);

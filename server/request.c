@@ -350,6 +350,8 @@ static bool whole(struct server *s, struct request *r, char type, const uint8_t 
 	}
 	if (type == 'S')
 		note_report(s, body, len);
+	if (type == 'S' && r->reports && s->borrower)
+		s->borrower->ops->async(s->borrower, s, body - WIRE_HEADER, len + WIRE_HEADER);
 	if (type == 'E') {
 		r->failed = true;
 		server_log_complaint(s, r, body, len);

@@ -184,11 +184,28 @@ def test_the_same_in_the_extended_protocol(proxy, primary):
     done(w.query("SELECT 1"))
 
 
+def test_what_fails_on_the_replica_fails_at_home_before_the_client_hears_of_it(proxy, primary, replica):
+    """Its locks are gone, and its values are told."""
+    p = proxy()
+    w = p.raw(application_name=p.name)
+    done(w.query("BEGIN"))
+    out = done(w.query("SET LOCAL TIME ZONE 'Asia/Tokyo'"))
+    assert [m.parameter for m in out if m.type == "S"] == [("TimeZone", "Asia/Tokyo")]
+    assert where(w) == replica.port
+    out = w.query(FAILS)
+    assert [m.type for m in out if m.type != "D"] == ["T", "E", "S", "Z"]
+    assert primary.su("SELECT state FROM pg_stat_activity WHERE application_name = %s", (p.name,)
+                      ) == [("idle in transaction (aborted)",)]
+    assert wire.errors(w.query("ROLLBACK TO s")) == ["3B001"]
+    out = done(w.query("ROLLBACK"))
+    assert [m.type for m in out] == ["C", "Z"]
+
+
 def test_the_server_of_a_failed_transaction_is_lost(proxy, primary, replica):
     """A transaction can be failed anywhere."""
     p = proxy(log_min_messages="debug1").knows_code()
     w = p.raw()
-    for begin in "BEGIN", SNAPSHOT:
+    for begin in "BEGIN ISOLATION LEVEL READ COMMITTED", SNAPSHOT:
         done(w.query(begin))
         assert where(w) == replica.port
         assert wire.errors(w.query(FAILS)) == ["22012"]
@@ -247,6 +264,21 @@ def test_the_lost_snapshot_is_not_needed_any_more(proxy, replica, word):
     assert done(w.query(word))[-1].status == "I"
     done(w.query("INSERT INTO tx.t VALUES (1)"))
     done(w.query("DELETE FROM tx.t"))
+
+
+def test_values_of_a_lost_snapshot_are_taken_back(proxy, replica):
+    p = proxy(log_min_messages="debug1")
+    w = p.raw()
+    zone = value(w, "SHOW TimeZone")
+    done(w.query(SNAPSHOT))
+    assert where(w) == replica.port
+    out = done(w.query("SET TIME ZONE 'Asia/Tokyo'"))
+    assert [m.parameter for m in out if m.type == "S"] == [("TimeZone", "Asia/Tokyo")]
+    end(replica, p)
+    lost_snapshot(w.query("SELECT 1"))
+    out = done(w.query("ROLLBACK"))
+    assert [m.parameter for m in out if m.type == "S"] == [("TimeZone", zone)]
+    assert value(w, "SHOW TimeZone") == zone
 
 
 def test_the_replica_with_the_snapshot_is_lost_in_use(proxy, replica):
@@ -619,6 +651,22 @@ def test_sql_moves_a_portal_of_the_protocol(proxy):
     assert wire.value(done(w.query("FETCH p"))) == "6"
     assert [r[0] for r in wire.rows(done(w.ask(execute("p", 1) + sync())))] == [b"7"]
     done(w.query("COMMIT"))
+
+
+def test_what_is_behind_a_failed_part_of_an_open_request_is_ignored(proxy, replica):
+    """The replica's part ends in front of a write, which is not sent before its answer."""
+    slow = "SELECT 1 / (100 - g), count(*) FROM generate_series(1, 101) g, generate_series(1, 20000)" \
+           " GROUP BY g ORDER BY g"
+    w = proxy().raw()
+    done(w.query("BEGIN"))
+    done(w.ask(extended("SELECT 1") + sync()))
+    w.send(execute() + wire.flush())
+    w.until("C")
+    w.send(extended(slow) + wire.flush())
+    runs(replica, slow[:40])
+    w.send(extended("INSERT INTO tx.t VALUES (1)") + sync())
+    assert wire.errors(w.reply()) == ["22012"]
+    assert wire.errors(w.query("SELECT 1")) == ["25P02"]
 
 
 @pytest.mark.parametrize("kind", [b"\0", b"~"])

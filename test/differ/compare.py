@@ -72,6 +72,10 @@ TOLERATED = [
     (lambda program, direct, proxied: program.mentions("pg_backend_pid") and program.ends_sessions
      and without_numbers(direct) == without_numbers(proxied),
      "a process goes on for the next session"),
+    (lambda program, direct, proxied: program.mentions("pg_backend_pid") and program.keeps_snapshots
+     and without_numbers(direct) == without_numbers(proxied),
+     "a READ ONLY transaction of one snapshot that is on the replica tells the process there, whose"
+     " locks and activity it sees"),
     (lambda program, direct, proxied: program.mentions("pg_my_temp_schema")
      and only_rows_differ(direct, proxied), "a connection had a temporary schema in an earlier session"),
     (lambda program, direct, proxied: has_error(direct, "C=3F000", '"pg_temp"')
