@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Writes sql/func.h: the functions of PostgreSQL that only read.
 
-    test/make_functions.py 'host=/tmp port=5432 user=postgres' > sql/func.h
+    test/make_functions.py 'port=5413 user=postgres' 'port=5418 user=postgres' ... > sql/func.h
 
-Asks a running PostgreSQL 15 for the names in pg_catalog whose every overload
-is IMMUTABLE or STABLE, leaves out what nobody calls by name (input and output,
-operators' own functions, support of indexes and aggregates) and what gives another
-answer on another node, and adds names of later versions.
+Asks servers of several versions for the names in pg_catalog whose every overload
+is IMMUTABLE or STABLE, in all versions that have the name.  Leaves out what nobody
+calls by name (input and output, operators' own functions, support of indexes and
+aggregates) and what gives another answer on another node.
 """
 import subprocess
 import sys
@@ -21,13 +21,18 @@ and not bool_and('internal'::regtype = any (proargtypes::oid[]) or prorettype in
     'language_handler'::regtype, 'fdw_handler'::regtype, 'index_am_handler'::regtype,
     'table_am_handler'::regtype, 'tsm_handler'::regtype))
 and not bool_and(exists (select from pg_type where p.oid in (
-    typinput, typoutput, typreceive, typsend, typmodin, typmodout, typanalyze, typsubscript)))
+    typinput, typoutput, typreceive, typsend, typmodin, typmodout, typanalyze)))
 and not bool_and(obj_description(p.oid, 'pg_proc') like 'implementation of %')
 and not bool_and(exists (select from pg_amproc where amproc = p.oid))
 and not bool_and(exists (select from pg_aggregate where p.oid in (
     aggtransfn, aggfinalfn, aggcombinefn, aggserialfn, aggdeserialfn,
     aggmtransfn, aggminvtransfn, aggmfinalfn)))
 """
+WRITES = """
+select proname from pg_proc where pronamespace = 'pg_catalog'::regnamespace
+and (provolatile = 'v' or prokind = 'p')
+"""
+MISTAKEN = {"timezone"}         # of timetz: VOLATILE before 15, without a reason
 
 # Callable, but about the node or the session rather than the data, or refused on a replica.
 WITHOUT = """
@@ -36,12 +41,14 @@ pg_prepared_statement pg_get_replication_slots
 pg_walfile_name pg_walfile_name_offset pg_replication_origin_oid pg_show_all_settings pg_config
 pg_current_xact_id pg_current_xact_id_if_assigned txid_current txid_current_if_assigned
 pg_trigger_depth pg_timezone_names pg_timezone_abbrevs pg_indexam_progress_phasename
-pg_mcv_list_items pg_tablespace_databases pg_tablespace_location
+pg_mcv_list_items pg_tablespace_databases pg_tablespace_location pg_backup_start_time
+pg_numa_available system_user
 """
-WITHOUT_PREFIX = ("pg_stat_get_", "pg_event_trigger_", "binary_upgrade_")
-WITHOUT_SUFFIX = ("_in", "_out", "_recv", "_send", "_validator", "_canonical", "_subdiff", "_transfn")
+WITHOUT_PREFIX = ("pg_stat_get_", "pg_event_trigger_", "binary_upgrade_", "pg_timezone_abbrevs_")
+WITHOUT_SUFFIX = ("_in", "_out", "_recv", "_send", "_validator", "_canonical", "_subdiff", "_transfn",
+                  "_subscript_handler")
 
-# Implement an operator, yet people call them.
+# These implement an operator, yet people call them.
 WITH = """
 array_cat array_larger array_smaller arraycontained arraycontains arrayoverlap booleq
 hashtext hashtextextended hashint4 hashint8 hash_array hash_record hash_numeric inet_merge
@@ -50,14 +57,6 @@ jsonb_exists jsonb_exists_all jsonb_exists_any json_array_element json_array_ele
 json_object_field json_object_field_text jsonb_array_element jsonb_array_element_text
 jsonb_object_field jsonb_object_field_text numeric_abs range_merge starts_with textcat texteq
 textlike texticlike ts_match_vq tsvector_concat
-"""
-
-# New in 16, 17 and 18.
-LATER = """
-any_value erf erfc date_add date_subtract pg_input_is_valid pg_input_error_info
-to_bin to_oct to_regtypemod unicode_assigned unicode_version icu_unicode_version xmltext
-uuid_extract_timestamp uuid_extract_version pg_basetype
-array_sort array_reverse casefold crc32 crc32c gamma lgamma has_largeobject_privilege
 """
 
 # Types without a function of their name: a call is a cast.
@@ -81,10 +80,12 @@ def bucket(name):
 
 
 def main():
-    answer = subprocess.run(["psql", "-XAtc", QUERY, *sys.argv[1:]],
-                            check=True, capture_output=True, text=True).stdout
-    names = {n for n in answer.split() if wanted(n)} | {
-        *WITH.split(), *LATER.split(), *TYPES.split()}
+    def answers(query):
+        return {name for server in sys.argv[1:] for name in subprocess.run(
+            ["psql", "-XAtc", query, server], check=True, capture_output=True, text=True).stdout.split()}
+
+    names = {n for n in answers(QUERY) if wanted(n)} | {*WITH.split(), *TYPES.split()}
+    names -= answers(WRITES) - MISTAKEN
     buckets = [sorted(n for n in names if bucket(n) == b) for b in range(BUCKETS)]
 
     print("/* sql/func.h - PostgreSQL's own functions that only read.  Written by")
@@ -116,4 +117,5 @@ def main():
     print("#endif")
 
 
-main()
+if __name__ == "__main__":
+    main()

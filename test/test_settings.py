@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from wire import bind, execute, parse, query, sync, wait_until
+import pg
 import wire
 
 pytestmark = pytest.mark.proxy
@@ -468,3 +469,38 @@ def test_a_session_of_too_many_settings_stays_at_home(proxy, primary, replica, p
         assert {ports(w) for _ in range(10)} == {str(primary.port)}
         w.query("DISCARD ALL")
         wait_until(lambda: ports(w) == str(replica.port), "a read on the replica again")
+
+
+# ---- what PostgreSQL reports ------------------------------------------------------------------
+
+REPORTED = {        # a value that is not the default; the version that began to report it
+    "DateStyle": ("German", 13), "IntervalStyle": ("iso_8601", 13), "TimeZone": ("Asia/Tokyo", 13),
+    "client_encoding": ("LATIN1", 13), "standard_conforming_strings": ("off", 13),
+    "application_name": ("other", 13), "default_transaction_read_only": ("on", 14),
+    "scram_iterations": ("5000", 16), "search_path": ("pg_catalog", 18)}
+NODES = "SELECT current_setting('port')"
+CHANGES = {
+    "session": ["SET {name} = '{value}'", NODES, "SELECT 1", "RESET {name}"],
+    "transaction": ["BEGIN", NODES, "SET {name} = '{value}'", NODES, "ROLLBACK"],
+    "local": ["BEGIN", "SET LOCAL {name} = '{value}'", NODES, "SELECT 1 / (3000 - g), repeat('x', 10)"
+              " FROM generate_series(1, 4000) g", "COMMIT"],
+    "snapshot": ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NODES, "SET {name} = '{value}'", NODES,
+                 "COMMIT", "/* primary */ SELECT 1", "RESET {name}"],
+    "code": ["DO $$ BEGIN PERFORM set_config('{name}', '{value}', false); END $$", NODES, "RESET ALL"],
+}
+
+
+def reports(w, statements):
+    return [[m.parameter for m in w.query(s) if m.type == "S"] for s in statements]
+
+
+@pytest.mark.parametrize("how", CHANGES)
+@pytest.mark.parametrize("name", REPORTED)
+def test_what_postgresql_reports_is_reported(proxy, primary, replica, name, how):
+    value, since = REPORTED[name]
+    if name == "scram_iterations" and pg.VERSION < since:
+        pytest.skip("no such parameter")
+    statements = [s.format(name=name, value=value) for s in CHANGES[how]]
+    expected = reports(primary.raw(), statements)
+    assert any(expected) == (pg.VERSION >= since)
+    assert reports(proxy().raw(), statements) == expected
