@@ -181,6 +181,15 @@ static bool is_fatal(const uint8_t *body, size_t len)
 	return severity && !strcmp(severity, "FATAL");
 }
 
+/* The server's end is not the session's: it had the snapshot only, or a transaction that can be
+ * failed anywhere. */
+static bool goes_on_without(const struct client *c, const struct query *q)
+{
+	const struct server *s = q->request.server;
+
+	return q->copy && (has_snapshot(c, s) || (is_hidden(q) && s->status == 'E'));
+}
+
 /* PostgreSQL did not hear the end of the request - a Sync while it reads COPY data, a Query after
  * an error in the extended protocol - and goes on to the next Sync.  So later messages are part of
  * this request.  Nothing was sent behind it, since it is a barrier. */
@@ -356,7 +365,7 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 			run_on_primary(c, r, wire_field(body, len, 'C'));
 			return false;
 		}
-		if (q->copy && is_fatal(body, len) && has_snapshot(c, r->server)) {
+		if (is_fatal(body, len) && goes_on_without(c, q)) {
 			r->failed = false;      /* on_lost() follows */
 			return false;
 		}
