@@ -716,7 +716,26 @@ void effect_name_answered(struct client *c, struct query *q, char type)
 	}
 }
 
-static void undo_expect(struct client *c, const struct expect *e)
+/* What was taken from the names behind this request, and would come back if that fails. */
+static void forget_taken(struct client *c, const struct query *q, const char *name)
+{
+	struct stmts *stmts = c->all->servers->stmts;
+
+	for (struct query *at = c->last; at != q; at = at->before) {
+		struct request *r = &at->request;
+		for (uint32_t i = 0; i < r->nexpect; i++) {
+			struct expect *e = &r->expect[i];
+			if (e->type != '3' || !e->name || strcmp(e->name, name) != 0)
+				continue;
+			stmt_drop(stmts, e->stmt);
+			e->stmt = NULL;
+		}
+		for (struct effect *e = at->effects; e; e = e->next)
+			names_remove(stmts, &e->forgotten, name);
+	}
+}
+
+static void undo_expect(struct client *c, const struct query *q, const struct expect *e)
 {
 	struct stmts *stmts = c->all->servers->stmts;
 
@@ -725,6 +744,8 @@ static void undo_expect(struct client *c, const struct expect *e)
 	/* A PREPARE in front of it may have been answered since. */
 	if (e->type == '1' && e->fresh && is && !is->sql)
 		names_remove(stmts, &c->prepared, e->name);
+	else if (e->type == '1' && e->fresh && !is)
+		forget_taken(c, q, e->name);
 	else if (e->type == '3' && e->stmt)
 		names_set(stmts, &c->prepared, e->name, e->stmt);
 }
@@ -740,7 +761,7 @@ static void undo_names(struct client *c, const struct query *q, uint32_t from)
 			names_add(c->all->servers->stmts, &c->prepared, &e->forgotten);
 		if (i <= from)
 			return;
-		undo_expect(c, &r->expect[i - 1]);
+		undo_expect(c, q, &r->expect[i - 1]);
 	}
 }
 

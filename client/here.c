@@ -7,29 +7,12 @@
 #include <string.h>
 #include <strings.h>
 
-static void say_ready(struct client *c)
+void here_ready(struct client *c)
 {
 	struct put o = net_build(c->all->base->net, 8);
 
 	put_ready(&o, c->status);
 	client_say(c, &o);
-}
-
-static void failed_at_home(struct request *r, bool ok)
-{
-	struct server *s = r->server;
-
-	(void)ok;
-	if (s->borrower && s->phase == LENT)
-		say_ready(OWNER(s->borrower, struct client, borrower));
-}
-
-void here_ready(struct client *c)
-{
-	if (!transact_outlives(c, c->status))
-		say_ready(c);
-	else if (transact_doom(c, c->home, failed_at_home) < 0)
-		client_out_of_memory(c);
 }
 
 static void say_command(struct client *c, const char *tag)

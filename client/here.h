@@ -4,8 +4,7 @@
 
 #include "client/plan.h"
 
-/* ReadyForQuery.  If the transaction has failed, but not at home, it fails there first: PostgreSQL
- * reports then what settings are taken back, and lets go of its locks. */
+/* ReadyForQuery. */
 void here_ready(struct client *c);
 
 /* Answers a lone Sync, a BEGIN and its end.  Only with nothing in flight, or the answer would

@@ -99,14 +99,27 @@ static bool spells(const char *word, const char *text, const char *end)
 	return p && p < end;
 }
 
+/* Of those that the catalog has not told of: PostgreSQL's own are called far more often. */
+static bool is_somebodys(void *ctx, const char *name, bool called)
+{
+	static const char *const own[] = { "nextval", "setval", "currval", "lastval", "set_config",
+		"random", "clock_timestamp", "gen_random_uuid" };
+
+	(void)ctx;
+	for (size_t i = 0; called && i < sizeof own / sizeof *own; i++)
+		called = strcmp(name, own[i]) != 0;
+	return called && strncmp(name, "pg_", 3);
+}
+
 /* May it make a temporary table?  What PostgreSQL has parsed before goes on without that; what the
  * primary is given behind it would find it. */
-static bool may_hide_tables(const struct client *c, const struct sql_facts *f)
+static bool may_hide_tables(const struct client *c, const struct sql_facts *f, const char *text)
 {
 	struct account *a = c->borrower.profile->account;
 
 	return (f->flags & SQL_TEMP)
-	       || ((f->flags & SQL_FUNCTION) && (bodies_can(c->all->bodies, a) & CODE_TEMPORARY));
+	       || ((f->flags & SQL_FOREIGN) && (bodies_can(c->all->bodies, a) & CODE_TEMPORARY)
+	           && sql_mentions(text + f->start, f->end - f->start, is_somebodys, NULL));
 }
 
 /* Code may use any name; that of functions, we assume, only names of SQL's PREPARE, unless they are
@@ -120,7 +133,7 @@ static enum sees what_it_sees(const struct client *c, const struct sql_facts *f,
 
 	if (!c->prepared.used)
 		return SEES_NONE;
-	if (f->kind == SQL_DO || f->kind == SQL_CALL || may_hide_tables(c, f)
+	if (f->kind == SQL_DO || f->kind == SQL_CALL || may_hide_tables(c, f, text)
 	    || ((f->flags & SQL_FUNCTION)
 	        && (spells("execute", text + f->start, text + f->end)
 	            || spells("prepare", text + f->start, text + f->end)))

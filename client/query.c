@@ -124,7 +124,7 @@ static int agree_on_transaction(struct client *c, struct server *s, const struct
 	if (may_ask && begins && transact_ask_level(c, s) < 0)
 		return -1;
 	/* Settings, and BEGIN. */
-	if (agree_on_name(c, s) < 0 || agree_on_script(c, s) < 0 || transact_doom(c, s, NULL) < 0)
+	if (agree_on_name(c, s) < 0 || agree_on_script(c, s) < 0 || transact_doom(c, s) < 0)
 		return -1;
 	return may_ask && pl->sets_modes ? transact_repeat_reads(c, s) : 0;
 }
@@ -181,7 +181,19 @@ static bool only_ends(const struct plan *pl)
 	return pl->ends && !pl->reads && !pl->other;
 }
 
-static int send_request(struct client *c, struct server *s, const uint8_t *p, const struct plan *pl)
+static int send_request(struct client *c, struct server *s, const uint8_t *p, struct plan *pl);
+
+/* What the statement in front of this place has made of a failed transaction has to be known: the
+ * request is begun there, and goes on as an open one, which is cut. */
+__attribute__((cold))
+static int send_beginning(struct client *c, struct server *s, const uint8_t *p, struct plan *pl,
+                          size_t len)
+{
+	c->hurried = true;
+	return plan_request(c, pl, p, len) > 0 ? send_request(c, s, p, pl) : BLOCKED;
+}
+
+static int send_request(struct client *c, struct server *s, const uint8_t *p, struct plan *pl)
 {
 	struct refused no;
 	enum remade made = agree(c, s, p, pl, &no);
@@ -193,6 +205,8 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, co
 	c->asked = NULL;
 	if (made == REFUSED && !no.failed && s != c->home)
 		return leave_replica(c, s);
+	if (made == REFUSED && no.failed && (pl->revives || pl->rolls_back_to) && no.at)
+		return send_beginning(c, s, p, pl, no.at);
 	struct query *q = query_new(c, s, &reply_ops);
 	if (!q)
 		return client_out_of_memory(c);
@@ -254,7 +268,7 @@ static long skip_message(struct client *c, const uint8_t *p, size_t n)
 	trace_message(c, (struct msg){ (char)*p, p + WIRE_HEADER, p + there, false });
 	if (*p == 'S') {
 		c->input = INPUT_REQUEST;
-		here_ready(c);
+		reply_ready(c);
 	}
 	return use_beginning(c, NULL, p, n);
 }
@@ -271,7 +285,7 @@ static long answer_error(struct client *c, const struct report *r, const uint8_t
 	log_write(c->all->base->log, &c->who, LEVEL_ERROR, r->detail, r->hint, "%s", r->message);
 	c->for_primary = 0;
 	if (n && (*p == 'Q' || *p == 'F')) {
-		here_ready(c);
+		reply_ready(c);
 		return use_beginning(c, NULL, p, n);
 	}
 	c->input = INPUT_SKIPPED;
@@ -306,15 +320,19 @@ static long refuse_to_disturb(struct client *c, const struct plan *pl, const uin
 /* What stands behind the end of a transaction is home's, so the end is, too, though only a replica
  * has the transaction.  What stands in front of it needs that one's snapshot.  A failed transaction
  * can be failed anywhere: all goes home, where it may meet its portal, but its end, and what the
- * replica alone has: a portal; with the snapshot, savepoints. */
+ * replica alone has: a portal; with the snapshot, savepoints.  Those are lost with it. */
 static void end_at_home(struct client *c, const struct plan *pl)
 {
 	struct server *failed = transact_failed(c), *s = failed ? failed : transact_owner(c);
-	bool its = failed && !pl->ends && failed == transact_owner(c);
-	bool stays = failed ? (pl->whole && (its || only_ends(pl)))
+	bool owns = failed && failed == transact_owner(c);
+	bool its = owns && (pl->rolls_back_to ? !pl->follows : !pl->ends);
+	bool stays = failed ? its || (pl->whole && only_ends(pl))
 	                      || (pl->must == failed && !pl->ends)
 	                    : !pl->follows && (pl->whole || !pl->ends);
 
+	if (c->status == 'E' && pl->rolls_back_to && !pl->ends_first
+	    && (!failed || (owns && !its && s != c->home)))
+		c->session.lost = true;
 	if (!s || s == c->home || pl->only_sync)
 		return;
 	if (!failed && !c->session.read_only) {         /* chained to a failed one */
@@ -655,7 +673,7 @@ static void refuse_waiting(struct client *c, const struct report *r)
 	query_input(c, p + used, (size_t)(n - used));
 }
 
-/* What has not begun anywhere can be answered here.  A transaction fails: see here_ready(). */
+/* What has not begun anywhere can be answered here.  A transaction fails: see reply_ready(). */
 void query_canceled(struct client *c)
 {
 	if (c->status == 'T')

@@ -78,6 +78,9 @@ struct query {
 	bool undone;                            /* it was taken back, and its names with it */
 	bool revives;                           /* it is open, and has ended a transaction */
 	bool cut;                               /* a Sync of ours ends it: see cut_request() */
+	bool erred;                             /* an error in it was shown */
+	bool had_all;                           /* its server had all of the transaction, which it
+	                                         * may have ended */
 };
 
 _Static_assert(offsetof(struct query, request) == 0, "request_take() gives a block that begins so");

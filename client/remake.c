@@ -173,7 +173,7 @@ static void put_own(struct put *o, const char *name, const char *sql)
 }
 
 /* One that failed has left its name. */
-int remake_run(struct server *s, const char *sql, void (*then)(struct request *r, bool ok))
+int remake_put(struct server *s, const char *sql)
 {
 	static const char name[] = "pgpool statement";
 	struct put o = room(strlen(sql));
@@ -184,7 +184,12 @@ int remake_run(struct server *s, const char *sql, void (*then)(struct request *r
 	put_close(&o, 'P', name);
 	put_close(&o, 'S', name);
 	put_message(&o, 'S', NULL, 0);
-	return put_away(s, &o, own_request(s, then) ? 0 : -1);
+	return put_away(s, &o, 0);
+}
+
+int remake_run(struct server *s, const char *sql, void (*then)(struct request *r, bool ok))
+{
+	return own_request(s, then) ? remake_put(s, sql) : -1;
 }
 
 static int expect(struct request *r, char type, const char *name, struct stmt *st)

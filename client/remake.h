@@ -69,6 +69,9 @@ int remake_describe_sql(struct server *s, const char *name);
  * (may be NULL) hears how it went.  -1 without memory. */
 int remake_run(struct server *s, const char *sql, void (*then)(struct request *r, bool ok));
 
+/* Its bytes alone, up to the Sync, for a request that is in the FIFO. */
+int remake_put(struct server *s, const char *sql);
+
 /* The answer to such a Parse or Describe has come: ParseComplete, RowDescription or NoData.  Others
  * say nothing here. */
 void remake_answered(struct client *c, struct request *r, char type, const uint8_t *body,

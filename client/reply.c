@@ -222,6 +222,7 @@ static void on_error(struct client *c, struct query *q, const uint8_t *body, siz
 	if (conn_kept(&c->conn))
 		client_resume(c);
 	c->told_fatal |= is_fatal(body, len);
+	q->erred = true;
 	effect_failed(c, q);
 	ignored_from_here(c, q);
 }
@@ -245,6 +246,57 @@ static void on_copy_in(struct client *c, struct query *q)
 	client_resume(c);
 }
 
+/* --- home fails, too ----------------------------------------------------- */
+
+static bool doomed_message(struct request *r, char type, const uint8_t *body, size_t len)
+{
+	struct client *c = r->owner;
+
+	if (type == 'E' && is_fatal(body, len)) {
+		c->told_fatal = true;
+		conn_put_message(c->all->base->net, &c->conn, 'E', body, len);
+	}
+	return false;
+}
+
+static void doomed(struct request *r, char status)
+{
+	struct client *c = r->owner;
+
+	(void)status;
+	query_left(c);
+	here_ready(c);
+	if (conn_kept(&c->conn) || c->ended)
+		client_resume(c);
+}
+
+static void doomed_lost(struct request *r)
+{
+	query_left(r->owner);
+}
+
+static const struct request_ops doom_ops = { NULL, doomed_message, doomed, doomed_lost };
+
+void reply_ready(struct client *c)
+{
+	struct server *home = c->home;
+
+	/* Its answer may be long in coming: then it fails in front of the next request. */
+	if (!transact_outlives(c, c->status) || home->head) {
+		here_ready(c);
+		return;
+	}
+	if (agree_on_script(c, home) < 0) {
+		client_out_of_memory(c);
+		return;
+	}
+	if (home->phase != LENT)
+		return;                 /* it broke, and the session ends with it */
+	struct query *q = query_new(c, home, &doom_ops);
+	if (!q || transact_put_doom(c, home, &q->request) < 0)
+		client_out_of_memory(c);
+}
+
 /* The statement has failed on a leg, and the client has seen it.  What was sent behind it comes
  * after ROLLBACK TO, maybe, which home alone can do. */
 __attribute__((cold))
@@ -253,7 +305,7 @@ static void fail_at_home(struct client *c, struct server *leg)
 	take_all_back(c, leg->head);
 	transact_leave(c, leg);
 	if (c->phase == AT_READY && c->input == INPUT_REQUEST)
-		here_ready(c);
+		reply_ready(c);
 }
 
 /* With nothing in flight any more, kept input can go on, to another server as well. */
@@ -263,7 +315,7 @@ static void on_done(struct request *r, char status)
 
 	unnamed_keep(c, query_of(r));
 	query_left(c);
-	if (query_of(r)->cut && r->failed)
+	if (query_of(r)->cut && query_of(r)->erred)
 		c->input = INPUT_SKIPPED;
 	transact_status(c, status, r->failed);
 	if (r->server != c->home && transact_outlives(c, status))
@@ -291,7 +343,7 @@ static void fail_snapshot(struct client *c, struct query *q)
 	c->status = 'E';
 	put_report(&o, 'E', &transact_lost);
 	client_say(c, &o);
-	here_ready(c);
+	reply_ready(c);
 	client_resume(c);
 }
 
@@ -323,13 +375,15 @@ static void on_lost(struct request *r)
 
 /* Reports come from home, or from a replica that has all of the transaction, but for what that says
  * of itself. */
-static bool reports(const struct client *c, const struct server *s, const uint8_t *body, size_t len)
+static bool reports(const struct query *q, const uint8_t *body, size_t len)
 {
 	static const char standby[] = "in_hot_standby";
+	const struct client *c = q->request.owner;
+	const struct server *s = q->request.server;
 
 	if (client_home(c, s))
 		return true;
-	return s == transact_owner(c)
+	return (q->had_all || s == transact_owner(c))
 	       && (len < sizeof standby || memcmp(body, standby, sizeof standby));
 }
 
@@ -339,8 +393,7 @@ static bool reports_own_name(struct client *c, const struct server *s, const uin
 {
 	static const char name[] = "application_name";
 
-	if (len < sizeof name || memcmp(body, name, sizeof name) || !client_home(c, s)
-	    || !agree_lacks_name(c, s))
+	if (len < sizeof name || memcmp(body, name, sizeof name) || !agree_lacks_name(c, s))
 		return false;
 	struct put o = net_build(c->all->base->net, sizeof name + sizeof s->named + 8);
 	put_begin(&o, 'S');
@@ -373,11 +426,12 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 		on_error(c, q, body, len);
 		return !refused;
 	case 'C': case 's':
+		q->had_all |= r->server == transact_owner(c);
 		if (q->effects)
 			effect_complete(c, q, body, len);
 		return true;
 	case 'S':
-		return reports(c, r->server, body, len)
+		return reports(q, body, len)
 		       && !reports_own_name(c, r->server, body, len);
 	case 'G':
 		on_copy_in(c, q);

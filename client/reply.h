@@ -12,4 +12,8 @@
 /* Of a client's requests. */
 extern const struct request_ops reply_ops;
 
+/* ReadyForQuery, behind an error that is not of home.  If home is in the transaction it fails
+ * there first: home reports what settings that takes back, and lets go of its locks. */
+void reply_ready(struct client *c);
+
 #endif

@@ -234,23 +234,32 @@ int transact_repeat_reads(struct client *c, struct server *s)
 	       ? own(c, s, "SELECT 1", NULL) : 0;
 }
 
-/* Most often the statement failed when it ran, and left its portal.  RELEASE leaves one, too, but
- * PostgreSQL would still run one of ROLLBACK TO. */
-int transact_doom(struct client *c, struct server *s, void (*then)(struct request *r, bool ok))
-{
-	if (c->status != 'E' || transact_failed(c))
-		return 0;
-	s->portal_past = false;
-	if (own(c, s, "RELEASE \"what has failed on another server\"", then) < 0)
-		return -1;
-	s->tail->reports = true;
-	s->status = 'E';                /* what follows need not wait for the answer */
-	return 0;
-}
-
 bool transact_outlives(const struct client *c, char status)
 {
 	return status == 'E' && c->home && c->home->status == 'T';
+}
+
+/* Most often the statement failed when it ran, and left a portal with columns: so does ours. */
+int transact_put_doom(struct client *c, struct server *s, struct request *r)
+{
+	static const char sql[] = "SELECT pg_catalog.concat('failed on another server than ',"
+		" pg_catalog.pg_backend_pid())::pg_catalog.int4";
+
+	r->quiet = r->reports = true;
+	s->status = 'E';                /* what follows need not wait for the answer */
+	if (unnamed_must_live(c, s))
+		return remake_put(s, sql);
+	s->portal_past = false;
+	unnamed_ends_on(c, s);
+	return conn_put_message(s->all->base->net, &s->conn, 'Q', sql, sizeof sql);
+}
+
+int transact_doom(struct client *c, struct server *s)
+{
+	if (c->status != 'E' || transact_failed(c))
+		return 0;
+	struct request *r = server_own_request(s, NULL, NULL);
+	return r ? transact_put_doom(c, s, r) : -1;
 }
 
 /* --- its end ------------------------------------------------------------- */

@@ -62,12 +62,16 @@ int transact_ask_level(struct client *c, struct server *s);
 /* What the client hears when the only server that had the transaction's snapshot is gone. */
 extern const struct report transact_lost;
 
-/* The transaction has failed, but no server of the session knows: makes it one on this server.  The
- * client is told what values that takes back.  -1 without memory. */
-int transact_doom(struct client *c, struct server *s, void (*then)(struct request *r, bool ok));
-
 /* Is home still in the transaction, which is in this state elsewhere: has failed? */
 bool transact_outlives(const struct client *c, char status);
+
+/* Makes the transaction one that has failed on this server, too, by a statement that fails: the
+ * bytes of this request, which is in the FIFO.  The client is told what values that takes back.  -1
+ * without memory. */
+int transact_put_doom(struct client *c, struct server *s, struct request *r);
+
+/* The same in front of a request, if the transaction has failed, and no server knows. */
+int transact_doom(struct client *c, struct server *s);
 
 /* The transaction is over: its other servers end it in the same way. */
 void transact_ended(struct client *c, bool committed);

@@ -1,6 +1,10 @@
 """What a session has on a server - a transaction, a snapshot, a pin - stays there, or ends with
 PostgreSQL's own error."""
 
+import os
+import signal
+import socket
+
 import pytest
 
 import wire
@@ -199,6 +203,39 @@ def test_what_fails_on_the_replica_fails_at_home_before_the_client_hears_of_it(p
     assert wire.errors(w.query("ROLLBACK TO s")) == ["3B001"]
     out = done(w.query("ROLLBACK"))
     assert [m.type for m in out] == ["C", "Z"]
+
+
+@pytest.mark.parametrize("how", ["half", "terminate", "half later", "terminate later"])
+def test_who_sends_no_more_hears_all_of_what_fails(proxy, how):
+    w = proxy().raw()
+    done(w.query("BEGIN"))
+    done(w.query("SET LOCAL TIME ZONE 'Asia/Tokyo'"))
+    w.send(query(FAILS))
+    if "later" in how:
+        w.until("E")
+    if "half" in how:
+        w.sock.shutdown(socket.SHUT_WR)
+    else:
+        w.send(wire.terminate())
+    assert [m.type for m in w.eof() if m.type not in "TDE"] == ["S", "Z"]
+
+
+def test_home_ends_while_it_is_told_that_the_transaction_has_failed(proxy, primary):
+    p = proxy()
+    w = p.raw(application_name=p.name)
+    done(w.query("BEGIN"))
+    done(w.query("SET LOCAL my.x = 'a'"))
+    ((pid,),) = primary.su("SELECT pid FROM pg_stat_activity WHERE application_name = %s", (p.name,))
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        w.send(query(FAILS))
+        w.until("E")
+        w.send(query("ROLLBACK"))
+        primary.su("SELECT pg_terminate_backend(%s)", (pid,))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    (end,) = w.eof()
+    assert (end.code, end.fields["M"]) == ("57P01", "terminating connection due to administrator command")
 
 
 def test_the_server_of_a_failed_transaction_is_lost(proxy, primary, replica):
