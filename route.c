@@ -338,7 +338,7 @@ bool session_has_temporary(const struct session *s, const char *text, size_t len
 void session_ended_transaction(struct session *s)
 {
 	s->in_transaction = s->wrote = s->read_only = s->seen = s->lost = s->no_replica = false;
-	s->queried = s->chained = false;
+	s->queried = s->chained = s->begun_anew = false;
 	s->level = LEVEL_UNSAID;
 }
 

@@ -28,6 +28,7 @@ struct session {
 	bool stays_home;                        /* READ ONLY ones, too: see transact_come_home() */
 	bool seen;                              /* an answer from within the transaction was */
 	bool lost;                              /* the replica that had its snapshot */
+	bool begun_anew;                        /* at home, where it has failed: no savepoint */
 	bool no_replica;                        /* the replica left this transaction */
 	bool queried;                           /* a replica has had a query of it */
 	bool wrote_all;                         /* in it, tables with unknown names */

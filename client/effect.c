@@ -725,7 +725,7 @@ static void forget_taken(struct client *c, const struct query *q, const char *na
 		struct request *r = &at->request;
 		for (uint32_t i = 0; i < r->nexpect; i++) {
 			struct expect *e = &r->expect[i];
-			if (e->type != '3' || !e->name || strcmp(e->name, name) != 0)
+			if (e->type != '3' || !e->name || !wire_same_name(e->name, name))
 				continue;
 			stmt_drop(stmts, e->stmt);
 			e->stmt = NULL;

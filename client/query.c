@@ -326,12 +326,13 @@ static void end_at_home(struct client *c, const struct plan *pl)
 	struct server *failed = transact_failed(c), *s = failed ? failed : transact_owner(c);
 	bool owns = failed && failed == transact_owner(c);
 	bool its = owns && (pl->rolls_back_to ? !pl->follows : !pl->ends);
+	bool leaves = !failed || (owns && !its && s != c->home);
 	bool stays = failed ? its || (pl->whole && only_ends(pl))
 	                      || (pl->must == failed && !pl->ends)
 	                    : !pl->follows && (pl->whole || !pl->ends);
 
 	if (c->status == 'E' && pl->rolls_back_to && !pl->ends_first
-	    && (!failed || (owns && !its && s != c->home)))
+	    && (leaves || c->session.begun_anew))
 		c->session.lost = true;
 	if (!s || s == c->home || pl->only_sync)
 		return;

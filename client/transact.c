@@ -259,6 +259,7 @@ int transact_doom(struct client *c, struct server *s)
 	if (c->status != 'E' || transact_failed(c))
 		return 0;
 	struct request *r = server_own_request(s, NULL, NULL);
+	c->session.begun_anew = s->status != 'T';
 	return r ? transact_put_doom(c, s, r) : -1;
 }
 
