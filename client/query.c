@@ -317,23 +317,31 @@ static long refuse_to_disturb(struct client *c, const struct plan *pl, const uin
 	return answer_error(c, &in_use, p, n);
 }
 
+/* They went with the replica that had the snapshot, or go with it now. */
+static bool savepoints_lost(const struct client *c, const struct server *failed, bool stays)
+{
+	if (c->status != 'E')
+		return false;
+	if (!failed)
+		return c->session.seen && !transact_outlives(c, 'E');
+	return c->session.begun_anew
+	       || (failed == transact_owner(c) && failed != c->home && !stays);
+}
+
 /* What stands behind the end of a transaction is home's, so the end is, too, though only a replica
  * has the transaction.  What stands in front of it needs that one's snapshot.  A failed transaction
  * can be failed anywhere: all goes home, where it may meet its portal, but its end, and what the
- * replica alone has: a portal; with the snapshot, savepoints.  Those are lost with it. */
+ * replica alone has: a portal; with the snapshot, savepoints. */
 static void end_at_home(struct client *c, const struct plan *pl)
 {
 	struct server *failed = transact_failed(c), *s = failed ? failed : transact_owner(c);
-	bool owns = failed && failed == transact_owner(c);
-	bool its = owns && (pl->rolls_back_to ? !pl->follows : !pl->ends);
-	bool leaves = !failed || (owns && !its && s != c->home);
+	bool its = failed && failed == transact_owner(c)
+	           && (pl->rolls_back_to ? !pl->follows : !pl->ends);
 	bool stays = failed ? its || (pl->whole && only_ends(pl))
 	                      || (pl->must == failed && !pl->ends)
 	                    : !pl->follows && (pl->whole || !pl->ends);
 
-	if (c->status == 'E' && pl->rolls_back_to && !pl->ends_first
-	    && (leaves || c->session.begun_anew))
-		c->session.lost = true;
+	c->session.lost |= pl->rolls_back_to && !pl->ends_first && savepoints_lost(c, failed, its);
 	if (!s || s == c->home || pl->only_sync)
 		return;
 	if (!failed && !c->session.read_only) {         /* chained to a failed one */

@@ -276,13 +276,16 @@ def test_cancel_in_a_transaction_of_a_request_that_is_blocked(proxy, primary):
     with primary.connect() as lock, lock.transaction():
         w.query("BEGIN")
         w.query("INSERT INTO kept VALUES (1)")
+        w.query("SAVEPOINT here")
         lock.execute("LOCK TABLE locked")
         w.send(bind("", "s") + execute() + sync())
         wait_until(lambda: primary.backends("wait_event_type = 'Lock'"), "the proxy's Parse")
         cancel_now(p.address, w.pid, w.key)
         out = w.reply()
         assert wire.errors(out) == ["57014"] and out[-1].body == b"E"
-    assert wire.errors(w.query("SELECT 1")) == ["25P02"]
+    assert wire.errors(w.query("ROLLBACK TO here")) == []
+    assert wire.value(w.query("SELECT count(*) FROM kept")) == "1"
+    assert wire.errors(w.query("SELECT 1 / 0")) == ["22012"]
     assert w.query("COMMIT")[0].body == b"ROLLBACK\0"
     assert wire.value(w.query("SELECT count(*) FROM kept")) == "0"
     p.psql("DROP TABLE locked, kept")
