@@ -547,13 +547,18 @@ static long drop_message(struct client *c, const uint8_t *p)
 	return WIRE_HEADER;
 }
 
-/* A Terminate is not sent on: the server goes back to the pool.  Within COPY it is, as PostgreSQL
- * waits for data and has to learn that there will be none. */
+/* A Terminate is not sent on: the server goes back to the pool.  Within COPY, or what may be one,
+ * it is, as PostgreSQL waits for data and has to learn that there will be none. */
 static long leave(struct client *c, const uint8_t *p, size_t n)
 {
+	bool copies = c->input == INPUT_COPY || (c->inflight && c->last->copies);
+	struct server *s = copies ? query_server(c) : NULL;
+
 	trace_message(c, (struct msg){ .type = 'X' });
-	if (c->input == INPUT_COPY)
-		conn_put(c->all->base->net, &query_server(c)->conn, p, WIRE_HEADER);
+	if (s) {
+		conn_put(c->all->base->net, &s->conn, p, WIRE_HEADER);
+		s->strays = true;
+	}
 	c->ended = true;
 	return (long)n;                 /* and all that stands behind it */
 }
