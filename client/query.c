@@ -323,7 +323,7 @@ static bool savepoints_lost(const struct client *c, const struct server *failed,
 	if (c->status != 'E')
 		return false;
 	if (!failed)
-		return c->session.seen && !transact_outlives(c, 'E');
+		return c->session.seen && transact_has_snapshot(c) && !transact_outlives(c, 'E');
 	return c->session.begun_anew
 	       || (failed == transact_owner(c) && failed != c->home && !stays);
 }

@@ -40,12 +40,15 @@ static struct server *first_within(const struct client *c, const char *statuses)
 	return NULL;
 }
 
+bool transact_has_snapshot(const struct client *c)
+{
+	return c->session.in_transaction && (c->session.level == LEVEL_UNSAID
+		|| c->session.level >= LEVEL_REPEATABLE_READ);
+}
+
 struct server *transact_owner(const struct client *c)
 {
-	bool one = c->session.in_transaction && (c->session.level == LEVEL_UNSAID
-		|| c->session.level >= LEVEL_REPEATABLE_READ);
-
-	return one ? first_within(c, "TE") : NULL;
+	return transact_has_snapshot(c) ? first_within(c, "TE") : NULL;
 }
 
 struct server *transact_failed(const struct client *c)
@@ -259,7 +262,7 @@ int transact_doom(struct client *c, struct server *s)
 	if (c->status != 'E' || transact_failed(c))
 		return 0;
 	struct request *r = server_own_request(s, NULL, NULL);
-	c->session.begun_anew = s->status != 'T';
+	c->session.begun_anew = s->status != 'T' && transact_has_snapshot(c);
 	return r ? transact_put_doom(c, s, r) : -1;
 }
 

@@ -22,6 +22,9 @@ bool transact_bound(const struct client *c);
 /* This server's part of the transaction cannot be done without: it is home, bound. */
 bool transact_needs(const struct client *c, const struct server *s);
 
+/* Do all statements of the open transaction share one snapshot, as far as is known? */
+bool transact_has_snapshot(const struct client *c);
+
 /* The server that has the snapshot of the open transaction; NULL: none yet, or READ COMMITTED. */
 struct server *transact_owner(const struct client *c);
 
