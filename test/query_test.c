@@ -392,7 +392,7 @@ static const struct {
 } inputs[] = {
 	{ state_rest, "at rest", INPUT_REQUEST, "nnkkkkkhddddeo", "rrrrrrrrrrrrrr" },
 	{ state_busy, "busy", INPUT_REQUEST, "nnkkkkkndssseo", "rrrrrrrrrrrrrr" },
-	{ state_barrier, "behind a barrier", INPUT_REQUEST, "kkkkkkkkdssseo", "rrrrrrrrrrrrrr" },
+	{ state_barrier, "behind a barrier", INPUT_REQUEST, "kkkkkkkkdsssEo", "rrrrrrrrrrrrrr" },
 	{ state_open, "open", INPUT_OPEN, "sssssssssssses", "rroooooroooooo" },
 	{ state_ignored, "ignored", INPUT_IGNORED, "sssssssssssses", "iiiiiiiriiiiii" },
 	{ state_copy, "COPY", INPUT_COPY, "sssssssddsssEs", "rrrrrrrcccrrcr" },
