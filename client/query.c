@@ -117,7 +117,9 @@ static int agree_on_name(struct client *c, struct server *s)
 /* What the transaction needs in front of the request. */
 static int agree_on_transaction(struct client *c, struct server *s, const struct plan *pl)
 {
-	if (s == c->home && (pl->writes || pl->ends || !pl->whole))
+	bool runs = pl->executes || pl->simple || !pl->whole;
+
+	if (s == c->home && runs && (pl->writes || pl->ends || !pl->whole))
 		transact_end_legs(c);
 	bool may_ask = s == c->home && !keeps_unnamed(c, s, pl);
 	bool begins = pl->begins || (c->session.in_transaction && s->status == 'I');
