@@ -148,11 +148,11 @@ static int leave_replica(struct client *c, struct server *s)
 }
 
 /* A Query that cannot be parsed leaves the server's unnamed portal for later, and so does a Bind
- * that fails. */
+ * that fails.  Of an open request nobody knows what will be appended. */
 static bool shows_past_portal(const struct client *c, const struct server *s, const struct plan *pl)
 {
-	return s->portal_past && !c->inflight
-	       && (pl->no_portal || pl->portal || (pl->simple && !c->portal_on));
+	return s->portal_past
+	       && (pl->no_portal || pl->portal || !pl->whole || (pl->simple && !c->portal_on));
 }
 
 /* The script comes first: statements are prepared under its settings. */
@@ -165,7 +165,10 @@ static enum remade agree(struct client *c, struct server *s, const uint8_t *p,
 		return REMADE_NO_MEMORY;
 	if (pl->revives && agree_under_way(s))
 		return AWAITED;
-	if (shows_past_portal(c, s, pl) && remake_drop_portal(s) < 0)
+	bool shows = shows_past_portal(c, s, pl);
+	if (shows && c->inflight)
+		return AWAITED;
+	if (shows && remake_drop_portal(s) < 0)
 		return REMADE_NO_MEMORY;
 	return pl->notes ? remake_names(c, s, NULL, p, pl, no) : remake_name(c, s, p, pl, no);
 }
