@@ -29,6 +29,7 @@ WAITS_FOR = """SELECT state, wait_event_type, (SELECT bool_or('AccessShareLock' 
                FROM pg_locks w LEFT JOIN pg_locks h ON h.relation = w.relation AND h.granted
                AND h.pid = ANY (pg_blocking_pids({0})) WHERE w.pid = {0} AND NOT w.granted), wait_event
                FROM pg_stat_activity WHERE pid = {0}"""
+EXTRAS = "SELECT datname FROM pg_database WHERE datname LIKE 'extra%'"
 PREPARED = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
 REST = 0.02             # seconds
 LIFE = 300              # programs that a database serves
@@ -256,13 +257,17 @@ class World:
             self.proxied.ask("SELECT 1", self.through)
 
     def recover(self):
-        """After a crash of a cluster, which starts again by itself and has emptied ul."""
+        """After a crash of a cluster, which starts again by itself and has emptied ul; and a program
+        that was not played to its end."""
         if not self.proxy.running:
             raise AssertionError("the proxy died: " + "\n".join(self.proxy.log[-40:]))
         for cluster in (self.direct.node, self.primary, self.replica):
             wait_until(cluster.accepts, f"cluster {cluster.name}", 30)
         for side in self.sides:
             side.node.su(self.schema, dbname="pattern")
+            side.node.su(FRESH_ROLES)
+            for (name,) in side.node.su(EXTRAS):
+                side.drop(name)
         self.renew()
         self.mend()
 
