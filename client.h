@@ -45,6 +45,8 @@ struct clients {
 	uint64_t writers[64];                   /* keys of statements that replicas refused */
 	unsigned nwriters;
 	unsigned naming;                        /* look-ups of peers' names under way */
+	const struct own_ops *own;              /* what the proxy tells of itself */
+	void *own_ctx;
 };
 
 enum client_phase {
@@ -104,6 +106,8 @@ enum input {
 
 struct login;
 struct query;
+struct own;
+struct own_ops;
 
 /* Statements of a transaction that alter roles or databases, see client/renew.h. */
 struct altered {
@@ -182,7 +186,6 @@ struct client {
 	uint32_t left;                          /* bytes of a message whose beginning was used, */
 	struct server *left_to;                 /* and sent there; NULL: dropped */
 	uint32_t for_primary;
-	uint32_t copied;                        /* CopyData messages, for log_client_messages */
 	unsigned inflight;
 	struct query *last;                     /* the newest in flight; NULL: there is none */
 	struct node *wanted;
@@ -198,6 +201,7 @@ struct client {
 	struct stmt *bound;
 	struct server *portal_on;
 	struct portals *portals;                /* named ones; NULL: none */
+	struct own *own;                        /* statements of the proxy's own; NULL: none */
 	struct altered *altered;
 
 	struct timer timer;
@@ -209,6 +213,7 @@ struct client {
 	char *host;                             /* or known; or NULL */
 	uint8_t address[16];                    /* of the peer */
 	uint16_t port, family;
+	uint32_t copied;                        /* CopyData messages, for log_client_messages */
 };
 
 int clients_init(struct clients *all);          /* -1 without memory */

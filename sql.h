@@ -39,6 +39,7 @@ enum {
 	KIND_KEEPS      = 1 << 9,       /* what cannot be carried to another server */
 	KIND_CHANGES    = 1 << 10,      /* the catalog, or maybe */
 	KIND_HIDES      = 1 << 11,      /* what it does: it may have made a temporary table */
+	KIND_OWN        = 1 << 12,      /* it may be the proxy's own: client/own.h */
 
 	KIND_EFFECTS = KIND_SETS | KIND_TAKES_BACK | KIND_TRANSACTS | KIND_NAMES | KIND_LISTENS
 		| KIND_KEEPS | KIND_CHANGES
@@ -79,7 +80,7 @@ enum {
 	X(DISCARD,             "discard",             KIND_TAKES_BACK) \
 	X(PREPARE,             "prepare",             KIND_NAMES) \
 	X(EXECUTE,             "execute",             KIND_USES_NAME | KIND_NO_WRITE) \
-	X(DEALLOCATE,          "deallocate",          KIND_NAMES | KIND_NO_WRITE) \
+	X(DEALLOCATE,          "deallocate",          KIND_NAMES | KIND_NO_WRITE | KIND_OWN) \
 	X(DECLARE,             "declare",             0) \
 	X(FETCH,               "fetch",               0) \
 	X(MOVE,                "move",                0) \
@@ -95,8 +96,8 @@ enum {
 	X(CALL,                "call",                KIND_KEEPS | KIND_HIDES) \
 	X(DO,                  "do",                  KIND_KEEPS | KIND_HIDES | KIND_CHANGES) \
 	X(DDL,                 "ddl",                 KIND_CHANGES | KIND_HIDES) \
-	X(SHOW_POOL,           "show pool",           0) \
-	X(PGPOOL,              "pgpool",              0) \
+	X(SHOW_POOL,           "show pool",           KIND_OWN) \
+	X(PGPOOL,              "pgpool",              KIND_OWN) \
 	X(OTHER,               "other",               KIND_KEEPS | KIND_HIDES | KIND_CHANGES)
 
 enum sql_kind {
@@ -262,6 +263,20 @@ void sql_put_setting(struct put *o, const struct sql_setting *s);
 
 /* "repeatable read", in any case: LEVEL_REPEATABLE_READ.  LEVEL_UNSAID: no such level. */
 enum sql_level sql_level_named(const char *value, size_t len);
+
+/* A statement of the proxy's own: SHOW POOL_name, PGPOOL SHOW name or ALL, PGPOOL SET name TO value
+ * (or = value), PGPOOL RESET name or ALL. */
+struct sql_own {
+	uint8_t kind;           /* SQL_SHOW_POOL, or what PGPOOL does: SQL_SHOW, SQL_SET, which TO
+				 * DEFAULT makes a SQL_RESET, SQL_RESET */
+	bool all;
+	char name[64];          /* in lower case; "" for ALL */
+	char value[1024];       /* of SQL_SET, without its quotes */
+};
+
+/* Takes a statement of these kinds apart.  false: it goes on in another way, with what is in value
+ * then: "" is its end. */
+bool sql_own(struct sql_own *own, const char *text, const struct sql_facts *f);
 
 /* The use of a name in a statement. */
 enum sql_use {

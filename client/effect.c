@@ -3,6 +3,7 @@
 #include "client/code.h"
 #include "client/doubt.h"
 #include "client/facts.h"
+#include "client/own.h"
 #include "client/parameter.h"
 #include "client/portal.h"
 #include "client/remake.h"
@@ -455,6 +456,7 @@ static void apply_deallocate(struct client *c, struct server *s, const struct ef
 	if (e->facts.flags & SQL_ALL) {
 		names_clear(stmts, &s->names);
 		names_clear(stmts, &c->prepared);
+		own_statements_gone(c);
 		return;
 	}
 	sql_name(name, e->text, e->facts.name);

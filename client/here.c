@@ -1,5 +1,6 @@
 #include "client/here.h"
 
+#include "client/own.h"
 #include "client/trace.h"
 #include "client/transact.h"
 #include "client/unnamed.h"
@@ -115,6 +116,7 @@ static bool end_here(struct client *c, const struct plan *pl)
 	    || f->next < pl->text_len || anywhere_in_transaction(c) || !plain_end(pl))
 		return false;
 	c->status = 'I';
+	own_portals_gone(c);
 	transact_ended(c, f->kind == SQL_COMMIT);
 	say_command(c, f->kind == SQL_COMMIT ? "COMMIT" : "ROLLBACK");
 	return true;
@@ -125,6 +127,8 @@ bool here_answer(struct client *c, const struct plan *pl)
 	/* Since PostgreSQL 18 a Query in a pipeline may leave a transaction that Sync ends. */
 	if (pl->only_sync && !anywhere_in_transaction(c)) {
 		trace_message(c, (struct msg){ .type = 'S' });
+		if (c->status == 'I')
+			own_portals_gone(c);
 		here_ready(c);
 	} else if (pl->simple && !pl->extended && pl->text
 	           && (begin_here(c, pl) || end_here(c, pl))) {

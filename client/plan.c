@@ -3,6 +3,7 @@
 #include "client/code.h"
 #include "client/facts.h"
 #include "client/leaves.h"
+#include "client/own.h"
 #include "client/portal.h"
 #include "client/query.h"
 #include "client/renew.h"
@@ -217,15 +218,22 @@ static void plan_query(struct client *c, struct plan *pl, const char *text, size
 {
 	struct sql_facts f;
 
+	facts_find(c, text, len, &f);
+	if (own_is(c, text, &f)) {
+		pl->own = true;
+		return;
+	}
+	pl->simple = true;
 	pl->text = text;
 	pl->text_len = len;
-	facts_find(c, text, len, &pl->facts);
+	pl->facts = f;
 	plan_statement(c, pl, &pl->facts, text, len);
 	/* A text of several statements is the primary's.  What each of them does still counts: an
 	 * end of the transaction, a COPY, a write. */
 	for (size_t at = pl->facts.next; at < len; at += f.next) {
 		pl->other = true;
 		sql_classify(&f, text + at, len - at, &c->all->route->rules);
+		pl->own |= own_is(c, text + at, &f);
 		facts_look_up(c, &f, NULL, text + at, len - at);
 		plan_statement(c, pl, &f, text + at, len - at);
 		if (!f.next)
@@ -245,6 +253,10 @@ static void plan_parse(struct client *c, struct plan *pl, struct msg *m, struct 
 	 * statement is parsed on the server that is to run it.  The columns of an EXECUTE are those
 	 * that its statement had at the Parse: if it is kept, home keeps both, and describes it. */
 	facts_find(c, text, len, &f);
+	if (own_is(c, text, &f)) {
+		pl->own = true;
+		return;
+	}
 	plan_statement(c, pl, &f, text, len);
 	if (!*name) {
 		pl->notes |= pl->unnamed > 0;   /* which of them is it, if one fails? */
@@ -354,17 +366,15 @@ static void plan_text(struct client *c, struct plan *pl, const struct msg *m)
 	if (m->end > m->at && m->end[-1] == 0)
 		plan_query(c, pl, (const char *)m->at, strlen((const char *)m->at));
 	else
-		pl->other = true;       /* PostgreSQL answers it with an error */
+		pl->simple = pl->other = true;  /* PostgreSQL answers it with an error */
 }
 
 /* One message, of len bytes.  MORE: the walk goes on. */
-static int plan_message(struct client *c, struct plan *pl, struct msg *m, struct bound *b,
-                        size_t len)
+static int plan_kind(struct client *c, struct plan *pl, struct msg *m, struct bound *b, size_t len)
 {
 	pl->extended += plan_is_extended(m->type);
 	switch (m->type) {
 	case 'Q':
-		pl->simple = true;
 		plan_text(c, pl, m);
 		return 1;
 	case 'F':
@@ -401,6 +411,25 @@ static int plan_message(struct client *c, struct plan *pl, struct msg *m, struct
 	return pl->len ? 1 : client_refuse(c, "08P01", "invalid frontend message type", NULL, NULL);
 }
 
+/* One of the proxy's own ends the walk in front of it. */
+static int plan_message(struct client *c, struct plan *pl, struct msg *m, struct bound *b,
+                        size_t len)
+{
+	uint32_t before = pl->extended;
+	int end = MORE;
+
+	if (own_uses(c, m))
+		pl->own = true;
+	else
+		end = plan_kind(c, pl, m, b, len);
+	if (!pl->own)
+		return end;
+	pl->simple = false;
+	pl->extended = before;
+	pl->len -= len;
+	return 1;
+}
+
 void plan_appended(struct client *c, struct plan *pl, struct msg m)
 {
 	struct bound b = { 0 };
@@ -434,7 +463,7 @@ int plan_request(struct client *c, struct plan *pl, const uint8_t *p, size_t n)
 	if (pl->simple && pl->extended)
 		pl->barrier = pl->other = true;
 	pl->portal = b.portal;
-	pl->whole = end > 0 && (m.type == 'Q' || m.type == 'F' || m.type == 'S');
+	pl->whole = end > 0 && !pl->own && (m.type == 'Q' || m.type == 'F' || m.type == 'S');
 	/* What is only parsed does nothing yet.  A portal may run where it is. */
 	if (pl->whole && !pl->simple && !pl->executes && !b.portal)
 		pl->home_only = pl->awaits = false;

@@ -24,6 +24,7 @@ struct plan {
 	bool whole;             /* they end with Query, FunctionCall or Sync */
 	bool simple;            /* they end with Query or FunctionCall */
 	bool only_sync;
+	bool own;               /* the message behind them is the proxy's to answer */
 	bool reads, other;      /* has statements that may be balanced; that may not */
 	bool writes;            /* the session is to know */
 	bool hooks;             /* triggers and the like may run */

@@ -1,5 +1,7 @@
 #include "client/portal.h"
 
+#include "client/own.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,6 +82,7 @@ static void replace(struct client *c, struct stmt **runs, struct stmt *st)
 /* The unnamed portal goes with a message to this server, of which others do not hear. */
 static void end_unnamed(struct client *c, const struct server *by)
 {
+	own_portal_gone(c);
 	if (c->portal_on && c->portal_on != by)
 		c->portal_on->portal_past = true;
 	c->portal_on = NULL;
@@ -104,6 +107,12 @@ void portal_end(struct client *c, struct query *q)
 {
 	q->portal_was = c->portal_on;
 	end_unnamed(c, q->request.server);
+	replace(c, &c->bound, NULL);
+}
+
+void portal_drop(struct client *c)
+{
+	end_unnamed(c, NULL);
 	replace(c, &c->bound, NULL);
 }
 
@@ -142,6 +151,8 @@ void portals_forget(struct client *c, const struct server *s)
 	}
 	for (struct server *on = s ? NULL : c->borrowed; on; on = on->next_borrowed)
 		on->portal_past = false;
+	if (!s)
+		own_portals_gone(c);
 	for (uint32_t i = 0; c->portals && i < c->portals->nbuckets; i++)
 		drop_from(c, &c->portals->bucket[i], s);
 	if (c->portals && !c->portals->n) {

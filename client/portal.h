@@ -28,6 +28,9 @@ int portal_set(struct client *c, const char *name, struct server *s, struct stmt
 void portal_end(struct client *c, struct query *q);
 void portal_undo(struct client *c, const struct query *q);
 
+/* No server hears of the message that has ended the unnamed portal. */
+void portal_drop(struct client *c);
+
 /* The portals on this server, or all portals (NULL), are gone. */
 void portals_forget(struct client *c, const struct server *s);
 

@@ -12,6 +12,7 @@
 #include "client/renew.h"
 #include "client/reply.h"
 #include "client/signal.h"
+#include "client/tell.h"
 #include "client/trace.h"
 #include "client/transact.h"
 #include "client/unnamed.h"
@@ -361,6 +362,27 @@ static void end_at_home(struct client *c, const struct plan *pl)
 		transact_leave(c, s);
 }
 
+/* The message is the proxy's to answer, and nothing is in front of it.  An error of it fails an open
+ * transaction. */
+static long tell(struct client *c, const uint8_t *p, size_t n)
+{
+	const struct report *why;
+	struct msg m;
+	long len = wire_next(&m, p, n, MESSAGE_MAX);
+
+	switch (tell_message(c, m, &why)) {
+	case TOLD:
+		return len;
+	case TELLS_MORE:
+		client_resume(c);
+		return BLOCKED;
+	case TOLD_NOT:
+		break;
+	}
+	c->status = c->status == 'T' ? 'E' : c->status;
+	return answer_error(c, why, p, n);
+}
+
 /* A request begins: plans it and sends it, or leaves all of it to wait. */
 static long dispatch(struct client *c, const uint8_t *p, size_t n)
 {
@@ -371,6 +393,8 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 
 	if (go <= 0)
 		return go;
+	if (pl.own && !pl.len)
+		return c->inflight ? BLOCKED : tell(c, p, n);
 	if (pl.does & LEAVES_SIGNAL)
 		pl.signals = signal_node(c, p, pl.len);
 	if (!c->inflight && here_answer(c, &pl))
@@ -489,6 +513,44 @@ static long cut_request(struct client *c, struct query *q)
 	return BLOCKED;
 }
 
+/* The proxy's own: it is answered when all in front of it has been, which a Flush brings about.  One
+ * that fails begins a request of its own. */
+__attribute__((cold))
+static long tell_appended(struct client *c, struct query *q, const uint8_t *p, size_t n)
+{
+	struct server *s = q->request.server;
+	const struct report *why;
+	struct msg m;
+	long len = wire_next(&m, p, n, MESSAGE_MAX);
+
+	if (query_unanswered(q)) {
+		if (!q->flushed && conn_put_message(s->all->base->net, &s->conn, 'H', NULL, 0) < 0)
+			return client_out_of_memory(c);
+		q->flushed = true;
+		return BLOCKED;
+	}
+	switch (tell_message(c, m, &why)) {
+	case TOLD:
+		return len;
+	case TELLS_MORE:
+		client_resume(c);
+		return BLOCKED;
+	case TOLD_NOT:
+		break;
+	}
+	return cut_request(c, q);
+}
+
+/* Does the proxy answer the message that is appended? */
+static bool is_own(struct client *c, struct msg m)
+{
+	struct plan pl = { .len = 0 };
+
+	if (m.type == 'P' || m.type == 'Q')
+		plan_appended(c, &pl, m);
+	return pl.own || own_uses(c, &m);
+}
+
 /* Appends one message, or the beginning of a long one, to the open request.  It waits while too
  * many of the request are unanswered: a client that never sends a Sync must not make that list grow
  * for ever. */
@@ -505,6 +567,9 @@ static long append_message(struct client *c, const uint8_t *p, size_t n)
 		return MORE;
 	bool whole = there == size, open = c->input == INPUT_OPEN;
 	bool revives = false;
+	if (whole && open && is_own(c, m))
+		return tell_appended(c, q, p, n);
+	q->flushed = false;
 	if (whole && open && leaves_request(c, q, m, &revives))
 		return cut_request(c, q);
 	enum remade made = whole && open ? agree_on_appended(c, q, p, there) : REMADE;
@@ -698,6 +763,7 @@ void query_canceled(struct client *c)
 	if (c->status == 'T')
 		c->status = 'E';
 	c->asked = NULL;
+	own_canceled(c);
 	refuse_waiting(c, &(struct report){ "ERROR", "57014",
 		"canceling statement due to user request", NULL, NULL });
 }
@@ -747,6 +813,7 @@ void query_free(struct client *c)
 	names_clear(c->all->servers->stmts, &c->prepared);
 	unnamed_set(c, NULL, NULL);
 	portals_forget(c, NULL);
+	own_free(c);
 	script_free(&c->script);
 	renew_after(c);                 /* it may have been committed */
 	session_free(&c->session);

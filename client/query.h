@@ -15,6 +15,7 @@
  *     portal.h  where portals are
  *     unnamed.h  where the unnamed statement is
  *     reply.h   the reply: forwarded, held back, or dropped to run the request on the primary
+ *     own.h     statements of the proxy's own; tell.h answers them
  *     unread.h  what the words of a text say that is too long to be held
  *     trace.h   what the log says of all this
  *
@@ -79,6 +80,8 @@ struct query {
 	bool revives;                           /* it is open, and has ended a transaction */
 	bool cut;                               /* a Sync of ours ends it: see cut_request() */
 	bool erred;                             /* an error in it was shown */
+	bool flushed;                           /* a Flush of ours is behind it: what follows it is
+	                                         * the proxy's to answer */
 	bool had_all;                           /* its server had all of the transaction, which it
 	                                         * may have ended */
 };

@@ -65,6 +65,8 @@ static void on_bytes(struct request *r, const uint8_t *p, size_t n)
 	conn_put(c->all->base->net, &c->conn, p, n);
 	if (conn_pending(&c->conn))
 		pause_servers(c);
+	if (q->flushed && !query_unanswered(q))
+		client_resume(c);
 }
 
 /* Of this request and those behind it, the last one first: what is taken back first goes with all

@@ -1,6 +1,7 @@
 #include "client/unnamed.h"
 
 #include "client/facts.h"
+#include "client/own.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ static void replace(struct client *c, struct unnamed *at, struct unnamed by)
 
 void unnamed_set(struct client *c, struct server *s, struct stmt *st)
 {
+	own_unnamed_gone(c);
 	replace(c, &c->unnamed, (struct unnamed){ .stmt = st ? stmt_hold(st) : NULL, .on = s });
 }
 

@@ -1,0 +1,98 @@
+/* client/own.h - statements of the proxy's own that a session has: SHOW POOL_..., PGPOOL SHOW.
+ *
+ * They may be prepared, described, bound, and executed in pieces, like any other, and stand
+ * anywhere in a request.  No server has them.  tell.h answers them.
+ *
+ * What they show are tables of admin.c, which hands down where to find them.
+ */
+#ifndef CLIENT_OWN_H
+#define CLIENT_OWN_H
+
+#include "client.h"
+
+struct admin_table;
+
+enum { OWN_ROW_MAX = 32 * 1024 };               /* bytes of a DataRow */
+
+struct own_ops {
+	/* The table that the statement shows; NULL: it names nothing that there is. */
+	const struct admin_table *(*find)(void *ctx, const struct sql_own *says);
+	size_t (*columns)(const struct admin_table *t);
+	/* NULL: it is called as what was asked for. */
+	const char *(*column)(const struct admin_table *t, size_t i);
+	/* Puts the values of a row, each behind its length, as a DataRow has them.  false: there
+	 * is no such row. */
+	bool (*put_row)(void *ctx, const struct admin_table *t, size_t at,
+	                const struct sql_own *says, const struct client *asks, struct put *o);
+};
+
+/* What a statement shows.  The unnamed one is "". */
+struct shows {
+	struct shows *next;
+	struct sql_own says;
+	const struct admin_table *table;
+	char name[WIRE_NAME_MAX + 1];
+};
+
+/* A portal goes through it. */
+struct shown {
+	struct shown *next;
+	struct sql_own says;
+	const struct admin_table *table;
+	uint32_t binary;                        /* the columns that are wanted so */
+	size_t at;                              /* the row to be sent next */
+	uint32_t sent;                          /* rows, by this Execute */
+	char name[WIRE_NAME_MAX + 1];
+};
+
+struct own {
+	struct shows *statements;
+	struct shown *portals;
+	bool going;                             /* the next message is answered in part */
+	struct shown query;                     /* of a Query: where in its statement it is; table
+	                                         * is NULL in front of the next one, */
+	size_t query_at;                        /* which begins here */
+	struct report why;                      /* the last refusal */
+	char message[WIRE_NAME_MAX + 128];
+};
+
+/* Is the statement ours?  Of those that may be. */
+bool own_statement(const struct client *c, const char *text, const struct sql_facts *f);
+
+static inline bool own_is(const struct client *c, const char *text, const struct sql_facts *f)
+{
+	return (sql_kind_does[f->kind] & KIND_OWN) && own_statement(c, text, f);
+}
+
+/* Are those of the text?  OWN_BESIDE: some are. */
+enum own_text { OWN_NOT, OWN_BESIDE, OWN_ALL };
+enum own_text own_text(const struct client *c, const char *text, size_t len);
+
+/* Does this message of the extended protocol use a statement or portal of ours?  (Of a Parse, its
+ * name.) */
+bool own_used(const struct client *c, struct msg m);
+
+static inline bool own_uses(const struct client *c, const struct msg *m)
+{
+	return c->own && own_used(c, *m);
+}
+
+/* NULL: there is none of this name. */
+struct shows *own_find(const struct client *c, const char *name);
+struct shown *own_portal(const struct client *c, const char *name);
+
+void own_drop(struct client *c, const char *name);
+void own_drop_portal(struct client *c, const char *name);
+
+/* The unnamed statement or portal is another one, or gone; all portals are; all statements are. */
+void own_unnamed_gone(struct client *c);
+void own_portal_gone(struct client *c);
+void own_portals_gone(struct client *c);
+void own_statements_gone(struct client *c);
+
+/* What is being answered ends here. */
+void own_canceled(struct client *c);
+
+void own_free(struct client *c);
+
+#endif
