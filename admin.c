@@ -21,11 +21,12 @@ static int64_t now(const struct admin *a)
 	return loop_now(a->clients->base->loop);
 }
 
-void admin_start(struct admin *a, const struct clients *clients)
+void admin_start(struct admin *a, const struct clients *clients, const char *version)
 {
 	struct timespec t;
 
 	a->clients = clients;
+	a->version = version;
 	a->started = now(a);
 	clock_gettime(CLOCK_REALTIME, &t);
 	a->epoch = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 - a->started;
@@ -237,10 +238,19 @@ static int idle_seconds(const struct admin_row *r)
 	return (int)((now(r->admin) - c->active) / 1000);
 }
 
+/* Others may see that a session is there, not what it does or where it is from. */
+static bool is_private(const struct admin_row *r)
+{
+	const struct account *theirs = account(r), *asks = r->asks
+		? r->asks->borrower.profile->account : NULL;
+
+	return asks && theirs && strcmp(asks->user, theirs->user);
+}
+
 static void print_peer(const struct admin_row *r, char *host, char *port)
 {
 	*host = *port = '\0';
-	if (r->client)
+	if (r->client && !is_private(r))
 		client_peer(r->client, host, ADMIN_TEXT, port, ADMIN_TEXT);
 }
 
@@ -263,7 +273,7 @@ static const char *statement(const struct admin_row *r)
 {
 	const struct client *c = r->client;
 
-	return c ? client_runs(c) : "";
+	return c && !is_private(r) ? client_runs(c) : "";
 }
 
 /* --- parameters ---------------------------------------------------------- */
@@ -352,6 +362,83 @@ static const char *description(const struct admin_row *r)
 		: "How the node is.";
 }
 
+/* --- PGPOOL SHOW --------------------------------------------------------- */
+
+/* With a unit, or as a word. */
+static void print_setting(const struct admin_row *r, char out[static ADMIN_TEXT])
+{
+	char name[64];
+
+	snprintf(name, sizeof name, r->of_node ? "%s%d" : "%s",
+		r->of_node ? r->of_node : r->parameter->name, r->node ? r->node->id : 0);
+	conf_show(conf_of(r->admin), name, out, ADMIN_TEXT);
+}
+
+static void print_asked(const struct admin_row *r, char out[static ADMIN_TEXT])
+{
+	conf_show(conf_of(r->admin), r->asked, out, ADMIN_TEXT);
+}
+
+static size_t one_row(const struct admin *a)
+{
+	(void)a;
+	return 1;
+}
+
+static bool find_one(const struct admin *a, size_t at, struct admin_row *row)
+{
+	*row = (struct admin_row){ .admin = a };
+	return at == 0;
+}
+
+/* States of nodes are no settings. */
+static bool find_setting(const struct admin *a, size_t at, struct admin_row *row)
+{
+	for (size_t i = 0; find_parameter(a, i, row); i++)
+		if (row->parameter && at-- == 0)
+			return true;
+	return false;
+}
+
+/* --- what SHOW tells of nodes and sessions ------------------------------- */
+
+static uint64_t statements(const struct admin_row *r, enum sql_class class)
+{
+	return r->node->tally.statements[class];
+}
+
+static const char *load_balance_node(const struct admin_row *r)
+{
+	return r->asks && r->asks->session.node == r->node ? "true" : "false";
+}
+
+/* "0", bytes, or "0.001234 second". */
+static void print_delay(const struct admin_row *r, char out[static ADMIN_TEXT])
+{
+	bool primary = r->node->id == r->node->all->primary;
+	double seconds = (double)delay(r->node) / 1e6;
+
+	if (primary || !delay_is_time(r->node))
+		snprintf(out, ADMIN_TEXT, "%llu", primary ? 0 : delay(r->node));
+	else
+		snprintf(out, ADMIN_TEXT, "%f second%s", seconds, seconds < 2 ? "" : "s");
+}
+
+/* The first pool of each process. */
+static bool find_process(const struct admin *a, size_t at, struct admin_row *row)
+{
+	if (!find_pool(a, at * admin_pools_each(a), row))
+		return false;
+	if (row->client)
+		row->server = row->client->home ? row->client->home : row->client->borrowed;
+	return true;
+}
+
+static size_t process_rows(const struct admin *a)
+{
+	return admin_processes(a);
+}
+
 /* --- the tables ---------------------------------------------------------- */
 
 /* V(table, column, format, value); P(table, column, function that prints it) */
@@ -417,6 +504,68 @@ static const char *description(const struct admin_row *r)
 	P(t, client_port, print_port) \
 	V(t, statement, "%s", statement(r))
 
+#define SHOW_NODE_COLUMNS(V, P, t) \
+	V(t, node_id, "%d", r->node->id) \
+	V(t, hostname, "%s", node_conf(r->node)->hostname) \
+	V(t, port, "%d", (int)node_conf(r->node)->port) \
+	V(t, status, "%s", status_words[status(r->node)]) \
+	V(t, pg_status, "%s", pg_status(r->node)) \
+	V(t, lb_weight, "%f", share(r->node)) \
+	V(t, role, "%s", role_words[role(r->node)]) \
+	V(t, pg_role, "%s", pg_role(r->node)) \
+	V(t, select_cnt, COUNTER, statements(r, CLASS_SELECT)) \
+	V(t, load_balance_node, "%s", load_balance_node(r)) \
+	P(t, replication_delay, print_delay) \
+	V(t, replication_state, "%s", r->node->replication.state) \
+	V(t, replication_sync_state, "%s", r->node->replication.sync_state) \
+	P(t, last_status_change, print_changed)
+
+#define BACKEND_STATS_COLUMNS(V, P, t) \
+	V(t, node_id, "%d", r->node->id) \
+	V(t, hostname, "%s", node_conf(r->node)->hostname) \
+	V(t, port, "%d", (int)node_conf(r->node)->port) \
+	V(t, status, "%s", status_words[status(r->node)]) \
+	V(t, role, "%s", role_words[role(r->node)]) \
+	V(t, select_cnt, COUNTER, statements(r, CLASS_SELECT)) \
+	V(t, insert_cnt, COUNTER, statements(r, CLASS_INSERT)) \
+	V(t, update_cnt, COUNTER, statements(r, CLASS_UPDATE)) \
+	V(t, delete_cnt, COUNTER, statements(r, CLASS_DELETE)) \
+	V(t, ddl_cnt, COUNTER, statements(r, CLASS_DDL)) \
+	V(t, other_cnt, COUNTER, statements(r, CLASS_OTHER)) \
+	V(t, panic_cnt, COUNTER, r->node->tally.panic) \
+	V(t, fatal_cnt, COUNTER, r->node->tally.fatal) \
+	V(t, error_cnt, COUNTER, r->node->tally.error)
+
+#define PROCESS_COLUMNS(V, P, t) \
+	V(t, pool_pid, "%u", r->pid) \
+	P(t, start_time, print_since) \
+	V(t, client_connection_count, "%s", "0") \
+	V(t, database, "%s", account(r) ? account(r)->database : "") \
+	V(t, username, "%s", account(r) ? account(r)->user : "") \
+	P(t, backend_connection_time, print_connected) \
+	V(t, pool_counter, "%u", r->server ? r->server->sessions : 0) \
+	V(t, status, "%s", activity(r->client))
+
+#define VERSION_COLUMNS(V, P, t) \
+	V(t, pool_version, "%s", r->admin->version)
+
+/* There is no query cache. */
+#define CACHE_COLUMNS(V, P, t) \
+	V(t, num_cache_hits, "%s", "0") \
+	V(t, num_selects, "%s", "0") \
+	V(t, cache_hit_ratio, "%s", "0.00") \
+	V(t, num_hash_entries, "%s", "0") \
+	V(t, used_hash_entries, "%s", "0") \
+	V(t, num_cache_entries, "%s", "0") \
+	V(t, used_cache_entries_size, "%s", "0") \
+	V(t, free_cache_entries_size, "%s", "0") \
+	V(t, fragment_cache_entries_size, "%s", "0")
+
+#define SETTING_COLUMNS(V, P, t) \
+	P(t, item, print_name) \
+	P(t, value, print_setting) \
+	V(t, description, "%s", description(r))
+
 #define PARAMETER_COLUMNS(V, P, t) \
 	P(t, item, print_name) \
 	P(t, value, print_value) \
@@ -432,13 +581,78 @@ static const char *description(const struct admin_row *r)
 #define COLUMN(t, column, format, value) { #column, t##_##column },
 #define COLUMN_PRINTED(t, column, print) { #column, print },
 
-#define TABLE(t, COLUMNS, rows, find) \
+#define COLUMNS_OF(t, COLUMNS) \
 	COLUMNS(PRINT, PRINTED, t) \
 	static const struct admin_column t##_columns[] = { COLUMNS(COLUMN, COLUMN_PRINTED, t) }; \
-	_Static_assert(COUNT(t##_columns) <= ADMIN_COLUMNS, "the widest table has so many"); \
-	const struct admin_table admin_##t = { COUNT(t##_columns), t##_columns, rows, find };
+	_Static_assert(COUNT(t##_columns) <= ADMIN_COLUMNS, "the widest table has so many");
 
-TABLE(nodes, NODE_COLUMNS, node_rows, find_node)
-TABLE(health_checks, HEALTH_COLUMNS, node_rows, find_node)
-TABLE(pools, POOL_COLUMNS, pool_rows, find_pool)
-TABLE(parameters, PARAMETER_COLUMNS, parameter_rows, find_parameter)
+#define TABLE(t, COLUMNS, show, rows, find) \
+	COLUMNS_OF(t, COLUMNS) \
+	const struct admin_table admin_##t = { show, COUNT(t##_columns), t##_columns, rows, find };
+
+TABLE(nodes, NODE_COLUMNS, NULL, node_rows, find_node)
+TABLE(show_nodes, SHOW_NODE_COLUMNS, "pool_nodes", node_rows, find_node)
+TABLE(backend_stats, BACKEND_STATS_COLUMNS, "pool_backend_stats", node_rows, find_node)
+TABLE(health_checks, HEALTH_COLUMNS, "pool_health_check_stats", node_rows, find_node)
+TABLE(processes_shown, PROCESS_COLUMNS, "pool_processes", process_rows, find_process)
+TABLE(pools, POOL_COLUMNS, "pool_pools", pool_rows, find_pool)
+TABLE(version, VERSION_COLUMNS, "pool_version", one_row, find_one)
+TABLE(cache, CACHE_COLUMNS, "pool_cache", one_row, find_one)
+TABLE(parameters, PARAMETER_COLUMNS, "pool_status", parameter_rows, find_parameter)
+TABLE(settings, SETTING_COLUMNS, NULL, parameter_rows, find_setting)
+
+static const struct admin_column asked_column = { NULL, print_asked };
+static const struct admin_table asked = { NULL, 1, &asked_column, one_row, find_one };
+
+/* --- SHOW ---------------------------------------------------------------- */
+
+static const struct admin_table *find_shown(void *ctx, const struct sql_own *says)
+{
+	static const struct admin_table *const shown[] = { &admin_show_nodes,
+		&admin_backend_stats, &admin_health_checks, &admin_processes_shown, &admin_pools,
+		&admin_version, &admin_cache, &admin_parameters };
+	const struct admin *a = ctx;
+	char value[8];
+
+	if (says->kind == SQL_SHOW && says->all)
+		return &admin_settings;
+	if (says->kind == SQL_SHOW)
+		return conf_show(conf_of(a), says->name, value, sizeof value) < 0 ? NULL : &asked;
+	for (size_t i = 0; i < COUNT(shown); i++)
+		if (!strcmp(shown[i]->name, says->name))
+			return shown[i];
+	return NULL;
+}
+
+static size_t count_columns(const struct admin_table *t)
+{
+	return t->ncolumns;
+}
+
+static const char *column_name(const struct admin_table *t, size_t i)
+{
+	return t->column[i].name;
+}
+
+static bool put_row(void *ctx, const struct admin_table *t, size_t at, const struct sql_own *says,
+                    const struct client *asks, struct put *o)
+{
+	char text[ADMIN_TEXT];
+	struct admin_row row;
+
+	if (!t->find(ctx, at, &row))
+		return false;
+	row.asked = says->name;
+	row.asks = asks;
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		t->column[i].print(&row, text);
+		size_t len = strlen(text);
+		put_u32(o, (uint32_t)len);
+		put_bytes(o, text, len);
+	}
+	return true;
+}
+
+_Static_assert(ADMIN_COLUMNS * (ADMIN_TEXT + 4) + 64 <= OWN_ROW_MAX, "a row has room");
+
+const struct own_ops admin_own_ops = { find_shown, count_columns, column_name, put_row };

@@ -17,7 +17,7 @@
 #ifndef ADMIN_H
 #define ADMIN_H
 
-#include "client.h"
+#include "client/own.h"
 
 enum {
 	ADMIN_TEXT = 1024,                      /* of a value; the rest of a
@@ -30,10 +30,11 @@ struct admin {
 	const struct clients *clients;
 	int64_t started;                        /* loop_now() */
 	int64_t epoch;                          /* ms since 1970 when loop_now() was 0 */
+	const char *version;                    /* "4.7.0 (name)" */
 };
 
 /* At the start of the program. */
-void admin_start(struct admin *a, const struct clients *clients);
+void admin_start(struct admin *a, const struct clients *clients, const char *version);
 
 /* The subject of a row; found by a table, good until the end of the turn. */
 struct admin_row {
@@ -44,6 +45,8 @@ struct admin_row {
 	uint32_t pid, pool;
 	const struct conf_row *parameter;
 	const char *of_node;                    /* name of a parameter of `node`, or NULL */
+	const char *asked;                      /* PGPOOL SHOW: this name */
+	const struct client *asks;              /* NULL: PCP, to which all is shown */
 };
 
 struct admin_column {
@@ -52,6 +55,7 @@ struct admin_column {
 };
 
 struct admin_table {
+	const char *name;                       /* as SHOW has it; NULL: it is PCP's alone */
 	size_t ncolumns;
 	const struct admin_column *column;
 	size_t (*rows)(const struct admin *a);
@@ -61,9 +65,15 @@ struct admin_table {
 
 extern const struct admin_table
 	admin_nodes,            /* as PCP's NodeInfo has them, states and roles as numbers */
-	admin_health_checks,
+	admin_show_nodes, admin_backend_stats, admin_health_checks,
+	admin_processes_shown,
 	admin_pools,            /* of each process: its pools, of each of these: the nodes */
-	admin_parameters;
+	admin_version, admin_cache,
+	admin_parameters,
+	admin_settings;         /* the same with units and words, for PGPOOL SHOW ALL */
+
+/* SHOW and PGPOOL SHOW: the context is a struct admin. */
+extern const struct own_ops admin_own_ops;
 
 /* Processes, and the rows of admin_pools that each of them has. */
 uint32_t admin_processes(const struct admin *a);

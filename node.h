@@ -14,6 +14,7 @@
 
 #include "conf.h"
 #include "loop.h"
+#include "sql.h"
 
 #include <sys/socket.h>
 #include <time.h>
@@ -76,6 +77,10 @@ struct node {
 		uint32_t max_duration, min_duration, max_retry;
 		time_t last, last_success, last_skip, last_fail;
 	} health;
+
+	/* Statements of clients that were sent there, and error responses, since the start; kept
+	 * by client/.  As Pgpool-II counts them: see sql_class. */
+	struct tally { uint64_t statements[SQL_CLASSES], error, fatal, panic; } tally;
 
 	/* Kept by server.c. */
 	unsigned servers;                       /* connections in any phase */

@@ -531,7 +531,9 @@ static bool wire_up(struct pgpool *pg)
 		.verifiers = verifiers_new(base->loop) };
 	pg->pcp = (struct pcp){ .base = base, .nodes = pg->nodes, .users = pg->pcp_users,
 		.ops = &pcp_ops, .ctx = pg };
-	admin_start(&pg->pcp.admin, c);
+	admin_start(&pg->pcp.admin, c, VERSION " (" VERSION_NAME ")");
+	c->own = &admin_own_ops;
+	c->own_ctx = &pg->pcp.admin;
 	pg->last_moment.fire = end;
 	pg->look.fire = look;
 	s->healths = healths_new(s);

@@ -251,20 +251,19 @@ static void head_set(struct scan *s)
 
 static void head_show(struct scan *s)
 {
-	bool pool = s->tok.type == T_WORD && s->tok.len > 5
-		&& lex_same("pool_", s->lex.text + s->tok.at, 5);
+	char name[128];
 
-	if (pool && s->f->kind == SQL_SHOW)
-		scan_become(s, SQL_SHOW_POOL);
 	if (s->tok.word == W_all)
 		scan_flag(s, SQL_ALL | (s->f->kind == SQL_SHOW ? SQL_CATALOG : 0));
 	else
 		parameter(s);
-	if (s->f->kind == SQL_SHOW && s->f->name.len) {
-		char name[128];
-		sql_parameter(name, s->lex.text, s->f);
+	if (s->f->kind != SQL_SHOW || !s->f->name.len)
+		return;
+	sql_parameter(name, s->lex.text, s->f);
+	if (!strncmp(name, "pool_", 5) && !strchr(name, '.'))
+		scan_become(s, SQL_SHOW_POOL);
+	else
 		scan_flag(s, lex_tells(name, strlen(name)) & SQL_CATALOG);
-	}
 }
 
 static void head_pgpool(struct scan *s)
@@ -765,7 +764,13 @@ bool sql_runs(const char *text, size_t len, bool (*fn)(void *ctx, const char *na
 }
 
 const uint16_t sql_kind_does[SQL_KIND_COUNT] = {
-#define X(kind, name, does) does,
+#define X(kind, name, class, does) does,
+	SQL_KINDS(X)
+#undef X
+};
+
+const uint8_t sql_kind_class[SQL_KIND_COUNT] = {
+#define X(kind, name, class, does) CLASS_##class,
 	SQL_KINDS(X)
 #undef X
 };
@@ -773,7 +778,7 @@ const uint16_t sql_kind_does[SQL_KIND_COUNT] = {
 const char *sql_kind_name(enum sql_kind k)
 {
 	static const char *const names[] = {
-#define X(kind, name, does) name,
+#define X(kind, name, class, does) name,
 		SQL_KINDS(X)
 #undef X
 	};

@@ -45,70 +45,81 @@ enum {
 		| KIND_KEEPS | KIND_CHANGES
 };
 
-/* Every kind once, with its word for logs and counters, and what it does.
+/* Kinds as Pgpool-II counts them: SHOW POOL_BACKEND_STATS. */
+#define SQL_CLASS_ROWS(C) C(SELECT) C(INSERT) C(UPDATE) C(DELETE) C(DDL) C(OTHER)
+
+enum sql_class {
+#define C(class) CLASS_##class,
+	SQL_CLASS_ROWS(C)
+#undef C
+	SQL_CLASSES
+};
+
+/* Every kind once, with its word for logs and counters, its class, and what it does.
  *
  * EMPTY has comments at most.  SELECT is also TABLE t, (SELECT ...), WITH ... SELECT; BEGIN is also
  * START TRANSACTION, COMMIT also END, ROLLBACK also ABORT, SET also SESSION CHARACTERISTICS.  DDL
  * is CREATE, ALTER, DROP, GRANT, COMMENT, REINDEX and the like.  SHOW_POOL is SHOW POOL_anything;
  * of PGPOOL inner says whether SHOW, SET or RESET follows.  OTHER was not understood. */
 #define SQL_KINDS(X) \
-	X(EMPTY,               "empty",               KIND_READS | KIND_NO_WRITE) \
-	X(SELECT,              "select",              KIND_READS) \
-	X(VALUES,              "values",              KIND_READS) \
-	X(SHOW,                "show",                KIND_READS) \
-	X(EXPLAIN,             "explain",             KIND_EXPLAINS) \
-	X(COPY_TO,             "copy to",             KIND_READS) \
-	X(COPY_FROM,           "copy from",           0) \
-	X(INSERT,              "insert",              0) \
-	X(UPDATE,              "update",              0) \
-	X(DELETE,              "delete",              0) \
-	X(MERGE,               "merge",               0) \
-	X(TRUNCATE,            "truncate",            0) \
-	X(BEGIN,               "begin",               KIND_TRANSACTS | KIND_NO_WRITE) \
-	X(COMMIT,              "commit",              KIND_TRANSACTS | KIND_NO_WRITE) \
-	X(ROLLBACK,            "rollback",            KIND_TRANSACTS | KIND_NO_WRITE) \
-	X(SAVEPOINT,           "savepoint",           KIND_TRANSACTS) \
-	X(RELEASE,             "release",             KIND_TRANSACTS) \
-	X(ROLLBACK_TO,         "rollback to",         KIND_TRANSACTS) \
-	X(PREPARE_TRANSACTION, "prepare transaction", KIND_TRANSACTS) \
-	X(COMMIT_PREPARED,     "commit prepared",     KIND_CHANGES) \
-	X(ROLLBACK_PREPARED,   "rollback prepared",   0) \
-	X(SET,                 "set",                 KIND_SETS | KIND_NO_WRITE) \
-	X(SET_TRANSACTION,     "set transaction",     KIND_SETS | KIND_NO_WRITE) \
-	X(SET_CONSTRAINTS,     "set constraints",     0) \
-	X(RESET,               "reset",               KIND_SETS | KIND_NO_WRITE | KIND_TAKES_BACK) \
-	X(DISCARD,             "discard",             KIND_TAKES_BACK) \
-	X(PREPARE,             "prepare",             KIND_NAMES) \
-	X(EXECUTE,             "execute",             KIND_USES_NAME | KIND_NO_WRITE) \
-	X(DEALLOCATE,          "deallocate",          KIND_NAMES | KIND_NO_WRITE | KIND_OWN) \
-	X(DECLARE,             "declare",             0) \
-	X(FETCH,               "fetch",               0) \
-	X(MOVE,                "move",                0) \
-	X(CLOSE,               "close",               0) \
-	X(LISTEN,              "listen",              KIND_LISTENS) \
-	X(UNLISTEN,            "unlisten",            KIND_LISTENS) \
-	X(NOTIFY,              "notify",              0) \
-	X(LOCK,                "lock",                0) \
-	X(VACUUM,              "vacuum",              0) \
-	X(ANALYZE,             "analyze",             0) \
-	X(CHECKPOINT,          "checkpoint",          0) \
-	X(LOAD,                "load",                KIND_KEEPS) \
-	X(CALL,                "call",                KIND_KEEPS | KIND_HIDES) \
-	X(DO,                  "do",                  KIND_KEEPS | KIND_HIDES | KIND_CHANGES) \
-	X(DDL,                 "ddl",                 KIND_CHANGES | KIND_HIDES) \
-	X(SHOW_POOL,           "show pool",           KIND_OWN) \
-	X(PGPOOL,              "pgpool",              KIND_OWN) \
-	X(OTHER,               "other",               KIND_KEEPS | KIND_HIDES | KIND_CHANGES)
+	X(EMPTY,               "empty",               OTHER,  KIND_READS | KIND_NO_WRITE) \
+	X(SELECT,              "select",              SELECT, KIND_READS) \
+	X(VALUES,              "values",              SELECT, KIND_READS) \
+	X(SHOW,                "show",                OTHER,  KIND_READS) \
+	X(EXPLAIN,             "explain",             OTHER,  KIND_EXPLAINS) \
+	X(COPY_TO,             "copy to",             DDL,    KIND_READS) \
+	X(COPY_FROM,           "copy from",           DDL,    0) \
+	X(INSERT,              "insert",              INSERT, 0) \
+	X(UPDATE,              "update",              UPDATE, 0) \
+	X(DELETE,              "delete",              DELETE, 0) \
+	X(MERGE,               "merge",               DDL,    0) \
+	X(TRUNCATE,            "truncate",            DDL,    0) \
+	X(BEGIN,               "begin",               OTHER,  KIND_TRANSACTS | KIND_NO_WRITE) \
+	X(COMMIT,              "commit",              OTHER,  KIND_TRANSACTS | KIND_NO_WRITE) \
+	X(ROLLBACK,            "rollback",            OTHER,  KIND_TRANSACTS | KIND_NO_WRITE) \
+	X(SAVEPOINT,           "savepoint",           OTHER,  KIND_TRANSACTS) \
+	X(RELEASE,             "release",             OTHER,  KIND_TRANSACTS) \
+	X(ROLLBACK_TO,         "rollback to",         OTHER,  KIND_TRANSACTS) \
+	X(PREPARE_TRANSACTION, "prepare transaction", OTHER,  KIND_TRANSACTS) \
+	X(COMMIT_PREPARED,     "commit prepared",     OTHER,  KIND_CHANGES) \
+	X(ROLLBACK_PREPARED,   "rollback prepared",   OTHER,  0) \
+	X(SET,                 "set",                 OTHER,  KIND_SETS | KIND_NO_WRITE) \
+	X(SET_TRANSACTION,     "set transaction",     OTHER,  KIND_SETS | KIND_NO_WRITE) \
+	X(SET_CONSTRAINTS,     "set constraints",     DDL,    0) \
+	X(RESET,               "reset",               OTHER,  KIND_SETS | KIND_NO_WRITE | KIND_TAKES_BACK) \
+	X(DISCARD,             "discard",             OTHER,  KIND_TAKES_BACK) \
+	X(PREPARE,             "prepare",             OTHER,  KIND_NAMES) \
+	X(EXECUTE,             "execute",             OTHER,  KIND_USES_NAME | KIND_NO_WRITE) \
+	X(DEALLOCATE,          "deallocate",          OTHER,  KIND_NAMES | KIND_NO_WRITE | KIND_OWN) \
+	X(DECLARE,             "declare",             DDL,    0) \
+	X(FETCH,               "fetch",               DDL,    0) \
+	X(MOVE,                "move",                DDL,    0) \
+	X(CLOSE,               "close",               DDL,    0) \
+	X(LISTEN,              "listen",              OTHER,  KIND_LISTENS) \
+	X(UNLISTEN,            "unlisten",            OTHER,  KIND_LISTENS) \
+	X(NOTIFY,              "notify",              OTHER,  0) \
+	X(LOCK,                "lock",                OTHER,  0) \
+	X(VACUUM,              "vacuum",              OTHER,  0) \
+	X(ANALYZE,             "analyze",             OTHER,  0) \
+	X(CHECKPOINT,          "checkpoint",          OTHER,  0) \
+	X(LOAD,                "load",                OTHER,  KIND_KEEPS) \
+	X(CALL,                "call",                DDL,    KIND_KEEPS | KIND_HIDES) \
+	X(DO,                  "do",                  DDL,    KIND_KEEPS | KIND_HIDES | KIND_CHANGES) \
+	X(DDL,                 "ddl",                 DDL,    KIND_CHANGES | KIND_HIDES) \
+	X(SHOW_POOL,           "show pool",           OTHER,  KIND_OWN) \
+	X(PGPOOL,              "pgpool",              OTHER,  KIND_OWN) \
+	X(OTHER,               "other",               DDL,    KIND_KEEPS | KIND_HIDES | KIND_CHANGES)
 
 enum sql_kind {
-#define X(kind, word, does) SQL_##kind,
+#define X(kind, word, class, does) SQL_##kind,
 	SQL_KINDS(X)
 #undef X
 	SQL_KIND_COUNT
 };
 
-/* KIND_ flags, by kind. */
+/* KIND_ flags, and the class, by kind. */
 extern const uint16_t sql_kind_does[SQL_KIND_COUNT];
+extern const uint8_t sql_kind_class[SQL_KIND_COUNT];
 
 /* sql_facts.flags.  Those marked * make sql_reads() say no. */
 enum {

@@ -26,7 +26,7 @@ struct own_ops {
 	                const struct sql_own *says, const struct client *asks, struct put *o);
 };
 
-/* What a statement shows.  The unnamed one is "". */
+/* What a statement shows; without a table it is a DEALLOCATE.  The unnamed one is "". */
 struct shows {
 	struct shows *next;
 	struct sql_own says;
@@ -49,9 +49,9 @@ struct own {
 	struct shows *statements;
 	struct shown *portals;
 	bool going;                             /* the next message is answered in part */
-	struct shown query;                     /* of a Query: where in its statement it is; table
-	                                         * is NULL in front of the next one, */
-	size_t query_at;                        /* which begins here */
+	struct shown query;                     /* of a Query: where in its statement it is, if it */
+	bool within;                            /* is within one; */
+	size_t query_at;                        /* the next one begins here */
 	struct report why;                      /* the last refusal */
 	char message[WIRE_NAME_MAX + 128];
 };

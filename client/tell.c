@@ -31,10 +31,16 @@ static enum told fail(struct client *c, const char *sqlstate, const char *format
 
 /* --- one statement ------------------------------------------------------- */
 
-/* Finds what the statement shows. */
+/* Finds what the statement shows.  A DEALLOCATE shows nothing. */
 static enum told understand(struct client *c, const char *text, const struct sql_facts *f,
-                                struct sql_own *says, const struct admin_table **table)
+                            struct sql_own *says, const struct admin_table **table)
 {
+	*table = NULL;
+	if (f->kind == SQL_DEALLOCATE) {
+		*says = (struct sql_own){ .kind = SQL_DEALLOCATE };
+		sql_name(says->name, text, f->name);
+		return TOLD;
+	}
 	if (!sql_own(says, text, f))
 		return fail(c, "42601", *says->value ? "syntax error at or near \"%.100s\""
 		            : "syntax error at end of input", says->value);
@@ -70,24 +76,46 @@ static void say_columns(struct client *c, const struct admin_table *t, const str
 {
 	struct put o = net_build(c->all->base->net, 4096);
 
-	put_columns(c, &o, t, says, binary);
+	if (t)
+		put_columns(c, &o, t, says, binary);
+	else
+		put_message(&o, 'n', NULL, 0);
 	client_say(c, &o);
 }
 
-static void put_tag(struct put *o, uint32_t rows)
+__attribute__((format(printf, 2, 3)))
+static void put_tag(struct put *o, const char *format, ...)
 {
 	char tag[32];
+	va_list args;
 
-	put_message(o, 'C', tag, (size_t)snprintf(tag, sizeof tag, "SELECT %u", rows) + 1);
+	va_start(args, format);
+	int n = vsnprintf(tag, sizeof tag, format, args);
+	va_end(args);
+	put_message(o, 'C', tag, (size_t)n + 1);
+}
+
+static enum told deallocate(struct client *c, const char *name)
+{
+	struct put o = net_build(c->all->base->net, 64);
+
+	if (!own_find(c, name))
+		return fail(c, "26000", "prepared statement \"%s\" does not exist", name);
+	own_drop(c, name);
+	put_tag(&o, "DEALLOCATE");
+	client_say(c, &o);
+	return TOLD;
 }
 
 /* Sends up to `limit` rows (0: all), as many as go into a block.  The end is told with them. */
 static enum told run(struct client *c, struct shown *s, uint32_t limit)
 {
 	const struct own_ops *ops = c->all->own;
-	struct put o = net_build(c->all->base->net, NET_BUILD);
 	bool more = true;
 
+	if (!s->table)
+		return deallocate(c, s->says.name);
+	struct put o = net_build(c->all->base->net, NET_BUILD);
 	while (more && (!limit || s->sent < limit) && o.cap - o.len >= OWN_ROW_MAX) {
 		struct put before = o;
 		put_begin(&o, 'D');
@@ -103,7 +131,7 @@ static enum told run(struct client *c, struct shown *s, uint32_t limit)
 	if (pauses)
 		put_message(&o, 's', NULL, 0);
 	else if (!more)
-		put_tag(&o, s->sent);
+		put_tag(&o, "SELECT %u", s->sent);
 	client_say(c, &o);
 	return more && !pauses ? TELLS_MORE : TOLD;
 }
@@ -116,7 +144,7 @@ static enum told begin_query(struct client *c, const char *text, size_t len)
 	unnamed_set(c, NULL, NULL);
 	portal_drop(c);
 	c->own->query_at = 0;
-	c->own->query.table = NULL;
+	c->own->within = false;
 	if (own_text(c, text, len) == OWN_BESIDE)
 		return fail(c, "0A000", "what the proxy answers itself cannot stand in one query"
 		            " with other statements");
@@ -132,8 +160,9 @@ static enum told begin_statement(struct client *c, const char *text, size_t len)
 	sql_classify(&f, text + o->query_at, len - o->query_at, NULL);
 	o->query = (struct shown){ .next = NULL };
 	enum told told = understand(c, text + o->query_at, &f, &o->query.says, &o->query.table);
-	if (told == TOLD)
+	if (o->query.table)
 		say_columns(c, o->query.table, &o->query.says, 0);
+	o->within = true;
 	o->query_at += f.next;
 	return told;
 }
@@ -146,13 +175,13 @@ static enum told answer_query(struct client *c, struct msg *m)
 	struct own *o = c->own;
 	enum told told = o->going ? TOLD : begin_query(c, text, len);
 
-	if (told == TOLD && !o->query.table)
+	if (told == TOLD && !o->within)
 		told = begin_statement(c, text, len);
 	if (told == TOLD)
 		told = run(c, &o->query, 0);
 	if (told != TOLD)
 		return told;
-	o->query.table = NULL;
+	o->within = false;
 	if (o->query_at < len)
 		return TELLS_MORE;
 	reply_ready(c);
@@ -249,7 +278,8 @@ static enum told answer_bind(struct client *c, struct msg *m)
 	p->says = s->says;
 	p->table = s->table;
 	set_name(p->name, portal);
-	enum told told = read_formats(c, m, c->all->own->columns(s->table), &p->binary);
+	enum told told = read_formats(c, m, s->table ? c->all->own->columns(s->table) : 0,
+		&p->binary);
 	if (told != TOLD) {
 		free(p);
 		return told;
@@ -269,10 +299,10 @@ static enum told answer_describe(struct client *c, struct msg *m)
 
 	if (what == 'S') {
 		const struct shows *s = own_find(c, name);
-		struct put o = net_build(c->all->base->net, 4096);
+		struct put o = net_build(c->all->base->net, 16);
 		put_message(&o, 't', "\0", 2);          /* no parameters */
-		put_columns(c, &o, s->table, &s->says, 0);
 		client_say(c, &o);
+		say_columns(c, s->table, &s->says, 0);
 	} else {
 		const struct shown *p = own_portal(c, name);
 		say_columns(c, p->table, &p->says, p->binary);

@@ -1,0 +1,267 @@
+"""SHOW POOL_... and PGPOOL SHOW: the proxy's own statements, by both protocols and anywhere."""
+import re
+
+import pytest
+
+from wire import bind, close, describe, execute, flush, message, parse, query, sync, wait_until
+
+pytestmark = pytest.mark.proxy
+
+COLUMNS = {
+    "pool_nodes": "node_id hostname port status pg_status lb_weight role pg_role select_cnt"
+                  " load_balance_node replication_delay replication_state replication_sync_state"
+                  " last_status_change",
+    "pool_processes": "pool_pid start_time client_connection_count database username"
+                      " backend_connection_time pool_counter status",
+    "pool_pools": "pool_pid start_time client_connection_count pool_id backend_id database username"
+                  " backend_connection_time client_connection_time client_disconnection_time"
+                  " client_idle_duration majorversion minorversion pool_counter pool_backendpid"
+                  " pool_connected status load_balance_node client_host client_port statement",
+    "pool_version": "pool_version",
+    "pool_cache": "num_cache_hits num_selects cache_hit_ratio num_hash_entries used_hash_entries"
+                  " num_cache_entries used_cache_entries_size free_cache_entries_size"
+                  " fragment_cache_entries_size",
+    "pool_backend_stats": "node_id hostname port status role select_cnt insert_cnt update_cnt"
+                          " delete_cnt ddl_cnt other_cnt panic_cnt fatal_cnt error_cnt",
+    "pool_health_check_stats": "node_id hostname port status role last_status_change total_count"
+                               " success_count fail_count skip_count retry_count"
+                               " average_retry_count max_retry_count max_duration min_duration"
+                               " average_duration last_health_check last_successful_health_check"
+                               " last_skip_health_check last_failed_health_check",
+    "pool_status": "item value description",
+}
+
+
+def names(m):
+    """The columns of a RowDescription: each is a name and 18 bytes."""
+    out, at = [], 2
+    while at < len(m.body):
+        end = m.body.index(0, at)
+        out.append(m.body[at:end].decode())
+        at = end + 19
+    return out
+
+
+def types(messages):
+    return "".join(m.type for m in messages)
+
+
+@pytest.mark.parametrize("table", COLUMNS)
+def test_columns_are_those_of_pgpool(proxy, table):
+    p = proxy()
+    with p.raw() as w:
+        out = w.query(f"SHOW {table.upper()}")
+        assert names(out[0]) == COLUMNS[table].split()
+        rows = [m for m in out if m.type == "D"]
+        assert types(out) == "T" + "D" * len(rows) + "CZ"
+        assert out[-2].tag == f"SELECT {len(rows)}" and out[-1].status == "I"
+        assert all(len(m.row) == len(COLUMNS[table].split()) and None not in m.row for m in rows)
+
+
+@pytest.mark.parametrize("text", ["show pool_version", " SHOW  /* us */ Pool_Version ; ",
+                                  "-- a remark\nSHOW \"pool_version\"", "SHOW pool_version;;"])
+def test_words_are_taken_as_postgresql_takes_them(proxy, text):
+    with proxy().raw() as w:
+        out = w.query(text)
+        assert re.match(rb"\d+\.\d+\.\d+ \(", out[1].row[0])
+
+
+def test_what_is_not_ours_is_postgresql_s(proxy):
+    with proxy().raw() as w:
+        for text, code in [("SHOW pool_noodles", "42704"), ("SHOW pool_nodes, x", "42601"),
+                           ("SHOW pool_nodes.x", "42704"), ("SHOW", "42601")]:
+            assert w.query(text)[0].code == code, text
+        w.query("SET pool_nodes.x = 'theirs'")
+        assert w.query("SHOW pool_nodes.x")[1].row == [b"theirs"]
+
+
+def test_nodes_say_what_they_are(proxy, primary, replica):
+    p = proxy(backend_weight0=1, backend_weight1=3)
+
+    p.ask("SELECT 1")
+    rows = p.ask("SHOW POOL_NODES")
+    where = [(str(i), n.host, str(n.port)) for i, n in enumerate((primary, replica))]
+    assert [r[:8] for r in rows] == [
+        (*where[0], "up", "up", "0.250000", "primary", "primary"),
+        (*where[1], "up", "up", "0.750000", "standby", "standby")]
+
+
+def test_several_in_one_query(proxy):
+    with proxy().raw() as w:
+        out = w.query("SHOW POOL_VERSION; SHOW POOL_CACHE")
+        assert types(out) == "TDCTDCZ"
+        out = w.query("SELECT 1; SHOW POOL_CACHE")
+        assert types(out) == "EZ" and out[0].code == "0A000"
+        out = w.query("SHOW POOL_CACHE; SELECT 1")
+        assert types(out) == "EZ" and out[0].code == "0A000"
+
+
+@pytest.mark.parametrize("begin", ["BEGIN", "BEGIN; SELECT 1", "BEGIN ISOLATION LEVEL READ COMMITTED"])
+def test_in_a_transaction(proxy, begin):
+    with proxy().raw() as w:
+        w.query(begin)
+        assert w.query("SHOW POOL_VERSION")[-1].status == "T"
+        out = w.query("PGPOOL SHOW nothing_of_that_name")
+        assert out[0].code == "42704" and out[-1].status == "E"
+        assert w.query("SELECT 1")[0].code == "25P02"
+        out = w.query("SHOW POOL_VERSION")
+        assert out[0].code == "25P02" and out[-1].status == "E"
+        assert w.query("ROLLBACK")[-1].status == "I"
+        assert types(w.query("SHOW POOL_VERSION")) == "TDCZ"
+
+
+def test_a_failure_of_ours_fails_the_transaction_in_postgresql(proxy):
+    with proxy().raw() as w:
+        w.query("CREATE TEMP TABLE ours (i int)")
+        w.query("BEGIN; INSERT INTO ours VALUES (1)")
+        assert w.query("PGPOOL SHOW nothing")[-1].status == "E"
+        assert w.query("COMMIT")[0].tag == "ROLLBACK"
+        assert w.query("SELECT count(*) FROM ours")[1].row == [b"0"]
+
+
+def test_extended_protocol(proxy):
+    with proxy().raw() as w:
+        out = w.ask(parse("s", "SHOW POOL_NODES") + describe("S", "s") + sync())
+        assert types(out) == "1tTZ" and names(out[2]) == COLUMNS["pool_nodes"].split()
+        out = w.ask(bind("p", "s") + describe("P", "p") + execute("p", 1) + execute("p", 1)
+                    + execute("p") + execute("p") + close("P", "p") + sync())
+        assert types(out) == "2TDsDsCC3Z", out
+        assert [m.tag for m in out if m.type == "C"] == ["SELECT 0", "SELECT 0"]
+        assert w.ask(execute("p") + sync())[0].code == "34000"
+        out = w.ask(close("S", "s") + sync())
+        assert types(out) == "3Z"
+        assert w.ask(bind("", "s") + sync())[0].code == "26000"
+
+
+def test_the_unnamed_ones_end_as_postgresql_s_do(proxy):
+    with proxy().raw() as w:
+        w.ask(parse("", "SHOW POOL_VERSION") + sync())
+        assert types(w.ask(bind() + execute() + sync())) == "2DCZ"
+        w.query("SELECT 1")
+        assert w.ask(bind() + sync())[0].code == "26000"
+        w.ask(parse("", "SELECT 'theirs'") + sync())
+        w.ask(parse("", "SHOW POOL_VERSION") + sync())
+        assert w.ask(bind() + execute() + sync())[1].row[0] != b"theirs"
+        w.ask(parse("", "SELECT 'theirs'") + sync())
+        assert w.ask(bind() + execute() + sync())[1].row[0] == b"theirs"
+        w.ask(parse("", "SHOW POOL_VERSION") + sync())
+        w.query("SHOW POOL_CACHE")
+        assert w.ask(bind() + sync())[0].code == "26000"
+
+
+def test_a_name_is_one_statement_s(proxy):
+    with proxy().raw() as w:
+        w.ask(parse("ours", "SHOW POOL_VERSION") + parse("theirs", "SELECT 1") + sync())
+        for name, text in [("ours", "SELECT 1"), ("ours", "SHOW POOL_CACHE"),
+                           ("theirs", "SHOW POOL_CACHE")]:
+            out = w.ask(parse(name, text) + sync())
+            assert types(out) == "EZ" and out[0].code == "42P05", (name, text)
+        assert w.query("DEALLOCATE ours")[0].tag == "DEALLOCATE"
+        assert w.query("DEALLOCATE ours")[0].code == "26000"
+        w.ask(parse("ours", "SHOW POOL_VERSION") + sync())
+        w.query("DEALLOCATE ALL")
+        assert w.ask(bind("", "ours") + sync())[0].code == "26000"
+
+
+@pytest.mark.parametrize("text, code", [
+    ("PGPOOL SHOW", "42601"), ("PGPOOL SHOW a b", "42601"), ("PGPOOL SHOW nothing", "42704"),
+    ("PGPOOL SHOW port; SELECT 1", "42601")])
+def test_what_cannot_be_parsed(proxy, text, code):
+    with proxy().raw() as w:
+        out = w.ask(parse("s", text) + bind("", "s") + execute() + sync())
+        assert types(out) == "EZ" and out[0].code == code
+        assert w.ask(bind("", "s") + sync())[0].code == "26000"
+
+
+def bind_with(values=(), formats=()):
+    """A Bind of the unnamed statement."""
+    body = b"\0\0" + b"\0\0" + len(values).to_bytes(2, "big")
+    body += b"".join(len(v).to_bytes(4, "big") + v for v in values)
+    body += len(formats).to_bytes(2, "big") + b"".join(f.to_bytes(2, "big") for f in formats)
+    return message("B", body)
+
+
+def test_binds_that_do_not_fit(proxy):
+    with proxy().raw() as w:
+        w.ask(parse("", "SHOW POOL_VERSION") + sync())
+        for b, code in [(bind_with(values=[b"1"]), "08P01"), (bind_with(formats=[2]), "22023"),
+                        (bind_with(formats=[0, 1]), "08P01"), (message("B", b"\0\0\0"), "08P01")]:
+            out = w.ask(b + execute() + sync())
+            assert types(out) == "EZ" and out[0].code == code
+        out = w.ask(bind_with(formats=[1]) + describe("P") + execute() + sync())
+        assert types(out) == "2TDCZ" and out[1].body[-2:] == b"\0\1"
+
+
+def test_in_a_pipeline_in_its_place(proxy):
+    """One implicit transaction goes on around it."""
+    ours = parse("", "SHOW POOL_VERSION") + bind() + execute()
+
+    def theirs(text):
+        return parse("", text) + bind() + execute()
+
+    with proxy().raw() as w:
+        w.query("CREATE TEMP TABLE one (i int)")
+        out = w.ask(theirs("INSERT INTO one VALUES (1)") + ours + theirs("SELECT i FROM one") + ours
+                    + sync())
+        assert types(out) == "12C" + "12DC" + "12DC" + "12DC" + "Z"
+        assert out[9].row == [b"1"]
+        out = w.ask(ours + theirs("INSERT INTO one VALUES (2)") + ours + theirs("SELECT 1/0")
+                    + ours + sync())
+        assert types(out) == "12DC" + "12C" + "12DC" + "1E" + "Z"
+        assert w.query("SELECT count(*) FROM one")[1].row == [b"1"]
+        out = w.ask(theirs("SELECT 1/0") + ours + sync())
+        assert types(out) == "1EZ"
+        out = w.ask(theirs("SELECT 1") + parse("", "PGPOOL SHOW nothing") + bind() + sync())
+        assert types(out) == "12DCEZ"
+        w.send(query("SELECT 1") + query("SHOW POOL_VERSION") + query("SELECT 2") + ours + sync())
+        assert types(w.reply(4)) == "TDCZTDCZTDCZ12DCZ"
+
+
+def test_a_flush_brings_what_is_there(proxy):
+    with proxy().raw() as w:
+        w.send(parse("s", "SHOW POOL_VERSION") + describe("S", "s") + flush())
+        assert [w.read().type for _ in range(3)] == ["1", "t", "T"]
+        w.send(bind("", "s") + execute() + flush())
+        assert [w.read().type for _ in range(3)] == ["2", "D", "C"]
+        assert types(w.ask(sync())) == "Z"
+
+
+def test_drivers_prepare_it(proxy):
+    with proxy().connect() as c:
+        for _ in range(3):
+            rows = c.execute("SHOW POOL_NODES", prepare=True).fetchall()
+            assert len(rows) == 2
+        c.prepared_max = 0
+        assert c.execute("SHOW POOL_VERSION", binary=True).fetchone()
+
+
+def test_a_long_table_comes_in_parts(proxy):
+    p = proxy(num_init_children=2000, max_pool=8)
+    with p.raw(timeout=60) as w:
+        out = w.query("SHOW POOL_POOLS")
+        assert len(out) == 2000 * 8 * 2 + 3 and out[-2].tag == f"SELECT {2000 * 8 * 2}"
+        assert types(w.query("SELECT 1")) == "TDCZ"
+
+
+def test_pgpool_show(proxy):
+    with proxy(client_idle_limit="5min", backend_weight1=3).raw() as w:
+        for name, value in [("client_idle_limit", b"5min"), ("BACKEND_WEIGHT1", b"3"),
+                            ("sr_check_password", b"*****"), ("log_statement", b"off")]:
+            out = w.query(f"PGPOOL SHOW {name}")
+            assert names(out[0]) == [name.lower()] and out[1].row == [value]
+        rows = [m.row for m in w.query("pgpool show all") if m.type == "D"]
+        assert [b"client_idle_limit", b"5min"] in [r[:2] for r in rows] and len(rows) > 150
+
+
+def test_without_any_node(proxy, own_pair):
+    """Who is connected is answered."""
+    p = proxy(list(own_pair), primary_wait_timeout=1)
+    with p.raw() as w:
+        w.query("SELECT 1")
+        for cluster in reversed(own_pair):
+            cluster.stop()
+        assert w.query("SELECT 1")[0].code == "08006"
+        rows = [m.row for m in w.query("SHOW POOL_NODES") if m.type == "D"]
+        assert [r[4] for r in rows][0] == b"down" and len(rows) == 2
+        out = w.ask(parse("", "SHOW POOL_VERSION") + bind() + execute() + sync())
+        assert types(out) == "12DCZ"
