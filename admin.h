@@ -17,7 +17,7 @@
 #ifndef ADMIN_H
 #define ADMIN_H
 
-#include "client/own.h"
+#include "client.h"
 
 enum {
 	ADMIN_TEXT = 1024,                      /* of a value; the rest of a

@@ -22,6 +22,23 @@
 
 struct client;
 
+/* Tables of the proxy's state, for SHOW POOL_... and PGPOOL SHOW; admin.c hands this down. */
+struct admin_table;
+
+enum { OWN_ROW_MAX = 32 * 1024 };               /* bytes of a DataRow */
+
+struct own_ops {
+	/* The table that the statement shows; NULL: it names nothing that there is. */
+	const struct admin_table *(*find)(void *ctx, const struct sql_own *says);
+	size_t (*columns)(const struct admin_table *t);
+	/* NULL: it is called as what was asked for. */
+	const char *(*column)(const struct admin_table *t, size_t i);
+	/* Puts the values of a row, each behind its length, as a DataRow has them.  false: there
+	 * is no such row. */
+	bool (*put_row)(void *ctx, const struct admin_table *t, size_t at,
+	                const struct sql_own *says, const struct client *asks, struct put *o);
+};
+
 /* Everything of this level; one per loop. */
 struct clients {
 	struct servers *servers;
@@ -107,7 +124,6 @@ enum input {
 struct login;
 struct query;
 struct own;
-struct own_ops;
 
 /* Statements of a transaction that alter roles or databases, see client/renew.h. */
 struct altered {

@@ -86,11 +86,13 @@ enum sql_class {
 	X(SET,                 "set",                 OTHER,  KIND_SETS | KIND_NO_WRITE) \
 	X(SET_TRANSACTION,     "set transaction",     OTHER,  KIND_SETS | KIND_NO_WRITE) \
 	X(SET_CONSTRAINTS,     "set constraints",     DDL,    0) \
-	X(RESET,               "reset",               OTHER,  KIND_SETS | KIND_NO_WRITE | KIND_TAKES_BACK) \
+	X(RESET,               "reset",               OTHER,  \
+	  KIND_SETS | KIND_NO_WRITE | KIND_TAKES_BACK) \
 	X(DISCARD,             "discard",             OTHER,  KIND_TAKES_BACK) \
 	X(PREPARE,             "prepare",             OTHER,  KIND_NAMES) \
 	X(EXECUTE,             "execute",             OTHER,  KIND_USES_NAME | KIND_NO_WRITE) \
-	X(DEALLOCATE,          "deallocate",          OTHER,  KIND_NAMES | KIND_NO_WRITE | KIND_OWN) \
+	X(DEALLOCATE,          "deallocate",          OTHER,  \
+	  KIND_NAMES | KIND_NO_WRITE | KIND_OWN) \
 	X(DECLARE,             "declare",             DDL,    0) \
 	X(FETCH,               "fetch",               DDL,    0) \
 	X(MOVE,                "move",                DDL,    0) \
@@ -104,11 +106,13 @@ enum sql_class {
 	X(CHECKPOINT,          "checkpoint",          OTHER,  0) \
 	X(LOAD,                "load",                OTHER,  KIND_KEEPS) \
 	X(CALL,                "call",                DDL,    KIND_KEEPS | KIND_HIDES) \
-	X(DO,                  "do",                  DDL,    KIND_KEEPS | KIND_HIDES | KIND_CHANGES) \
+	X(DO,                  "do",                  DDL,    \
+	  KIND_KEEPS | KIND_HIDES | KIND_CHANGES) \
 	X(DDL,                 "ddl",                 DDL,    KIND_CHANGES | KIND_HIDES) \
 	X(SHOW_POOL,           "show pool",           OTHER,  KIND_OWN) \
 	X(PGPOOL,              "pgpool",              OTHER,  KIND_OWN) \
-	X(OTHER,               "other",               DDL,    KIND_KEEPS | KIND_HIDES | KIND_CHANGES)
+	X(OTHER,               "other",               DDL,    \
+	  KIND_KEEPS | KIND_HIDES | KIND_CHANGES)
 
 enum sql_kind {
 #define X(kind, word, class, does) SQL_##kind,

@@ -32,6 +32,11 @@ struct effect {
 
 /* --- noted --------------------------------------------------------------- */
 
+static void count(struct query *q, enum sql_class class, uint32_t n)
+{
+	q->request.server->node->tally.statements[class] += n;
+}
+
 /* The text is copied: when the answer comes, the request is no longer in the scratch block. */
 static int note_effect(struct query *q, const struct sql_facts *f, const char *text, size_t len)
 {
@@ -201,6 +206,8 @@ static int note_query(struct client *c, struct query *q, const char *text)
 	do {
 		sql_classify(&f, text + at, len - at, &c->all->route->rules);
 		trace_unparsed(c, &f, text + at);
+		if (!at)                /* a Query counts once, as with Pgpool-II */
+			count(q, sql_kind_class[f.kind], 1);
 		if (note_statement(c, q, &f, NULL, text + at,
 		                   f.next < len - at ? f.next : len - at, &none) < 0)
 			return -1;
@@ -272,6 +279,7 @@ static int note_execute(struct client *c, struct query *q, struct msg *m)
 	struct stmt *st = *name ? p ? p->stmt : NULL : c->bound;
 
 	trace_sent(c, q, "Execute: ", st ? st->text : "", st ? st->query_len : 0);
+	count(q, !st ? CLASS_OTHER : sql_kind_class[st->sql ? SQL_EXECUTE : st->facts.kind], 1);
 	if (!st) {
 		q->executes++;
 		return 0;
@@ -398,6 +406,7 @@ void effect_note_plain(struct client *c, const struct plan *pl, struct query *q)
 {
 	static const struct sql_facts none;     /* of tables: those are noted where that matters */
 
+	count(q, pl->class, pl->simple ? 1 : pl->executes);
 	if (pl->writes) {
 		session_wrote(&c->session, c->all->route, &none, "", 0);
 		if (pl->hooks)

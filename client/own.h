@@ -3,28 +3,12 @@
  * They may be prepared, described, bound, and executed in pieces, like any other, and stand
  * anywhere in a request.  No server has them.  tell.h answers them.
  *
- * What they show are tables of admin.c, which hands down where to find them.
+ * What they show are tables of admin.c, which hands down own_ops: see client.h.
  */
 #ifndef CLIENT_OWN_H
 #define CLIENT_OWN_H
 
 #include "client.h"
-
-struct admin_table;
-
-enum { OWN_ROW_MAX = 32 * 1024 };               /* bytes of a DataRow */
-
-struct own_ops {
-	/* The table that the statement shows; NULL: it names nothing that there is. */
-	const struct admin_table *(*find)(void *ctx, const struct sql_own *says);
-	size_t (*columns)(const struct admin_table *t);
-	/* NULL: it is called as what was asked for. */
-	const char *(*column)(const struct admin_table *t, size_t i);
-	/* Puts the values of a row, each behind its length, as a DataRow has them.  false: there
-	 * is no such row. */
-	bool (*put_row)(void *ctx, const struct admin_table *t, size_t at,
-	                const struct sql_own *says, const struct client *asks, struct put *o);
-};
 
 /* What a statement shows; without a table it is a DEALLOCATE.  The unnamed one is "". */
 struct shows {
@@ -49,9 +33,9 @@ struct own {
 	struct shows *statements;
 	struct shown *portals;
 	bool going;                             /* the next message is answered in part */
-	struct shown query;                     /* of a Query: where in its statement it is, if it */
-	bool within;                            /* is within one; */
-	size_t query_at;                        /* the next one begins here */
+	struct shown query;                     /* of a Query: where in a statement it is, */
+	bool within;                            /* if it is within one */
+	size_t query_at;                        /* where its next statement begins */
 	struct report why;                      /* the last refusal */
 	char message[WIRE_NAME_MAX + 128];
 };

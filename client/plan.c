@@ -158,6 +158,7 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	bool reads = may_read(c, &does, s ? s->text : text, s ? s->query_len : len);
 	enum sees sees = what_it_sees(c, f, text);
 
+	pl->class = sql_kind_class[f->kind];
 	pl->does |= leaves_note(c, f, text, len);
 	struct disturbed what;
 	if (f->kind == SQL_DDL && c->status == 'I'
@@ -396,7 +397,7 @@ static int plan_kind(struct client *c, struct plan *pl, struct msg *m, struct bo
 	case 'E':
 		plan_portal(c, pl, msg_text(m), b);
 		pl->other |= msg_u32(m) && b->portal && !is_alone(c, pl);
-		pl->executes = true;
+		pl->executes++;
 		return MORE;
 	case 'H': case 'd': case 'c': case 'f':
 		/* The client wants its answers before it sends more, so we must not wait for a

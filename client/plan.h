@@ -30,7 +30,8 @@ struct plan {
 	bool hooks;             /* triggers and the like may run */
 	bool unknown;           /* reads what the catalog has not told of yet */
 	bool awaits;            /* the catalog, before it may go on on a replica */
-	bool executes;
+	uint32_t executes;      /* Executes */
+	uint8_t class;          /* enum sql_class of what it runs */
 	uint32_t extended;      /* extended messages: each has one answer */
 	bool begins;            /* BEGIN */
 	bool sets_modes;        /* of the open transaction */

@@ -362,7 +362,7 @@ static void end_at_home(struct client *c, const struct plan *pl)
 		transact_leave(c, s);
 }
 
-/* The message is the proxy's to answer, and nothing is in front of it.  An error of it fails an open
+/* The message is the proxy's to answer, and nothing is in front of it.  Its error fails an open
  * transaction. */
 static long tell(struct client *c, const uint8_t *p, size_t n)
 {
@@ -513,8 +513,8 @@ static long cut_request(struct client *c, struct query *q)
 	return BLOCKED;
 }
 
-/* The proxy's own: it is answered when all in front of it has been, which a Flush brings about.  One
- * that fails begins a request of its own. */
+/* The proxy's own: it is answered when all in front of it has been, which a Flush brings about.
+ * One that fails begins a request of its own. */
 __attribute__((cold))
 static long tell_appended(struct client *c, struct query *q, const uint8_t *p, size_t n)
 {

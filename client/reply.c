@@ -175,12 +175,25 @@ static bool may_run_again(const struct client *c, const struct query *q, const u
 	       && !(code && !strcmp(code, "57014"));
 }
 
-/* The end of a server, V being the severity that is never translated. */
+/* V is the severity that is never translated. */
+static bool is_severity(const uint8_t *body, size_t len, const char *severity)
+{
+	const char *v = wire_field(body, len, 'V');
+
+	return v && !strcmp(v, severity);
+}
+
+/* The end of a server. */
 static bool is_fatal(const uint8_t *body, size_t len)
 {
-	const char *severity = wire_field(body, len, 'V');
+	return is_severity(body, len, "FATAL");
+}
 
-	return severity && !strcmp(severity, "FATAL");
+static void count(struct node *n, const uint8_t *body, size_t len)
+{
+	n->tally.error += is_severity(body, len, "ERROR");
+	n->tally.fatal += is_fatal(body, len);
+	n->tally.panic += is_severity(body, len, "PANIC");
 }
 
 /* The server's end is not the session's: it had the snapshot only, or a transaction that can be
@@ -416,6 +429,7 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 
 	switch (type) {
 	case 'E':
+		count(r->server->node, body, len);
 		if (may_run_again(c, q, body, len)) {
 			run_on_primary(c, r, wire_field(body, len, 'C'));
 			return false;

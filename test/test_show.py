@@ -265,3 +265,35 @@ def test_without_any_node(proxy, own_pair):
         assert [r[4] for r in rows][0] == b"down" and len(rows) == 2
         out = w.ask(parse("", "SHOW POOL_VERSION") + bind() + execute() + sync())
         assert types(out) == "12DCZ"
+
+
+def test_statements_are_counted_where_they_ran(proxy, replica):
+    with proxy().raw() as w:
+        def tally():
+            rows = [m.row for m in w.query("SHOW POOL_BACKEND_STATS") if m.type == "D"]
+            return [[int(v) for v in r[5:]] for r in rows]
+
+        def said(run):
+            before = tally()
+            run()
+            return [[b - a for a, b in zip(*both)] for both in zip(before, tally())]
+
+        def extended():
+            w.ask(parse("", "INSERT INTO one VALUES ($1)") + bind(params=["1"]) + execute()
+                  + bind(params=["2"]) + execute() + sync())
+
+        zero = [0] * 9
+        w.query("CREATE TEMP TABLE one (i int)")
+        #                         select insert update delete ddl other panic fatal error
+        for run, primary, standby in [
+                (lambda: w.query("INSERT INTO one VALUES (1)"), [0, 1] + [0] * 7, zero),
+                (extended, [0, 2] + [0] * 7, zero),
+                (lambda: w.query("UPDATE one SET i = 2"), [0, 0, 1] + [0] * 6, zero),
+                (lambda: w.query("DELETE FROM one"), [0, 0, 0, 1] + [0] * 5, zero),
+                (lambda: w.query("CREATE INDEX ON one (i)"), [0] * 4 + [1] + [0] * 4, zero),
+                (lambda: w.query("SET work_mem = '1MB'"), [0] * 5 + [1, 0, 0, 0], zero),
+                (lambda: w.query("SELECT 1/(i - i) FROM generate_series(1, 2) i FOR UPDATE"),
+                 [1] + [0] * 7 + [1], zero)]:
+            assert said(run) == [primary, standby]
+        replica.su("SELECT 1")
+        assert said(lambda: w.query("SELECT 1")) in ([zero, [1] + [0] * 8], [[1] + [0] * 8, zero])
