@@ -121,6 +121,10 @@ build/stmt_test: build/debug/wire.o $(WIRE)
 
 build/route_test: build/debug/route/names.o
 
+build/admin_test: build/debug/wire.o
+
+build/sql_test: build/debug/sql/ours.o
+
 # These wipe secrets or read files, and do not include what that takes.
 build/admin_test build/auth_test build/check_test build/conf_test build/route_test build/verifier_test \
 build/conf_fuzz build/hba_fuzz build/passwd_fuzz build/pcp_conf_fuzz: $(WIRE)

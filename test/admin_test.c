@@ -267,6 +267,66 @@ static void test_parameters(const struct admin *a)
 	is(&admin_parameters, a, n - 3, "item", "standby_delay3");
 }
 
+/* What the statement shows in the first column of the row; "?": there is no such table. */
+static const char *shown(struct admin *a, uint8_t kind, const char *name, size_t at)
+{
+	static char text[ADMIN_TEXT];
+	struct sql_own says = { .kind = kind, .all = !*name };
+	uint8_t block[OWN_ROW_MAX];
+	struct put o = { .base = block, .cap = sizeof block };
+
+	snprintf(says.name, sizeof says.name, "%s", name);
+	const struct admin_table *t = admin_own_ops.find(a, &says);
+	if (!t)
+		return "?";
+	if (!admin_own_ops.put_row(a, t, at, &says, NULL, &o))
+		return "no row";
+	size_t at_value = 0;
+	for (size_t i = 0; i < admin_own_ops.columns(t); i++)
+		at_value += 4 + wire_u32(block + at_value);
+	say(at_value == o.len, "the row of %s has all columns", name);
+	snprintf(text, sizeof text, "%.*s", (int)wire_u32(block), (char *)block + 4);
+	return text;
+}
+
+static void test_shown(struct admin *a, struct nodes *nodes)
+{
+	static const struct {
+		uint8_t kind;
+		const char *name;
+		size_t at;
+		const char *is;
+	} cases[] = {
+		{ SQL_SHOW_POOL, "pool_nodes", 3, "3" }, { SQL_SHOW_POOL, "pool_nodes", 4, "no row" },
+		{ SQL_SHOW_POOL, "pool_backend_stats", 1, "1" },
+		{ SQL_SHOW_POOL, "pool_health_check_stats", 2, "2" },
+		{ SQL_SHOW_POOL, "pool_processes", 2, "1073741826" },
+		{ SQL_SHOW_POOL, "pool_processes", 3, "no row" },
+		{ SQL_SHOW_POOL, "pool_pools", 23, "1073741826" },
+		{ SQL_SHOW_POOL, "pool_pools", 24, "no row" },
+		{ SQL_SHOW_POOL, "pool_version", 0, "1.2.3 (test)" },
+		{ SQL_SHOW_POOL, "pool_version", 1, "no row" },
+		{ SQL_SHOW_POOL, "pool_cache", 0, "0" },
+		{ SQL_SHOW_POOL, "pool_status", 0, "backend_clustering_mode" },
+		{ SQL_SHOW_POOL, "pool_noodles", 0, "?" },
+		{ SQL_SHOW, "", 0, "backend_clustering_mode" }, { SQL_SHOW, "", 1000, "no row" },
+		{ SQL_SHOW, "max_pool", 0, "2" }, { SQL_SHOW, "backend_weight3", 0, "3" },
+		{ SQL_SHOW, "authentication_timeout", 0, "1min" }, { SQL_SHOW, "weight", 0, "?" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const char *is = shown(a, cases[i].kind, cases[i].name, cases[i].at);
+		say(!strcmp(is, cases[i].is), "row %zu of %s: \"%s\" (%s)", cases[i].at,
+			cases[i].name, cases[i].is, is);
+	}
+	nodes->node[1].tally.statements[CLASS_SELECT] = 7;
+	is(&admin_show_nodes, a, 1, "select_cnt", "7");
+	is(&admin_backend_stats, a, 1, "select_cnt", "7");
+	is(&admin_backend_stats, a, 0, "select_cnt", "0");
+	is(&admin_show_nodes, a, 1, "load_balance_node", "false");
+	is(&admin_show_nodes, a, 1, "lb_weight", "0.250000");
+}
+
 int main(void)
 {
 	setenv("TZ", "UTC", 1);
@@ -276,12 +336,13 @@ int main(void)
 	struct clients clients = { .servers = &servers, .base = &base };
 	struct admin a;
 
-	admin_start(&a, &clients);
+	admin_start(&a, &clients, "1.2.3 (test)");
 	test_nodes(&a, nodes);
 	test_times(&a, nodes);
 	test_raw(&a, conf);
 	test_sessions(&a, &clients, nodes);
 	test_parameters(&a);
+	test_shown(&a, nodes);
 	test_huge(&a, conf);
 	free(nodes);
 	conf_free(conf);

@@ -381,7 +381,8 @@ static const struct facts table[] = {
 	/* ours */
 	C("SHOW POOL_NODES", SHOW_POOL, 0, "pool_nodes"),
 	C("show pool_status;", SHOW_POOL, 0, "pool_status"),
-	C("SHOW \"pool_nodes\"", SHOW, 0, "pool_nodes"),
+	C("SHOW \"Pool_nodes\"", SHOW_POOL, 0, "Pool_nodes"),
+	C("SHOW pool_nodes.x", SHOW, 0, "pool_nodes.x"),
 	C("SHOW poolx", SHOW, 0, "poolx"),
 	C("PGPOOL SHOW ALL", PGPOOL, SQL_ALL, NULL, K(SHOW)),
 	C("PGPOOL SHOW backend", PGPOOL, 0, "backend", K(SHOW)),
@@ -1306,8 +1307,42 @@ static void test_settings(void)
 			said(cases[i].text));
 }
 
+static const char *own(const char *text)
+{
+	static char out[2048];
+	struct sql_facts f;
+	struct sql_own is;
+
+	sql_classify(&f, text, strlen(text), NULL);
+	bool whole = sql_own(&is, text, &f);
+	snprintf(out, sizeof out, whole ? "%s %s%s%s%s" : "%s %s%s%s? %s",
+		sql_kind_name((enum sql_kind)is.kind), is.all ? "*" : is.name,
+		*is.value && whole ? " = " : "", whole ? is.value : "", is.value);
+	return out;
+}
+
+static void test_own(void)
+{
+	static const struct { const char *text, *is; } cases[] = {
+		{ "SHOW POOL_NODES", "show pool pool_nodes" }, { "show \"Pool_Nodes\" ;", "show pool pool_nodes" },
+		{ "SHOW pool_nodes x", "show pool pool_nodes? x" }, { "/* */ SHOW -- x\npool_x", "show pool pool_x" },
+		{ "PGPOOL SHOW ALL", "show *" }, { "PGPOOL SHOW Port", "show port" }, { "PGPOOL SHOW", "show ? " },
+		{ "PGPOOL SHOW a b", "show a? b" }, { "PGPOOL SHOW a.b", "show a? ." }, { "PGPOOL SHOW 1", "show ? 1" },
+		{ "PGPOOL SET a = 1", "set a = 1" }, { "PGPOOL SET a TO -1", "set a = -1" },
+		{ "pgpool set A to 'it''s'", "set a = it's" }, { "PGPOOL SET a = On", "set a = On" },
+		{ "PGPOOL SET a TO DEFAULT", "reset a" }, { "PGPOOL SET a", "set a? " }, { "PGPOOL SET a = ", "set a? " },
+		{ "PGPOOL SET a = 1, 2", "set a? ," }, { "PGPOOL SET a + 1", "set a? +" }, { "PGPOOL SET ALL = 1", "set all = 1" },
+		{ "PGPOOL RESET a", "reset a" }, { "PGPOOL RESET ALL", "reset *" }, { "PGPOOL RESET a = 1", "reset a? =" },
+	};
+
+	for (size_t i = 0; i < LEN(cases); i++)
+		say(!strcmp(own(cases[i].text), cases[i].is), "%s: %s (%s)", cases[i].text, cases[i].is,
+			own(cases[i].text));
+}
+
 int main(void)
 {
+	test_own();
 	test_words();
 	test_table();
 	test_levels();
