@@ -1315,7 +1315,7 @@ static const char *own(const char *text)
 
 	sql_classify(&f, text, strlen(text), NULL);
 	bool whole = sql_own(&is, text, &f);
-	snprintf(out, sizeof out, whole ? "%s %s%s%s%s" : "%s %s%s%s? %s",
+	snprintf(out, sizeof out, whole ? "%s %s%s%s" : "%s %s%s%s? %s",
 		sql_kind_name((enum sql_kind)is.kind), is.all ? "*" : is.name,
 		*is.value && whole ? " = " : "", whole ? is.value : "", is.value);
 	return out;
