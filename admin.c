@@ -376,7 +376,9 @@ static void print_setting(const struct admin_row *r, char out[static ADMIN_TEXT]
 
 static void print_asked(const struct admin_row *r, char out[static ADMIN_TEXT])
 {
-	conf_show(conf_of(r->admin), r->asked, out, ADMIN_TEXT);
+	bool set = r->asks && conf_setting(r->asked) == SETTING_SESSION;
+
+	conf_show(set ? client_conf(r->asks) : conf_of(r->admin), r->asked, out, ADMIN_TEXT);
 }
 
 static size_t one_row(const struct admin *a)

@@ -4,6 +4,7 @@
 #include "client/doubt.h"
 #include "client/hello.h"
 #include "client/login.h"
+#include "client/own.h"
 #include "client/peer.h"
 #include "client/portal.h"
 #include "client/query.h"
@@ -45,7 +46,7 @@ struct arrival {
 void client_enter(struct client *c, enum client_phase to)
 {
 	struct loop *loop = c->all->base->loop;
-	int64_t idle_limit = c->all->base->conf->client_idle_limit;
+	int64_t idle_limit = own_conf(c)->client_idle_limit;
 
 	c->phase = to;
 	if (to != AT_READY && to != AT_GONE)
@@ -169,7 +170,7 @@ void client_hear(struct client *c, enum level level, const char *detail, const c
 	char message[LOG_TEXT_MAX];
 	va_list args;
 
-	if (c->all->base->conf->client_min_messages > level || half_told(c))
+	if (own_conf(c)->client_min_messages > level || half_told(c))
 		return;
 	va_start(args, fmt);
 	int n = vsnprintf(message, sizeof message, fmt, args);
@@ -490,7 +491,7 @@ static void readable(struct watch *w, short revents)
 
 static void idle_too_long(struct client *c)
 {
-	int64_t limit = c->all->base->conf->client_idle_limit * 1000;
+	int64_t limit = own_conf(c)->client_idle_limit * 1000;
 	int64_t idle = loop_now(c->all->base->loop) - c->active;
 	char detail[128];
 
@@ -501,7 +502,7 @@ static void idle_too_long(struct client *c)
 		return;
 	}
 	snprintf(detail, sizeof detail, "child connection forced to terminate due to"
-		" client_idle_limit:%d is reached", (int)c->all->base->conf->client_idle_limit);
+		" client_idle_limit:%d is reached", (int)own_conf(c)->client_idle_limit);
 	client_refuse(c, "57000", "unable to read data", detail, NULL);
 }
 
@@ -886,10 +887,17 @@ int clients_init(struct clients *all)
 	return 0;
 }
 
+const struct conf *client_conf(const struct client *c)
+{
+	return own_conf(c);
+}
+
 /* The meaning of a text depends on the configuration's rules, which may be others now. */
 void clients_reload(struct clients *all)
 {
 	memset(all->recent, 0, RECENT_STATEMENTS * sizeof *all->recent);
+	for (struct member *m = all->others.first; m; m = m->next)
+		own_reload(OWNER(m, struct client, place));
 }
 
 void clients_free(struct clients *all)

@@ -311,6 +311,9 @@ void client_hear(struct client *c, enum level level, const char *detail, const c
 /* Goes on with kept bytes at the end of this turn. */
 void client_resume(struct client *c);
 
+/* The configuration with what it has set by PGPOOL SET, nodes and peers left out. */
+const struct conf *client_conf(const struct client *c);
+
 /* The statement that it runs, as far as it was kept for the log; "" if none. */
 const char *client_runs(const struct client *c);
 

@@ -89,7 +89,7 @@ const struct conf_default conf_image_defaults[] = {
 
 #define WHEN_START "start"
 #define WHEN_RELOAD "reload"
-#define WHEN_SESSION "reload"
+#define WHEN_SESSION "session"
 
 #define IS_BARE true
 #define IS_INDEXED false
@@ -798,6 +798,39 @@ int conf_show(const struct conf *c, const char *name, char *out, size_t size)
 		index = NO_INDEX;
 	return row->kind->show(row, place(c, row, index), out, size);
 }
+
+/* --- of one session ------------------------------------------------------ */
+
+/* Of the common parameters, which stand in front of the nodes' 24 KB. */
+struct conf *conf_session(const struct conf *c)
+{
+	struct conf *copy = malloc(offsetof(struct conf, node));
+
+	if (copy)
+		memcpy(copy, c, offsetof(struct conf, node));
+	return copy;
+}
+
+enum conf_setting conf_setting(const char *name)
+{
+	int index;
+	const struct conf_row *row = find_row(name, &index);
+
+	if (!row || index == BAD_INDEX)
+		return SETTING_UNKNOWN;
+	return strcmp(row->when, WHEN_SESSION) ? SETTING_FIXED : SETTING_SESSION;
+}
+
+bool conf_set(struct conf *session, const char *name, const char *value,
+              const struct conf_messages *m)
+{
+	struct loader l = { .c = session, .report = { .m = m } };
+	int index;
+
+	return put(&l, find_row(name, &index), NO_INDEX, name, value);
+}
+
+/* --- shown --------------------------------------------------------------- */
 
 /* Words count from 1, levels and verbosities are PostgreSQL's. */
 static int number_of(const struct conf_row *row, unsigned word)

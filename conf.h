@@ -21,7 +21,8 @@
  *      LIST, PATTERNS, REDIRECTS, RELATIONS: struct conf_list; unit is the separator
  *
  *      when     START: needs a restart.  RELOAD: SIGHUP is enough.
- *               SESSION: the same; Pgpool-II has it in PGPOOL SET, too.
+ *               SESSION: the same, or by PGPOOL SET for one session.  (Of what Pgpool-II lets
+ *               sessions set, these are what concerns nobody else.)
  *
  *      effect   WORKS    doc says what it does
  *               MISSED   it has no effect here, doc says why: a warning where it is set
@@ -362,7 +363,7 @@ struct conf_list {
 		"Where a database's reads go, written like user_redirect_preference_list.") \
 	X(app_name_redirect_preference_list, BALANCING, REDIRECTS, "", 0, 0, ',', RELOAD, WORKS, \
 		"Where an application's reads go, like user_redirect_preference_list.") \
-	X(allow_sql_comments, BALANCING, BOOL, "off", 0, 0, NONE, SESSION, WORKS, \
+	X(allow_sql_comments, BALANCING, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Balance a SELECT that begins with a comment.") \
 	X(disable_load_balance_on_write, BALANCING, ENUM, "transaction", \
 		0, 0, dlbow, RELOAD, WORKS, \
@@ -377,7 +378,7 @@ struct conf_list {
 	X(check_temp_table, BALANCING, ENUM, "catalog", 0, 0, check_temp, RELOAD, WORKS, \
 		"How to find temporary tables that functions make: catalog asks for them; " \
 		"trace and none know only those of statements, which costs nothing.") \
-	X(check_unlogged_table, BALANCING, BOOL, "on", 0, 0, NONE, SESSION, WORKS, \
+	X(check_unlogged_table, BALANCING, BOOL, "on", 0, 0, NONE, RELOAD, WORKS, \
 		"Ask the catalog for unlogged tables, so that none is tried on a standby first.") \
 	X(relcache_expire, BALANCING, INT, "0", 0, INT64_MAX, S, START, WORKS, \
 		"How long an answer of the catalog is believed; 0: until a client's DDL.") \
@@ -434,11 +435,11 @@ struct conf_list {
 		"Where the log goes: stderr, syslog or both.") \
 	X(log_line_prefix, LOGGING, TEXT, "%m: %a pid %p: ", 0, 0, NONE, RELOAD, WORKS, \
 		"What each log line begins with.") \
-	X(log_error_verbosity, LOGGING, ENUM, "default", 0, 0, verbosity, SESSION, WORKS, \
+	X(log_error_verbosity, LOGGING, ENUM, "default", 0, 0, verbosity, RELOAD, WORKS, \
 		"terse leaves DETAIL and HINT lines out of the log.") \
 	X(client_min_messages, LOGGING, ENUM, "notice", 0, 0, level, SESSION, WORKS, \
 		"The least important level that is sent to clients.") \
-	X(log_min_messages, LOGGING, ENUM, "warning", 0, 0, level, SESSION, WORKS, \
+	X(log_min_messages, LOGGING, ENUM, "warning", 0, 0, level, RELOAD, WORKS, \
 		"The least important level that is logged; log counts as above error.") \
 	X(log_statement, LOGGING, BOOL, "off", 0, 0, NONE, SESSION, WORKS, \
 		"Log each statement.") \
@@ -448,7 +449,7 @@ struct conf_list {
 		"Tell the client, with a notice, which node each statement went to.") \
 	X(log_client_messages, LOGGING, BOOL, "off", 0, 0, NONE, SESSION, WORKS, \
 		"Log each protocol message of clients.") \
-	X(log_backend_messages, LOGGING, ENUM, "none", 0, 0, backend_messages, SESSION, WORKS, \
+	X(log_backend_messages, LOGGING, ENUM, "none", 0, 0, backend_messages, RELOAD, WORKS, \
 		"Log each protocol message of servers; terse counts repeated ones.") \
 	X(log_connections, LOGGING, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Log each client that connects.") \
@@ -525,7 +526,7 @@ struct conf_list {
 	X(recovery_2nd_stage_command, RECOVERY, TEXT, "", 0, 0, NONE, RELOAD, MISSED, \
 		NO_RECOVERY) \
 	X(recovery_timeout, RECOVERY, INT, "90", 0, INT32_MAX, S, RELOAD, USELESS, NO_RECOVERY) \
-	X(client_idle_limit_in_recovery, RECOVERY, INT, "0", -1, INT32_MAX, S, SESSION, USELESS, \
+	X(client_idle_limit_in_recovery, RECOVERY, INT, "0", -1, INT32_MAX, S, RELOAD, USELESS, \
 		NO_RECOVERY) \
 	\
 	X(memory_cache_enabled, CACHE, BOOL, "off", 0, 0, NONE, START, LATER, NO_CACHE) \
@@ -753,6 +754,18 @@ void conf_keep_start(struct conf *fresh, struct conf *old, const struct conf_mes
 
 /* Frees it and wipes its secrets.  NULL is fine. */
 void conf_free(struct conf *c);
+
+/* What PGPOOL SET changes: a copy without nodes and peers that shares its texts with c, which has
+ * to outlive it.  free() frees it.  NULL without memory. */
+struct conf *conf_session(const struct conf *c);
+
+/* May sessions set it?  UNKNOWN: there is none of that name.  FIXED: no. */
+enum conf_setting { SETTING_SESSION, SETTING_UNKNOWN, SETTING_FIXED };
+enum conf_setting conf_setting(const char *name);
+
+/* Sets a parameter of such a copy that sessions may set.  false: m was told why. */
+bool conf_set(struct conf *session, const char *name, const char *value,
+              const struct conf_messages *m);
 
 /* The value as PGPOOL SHOW prints it ("5min", "on", "*****"), by name: "port", "backend_weight1",
  * "connect_timeout".  Returns its length like snprintf, or -1 when there is no such parameter. */

@@ -1,5 +1,6 @@
 #include "client/own.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,6 +96,67 @@ void own_drop_portal(struct client *c, const char *name)
 		}
 }
 
+/* --- PGPOOL SET ---------------------------------------------------------- */
+
+static void forget_set(struct own *o, const char *name)
+{
+	for (struct set **at = &o->sets, *s; (s = *at); )
+		if (name && strcmp(s->name, name)) {
+			at = &s->next;
+		} else {
+			*at = s->next;
+			free(s);
+		}
+}
+
+static void tell_nobody(void *ctx, enum level severity, const char *file, int line, int column,
+                        const char *text)
+{
+	(void)ctx, (void)severity, (void)file, (void)line, (void)column, (void)text;
+}
+
+/* Without memory it is the program's configuration. */
+void own_reload(struct client *c)
+{
+	static const struct conf_messages nobody = { tell_nobody, NULL };
+	struct own *o = c->own;
+
+	if (!o)
+		return;
+	free(o->conf);
+	o->conf = o->sets ? conf_session(c->all->base->conf) : NULL;
+	for (struct set *s = o->sets; s && o->conf; s = s->next)
+		conf_set(o->conf, s->name, s->value, &nobody);
+}
+
+static bool is_value(struct client *c, const char *name, const char *value,
+                     const struct conf_messages *m)
+{
+	struct conf *try = conf_session(c->all->base->conf);
+	bool is = try && conf_set(try, name, value, m);
+
+	free(try);
+	return is;
+}
+
+bool own_set(struct client *c, const char *name, const char *value, const struct conf_messages *m)
+{
+	struct set *s = NULL;
+
+	if (value && (!is_value(c, name, value, m)
+	              || !(s = malloc(sizeof *s + strlen(value) + 1))))
+		return false;
+	forget_set(c->own, name);
+	if (s) {
+		strcpy(s->value, value);
+		snprintf(s->name, sizeof s->name, "%s", name);
+		s->next = c->own->sets;
+		c->own->sets = s;
+	}
+	own_reload(c);
+	return true;
+}
+
 /* --- ends ---------------------------------------------------------------- */
 
 void own_unnamed_gone(struct client *c)
@@ -131,6 +193,10 @@ void own_free(struct client *c)
 {
 	own_portals_gone(c);
 	own_statements_gone(c);
+	if (c->own) {
+		forget_set(c->own, NULL);
+		free(c->own->conf);
+	}
 	free(c->own);
 	c->own = NULL;
 }

@@ -29,7 +29,16 @@ struct shown {
 	char name[WIRE_NAME_MAX + 1];
 };
 
+/* A parameter that the session has set. */
+struct set {
+	struct set *next;
+	char name[64];
+	char value[];
+};
+
 struct own {
+	struct set *sets;
+	struct conf *conf;                      /* with them; NULL: there are none */
 	struct shows *statements;
 	struct shown *portals;
 	bool going;                             /* the next message is answered in part */
@@ -73,6 +82,19 @@ void own_unnamed_gone(struct client *c);
 void own_portal_gone(struct client *c);
 void own_portals_gone(struct client *c);
 void own_statements_gone(struct client *c);
+
+/* The configuration of this session. */
+static inline const struct conf *own_conf(const struct client *c)
+{
+	return c->own && c->own->conf ? c->own->conf : c->all->base->conf;
+}
+
+/* PGPOOL SET, and RESET of one (value NULL) or all (name NULL).  false: m was told why, or there is
+ * no memory. */
+bool own_set(struct client *c, const char *name, const char *value, const struct conf_messages *m);
+
+/* The configuration was exchanged. */
+void own_reload(struct client *c);
 
 /* What is being answered ends here. */
 void own_canceled(struct client *c);

@@ -31,7 +31,24 @@ static enum told fail(struct client *c, const char *sqlstate, const char *format
 
 /* --- one statement ------------------------------------------------------- */
 
-/* Finds what the statement shows.  A DEALLOCATE shows nothing. */
+static enum told unknown(struct client *c, const struct sql_own *says)
+{
+	return fail(c, "42704", "config variable \"%s\" not found", says->name);
+}
+
+static enum told may_set(struct client *c, const struct sql_own *says)
+{
+	enum conf_setting may = says->all ? SETTING_SESSION : conf_setting(says->name);
+
+	if (may == SETTING_UNKNOWN)
+		return unknown(c, says);
+	if (may == SETTING_FIXED)
+		return fail(c, "55P02", "invalid Context, value for parameter \"%s\" cannot be"
+		            " changed", says->name);
+	return TOLD;
+}
+
+/* Finds what the statement shows, if it is no DEALLOCATE, SET or RESET. */
 static enum told understand(struct client *c, const char *text, const struct sql_facts *f,
                             struct sql_own *says, const struct admin_table **table)
 {
@@ -45,9 +62,9 @@ static enum told understand(struct client *c, const char *text, const struct sql
 		return fail(c, "42601", *says->value ? "syntax error at or near \"%.100s\""
 		            : "syntax error at end of input", says->value);
 	if (says->kind == SQL_SET || says->kind == SQL_RESET)
-		return fail(c, "0A000", "PGPOOL SET and PGPOOL RESET are not supported yet");
+		return may_set(c, says);
 	*table = c->all->own->find(c->all->own_ctx, says);
-	return *table ? TOLD : fail(c, "42704", "config variable \"%s\" not found", says->name);
+	return *table ? TOLD : unknown(c, says);
 }
 
 static void put_columns(const struct client *c, struct put *o, const struct admin_table *t,
@@ -95,14 +112,45 @@ static void put_tag(struct put *o, const char *format, ...)
 	put_message(o, 'C', tag, (size_t)n + 1);
 }
 
-static enum told deallocate(struct client *c, const char *name)
+static void note_bad(void *ctx, enum level severity, const char *file, int line, int column,
+                     const char *text)
+{
+	struct client *c = ctx;
+
+	(void)severity, (void)file, (void)line, (void)column;
+	fail(c, "22023", "%s", text);
+}
+
+static enum told set(struct client *c, const struct sql_own *says)
+{
+	const char *value = says->kind == SQL_SET ? says->value : NULL;
+
+	fail(c, "53200", "out of memory");      /* if nothing worse comes */
+	if (!own_set(c, says->all ? NULL : says->name, value,
+	             &(struct conf_messages){ note_bad, c }))
+		return TOLD_NOT;
+	client_enter(c, c->phase);              /* its idle limit may be another one */
+	return TOLD;
+}
+
+static enum told deallocate(struct client *c, const struct sql_own *says)
+{
+	if (!own_find(c, says->name))
+		return fail(c, "26000", "prepared statement \"%s\" does not exist", says->name);
+	own_drop(c, says->name);
+	return TOLD;
+}
+
+/* A statement that shows nothing. */
+static enum told run_command(struct client *c, const struct sql_own *says)
 {
 	struct put o = net_build(c->all->base->net, 64);
+	enum told told = says->kind == SQL_DEALLOCATE ? deallocate(c, says) : set(c, says);
 
-	if (!own_find(c, name))
-		return fail(c, "26000", "prepared statement \"%s\" does not exist", name);
-	own_drop(c, name);
-	put_tag(&o, "DEALLOCATE");
+	if (told != TOLD)
+		return told;
+	put_tag(&o, "%s", says->kind == SQL_DEALLOCATE ? "DEALLOCATE"
+		: says->all ? "RESET" : "SET");
 	client_say(c, &o);
 	return TOLD;
 }
@@ -114,7 +162,7 @@ static enum told run(struct client *c, struct shown *s, uint32_t limit)
 	bool more = true;
 
 	if (!s->table)
-		return deallocate(c, s->says.name);
+		return run_command(c, &s->says);
 	struct put o = net_build(c->all->base->net, NET_BUILD);
 	while (more && (!limit || s->sent < limit) && o.cap - o.len >= OWN_ROW_MAX) {
 		struct put before = o;

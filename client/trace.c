@@ -26,7 +26,7 @@ static void keep_text(struct request *r, const char *text, size_t len)
 __attribute__((cold))
 void trace_sent(struct client *c, struct query *q, const char *what, const char *text, size_t len)
 {
-	const struct conf *conf = c->all->base->conf;
+	const struct conf *conf = own_conf(c);
 	const struct server *s = q->request.server;
 
 	if (conf->log_per_node_statement) {
@@ -46,7 +46,7 @@ void trace_sent(struct client *c, struct query *q, const char *what, const char 
 
 bool trace_on(const struct client *c)
 {
-	const struct conf *conf = c->all->base->conf;
+	const struct conf *conf = own_conf(c);
 
 	return conf->log_per_node_statement || conf->notice_per_node_statement
 	       || conf->log_statement || conf->log_client_messages;
@@ -56,7 +56,7 @@ bool trace_on(const struct client *c)
  * again. */
 void trace_query(struct client *c, const char *text)
 {
-	if (c->all->base->conf->log_statement && !c->for_primary)
+	if (own_conf(c)->log_statement && !c->for_primary)
 		client_log(c, LEVEL_LOG, NULL, "statement: %s", text);
 }
 

@@ -4,6 +4,7 @@
 #ifndef CLIENT_TRACE_H
 #define CLIENT_TRACE_H
 
+#include "client/own.h"
 #include "client/plan.h"
 #include "client/query.h"
 
@@ -28,7 +29,7 @@ void trace_client_message(struct client *c, struct msg m);
 /* log_client_messages: a message that came; of a long one maybe only the beginning. */
 static inline void trace_message(struct client *c, struct msg m)
 {
-	if (c->all->base->conf->log_client_messages)
+	if (own_conf(c)->log_client_messages)
 		trace_client_message(c, m);
 }
 

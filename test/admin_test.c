@@ -27,6 +27,12 @@ void client_peer(const struct client *c, char *host, size_t size, char *port, si
 	snprintf(port, port_size, "77");
 }
 
+const struct conf *client_conf(const struct client *c)
+{
+	(void)c;
+	return NULL;
+}
+
 static const char *running = "";
 
 const char *client_runs(const struct client *c)

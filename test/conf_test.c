@@ -754,7 +754,7 @@ static void walk_range(const struct conf_row *row)
 
 static void walk(void *ctx, const struct conf_row *row)
 {
-	static const char *const whens[] = { "start", "reload" };
+	static const char *const whens[] = { "start", "reload", "session" };
 	static const char *const names[] = { "", "B", "kB", "ms", "s", "min" };
 	char text[300], out[300];
 	struct conf *c, *plain;

@@ -78,7 +78,7 @@ def test_what_is_not_ours_is_postgresql_s(proxy):
 def test_nodes_say_what_they_are(proxy, primary, replica):
     p = proxy(backend_weight0=1, backend_weight1=3)
 
-    p.ask("SELECT 1")
+    wait_until(lambda: p.ask("SELECT 1") and p.ask("SHOW POOL_NODES")[1][3] == "up", "both")
     rows = p.ask("SHOW POOL_NODES")
     where = [(str(i), n.host, str(n.port)) for i, n in enumerate((primary, replica))]
     assert [r[:8] for r in rows] == [
@@ -297,3 +297,53 @@ def test_statements_are_counted_where_they_ran(proxy, replica):
             assert said(run) == [primary, standby]
         replica.su("SELECT 1")
         assert said(lambda: w.query("SELECT 1")) in ([zero, [1] + [0] * 8], [[1] + [0] * 8, zero])
+
+
+def test_pgpool_set_is_the_session_s(proxy):
+    p = proxy(log_per_node_statement=False)
+    with p.raw() as w, p.raw() as other:
+        assert types(w.query("PGPOOL SET log_statement = on")) == "CZ"
+        out = w.query("PGPOOL SET client_idle_limit TO '5min'")
+        assert out[0].tag == "SET"
+        assert w.query("PGPOOL SHOW client_idle_limit")[1].row == [b"5min"]
+        assert other.query("PGPOOL SHOW client_idle_limit")[1].row == [b"0"]
+        since = len(p.log)
+        w.query("SELECT 'mine'")
+        other.query("SELECT 'another one''s'")
+        p.wait_log("statement: SELECT 'mine'", since)
+        assert "another one" not in p.log_text()
+        p.reload(client_min_messages="error")
+        wait_until(lambda: other.query("PGPOOL SHOW client_min_messages")[1].row == [b"error"],
+                   "the reload")
+        assert w.query("PGPOOL SHOW client_idle_limit")[1].row == [b"5min"]
+        assert w.query("PGPOOL SHOW client_min_messages")[1].row == [b"error"]
+        assert w.query("PGPOOL RESET client_idle_limit")[0].tag == "SET"
+        assert w.query("PGPOOL SHOW client_idle_limit")[1].row == [b"0"]
+        assert w.query("PGPOOL SHOW log_statement")[1].row == [b"on"]
+        assert w.query("PGPOOL RESET ALL")[0].tag == "RESET"
+        assert w.query("PGPOOL SHOW log_statement")[1].row == [b"off"]
+        out = w.ask(parse("", "PGPOOL SET log_statement = on") + describe("S") + bind() + describe("P")
+                    + execute() + sync())
+        assert types(out) == "1tn2nCZ"
+        assert w.query("PGPOOL SHOW log_statement")[1].row == [b"on"]
+        w.query("PGPOOL SET log_statement TO DEFAULT")
+        assert w.query("PGPOOL SHOW log_statement")[1].row == [b"off"]
+
+
+@pytest.mark.parametrize("text, code", [
+    ("PGPOOL SET port = 1", "55P02"), ("PGPOOL SET nothing = 1", "42704"),
+    ("PGPOOL SET log_statement = perhaps", "22023"), ("PGPOOL SET client_idle_limit = -1", "22023"),
+    ("PGPOOL RESET nothing", "42704"), ("PGPOOL RESET port", "55P02"), ("PGPOOL SET x", "42601"),
+    ("PGPOOL SET log_statement = '" + 1100 * "x" + "'", "42601")])
+def test_what_cannot_be_set(proxy, text, code):
+    with proxy().raw() as w:
+        assert w.query(text)[0].code == code
+        w.query("BEGIN; SELECT 1")
+        assert w.query(text)[-1].status == "E"
+
+
+def test_an_idle_limit_of_the_session_s_own(proxy):
+    with proxy().raw() as w:
+        w.query("PGPOOL SET client_idle_limit = 1")
+        assert w.read().code == "57000"
+        assert w.eof() == []
