@@ -244,7 +244,8 @@ static bool is_private(const struct admin_row *r)
 	const struct account *theirs = account(r), *asks = r->asks
 		? r->asks->borrower.profile->account : NULL;
 
-	return asks && theirs && strcmp(asks->user, theirs->user);
+	return asks && theirs && strcmp(asks->user, theirs->user)
+	       && !client_sees_others(r->asks);
 }
 
 static void print_peer(const struct admin_row *r, char *host, char *port)
@@ -631,6 +632,11 @@ static size_t count_columns(const struct admin_table *t)
 	return t->ncolumns;
 }
 
+static bool is_private_table(const struct admin_table *t)
+{
+	return t == &admin_pools;
+}
+
 static const char *column_name(const struct admin_table *t, size_t i)
 {
 	return t->column[i].name;
@@ -657,4 +663,5 @@ static bool put_row(void *ctx, const struct admin_table *t, size_t at, const str
 
 _Static_assert(ADMIN_COLUMNS * (ADMIN_TEXT + 4) + 64 <= OWN_ROW_MAX, "a row has room");
 
-const struct own_ops admin_own_ops = { find_shown, count_columns, column_name, put_row };
+const struct own_ops admin_own_ops = { find_shown, count_columns, is_private_table, column_name,
+	put_row };

@@ -7,6 +7,7 @@
 #include "client/own.h"
 #include "client/peer.h"
 #include "client/portal.h"
+#include "client/privilege.h"
 #include "client/query.h"
 #include "client/transact.h"
 
@@ -881,10 +882,16 @@ int clients_init(struct clients *all)
 	all->files = open_files();
 	all->recent = calloc(RECENT_STATEMENTS, sizeof *all->recent);
 	all->auth_query = auth_query_new(all->servers);
-	if (!all->recent || !all->auth_query
+	all->privileges = privileges_new(all);
+	if (!all->recent || !all->auth_query || !all->privileges
 	    || getrandom(all->mock, sizeof all->mock, 0) != sizeof all->mock)
 		return -1;
 	return 0;
+}
+
+bool client_sees_others(const struct client *c)
+{
+	return privilege_stats(c);
 }
 
 const struct conf *client_conf(const struct client *c)
@@ -910,6 +917,7 @@ void clients_free(struct clients *all)
 	for (struct member *m; (m = all->others.first); )
 		bury(OWNER(m, struct client, place));   /* it has not taken its last words */
 	auth_query_free(all->auth_query);
+	privileges_free(all->privileges);
 	free(all->slot);
 	free(all->recent);
 	explicit_bzero(all->mock, sizeof all->mock);

@@ -31,6 +31,8 @@ struct own_ops {
 	/* The table that the statement shows; NULL: it names nothing that there is. */
 	const struct admin_table *(*find)(void *ctx, const struct sql_own *says);
 	size_t (*columns)(const struct admin_table *t);
+	/* Does it tell of other sessions what not everybody may see? */
+	bool (*is_private)(const struct admin_table *t);
 	/* NULL: it is called as what was asked for. */
 	const char *(*column)(const struct admin_table *t, size_t i);
 	/* Puts the values of a row, each behind its length, as a DataRow has them.  false: there
@@ -48,6 +50,7 @@ struct clients {
 	struct base *base;
 	struct verifiers *verifiers;
 	struct auth_query *auth_query;
+	struct privileges *privileges;
 
 	struct crowd strangers;                 /* clients that owe us a message of their login */
 	struct crowd others;
@@ -310,6 +313,9 @@ void client_hear(struct client *c, enum level level, const char *detail, const c
 
 /* Goes on with kept bytes at the end of this turn. */
 void client_resume(struct client *c);
+
+/* May its user see what the sessions of others do, as far as is known? */
+bool client_sees_others(const struct client *c);
 
 /* The configuration with what it has set by PGPOOL SET, nodes and peers left out. */
 const struct conf *client_conf(const struct client *c);

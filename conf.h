@@ -298,6 +298,9 @@ struct conf_list {
 	X(tcp_user_timeout, SESSIONS, INT, "20000", 0, INT32_MAX, MS, RELOAD, WORKS, \
 		"A connection ends when a node has not acknowledged for this long what it was " \
 		"sent.") \
+	X(stats_users, SESSIONS, LIST, "", 0, 0, ',', RELOAD, WORKS, \
+		"Users to whom SHOW POOL_POOLS tells what other users' sessions do, besides " \
+		"superusers and members of pg_read_all_stats.") \
 	\
 	X(enable_pool_hba, AUTHENTICATION, BOOL, "off", 0, 0, NONE, RELOAD, WORKS, \
 		"Decide by pool_hba.conf who may connect and how clients prove who they are.") \

@@ -376,6 +376,8 @@ static long tell(struct client *c, const uint8_t *p, size_t n)
 	case TELLS_MORE:
 		client_resume(c);
 		return BLOCKED;
+	case TELLS_LATER:
+		return BLOCKED;
 	case TOLD_NOT:
 		break;
 	}
@@ -534,6 +536,8 @@ static long tell_appended(struct client *c, struct query *q, const uint8_t *p, s
 		return len;
 	case TELLS_MORE:
 		client_resume(c);
+		return BLOCKED;
+	case TELLS_LATER:
 		return BLOCKED;
 	case TOLD_NOT:
 		break;

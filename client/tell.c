@@ -1,6 +1,7 @@
 #include "client/tell.h"
 
 #include "client/portal.h"
+#include "client/privilege.h"
 #include "client/reply.h"
 #include "client/trace.h"
 #include "client/unnamed.h"
@@ -163,6 +164,8 @@ static enum told run(struct client *c, struct shown *s, uint32_t limit)
 
 	if (!s->table)
 		return run_command(c, &s->says);
+	if (ops->is_private(s->table) && !privilege_known(c))
+		return TELLS_LATER;
 	struct put o = net_build(c->all->base->net, NET_BUILD);
 	while (more && (!limit || s->sent < limit) && o.cap - o.len >= OWN_ROW_MAX) {
 		struct put before = o;
@@ -400,7 +403,7 @@ enum told tell_message(struct client *c, struct msg m, const struct report **why
 	for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
 		if (answers[i].type == m.type)
 			told = answers[i].answer(c, &m);
-	c->own->going = told == TELLS_MORE;
+	c->own->going = told == TELLS_MORE || told == TELLS_LATER;
 	return told;
 }
 

@@ -8,9 +8,10 @@
 
 #include "client/own.h"
 
-/* Answers a message that is whole.  TELLS_MORE: not to its end, the rest is for another turn.
- * TOLD_NOT: *why says why, and the caller tells that. */
-enum told { TOLD, TELLS_MORE, TOLD_NOT };
+/* Answers a message that is whole.  TELLS_MORE: not to its end, the rest is for another turn;
+ * TELLS_LATER: the client is resumed for it.  TOLD_NOT: *why says why, and the caller tells
+ * that. */
+enum told { TOLD, TELLS_MORE, TELLS_LATER, TOLD_NOT };
 enum told tell_message(struct client *c, struct msg m, const struct report **why);
 
 #endif

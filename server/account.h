@@ -54,6 +54,9 @@ struct account {
 	struct derivation *deriving;            /* keys for the same, under way */
 
 	struct knowledge *known;                /* catalog.c's: of the database; or NULL */
+	enum { STATS_UNKNOWN, STATS_OWN, STATS_ALL } stats;     /* client/privilege.c's: may it see
+	                                         * what other users do? */
+	int64_t stats_until;                    /* loop_now() up to which that is believed */
 
 	const char *database;                   /* behind the user in the same block */
 	char user[];

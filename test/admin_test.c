@@ -33,6 +33,12 @@ const struct conf *client_conf(const struct client *c)
 	return NULL;
 }
 
+bool client_sees_others(const struct client *c)
+{
+	(void)c;
+	return false;
+}
+
 static const char *running = "";
 
 const char *client_runs(const struct client *c)

@@ -347,3 +347,31 @@ def test_an_idle_limit_of_the_session_s_own(proxy):
         w.query("PGPOOL SET client_idle_limit = 1")
         assert w.read().code == "57000"
         assert w.eof() == []
+
+
+def peers(w):
+    """{user: whether its address is shown} of the sessions in SHOW POOL_POOLS."""
+    rows = [m.row for m in w.query("SHOW POOL_POOLS") if m.type == "D"]
+    return {r[6].decode(): r[18] != b"" for r in rows if r[6] and r[4] == b"0"}
+
+
+def test_others_are_shown_to_those_who_may_see_them(proxy, primary):
+    primary.su("DROP ROLE IF EXISTS auditor; DROP ROLE IF EXISTS listed")
+    primary.su("CREATE ROLE auditor LOGIN; CREATE ROLE listed LOGIN; GRANT pg_read_all_stats TO auditor")
+    p = proxy(stats_users="listed, nobody")
+    with p.raw() as app, p.raw(user="postgres") as super_, p.raw(user="auditor") as auditor, \
+            p.raw(user="listed") as listed:
+        all_ = {u: True for u in ("app", "postgres", "auditor", "listed")}
+        assert peers(app) == {**dict.fromkeys(all_, False), "app": True}
+        assert peers(super_) == peers(auditor) == peers(listed) == all_
+        out = app.ask(parse("", "SHOW POOL_POOLS") + bind() + execute() + sync())
+        assert out[-2].tag == f"SELECT {32 * 4 * 2}"
+    primary.su("DROP ROLE auditor; DROP ROLE listed")
+
+
+def test_privileges_are_not_waited_for_for_ever(proxy, own_pair):
+    p = proxy(list(own_pair), primary_wait_timeout=60)
+    with p.raw(user="postgres") as w, p.raw(user="app"):
+        for cluster in reversed(own_pair):
+            cluster.stop()
+        assert peers(w) == {"postgres": True, "app": False}
