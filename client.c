@@ -58,10 +58,25 @@ void client_enter(struct client *c, enum client_phase to)
 		timer_set(loop, &c->timer, idle_limit * 1000);
 }
 
+/* What was guessed is known by now. */
+__attribute__((cold))
+static void tell_welcome(struct client *c)
+{
+	const struct profile *p = c->borrower.profile;
+
+	if (!p->welcomed)
+		return;
+	conn_put(c->all->base->net, &c->conn, p->welcome, p->welcome_len);
+	net_flush(c->all->base->net);
+	c->guessed = false;
+}
+
 void client_attach(struct client *c, struct server *s)
 {
 	s->next_borrowed = c->borrowed;
 	c->borrowed = s;
+	if (c->guessed)
+		tell_welcome(c);
 }
 
 void client_detach(struct client *c, struct server *s)

@@ -169,6 +169,7 @@ struct client {
 	struct borrower borrower;               /* profile is the session's */
 	enum client_phase phase;
 	char status;                            /* as the client was last told: I T E */
+	bool guessed;                           /* the welcome that it was told */
 
 	uint32_t pid;                           /* told by BackendKeyData: SESSION_PID + its slot */
 	uint8_t key[KEY_3_2];

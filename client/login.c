@@ -268,7 +268,7 @@ void login_eased(struct client *c)
 		by_demand(c);
 		break;
 	case ASK_PROOF: case ASK_WELCOME:
-		c->borrower.profile->welcomed = true;
+		profile_is_welcomed(c->borrower.profile);
 		ready(c);
 		break;
 	default:
@@ -295,6 +295,16 @@ static bool no_answer(const struct refusal *r)
 	       || !strcmp(r->report.sqlstate, "53300");
 }
 
+/* Is it known who the client is, and only the welcome not?  Then it is let in with what is known of
+ * others: the proxy's own statements need no server, and tell what is wrong. */
+static bool is_guessed(struct client *c, const struct refusal *r)
+{
+	const struct login *l = c->login;
+
+	return l->step == ASK_WELCOME && (l->line || l->asked) && no_answer(r)
+	       && profile_guess_welcome(c->borrower.profile);
+}
+
 /* A look that got no answer changes nothing: the old demand counts for longer, so that clients of
  * known accounts can log in while the node is down or full.  But not a demand of nothing, which
  * would let anybody in. */
@@ -313,6 +323,9 @@ void login_refused(struct client *c, const struct refusal *r)
 	           && no_answer(r)) {
 		demanded(c)->at = loop_now(c->all->base->loop);
 		by_demand(c);
+	} else if (is_guessed(c, r)) {
+		c->guessed = true;
+		ready(c);
 	} else {
 		if (looked)
 			demanded(c)->demand = DEMAND_UNKNOWN;

@@ -13,6 +13,8 @@ enum { BUCKETS = 256, SPARE_PROFILES = 64, WELCOME_MAX = 16 * 1024 };    /* byte
 struct accounts {
 	struct account *bucket[BUCKETS];
 	unsigned spare;                         /* unused profiles, kept for their welcome */
+	uint8_t *welcome;                       /* the last one of any profile; or NULL */
+	size_t welcome_len;
 };
 
 struct accounts *accounts_new(void)
@@ -129,6 +131,7 @@ void accounts_free(struct accounts *all)
 			}
 			free_account(a);
 		}
+	free(all->welcome);
 	free(all);
 }
 
@@ -388,19 +391,54 @@ int profile_report(struct profile *p, const char *name, const char *value)
 	return news;
 }
 
+static int copy_bytes(uint8_t **to, size_t *to_len, const uint8_t *from, size_t len)
+{
+	uint8_t *copy = malloc(len + 1);
+
+	if (!copy)
+		return -1;
+	memcpy(copy, from, len);
+	free(*to);
+	*to = copy;
+	*to_len = len;
+	return 0;
+}
+
 int profile_copy_welcome(struct profile *to, const struct profile *from)
 {
-	uint8_t *copy = malloc(from->welcome_len + 1);
+	return from->welcome ? copy_bytes(&to->welcome, &to->welcome_len, from->welcome,
+	                                  from->welcome_len) : -1;
+}
 
-	if (!copy || !from->welcome) {
-		free(copy);
-		return -1;
+void profile_is_welcomed(struct profile *p)
+{
+	struct accounts *all = p->account->all;
+
+	p->welcomed = true;
+	copy_bytes(&all->welcome, &all->welcome_len, p->welcome, p->welcome_len);
+}
+
+/* What the startup packet says is most likely what PostgreSQL will report. */
+bool profile_guess_welcome(struct profile *p)
+{
+	const struct accounts *all = p->account->all;
+	size_t from, to;
+
+	if (p->welcome)
+		return true;            /* it was true once */
+	if (!all->welcome
+	    || copy_bytes(&p->welcome, &p->welcome_len, all->welcome, all->welcome_len) < 0)
+		return false;
+	profile_report(p, "session_authorization", p->account->user);
+	profile_report(p, "is_superuser", "off");
+	profile_report(p, NAME, p->application_name);
+	for (const char *at = p->params, *value; at < p->params + p->len;
+	     at = value + strlen(value) + 1) {
+		value = at + strlen(at) + 1;
+		if (status_find(p->welcome, p->welcome_len, at, &from, &to))
+			profile_report(p, (const char *)p->welcome + from + WIRE_HEADER, value);
 	}
-	memcpy(copy, from->welcome, from->welcome_len);
-	free(to->welcome);
-	to->welcome = copy;
-	to->welcome_len = from->welcome_len;
-	return 0;
+	return true;
 }
 
 /* --- the name of the application ----------------------------------------- */

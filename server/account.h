@@ -142,6 +142,13 @@ void accounts_forget_levels(struct accounts *all);
 int profile_report(struct profile *p, const char *name, const char *value);
 int profile_copy_welcome(struct profile *to, const struct profile *from);
 
+/* All of its welcome is there. */
+void profile_is_welcomed(struct profile *p);
+
+/* Nobody can be asked: makes it of what is known of others.  The profile is not welcomed by that.
+ * false: nothing is known. */
+bool profile_guess_welcome(struct profile *p);
+
 /* Of an application_name, the zero included: PostgreSQL's NAMEDATALEN. */
 enum { APPLICATION_NAME_SIZE = 64 };
 

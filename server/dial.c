@@ -583,7 +583,8 @@ static void logged_in(struct server *s)
 	tell_plain(s);
 	if (d->news)
 		server_told_news(s);
-	s->start->welcomed |= s->node == nodes_primary(s->all->nodes);
+	if (s->node == nodes_primary(s->all->nodes))
+		profile_is_welcomed(s->start);
 	dial_free(s);
 	server_ready(s);
 }

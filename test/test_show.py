@@ -3,7 +3,8 @@ import re
 
 import pytest
 
-from wire import bind, close, describe, execute, flush, message, parse, query, sync, wait_until
+from wire import (LoginError, bind, close, describe, execute, flush, message, parse, query, sync,
+                  wait_until)
 
 pytestmark = pytest.mark.proxy
 
@@ -375,3 +376,44 @@ def test_privileges_are_not_waited_for_for_ever(proxy, own_pair):
         for cluster in reversed(own_pair):
             cluster.stop()
         assert peers(w) == {"postgres": True, "app": False}
+
+
+RULES = "host all all 127.0.0.1/32 trust\n"
+
+
+def test_who_logs_in_while_no_node_is_there_is_answered(proxy, own_pair):
+    p = proxy(list(own_pair), primary_wait_timeout=1, enable_pool_hba=True, hba=RULES)
+    for cluster in reversed(own_pair):
+        cluster.stop()
+    with pytest.raises(LoginError, match="08006"):      # nothing is known yet
+        p.raw(user="postgres", application_name="new")
+    for cluster in own_pair:
+        cluster.start()
+    with p.raw() as w:
+        assert w.query("SELECT 1")[1].row == [b"1"]
+    for cluster in reversed(own_pair):
+        cluster.stop()
+    with p.raw(user="postgres", application_name="new", datestyle="German, DMY") as w:
+        assert w.parameters["application_name"] == "new"
+        assert w.parameters["DateStyle"] == "German, DMY"
+        assert w.parameters["session_authorization"] == "postgres"
+        assert w.parameters["is_superuser"] == "off" and w.parameters["server_version"]
+        assert w.query("SHOW POOL_NODES")[1].row[4] == b"down"
+        assert w.query("SELECT 1")[0].code == "08006"
+        for cluster in own_pair:
+            cluster.start()
+        heard = []
+        wait_until(lambda: heard.extend(w.query("SELECT 1")) or heard[-2].type == "C", "the primary")
+        assert ("is_superuser", "on") in [m.parameter for m in heard if m.type == "S"]
+    with p.raw(user="postgres", application_name="new", datestyle="German, DMY") as w:
+        assert w.parameters["is_superuser"] == "on"
+
+
+def test_a_client_that_has_not_proved_itself_is_not_let_in_by_an_outage(proxy, own_pair):
+    """Without pool_hba.conf, PostgreSQL's trust is not the proxy's."""
+    p = proxy(list(own_pair), primary_wait_timeout=1)
+    p.ask("SELECT 1")
+    for cluster in reversed(own_pair):
+        cluster.stop()
+    with pytest.raises(LoginError, match="08006"):
+        p.raw(user="postgres", application_name="new")
