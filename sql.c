@@ -249,6 +249,19 @@ static void head_set(struct scan *s)
 	value(s);
 }
 
+/* What the admin console of PgBouncer calls what is ours: no parameter of PostgreSQL has such a
+ * name. */
+static bool is_console(const char *name)
+{
+	static const char *const names[] = { "clients", "servers", "pools", "stats", "config",
+		"databases" };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return false;
+}
+
 static void head_show(struct scan *s)
 {
 	char name[128];
@@ -260,7 +273,7 @@ static void head_show(struct scan *s)
 	if (s->f->kind != SQL_SHOW || !s->f->name.len)
 		return;
 	sql_parameter(name, s->lex.text, s->f);
-	if (!strncmp(name, "pool_", 5) && !strchr(name, '.'))
+	if ((!strncmp(name, "pool_", 5) && !strchr(name, '.')) || is_console(name))
 		scan_become(s, SQL_SHOW_POOL);
 	else
 		scan_flag(s, lex_tells(name, strlen(name)) & SQL_CATALOG);

@@ -59,7 +59,8 @@ enum sql_class {
  *
  * EMPTY has comments at most.  SELECT is also TABLE t, (SELECT ...), WITH ... SELECT; BEGIN is also
  * START TRANSACTION, COMMIT also END, ROLLBACK also ABORT, SET also SESSION CHARACTERISTICS.  DDL
- * is CREATE, ALTER, DROP, GRANT, COMMENT, REINDEX and the like.  SHOW_POOL is SHOW POOL_anything;
+ * is CREATE, ALTER, DROP, GRANT, COMMENT, REINDEX and the like.  SHOW_POOL is SHOW POOL_anything,
+ * or of a name that PgBouncer has for it;
  * of PGPOOL inner says whether SHOW, SET or RESET follows.  OTHER was not understood. */
 #define SQL_KINDS(X) \
 	X(EMPTY,               "empty",               OTHER,  KIND_READS | KIND_NO_WRITE) \
@@ -286,7 +287,7 @@ struct sql_own {
 				 * DEFAULT makes a SQL_RESET, SQL_RESET */
 	bool all;
 	char name[64];          /* in lower case; "" for ALL */
-	char value[1024];       /* of SQL_SET, without its quotes */
+	char value[128];        /* of SQL_SET, without its quotes */
 };
 
 /* Takes a statement of these kinds apart.  false: it goes on in another way, with what is in value

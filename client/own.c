@@ -34,8 +34,11 @@ bool own_statement(const struct client *c, const char *text, const struct sql_fa
 		sql_name(name, text, f->name);
 		return *name && own_find(c, name);
 	}
-	return c->all->own && (f->kind == SQL_PGPOOL || (sql_own(&says, text, f)
-	                       && c->all->own->find(c->all->own_ctx, &says)));
+	if (!c->all->own)
+		return false;
+	return f->kind == SQL_PGPOOL
+	       || (sql_own(&says, text, f) && (strncmp(says.name, "pool_", 5)
+	                                       || c->all->own->find(c->all->own_ctx, &says)));
 }
 
 enum own_text own_text(const struct client *c, const char *text, size_t len)

@@ -397,6 +397,7 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 		return go;
 	if (pl.own && !pl.len)
 		return c->inflight ? BLOCKED : tell(c, p, n);
+	own_canceled(c);                /* what it has begun may be ours no longer: DEALLOCATE */
 	if (pl.does & LEAVES_SIGNAL)
 		pl.signals = signal_node(c, p, pl.len);
 	if (!c->inflight && here_answer(c, &pl))

@@ -37,6 +37,25 @@ static enum told unknown(struct client *c, const struct sql_own *says)
 	return fail(c, "42704", "config variable \"%s\" not found", says->name);
 }
 
+/* Who comes from PgBouncer finds it here; the error is PostgreSQL's. */
+static enum told name_ours(struct client *c, const struct sql_own *says)
+{
+	static const struct { const char *theirs, *hint; } names[] = {
+		{ "clients", "SHOW POOL_PROCESSES shows the proxy's clients." },
+		{ "servers", "SHOW POOL_POOLS shows the proxy's connections to PostgreSQL." },
+		{ "pools", "SHOW POOL_POOLS shows the proxy's pools." },
+		{ "stats", "SHOW POOL_BACKEND_STATS shows the proxy's statistics." },
+		{ "config", "PGPOOL SHOW ALL shows the proxy's configuration." },
+		{ "databases", "SHOW POOL_NODES shows the proxy's nodes." },
+	};
+
+	fail(c, "42704", "unrecognized configuration parameter \"%s\"", says->name);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (!strcmp(says->name, names[i].theirs))
+			c->own->why.hint = names[i].hint;
+	return TOLD_NOT;
+}
+
 static enum told may_set(struct client *c, const struct sql_own *says)
 {
 	enum conf_setting may = says->all ? SETTING_SESSION : conf_setting(says->name);
@@ -65,7 +84,9 @@ static enum told understand(struct client *c, const char *text, const struct sql
 	if (says->kind == SQL_SET || says->kind == SQL_RESET)
 		return may_set(c, says);
 	*table = c->all->own->find(c->all->own_ctx, says);
-	return *table ? TOLD : unknown(c, says);
+	if (*table)
+		return TOLD;
+	return says->kind == SQL_SHOW_POOL ? name_ours(c, says) : unknown(c, says);
 }
 
 static void put_columns(const struct client *c, struct put *o, const struct admin_table *t,

@@ -1,4 +1,5 @@
 """SHOW POOL_... and PGPOOL SHOW: the proxy's own statements, by both protocols and anywhere."""
+import contextlib
 import re
 
 import pytest
@@ -417,3 +418,60 @@ def test_a_client_that_has_not_proved_itself_is_not_let_in_by_an_outage(proxy, o
         cluster.stop()
     with pytest.raises(LoginError, match="08006"):
         p.raw(user="postgres", application_name="new")
+
+
+def exporter_scrape(w):
+    """The queries of pgpool2_exporter 1.2.2, and what it makes of their rows: {metric: {labels: value}}.
+
+    Labels are hostname, port, role; "up", "true" and "waiting" are 1; what is no number is lost."""
+    def table(name):
+        out = w.query(f"SHOW {name};")
+        columns = names(out[0])
+        return [dict(zip(columns, (v.decode() for v in m.row))) for m in out if m.type == "D"]
+
+    version = table("pool_version")[0]["pool_version"]
+    assert tuple(map(int, re.match(r"(\d+)\.(\d+)", version).groups())) >= (4, 2)
+    metrics = {}
+    for name in ("pool_nodes", "pool_backend_stats", "pool_health_check_stats", "pool_cache"):
+        for row in table(name):
+            labels = tuple(row.pop(k) for k in ("hostname", "port", "role") if k in row)
+            for column, text in row.items():
+                if column == "status":
+                    text = str(int(text in ("true", "up", "waiting")))
+                with contextlib.suppress(ValueError):
+                    values = metrics.setdefault(f"{name}_{column}", {})
+                    assert labels not in values
+                    values[labels] = float(text)
+    processes, pools = table("pool_processes"), table("pool_pools")
+    used = [p for p in processes if p["database"] and p["username"]]
+    metrics["frontend"] = {"total": len(processes), "used": len(used)}
+    metrics["backend"] = {"total": len(pools), "used": sum(p["username"] != "" for p in pools)}
+    return metrics
+
+
+def test_the_exporter_s_numbers(proxy, primary, replica):
+    p = proxy(num_init_children=8, max_pool=2, health_check_period=1, health_check_user="postgres",
+              sr_check_period=1, sr_check_user="postgres")
+    with p.raw() as w:
+        w.query("SELECT 1")
+        nodes = {("127.0.0.1", str(primary.port), "primary"), ("127.0.0.1", str(replica.port), "standby")}
+        wait_until(lambda: exporter_scrape(w)["pool_health_check_stats_success_count"].keys() == nodes,
+                   "both roles")
+        got = exporter_scrape(w)
+        for name in ("pool_nodes_status", "pool_nodes_replication_delay", "pool_nodes_select_cnt",
+                     "pool_backend_stats_select_cnt", "pool_backend_stats_ddl_cnt",
+                     "pool_health_check_stats_average_duration"):
+            assert got[name].keys() == nodes, name
+        assert set(got["pool_nodes_status"].values()) == {1}
+        assert sum(got["pool_nodes_select_cnt"].values()) == 1
+        assert got["pool_cache_cache_hit_ratio"] == {(): 0}
+        assert got["frontend"] == {"total": 8, "used": 1}
+        assert got["backend"]["total"] == 8 * 2 * 2 and got["backend"]["used"] == 2
+
+
+@pytest.mark.parametrize("name, ours", [("clients", "POOL_PROCESSES"), ("SERVERS", "POOL_POOLS"),
+                                        ("config", "PGPOOL SHOW ALL")])
+def test_who_comes_from_pgbouncer_is_told_our_names(proxy, name, ours):
+    with proxy().raw() as w:
+        error = w.query(f"SHOW {name}")[0]
+        assert error.code == "42704" and ours in error.fields["H"]
