@@ -11,10 +11,37 @@ static int bad_packet(struct client *c, const char *why)
 	return client_refuse(c, "08P01", why, NULL, NULL);
 }
 
-/* PostgreSQL does not answer what is no startup packet at all, and so do we: checks of load
- * balancers, and drivers that say goodbye before they have begun. */
-static int no_packet(struct client *c)
+static bool is_http(const uint8_t *p)
 {
+	static const char methods[][5] = { "GET ", "HEAD", "POST", "PUT ", "OPTI", "DELE", "PRI " };
+
+	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+		if (!memcmp(p, methods[i], 4))
+			return true;
+	return false;
+}
+
+/* A browser, or a probe with the wrong port. */
+static void answer_http(struct client *c)
+{
+	static const char body[] = "This port speaks PostgreSQL's protocol, not HTTP.\n";
+	char head[160];
+	int n = snprintf(head, sizeof head, "HTTP/1.1 400 Bad Request\r\n"
+		"Content-Type: text/plain\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+		sizeof body - 1);
+	struct put o = net_build(c->all->base->net, sizeof head + sizeof body);
+
+	put_bytes(&o, head, (size_t)n);
+	put_bytes(&o, body, sizeof body - 1);
+	client_say(c, &o);
+}
+
+/* PostgreSQL does not answer what is no startup packet at all, and so do we, but to HTTP: checks of
+ * load balancers, and drivers that say goodbye before they have begun. */
+static int no_packet(struct client *c, const uint8_t *p)
+{
+	if (is_http(p))
+		answer_http(c);
 	log_write(c->all->base->log, &c->who, LEVEL_LOG, NULL, NULL,
 		"invalid length of startup packet");
 	client_leave(c);
@@ -251,7 +278,7 @@ long hello_packet(struct client *c, uint8_t *p, size_t n)
 		return 0;
 	uint32_t len = wire_u32(p);
 	if (len < 8 || len > WIRE_STARTUP_MAX)
-		return no_packet(c);
+		return no_packet(c, p);
 	if (n < len)
 		return 0;
 	struct msg m = { .at = p + 4, .end = p + len };

@@ -475,3 +475,15 @@ def test_who_comes_from_pgbouncer_is_told_our_names(proxy, name, ours):
     with proxy().raw() as w:
         error = w.query(f"SHOW {name}")[0]
         assert error.code == "42704" and ours in error.fields["H"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
+def test_http_is_told_what_this_port_is(proxy, method):
+    with proxy().raw(login=False) as w:
+        w.send(f"{method} /metrics HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+        said = b""
+        while got := w.sock.recv(4096):
+            said += got
+        head, _, body = said.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ") and b"PostgreSQL" in body
+        assert b"Content-Length: %d" % len(body) in head
