@@ -92,7 +92,7 @@ build/%_fuzz: test/%_fuzz.c $(SOURCES) $(HEADERS) $(wildcard test/*.h) | build d
 WIRE    = $(patsubst %.c,build/debug/%.o,$(wildcard wire/*.c))
 
 # Files below the engine are linked, not included: some of their statics share a name.
-TLS     = base64.c wire.c $(wildcard wire/*.c) $(filter-out tls/engine.c,$(wildcard tls/*.c))
+TLS     = wire.c $(wildcard wire/*.c) $(filter-out tls/engine.c,$(wildcard tls/*.c))
 
 build/tls_test build/tls_fuzz build/tls_cert_test build/tls_chain_test: $(TLS:%.c=build/debug/%.o)
 build/x509_name_test: $(patsubst %,build/debug/tls/%.o,der x509 x509_name)

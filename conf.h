@@ -298,6 +298,11 @@ struct conf_list {
 	X(tcp_user_timeout, SESSIONS, INT, "20000", 0, INT32_MAX, MS, RELOAD, WORKS, \
 		"A connection ends when a node has not acknowledged for this long what it was " \
 		"sent.") \
+	X(metrics_listen_addresses, SESSIONS, LIST, "", 0, 0, ',', START, WORKS, \
+		"Where the HTTP port with /metrics, /healthz and /readyz listens: host names and " \
+		"addresses, * for all; empty: nowhere.") \
+	X(metrics_port, SESSIONS, INT, "9719", 1, 65535, NONE, START, WORKS, \
+		"The HTTP port.") \
 	X(stats_users, SESSIONS, LIST, "", 0, 0, ',', RELOAD, WORKS, \
 		"Users to whom SHOW POOL_POOLS tells what other users' sessions do, besides " \
 		"superusers and members of pg_read_all_stats.") \

@@ -250,6 +250,7 @@ void node_worked(struct node *n)
 	struct nodes *all = n->all;
 	bool news = n->state == NODE_DOWN;
 
+	all->worked = true;
 	n->state = NODE_UP;
 	n->unsafe = false;
 	n->why[0] = 0;
@@ -260,6 +261,13 @@ void node_worked(struct node *n)
 	log_write(all->base->log, NULL, LEVEL_LOG, NULL, NULL, "node %d (%s:%d) is up again", n->id,
 		node_conf(n)->hostname, (int)node_conf(n)->port);
 	all->changed(all->ctx, n);
+}
+
+void nodes_try(struct nodes *all)
+{
+	for (int i = 0; i < all->base->conf->nnodes && !all->worked; i++)
+		if (node_conf(&all->node[i])->used && all->node[i].state == NODE_WAITING)
+			all->probe(all->ctx, &all->node[i]);
 }
 
 /* Two that are no standbys: a promotion has begun a new timeline. */

@@ -103,6 +103,7 @@ struct nodes {
 	int primary;                            /* id */
 	unsigned promotions;                    /* see node_is() */
 	int64_t began;                          /* loop_now() at the start */
+	bool worked;                            /* one of them has, since then */
 	uint64_t random;                        /* state of the draw */
 	void *ctx;
 	void (*probe)(void *ctx, struct node *n);       /* tries it; ends in
@@ -157,6 +158,9 @@ void node_is(struct node *n, enum node_role role);
 /* The role that it claims unasked (in_hot_standby).  Where another works as the primary, and it can
  * be asked, it is. */
 void node_claims(struct node *n, enum node_role role);
+
+/* None has worked yet, as nobody has come: tries them. */
+void nodes_try(struct nodes *all);
 
 /* Its name is resolved anew for the next connections. */
 void node_renew(struct node *n);

@@ -5,6 +5,7 @@
 #include "program/command.h"
 #include "program/pidfile.h"
 #include "program/tools.h"
+#include "web.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -57,6 +58,7 @@ struct pgpool {
 	struct listeners listeners;
 	struct checks *checks;
 	struct pcp pcp;
+	struct web web;
 
 	struct watch signals;
 	struct timer look;                      /* at the files of the configuration */
@@ -532,6 +534,7 @@ static bool wire_up(struct pgpool *pg)
 	pg->pcp = (struct pcp){ .base = base, .nodes = pg->nodes, .users = pg->pcp_users,
 		.ops = &pcp_ops, .ctx = pg };
 	admin_start(&pg->pcp.admin, c, VERSION " (" VERSION_NAME ")");
+	pg->web = (struct web){ .admin = &pg->pcp.admin, .base = base, .draining = &c->draining };
 	c->own = &admin_own_ops;
 	c->own_ctx = &pg->pcp.admin;
 	pg->last_moment.fire = end;
@@ -600,8 +603,9 @@ static int open_all(struct pgpool *pg)
 		return EXIT_START;
 	}
 	/* Clients come last, so that they find everything in place. */
-	if (pcp_open(&pg->pcp) < 0 || listen_for_clients(pg) < 0) {
+	if (pcp_open(&pg->pcp) < 0 || web_open(&pg->web) < 0 || listen_for_clients(pg) < 0) {
 		pcp_close(&pg->pcp);
+		web_close(&pg->web);
 		listeners_close(&pg->listeners);
 		return EXIT_START;
 	}
@@ -643,6 +647,7 @@ static void clean_up(struct pgpool *pg)
 	if (pg->has_pid_file)
 		unlink(pg->pid_file);
 	pcp_close(&pg->pcp);
+	web_close(&pg->web);
 	clients_free(&pg->clients);
 	catalog_free(pg->clients.catalog);
 	bodies_free(pg->clients.bodies);

@@ -1,6 +1,6 @@
 #include "scram.h"
 
-#include "base64.h"
+#include "wire.h"
 
 #include <bearssl_hash.h>
 #include <bearssl_hmac.h>

@@ -14,6 +14,7 @@
 
 #include "wire/source.h"
 #include "wire/memory.h"
+#include "wire/base64.h"
 
 #include <stdarg.h>
 #include <stdbool.h>

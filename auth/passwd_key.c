@@ -1,6 +1,6 @@
 #include "auth/passwd_key.h"
 
-#include "base64.h"
+#include "wire.h"
 #include "wire.h"
 
 #include <bearssl_block.h>

@@ -1,6 +1,6 @@
 /* account_test.c - accounts and profiles: sharing, counting, welcomes, and the way between two. */
 #include "server/account.c"
-#include "base64.c"
+#include "wire/base64.c"
 #include "scram.c"
 #include "scram/saslprep.c"
 #include "wire.c"

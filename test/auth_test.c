@@ -18,7 +18,6 @@ static void *melt(void *memory)
 
 #include "wire.c"
 #include "md5.c"
-#include "base64.c"
 #include "scram.c"
 #include "scram/saslprep.c"
 #include "auth.c"

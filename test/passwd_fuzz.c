@@ -1,6 +1,5 @@
 /* passwd_fuzz.c - any bytes as pool_passwd and as variables of the environment. */
 #include "md5.c"
-#include "base64.c"
 #include "scram.c"
 #include "scram/saslprep.c"
 #include "auth.c"

@@ -1,6 +1,5 @@
 /* pcp_conf_fuzz.c - any bytes as pcp.conf. */
 #include "md5.c"
-#include "base64.c"
 #include "scram.c"
 #include "scram/saslprep.c"
 #include "auth.c"

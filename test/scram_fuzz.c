@@ -1,5 +1,5 @@
 /* The first byte says which of the four messages, or which other text, the rest is taken for. */
-#include "base64.c"
+#include "wire/base64.c"
 #include "scram.c"
 #include "scram/saslprep.c"
 

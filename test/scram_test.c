@@ -1,5 +1,5 @@
 #include "t.h"
-#include "base64.c"
+#include "wire/base64.c"
 #include "scram.c"
 #include "scram/saslprep.c"
 

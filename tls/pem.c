@@ -1,6 +1,6 @@
 #include "tls/pem.h"
 
-#include "base64.h"
+#include "wire.h"
 #include "wire.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "base64.h"
+#include "wire/base64.h"
 
 size_t base64_len(size_t len)
 {

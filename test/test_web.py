@@ -1,0 +1,221 @@
+"""The HTTP port: /metrics, /healthz, /readyz, and hostile visitors."""
+import re
+import signal
+import socket
+import urllib.error
+import urllib.request
+
+import pytest
+
+from pg import free_port
+from wire import wait_until
+
+pytestmark = pytest.mark.proxy
+
+
+class Page:
+    def __init__(self, status, headers, text):
+        self.status, self.headers, self.text = status, headers, text
+
+
+@pytest.fixture
+def site(proxy):
+    """site(...): a proxy with an HTTP port, and what fetches a path of it."""
+    def make(*args, **how):
+        port = free_port()
+        p = proxy(*args, metrics_listen_addresses="127.0.0.1", metrics_port=port, **how)
+
+        def get(path, method="GET", **headers):
+            request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method,
+                                             headers=headers)
+            try:
+                with urllib.request.urlopen(request, timeout=10) as r:
+                    return Page(r.status, r.headers, r.read().decode())
+            except urllib.error.HTTPError as e:
+                return Page(e.code, e.headers, e.read().decode())
+        p.web = port
+        return p, get
+    return make
+
+
+def talk(port, data, end=True):
+    """All that comes back for these bytes, up to the end of the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as s:
+        s.sendall(data)
+        if end:
+            s.shutdown(socket.SHUT_WR)
+        out = b""
+        while got := s.recv(65536):
+            out += got
+        return out
+
+
+def samples(text):
+    """{series with its labels: value}; fails at what is no line of the format."""
+    out, typed = {}, set()
+    for line in text.splitlines():
+        if line.startswith("# "):
+            word, name = line.split()[1:3] if line != "# EOF" else ("EOF", "")
+            assert word in ("HELP", "TYPE", "EOF"), line
+            if word == "TYPE":
+                assert name not in typed, f"{name} is there twice"
+                typed.add(name)
+            continue
+        m = re.fullmatch(r'([a-z_:0-9]+)(\{(?:[a-z_]+="(?:[^"\\\n]|\\.)*",?)+\})? (\S+)', line)
+        assert m, line
+        family = m[1]
+        assert family in typed or family.removesuffix("_total") in typed, line
+        assert m[1] + (m[2] or "") not in out, f"{line} is there twice"
+        out[m[1] + (m[2] or "")] = float(m[3])
+    return out
+
+
+def recorded():
+    """The families of the real exporter in front of Pgpool-II 4.7.2: {name: type}."""
+    with open(__file__.replace("test_web.py", "exporter_families.txt")) as f:
+        return dict(line.split() for line in f if not line.startswith("#"))
+
+
+def test_the_exporter_s_families_are_there(site):
+    p, get = site(num_init_children=8, max_pool=2)
+    with p.raw() as w:
+        w.query("SELECT 1")
+        page = get("/metrics")
+    assert page.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    types = dict(line.split()[2:] for line in page.text.splitlines() if line.startswith("# TYPE"))
+    assert len(recorded()) == 46
+    assert {n: t for n, t in types.items() if n.startswith("pgpool2_")} == recorded()
+    got = samples(page.text)
+    assert got["pgpool2_frontend_total"] == 8
+    assert got['pgpool2_frontend_used{database="app",username="app"}'] == 1
+    assert got["pgpool2_backend_total"] == 32 and got["pgpool2_backend_used"] == 2
+    assert got["pgpool2_backend_used_ratio"] == 2 / 32
+    assert sum(v for k, v in got.items() if k.startswith("pgpool2_pool_nodes_select_cnt")) == 1
+    assert sum(v for k, v in got.items() if k.startswith("pgpool2_backend_by_process_used{")) == 2
+
+
+def test_openmetrics(site):
+    p, get = site()
+    page = get("/metrics", Accept="application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
+    assert page.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert page.text.endswith("\n# EOF\n")
+    types = dict(line.split()[2:] for line in page.text.splitlines() if line.startswith("# TYPE"))
+    assert {t for n, t in types.items() if n.startswith("pgpool2_")} == {"unknown"}
+    assert types["pgpool_node_statements"] == "counter"
+    assert samples(page.text).keys() == samples(get("/metrics").text).keys()
+
+
+def test_our_own_numbers(site, primary, replica):
+    p, get = site()
+    with p.raw() as w:
+        w.query("CREATE TEMP TABLE one (i int)")
+        w.query("INSERT INTO one SELECT 1")
+        w.query("SELECT nothing")
+        got = samples(get("/metrics").text)
+    place = f'node="0",hostname="127.0.0.1",port="{primary.port}"'
+    assert got["pgpool_sessions"] == 1
+    assert got[f"pgpool_node_up{{{place}}}"] == got[f"pgpool_node_primary{{{place}}}"] == 1
+    assert got[f'pgpool_node_statements_total{{{place},class="INSERT"}}'] == 1
+    assert got[f'pgpool_node_errors_total{{{place},severity="ERROR"}}'] >= 1
+    assert 0 < got["process_resident_memory_bytes"] < 1 << 30
+    assert abs(got["process_open_fds"] - p.descriptors()) <= 2
+    assert wait_until(lambda: samples(get("/metrics").text)["pgpool_sessions"] == 0, "its end")
+
+
+def test_names_are_written_as_they_have_to_be(site, primary):
+    name = 'a "quoted\\ name'
+    primary.su('DROP ROLE IF EXISTS "a ""quoted\\ name"; CREATE ROLE "a ""quoted\\ name" LOGIN')
+    p, get = site()
+    with p.raw(user=name):
+        got = samples(get("/metrics").text)
+        assert got['pgpool2_frontend_used{database="app",username="a \\"quoted\\\\ name"}'] == 1
+    primary.su('DROP ROLE "a ""quoted\\ name"')
+
+
+def test_many_places_are_told_of_together(site):
+    p, get = site(num_init_children=101)
+    with p.raw():
+        got = samples(get("/metrics").text)
+    assert got["pgpool2_frontend_total"] == 101 and got["pgpool2_backend_used"] == 2
+    assert not any("by_process" in k for k in got)
+
+
+@pytest.mark.parametrize("method, path, status", [
+    ("GET", "/healthz", 200), ("HEAD", "/metrics", 200), ("GET", "/metrics?x=1", 200),
+    ("GET", "/nothing", 404), ("GET", "/metrics/", 404), ("POST", "/metrics", 405), ("PUT", "/x", 404)])
+def test_paths(site, method, path, status):
+    p, get = site()
+    page = get(path, method)
+    assert page.status == status
+    assert (page.text == "") == (method == "HEAD")
+    assert page.headers.get("Allow") == ("GET, HEAD" if status == 405 else None)
+
+
+def test_readiness(site, own_pair):
+    p, get = site(list(own_pair))
+    wait_until(lambda: get("/readyz").status == 200, "the first node")
+    for cluster in reversed(own_pair):
+        cluster.stop()
+    assert get("/readyz").status == 200             # reads, or a failover: clients may come
+    with p.raw(login=False):
+        pass
+    assert get("/healthz").status == 200
+
+
+def test_not_ready_before_any_node_is_there(site, own_pair):
+    for cluster in reversed(own_pair):
+        cluster.stop()
+    p, get = site(list(own_pair), start=True)
+    page = get("/readyz")
+    assert page.status == 503 and "no node" in page.text
+    for cluster in own_pair:
+        cluster.start()
+    wait_until(lambda: get("/readyz").status == 200, "a node")
+
+
+def test_a_drain_is_no_readiness(site):
+    p, get = site()
+    with p.raw() as w:
+        w.query("SELECT 1")
+        wait_until(lambda: get("/readyz").status == 200, "the first node")
+        p.send_signal(signal.SIGTERM)
+        page = wait_until(lambda: get("/readyz").status == 503 and get("/readyz"), "the drain")
+        assert "about to end" in page.text and get("/metrics").status == 200
+    p.wait()
+
+
+def test_requests_of_one_connection(site):
+    p, get = site()
+    one = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert talk(p.web, 3 * one + b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n" + one
+                ).count(b"200 OK") == 4
+    assert talk(p.web, b"GET /healthz HTTP/1.0\r\n\r\n" + one).count(b"200 OK") == 1
+    assert talk(p.web, b"GET /healthz HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n" + one
+                ).count(b"200 OK") == 2
+    long = b"GET /metrics HTTP/1.1\r\n\r\n" * 300
+    assert talk(p.web, long).count(b"200 OK") == 300
+
+
+@pytest.mark.parametrize("data, status", [
+    (b"nonsense\r\n\r\n", 400), (b"GET\r\n\r\n", 400), (b"GET / HTTP/2.0\r\n\r\n", 505),
+    (b"GET x HTTP/1.1\r\n\r\n", 400), (b"GET /healthz HTTP/1.1\r\n: x\r\n\r\n", 400),
+    (b"GET /healthz HTTP/1.1\r\nA : x\r\n\r\n", 400), (b"GET /healthz\0 HTTP/1.1\r\n\r\n", 400),
+    (b"POST /healthz HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", 413),
+    (b"GET /healthz HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", 413),
+    (b"GET /" + 9000 * b"x", 414), (b"GET / HTTP/1.1\r\n" + 9000 * b"A: b\r\n", 431)])
+def test_what_is_no_request(site, data, status):
+    p, get = site()
+    assert talk(p.web, data, end=False).startswith(b"HTTP/1.1 %d " % status)
+    assert get("/healthz").status == 200
+
+
+def test_many_that_say_nothing(site):
+    """The one that has been silent for longest gives its place up."""
+    p, get = site()
+    silent = [socket.create_connection(("127.0.0.1", p.web)) for _ in range(100)]
+    try:
+        for _ in range(3):
+            assert get("/healthz").status == 200
+    finally:
+        for s in silent:
+            s.close()
