@@ -302,7 +302,7 @@ static void usage(FILE *to)
 	      "Usage:\n"
 	      "  pgpool [-f FILE] [-a FILE] [-F FILE] [-k FILE] [-n] [-d]\n"
 	      "  pgpool [-f FILE] [-m MODE] stop\n"
-	      "  pgpool [-f FILE] reload\n"
+	      "  pgpool [-f FILE] reload | ping\n"
 	      "  pgpool [-f FILE] [-a FILE] [-F FILE] [-k FILE] --check | show-conf | show-passwd\n"
 	      "  pgpool pg_md5 ... | pg_enc ...\n"
 	      "  pgpool --settings | -h | -v\n\n"
@@ -324,6 +324,7 @@ static void usage(FILE *to)
 	      "  -h, --help               this text\n"
 	      "  -v, --version            the version\n\n"
 	      "  stop, reload             the server that wrote pid_file_name\n"
+	      "  ping                     exit status 0: it serves; 1: not now; 2: no answer\n"
 	      "  show-conf, show-passwd   print what is in force, without secrets or as hashes\n"
 	      "  pg_md5, pg_enc           make lines of pcp.conf and pool_passwd\n", to);
 }

@@ -2,6 +2,7 @@
 
 #include "md5.h"
 #include "program/pidfile.h"
+#include "program/ping.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -320,6 +321,16 @@ static int show_passwd(const struct sources *from, int number)
 	return 0;
 }
 
+static int ping(const struct sources *from, int number)
+{
+	struct setup s;
+
+	(void)number;
+	int status = load(&s, from) ? PING_NO_ATTEMPT : ping_run(s.conf);
+	setup_free(&s);
+	return status;
+}
+
 static int settings(const struct sources *from, int number)
 {
 	(void)from;
@@ -337,6 +348,7 @@ static const struct {
 	{ "check", check },
 	{ "show-conf", show_conf },
 	{ "show-passwd", show_passwd },
+	{ "ping", ping },
 	{ "settings", settings },
 };
 

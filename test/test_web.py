@@ -1,7 +1,9 @@
 """The HTTP port: /metrics, /healthz, /readyz, and hostile visitors."""
+import os
 import re
 import signal
 import socket
+import subprocess
 import urllib.error
 import urllib.request
 
@@ -219,3 +221,27 @@ def test_many_that_say_nothing(site):
     finally:
         for s in silent:
             s.close()
+
+
+def ping(p, **env):
+    done = subprocess.run([p.binary, "-f", p.conf_file, "ping"], capture_output=True, text=True,
+                          timeout=20, env={**os.environ, **env})
+    return done.returncode, done.stdout
+
+
+def test_ping(site, proxy, own_pair):
+    p, get = site(list(own_pair))
+    wait_until(lambda: ping(p) == (0, "ready\n"), "the first node")
+    p.stop()
+    assert ping(p) == (2, "no answer\n")
+    for cluster in reversed(own_pair):
+        cluster.stop()
+    p.start()
+    status, said = ping(p)
+    assert status == 1 and said.startswith("not ready: ")
+    plain = proxy(list(own_pair))
+    assert ping(plain) == (0, "it answers\n")
+    plain.stop()
+    assert ping(plain) == (2, "no answer\n")
+    plain.write(num_init_children=-1)
+    assert ping(plain)[0] == 3
