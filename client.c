@@ -352,6 +352,20 @@ void clients_end(struct clients *all, const char *sqlstate, const char *message)
 	net_flush(all->base->net);
 }
 
+static bool rests(const struct client *c)
+{
+	return c->phase == AT_READY && c->status == 'I' && c->input == INPUT_REQUEST
+	       && !c->inflight && !c->waiting && !conn_kept(&c->conn);
+}
+
+void clients_end_resting(struct clients *all, const char *sqlstate, const char *message)
+{
+	for (uint32_t i = 0; i < all->nslots; i++)
+		if (all->slot[i] && rests(all->slot[i]))
+			client_refuse(all->slot[i], sqlstate, message, NULL, NULL);
+	net_flush(all->base->net);
+}
+
 void clients_told(void *ctx)
 {
 	struct clients *all = ctx;

@@ -276,8 +276,9 @@ struct client *client_find(const struct clients *all, uint32_t pid);
  * eased(). */
 bool client_cancel(struct client *by, uint32_t pid, const uint8_t *key, size_t len);
 
-/* Ends all sessions with this message. */
+/* Ends all sessions with this message; or only those that are at rest, outside of transactions. */
 void clients_end(struct clients *all, const char *sqlstate, const char *message);
+void clients_end_resting(struct clients *all, const char *sqlstate, const char *message);
 
 /* The one way out: logs the report, tells the client once, and closes when that has been sent.
  * Servers go back.  Returns -1 for the caller to return. */

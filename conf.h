@@ -303,6 +303,12 @@ struct conf_list {
 		"addresses, * for all; empty: nowhere.") \
 	X(metrics_port, SESSIONS, INT, "9719", 1, 65535, NONE, START, WORKS, \
 		"The HTTP port.") \
+	X(drain_accept_delay, SESSIONS, INT, "-1", -1, INT32_MAX, S, RELOAD, WORKS, \
+		"After SIGTERM clients are still accepted for this long, until they know where " \
+		"else to go; -1 is 5 in Kubernetes, 0 elsewhere.") \
+	X(drain_timeout, SESSIONS, INT, "-1", -1, INT32_MAX, S, RELOAD, WORKS, \
+		"Then sessions end behind their transaction, and the others after this time; 0: " \
+		"they are waited for, without end; -1 is 20 in Kubernetes, 0 elsewhere.") \
 	X(stats_users, SESSIONS, LIST, "", 0, 0, ',', RELOAD, WORKS, \
 		"Users to whom SHOW POOL_POOLS tells what other users' sessions do, besides " \
 		"superusers and members of pg_read_all_stats.") \

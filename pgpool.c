@@ -29,6 +29,8 @@
 enum { EXIT_USAGE = 1, EXIT_PID_FILE = 1, EXIT_START = SETUP_EXIT };
 enum {
 	LAST_MOMENT = 2000,                     /* ms for clients to take their last words */
+	DRAIN_LOOK = 100,                       /* ms between looks for sessions at rest */
+	KUBERNETES_DELAY = 5, KUBERNETES_DRAIN = 20,    /* s: together below its grace of 30 */
 	BACKLOG_MAX = 65535,
 	LOOK = 10,                              /* seconds between looks at the files */
 };
@@ -63,7 +65,11 @@ struct pgpool {
 	struct watch signals;
 	struct timer look;                      /* at the files of the configuration */
 	struct timer last_moment;
+	struct timer drain;                     /* its next step */
+	int64_t drained_by;                     /* loop_now() when the sessions left are ended; 0:
+	                                         * never */
 	int stopping;                           /* the signal, or 0 */
+	bool leaving;                           /* the same for the HTTP port */
 	bool over;
 };
 
@@ -200,23 +206,67 @@ static void end(struct timer *t)
 	OWNER(t, struct pgpool, last_moment)->over = true;
 }
 
-/* Smart waits for the clients to leave; fast ends their sessions; immediate waits for nothing. */
-static void stop(struct pgpool *pg, int signal_number)
+static const char ending[] = "terminating connection due to administrator command";
+
+/* No new sessions from here on. */
+static void close_doors(struct pgpool *pg)
 {
-	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "exit handler called (signal: %d)",
-		signal_number);
-	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "shutting down by signal %d",
-		signal_number);
-	pg->stopping = signal_number;
 	pg->clients.draining = pg->servers.draining = true;
 	listeners_close(&pg->listeners);
 	healths_stop(pg->servers.healths);
 	checks_stop(pg->checks);
 	servers_close_idle(&pg->servers);
 	timer_stop(pg->base.loop, &pg->look);
-	if (signal_number == SIGTERM)
+}
+
+static int64_t in_kubernetes(int64_t set, int64_t there)
+{
+	return set >= 0 ? set : getenv("KUBERNETES_SERVICE_HOST") ? there : 0;
+}
+
+/* Sessions that are at rest end, time and again, until all have, or it is too late. */
+static void drain(struct timer *t)
+{
+	struct pgpool *pg = OWNER(t, struct pgpool, drain);
+	int64_t now = loop_now(pg->base.loop);
+
+	if (!pg->clients.draining) {
+		int64_t timeout = in_kubernetes(pg->conf->drain_timeout, KUBERNETES_DRAIN);
+		close_doors(pg);
+		pg->drained_by = timeout ? now + timeout * 1000 : 0;
+	}
+	if (!pg->drained_by)
 		return;
-	clients_end(&pg->clients, "57P01", "terminating connection due to administrator command");
+	if (now < pg->drained_by) {
+		clients_end_resting(&pg->clients, "57P01", ending);
+		timer_set(pg->base.loop, t, DRAIN_LOOK);
+	} else {
+		clients_end(&pg->clients, "57P01", ending);
+		timer_set(pg->base.loop, &pg->last_moment, LAST_MOMENT);
+	}
+}
+
+/* Smart waits for the clients to leave, or drains them; fast ends their sessions; immediate waits
+ * for nothing.  A second smart one is fast. */
+static void stop(struct pgpool *pg, int signal_number)
+{
+	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "exit handler called (signal: %d)",
+		signal_number);
+	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "shutting down by signal %d",
+		signal_number);
+	if (pg->stopping && signal_number == SIGTERM)
+		signal_number = SIGINT;
+	pg->stopping = signal_number;
+	pg->leaving = true;
+	if (signal_number == SIGTERM) {
+		pg->drain.fire = drain;
+		timer_set(pg->base.loop, &pg->drain,
+			in_kubernetes(pg->conf->drain_accept_delay, KUBERNETES_DELAY) * 1000);
+		return;
+	}
+	timer_stop(pg->base.loop, &pg->drain);
+	close_doors(pg);
+	clients_end(&pg->clients, "57P01", ending);
 	if (signal_number == SIGINT)
 		timer_set(pg->base.loop, &pg->last_moment, LAST_MOMENT);
 	else
@@ -535,7 +585,7 @@ static bool wire_up(struct pgpool *pg)
 	pg->pcp = (struct pcp){ .base = base, .nodes = pg->nodes, .users = pg->pcp_users,
 		.ops = &pcp_ops, .ctx = pg };
 	admin_start(&pg->pcp.admin, c, VERSION " (" VERSION_NAME ")");
-	pg->web = (struct web){ .admin = &pg->pcp.admin, .base = base, .draining = &c->draining };
+	pg->web = (struct web){ .admin = &pg->pcp.admin, .base = base, .draining = &pg->leaving };
 	c->own = &admin_own_ops;
 	c->own_ctx = &pg->pcp.admin;
 	pg->last_moment.fire = end;
@@ -685,7 +735,7 @@ static int serve(struct pgpool *pg)
 	say_word(pg, status);
 	if (status)
 		return status;
-	while (!pg->over && !(pg->stopping && !pg->clients.open))
+	while (!pg->over && !(pg->clients.draining && !pg->clients.open))
 		loop_turn(pg->base.loop);
 	clean_up(pg);
 	return 0;

@@ -16,7 +16,7 @@ extern char **environ;
 
 enum { EXIT_NO_RELOAD = 1 };
 
-enum { LOOK_MS = 100, DOT_LOOKS = 10, SIGNAL_LOOKS = 50 };
+enum { LOOK_MS = 100, DOT_LOOKS = 10 };
 
 /* --- a server that runs -------------------------------------------------- */
 
@@ -97,7 +97,8 @@ static bool signal_server(const struct server *server, int number)
 	return kill(server->pid, number) == 0;
 }
 
-static void wait_for_end(const struct server *server, int number)
+/* One signal is enough: a second one would be a faster end. */
+static void wait_for_end(const struct server *server)
 {
 	static const struct timespec look = { .tv_nsec = LOOK_MS * 1000000L };
 
@@ -105,8 +106,6 @@ static void wait_for_end(const struct server *server, int number)
 		nanosleep(&look, NULL);
 		if (looks % DOT_LOOKS == 0)
 			fputc('.', stderr);
-		if (looks % SIGNAL_LOOKS == 0)
-			signal_server(server, number);
 	}
 	fputs("done.\n", stderr);
 }
@@ -126,7 +125,7 @@ static int stop(const struct sources *from, int number)
 	}
 	log_write(&log, NULL, LEVEL_LOG, NULL, NULL,
 		"stop request sent to pgpool (pid: %d). waiting for termination...", server.pid);
-	wait_for_end(&server, number);
+	wait_for_end(&server);
 	return 0;
 }
 

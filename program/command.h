@@ -1,7 +1,7 @@
 /* program/command.h - what the program does instead of serving: it tells a server to end or to
  * reload, asks it whether it serves, or looks at a configuration.
  *
- *   stop          TERM, INT or QUIT, again every 5 s, until the server is gone
+ *   stop          TERM, INT or QUIT, and waits until the server is gone
  *   reload        HUP
  *   check         would a start work?  Reports what a start would report
  *   show-conf     the parameters in force, as a pgpool.conf that can be read again, without secrets

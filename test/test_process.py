@@ -561,3 +561,54 @@ def test_the_proxy_rests_when_nobody_asks(proxy):
     before, begin = ticks(), time.monotonic()
     wait_until(lambda: time.monotonic() - begin > 1, "a second")
     assert ticks() - before <= 2
+
+
+KUBERNETES = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+
+
+def test_a_drain_ends_sessions_behind_their_transactions(proxy):
+    p = proxy(env=KUBERNETES, drain_accept_delay=1)
+    with p.raw() as rests, p.raw() as busy:
+        busy.query("BEGIN; SELECT 1")
+        p.send_signal(signal.SIGTERM)
+        p.wait_log("shutting down by signal 15")
+        with p.raw() as late:                                   # accepted, for a while
+            assert late.query("SELECT 1")[-1].status == "I"
+            for w in (rests, late):
+                assert w.read().code == "57P01" and w.eof() == []
+        assert p.running
+        with pytest.raises(OSError):
+            p.raw(login=False)
+        busy.query("SELECT 2")
+        assert busy.query("COMMIT")[0].tag == "COMMIT"
+        assert busy.read().code == "57P01" and busy.eof() == []
+    assert p.wait() == 0
+
+
+def test_a_drain_does_not_wait_for_ever(proxy):
+    p = proxy(env=KUBERNETES, drain_accept_delay=0, drain_timeout=1)
+    with p.raw() as w:
+        w.query("BEGIN; SELECT 1")
+        p.send_signal(signal.SIGTERM)
+        assert w.read().code == "57P01" and w.eof() == []
+    assert p.wait() == 0
+
+
+def test_outside_of_kubernetes_a_drain_is_asked_for(proxy):
+    p = proxy(drain_timeout=60)
+    with p.raw() as w:
+        p.send_signal(signal.SIGTERM)
+        assert w.read().code == "57P01" and w.eof() == []
+    assert p.wait() == 0
+
+
+def test_a_second_signal_is_faster(proxy):
+    p = proxy()
+    with p.raw() as w:
+        w.query("BEGIN; SELECT 1")
+        p.send_signal(signal.SIGTERM)
+        p.wait_log("shutting down by signal 15")
+        assert w.query("SELECT 1")[-1].status == "T"
+        p.send_signal(signal.SIGTERM)
+        assert w.read().code == "57P01" and w.eof() == []
+    assert p.wait() == 0

@@ -78,9 +78,10 @@ static void read_line(struct http_request *r, struct span line)
 
 static void read_field(struct http_request *r, struct span line)
 {
+	bool colon = memchr(line.at, ':', line.len);
 	struct span name = until(&line, ':'), value = trimmed(line);
 
-	if (!name.len || strchr(" \t", name.at[name.len - 1]) || strchr(" \t", *name.at))
+	if (!colon || !name.len || strchr(" \t", name.at[name.len - 1]) || strchr(" \t", *name.at))
 		r->error = 400;                 /* RFC 9112, 5.1 and 5.2 */
 	else if (is(name, "Connection"))
 		r->keep_alive = lists(value, "keep-alive")
