@@ -12,6 +12,7 @@
 #include "client/transact.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -286,6 +287,19 @@ void client_leave(struct client *c)
 	loop_defer(c->all->base->loop, &c->task);
 }
 
+void clients_count_error(struct clients *all, const char *sqlstate)
+{
+	struct sqlstate_class *e = all->errors, *last = e + SQLSTATE_CLASSES - 1;
+	bool good = isalnum((uint8_t)sqlstate[0]) && isalnum((uint8_t)sqlstate[1]);
+	const char *class = good ? sqlstate : "??";
+
+	while (e < last && *e->name && strncmp(e->name, class, 2))
+		e++;
+	if (!*e->name)
+		snprintf(e->name, sizeof e->name, "%s", e < last ? class : "??");
+	e->n++;
+}
+
 /* Within a message there is no place for last words: the client's library sees the end of the
  * connection, as it does when PostgreSQL crashes.  why is for the log only. */
 static int fail(struct client *c, const struct report *r, const char *why)
@@ -296,6 +310,7 @@ static int fail(struct client *c, const struct report *r, const char *why)
 	struct report fatal = *r;
 
 	fatal.severity = "FATAL";
+	clients_count_error(c->all, fatal.sqlstate);
 	put_report(&o, 'E', &fatal);
 	if (!o.full && !half_told(c))
 		client_say(c, &o);
@@ -327,10 +342,11 @@ int client_out_of_memory(struct client *c)
 
 int client_relay(struct client *c, const uint8_t *body, size_t len)
 {
-	const char *text = wire_field(body, len, 'M');
+	const char *text = wire_field(body, len, 'M'), *code = wire_field(body, len, 'C');
 
 	if (c->phase == AT_GONE)
 		return -1;
+	clients_count_error(c->all, code ? code : "");
 	if (!half_told(c))
 		conn_put_message(c->all->base->net, &c->conn, 'E', body, len);
 	log_write(c->all->base->log, &c->who, LEVEL_FATAL, NULL, NULL, "%s",

@@ -41,6 +41,8 @@ struct own_ops {
 	                const struct sql_own *says, const struct client *asks, struct put *o);
 };
 
+enum { SQLSTATE_CLASSES = 64 };                 /* PostgreSQL has some 45 */
+
 /* Everything of this level; one per loop. */
 struct clients {
 	struct servers *servers;
@@ -67,6 +69,10 @@ struct clients {
 	unsigned naming;                        /* look-ups of peers' names under way */
 	const struct own_ops *own;              /* what the proxy tells of itself */
 	void *own_ctx;
+	struct sqlstate_class {                 /* errors that clients were told, by the first */
+		char name[3];                   /* two characters of their SQLSTATE; the last */
+		uint64_t n;                     /* one is "??", all others; "" is not used */
+	} errors[SQLSTATE_CLASSES];
 };
 
 enum client_phase {
@@ -257,6 +263,9 @@ void client_enter(struct client *c, enum client_phase to);
 /* Its list of servers is linked here alone. */
 void client_attach(struct client *c, struct server *s);
 void client_detach(struct client *c, struct server *s);
+
+/* An error with this SQLSTATE was told to a client. */
+void clients_count_error(struct clients *all, const char *sqlstate);
 
 /* A connection was accepted; takes over the descriptor. */
 void client_accept(struct clients *all, int fd, const struct sockaddr_storage *peer);

@@ -286,6 +286,7 @@ static long answer_error(struct client *c, const struct report *r, const uint8_t
 {
 	struct put o = net_build(c->all->base->net, 2048);
 
+	clients_count_error(c->all, r->sqlstate);
 	put_report(&o, 'E', r);
 	client_say(c, &o);
 	log_write(c->all->base->log, &c->who, LEVEL_ERROR, r->detail, r->hint, "%s", r->message);

@@ -233,9 +233,12 @@ static void ignored_from_here(struct client *c, struct query *q)
 /* An error that is the client's to see. */
 static void on_error(struct client *c, struct query *q, const uint8_t *body, size_t len)
 {
+	const char *code = wire_field(body, len, 'C');
+
 	q->request.progress = true;
 	if (conn_kept(&c->conn))
 		client_resume(c);
+	clients_count_error(c->all, code ? code : "");
 	c->told_fatal |= is_fatal(body, len);
 	q->erred = true;
 	effect_failed(c, q);
@@ -356,6 +359,7 @@ static void fail_snapshot(struct client *c, struct query *q)
 	undo_names(c, q);
 	query_left(c);
 	c->status = 'E';
+	clients_count_error(c->all, transact_lost.sqlstate);
 	put_report(&o, 'E', &transact_lost);
 	client_say(c, &o);
 	reply_ready(c);

@@ -119,6 +119,7 @@ def test_our_own_numbers(site, primary, replica):
     assert got[f"pgpool_node_up{{{place}}}"] == got[f"pgpool_node_primary{{{place}}}"] == 1
     assert got[f'pgpool_node_statements_total{{{place},class="INSERT"}}'] == 1
     assert got[f'pgpool_node_errors_total{{{place},severity="ERROR"}}'] >= 1
+    assert got['pgpool_errors_total{class="42"}'] == 1
     assert 0 < got["process_resident_memory_bytes"] < 1 << 30
     assert abs(got["process_open_fds"] - p.descriptors()) <= 2
     assert wait_until(lambda: samples(get("/metrics").text)["pgpool_sessions"] == 0, "its end")

@@ -380,6 +380,20 @@ static void put_clients(struct writer *w)
 	text_add(w->t, "} 1\n");
 }
 
+static void put_errors(struct writer *w)
+{
+	static const char name[] = "pgpool_errors_total";
+	const struct sqlstate_class *e = w->admin->clients->errors;
+
+	put_head(w, name, COUNTER, "Errors that clients were told, by the class of their SQLSTATE.",
+		false);
+	for (size_t i = 0; i < SQLSTATE_CLASSES && *e[i].name; i++) {
+		text_add(w->t, "%s", name);
+		put_label(w, "{", "class", e[i].name);
+		text_add(w->t, "} %" PRIu64 "\n", e[i].n);
+	}
+}
+
 /* --- of the process, as Prometheus' clients have them -------------------- */
 
 static unsigned open_descriptors(void)
@@ -440,6 +454,7 @@ void metrics_write(struct text *t, const struct admin *a, bool open)
 	put_clients(&w);
 	put_nodes(&w);
 	put_tallies(&w);
+	put_errors(&w);
 	put_process_itself(&w);
 	put_theirs(&w, seconds_since(&begin), ++scrapes);
 	if (open)
