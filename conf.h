@@ -461,6 +461,9 @@ struct conf_list {
 		"Log each statement with the node that it went to.") \
 	X(notice_per_node_statement, LOGGING, BOOL, "off", 0, 0, NONE, SESSION, WORKS, \
 		"Tell the client, with a notice, which node each statement went to.") \
+	X(log_min_duration_statement, LOGGING, INT, "-1", -1, INT32_MAX, MS, SESSION, WORKS, \
+		"Log the statements of a request that takes this long, with its node and where " \
+		"the time went; 0 logs all, -1 none.") \
 	X(log_client_messages, LOGGING, BOOL, "off", 0, 0, NONE, SESSION, WORKS, \
 		"Log each protocol message of clients.") \
 	X(log_backend_messages, LOGGING, ENUM, "none", 0, 0, backend_messages, RELOAD, WORKS, \

@@ -7,6 +7,7 @@
 #include "client/here.h"
 #include "client/plan.h"
 #include "client/remake.h"
+#include "client/trace.h"
 #include "client/transact.h"
 #include "client/unnamed.h"
 
@@ -331,6 +332,7 @@ static void on_done(struct request *r, char status)
 {
 	struct client *c = r->owner;
 
+	trace_done(c, query_of(r));
 	unnamed_keep(c, query_of(r));
 	query_left(c);
 	if (query_of(r)->cut && query_of(r)->erred)

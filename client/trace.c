@@ -29,9 +29,9 @@ void trace_sent(struct client *c, struct query *q, const char *what, const char 
 	const struct conf *conf = own_conf(c);
 	const struct server *s = q->request.server;
 
+	if (len && (conf->log_per_node_statement || conf->log_min_duration_statement >= 0))
+		keep_text(&q->request, text, len);
 	if (conf->log_per_node_statement) {
-		if (len)
-			keep_text(&q->request, text, len);
 		client_log(c, LEVEL_LOG, NULL,
 			"DB node id: %d backend pid: %u statement: %s%.*s", s->node->id, s->pid,
 			what, (int)wire_cut(text, len, LOG_TEXT_MAX), text);
@@ -49,7 +49,25 @@ bool trace_on(const struct client *c)
 	const struct conf *conf = own_conf(c);
 
 	return conf->log_per_node_statement || conf->notice_per_node_statement
-	       || conf->log_statement || conf->log_client_messages;
+	       || conf->log_statement || conf->log_client_messages
+	       || conf->log_min_duration_statement >= 0;
+}
+
+/* Milliseconds, as the loop has them. */
+__attribute__((cold))
+void trace_slow(struct client *c, const struct query *q)
+{
+	const struct server *s = q->request.server;
+	int64_t now = loop_now(c->all->base->loop);
+	char detail[128];
+
+	if (!q->request.text || now - q->came_at < own_conf(c)->log_min_duration_statement)
+		return;
+	snprintf(detail, sizeof detail, "It waited %lld ms, and PostgreSQL took %lld ms.",
+		(long long)(q->sent_at - q->came_at), (long long)(now - q->sent_at));
+	client_log(c, LEVEL_LOG, detail, "duration: %lld ms  DB node id: %d backend pid: %u"
+		" statement: %s", (long long)(now - q->came_at), s->node->id, s->pid,
+		q->request.text);
 }
 
 /* A request that runs again on the primary, after a replica could not answer it, is not logged

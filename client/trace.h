@@ -17,6 +17,16 @@ void trace_query(struct client *c, const char *text);
 /* A statement that is sent in this request; `what` is the log's word in front of it. */
 void trace_sent(struct client *c, struct query *q, const char *what, const char *text, size_t len);
 
+/* log_min_duration_statement: the request is answered. */
+__attribute__((cold))
+void trace_slow(struct client *c, const struct query *q);
+
+static inline void trace_done(struct client *c, const struct query *q)
+{
+	if (own_conf(c)->log_min_duration_statement >= 0)
+		trace_slow(c, q);
+}
+
 /* A statement that the proxy answers itself. */
 void trace_local(struct client *c, const struct plan *pl);
 

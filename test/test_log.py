@@ -620,3 +620,20 @@ def test_without_syslog_there_is_stderr(proxy):
     p.raw().query("SELECT 'fallback'")
     p.wait_log("statement: SELECT 'fallback'")
     assert len(said(p, 'WARNING:  could not reach syslog at "/dev/log"')) == 1
+
+
+def test_slow_statements_are_logged_with_their_parts(proxy):
+    p = proxy(log_per_node_statement=False, log_min_duration_statement=50)
+    with p.raw() as w:
+        since = len(p.log)
+        w.query("SELECT 'quick'")
+        w.query("SELECT pg_sleep(0.06), 'slow'")
+        w.ask(parse("", "SELECT pg_sleep($1), 'prepared'") + bind(params=["0.07"]) + execute() + sync())
+        p.wait_log(r"duration: [6-9]\d ms  DB node id: 0 backend pid: \d+ statement: "
+                   r"SELECT pg_sleep\(0.06\), 'slow'", since)
+        p.wait_log(r"duration: (7|8|9)\d ms .* statement: SELECT pg_sleep\(\$1\), 'prepared'", since)
+        p.wait_log(r"It waited \d ms, and PostgreSQL took [6-9]\d ms", since)
+        assert not any("'quick'" in line for line in p.log[since:])
+        w.query("PGPOOL SET log_min_duration_statement = 0")
+        w.query("SELECT 'all of them'")
+        p.wait_log("duration: .*'all of them'", since)
