@@ -1,4 +1,5 @@
 """The HTTP port: /metrics, /healthz, /readyz, and hostile visitors."""
+import json
 import os
 import re
 import signal
@@ -246,3 +247,24 @@ def test_ping(site, proxy, own_pair):
     assert ping(plain) == (2, "no answer\n")
     plain.write(num_init_children=-1)
     assert ping(plain)[0] == 3
+
+
+def asked(name):
+    """Metrics in the expressions of a file in k8s/."""
+    with open(os.path.join(os.path.dirname(__file__), "..", "k8s", name)) as f:
+        text = f.read()
+    if name.endswith(".json"):
+        text = "\n".join(t["expr"] for p in json.loads(text)["panels"] for t in p["targets"])
+    else:
+        text = "\n".join(re.findall(r"^ *expr: (.*)$", text, re.M))
+    return set(re.findall(r"\b(?:pgpool2?|process)_\w+", text))
+
+
+@pytest.mark.parametrize("name", ["dashboard.json", "alerts.yaml"])
+def test_what_is_asked_for_in_k8s_is_there(site, name):
+    p, get = site()
+    with p.raw() as w:
+        w.query("SELECT nothing")
+        page = get("/metrics").text
+    families = {line.split()[2] for line in page.splitlines() if line.startswith("# TYPE")}
+    assert len(asked(name)) >= 6 and asked(name) <= families
