@@ -2,6 +2,7 @@
 
 #include "web/http.h"
 #include "web/metrics.h"
+#include "web/page.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,6 +111,15 @@ static void metrics(struct visitor *v, const struct http_request *r)
 	free(body.at);
 }
 
+static void page(struct visitor *v, const struct http_request *r)
+{
+	struct text body = { .at = NULL };
+
+	page_write(&body, v->web->admin);
+	answer(v, r, 200, "text/html; charset=utf-8", &body);
+	free(body.at);
+}
+
 static void health(struct visitor *v, const struct http_request *r)
 {
 	answer_line(v, r, 200, "alive");
@@ -140,7 +150,7 @@ static const struct {
 	const char *path;
 	void (*answer)(struct visitor *v, const struct http_request *r);
 } paths[] = {
-	{ "/metrics", metrics }, { "/healthz", health }, { "/readyz", readiness },
+	{ "/", page }, { "/metrics", metrics }, { "/healthz", health }, { "/readyz", readiness },
 };
 
 static void answer_request(struct visitor *v, const struct http_request *r)
@@ -159,7 +169,7 @@ static void answer_request(struct visitor *v, const struct http_request *r)
 			paths[i].answer(v, r);
 		return;
 	}
-	answer_line(v, r, 404, "there are /metrics, /healthz and /readyz");
+	answer_line(v, r, 404, "there are /, /metrics, /healthz and /readyz");
 }
 
 /* --- events -------------------------------------------------------------- */

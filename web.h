@@ -1,4 +1,4 @@
-/* web.h - the HTTP port: /metrics for Prometheus, /healthz and /readyz for Kubernetes.
+/* web.h - the HTTP port: /metrics for Prometheus, /healthz and /readyz for Kubernetes, a page.
  *
  * It listens on metrics_listen_addresses and metrics_port; without addresses there is none.  It
  * answers GET and HEAD of these paths, with keep-alive; over TLS, too, with the server's
@@ -6,6 +6,7 @@
  * is read when it has taken the last one.  There are at most VISITORS_MAX; at that limit the one
  * that has been silent for longest gives its place up.
  *
+ *     /          a page for people
  *     /healthz   200: the program answers
  *     /readyz    200: it would serve a client; 503 says why not
  */

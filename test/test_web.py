@@ -7,6 +7,7 @@ import socket
 import subprocess
 import urllib.error
 import urllib.request
+from html.parser import HTMLParser
 
 import pytest
 
@@ -142,6 +143,35 @@ def test_many_places_are_told_of_together(site):
         got = samples(get("/metrics").text)
     assert got["pgpool2_frontend_total"] == 101 and got["pgpool2_backend_used"] == 2
     assert not any("by_process" in k for k in got)
+
+
+def test_the_page_is_whole_and_needs_nobody_else(site, primary):
+    name = "<b>&'\"x"
+    quoted = name.replace('"', '""')
+    primary.su(f'DROP ROLE IF EXISTS "{quoted}"; CREATE ROLE "{quoted}" LOGIN')
+    p, get = site()
+    with p.raw(user=name) as w:
+        w.query("SELECT 'a secret text'")
+        w.query("SELECT nothing")
+        page = get("/")
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8" and len(page.text) < 8192
+    opened = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            assert tag not in ("script", "img", "iframe", "object")
+            for k, v in attrs:
+                assert k not in ("src", "onload") and (k != "href" or v.startswith("/"))
+            if tag != "meta":
+                opened.append(tag)
+
+        def handle_endtag(self, tag):
+            assert opened.pop() == tag
+    Reader().feed(page.text)
+    assert opened == []
+    assert "&lt;b&gt;&amp;'&quot;x" in page.text and "secret" not in page.text
+    assert "<td>42</td><td>1</td>" in page.text and f"<td>{primary.port}</td>" in page.text
+    primary.su(f'DROP ROLE "{quoted}"')
 
 
 @pytest.mark.parametrize("method, path, status", [

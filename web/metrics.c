@@ -1,5 +1,7 @@
 #include "web/metrics.h"
 
+#include "web/groups.h"
+
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -148,33 +150,6 @@ static void put_value(struct writer *w, const char *name, enum type type, const 
 	text_add(w->t, "%s %.15g\n", name, value);
 }
 
-/* Sessions by user and database. */
-struct groups {
-	const struct account *of[METRICS_GROUPS];
-	size_t sessions[METRICS_GROUPS], n, others, all;
-};
-
-static const struct account *account(const struct client *c)
-{
-	return c && c->borrower.profile ? c->borrower.profile->account : NULL;
-}
-
-static void count(struct groups *g, const struct account *a)
-{
-	size_t i = 0;
-
-	while (i < g->n && g->of[i] != a)
-		i++;
-	g->all++;
-	if (i == METRICS_GROUPS) {
-		g->others++;
-		return;
-	}
-	g->of[i] = a;
-	g->sessions[i]++;
-	g->n += i == g->n;
-}
-
 static void put_frontends(struct writer *w, const struct groups *g, size_t processes)
 {
 	static const char used[] = "pgpool2_frontend_used";
@@ -212,7 +187,7 @@ static void put_process(struct writer *w, const char *name, enum of_process what
                         const struct admin_row *row)
 {
 	size_t each = admin_pools_each(w->admin), nodes = admin_show_nodes.rows(w->admin);
-	const struct account *a = account(row->client);
+	const struct account *a = groups_account(row->client);
 
 	for (size_t i = 0; i < (what == PROCESS_USED ? nodes : 1); i++) {
 		text_add(w->t, "%s{", name);
@@ -243,7 +218,7 @@ static void put_processes(struct writer *w)
 	for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
 		put_head(w, families[f].name, GAUGE, families[f].help, true);
 		for (size_t i = 0; admin_processes_shown.find(w->admin, i, &row); i++)
-			if (account(row.client))
+			if (groups_account(row.client))
 				put_process(w, families[f].name, (enum of_process)f, &row);
 	}
 }
@@ -251,12 +226,9 @@ static void put_processes(struct writer *w)
 static void put_theirs(struct writer *w, double seconds, uint64_t scrapes)
 {
 	size_t processes = admin_processes(w->admin);
-	struct groups g = { .n = 0 };
-	struct admin_row row;
+	struct groups g;
 
-	for (size_t i = 0; admin_processes_shown.find(w->admin, i, &row); i++)
-		if (account(row.client))
-			count(&g, account(row.client));
+	groups_count(&g, w->admin);
 	put_columns(w);
 	put_frontends(w, &g, processes);
 	put_backends(w, &g, processes);

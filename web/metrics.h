@@ -3,7 +3,7 @@
  * Two tables.  The families of pgpool2_exporter, by its names and types, made of the tables of
  * SHOW POOL_...: so its dashboards go on without it.  And our own, whose names begin with pgpool_.
  * No label comes from a client but the names of users and databases of sessions that are there, at
- * most METRICS_GROUPS of them.
+ * most GROUPS_MAX of them.
  */
 #ifndef WEB_METRICS_H
 #define WEB_METRICS_H
@@ -12,7 +12,6 @@
 #include "web/text.h"
 
 enum {
-	METRICS_GROUPS = 100,                   /* users and databases that are told apart */
 	METRICS_PROCESSES = 100,                /* with more, no process is told of by itself */
 };
 
