@@ -573,8 +573,8 @@ static long append_message(struct client *c, const uint8_t *p, size_t n)
 		return MORE;
 	bool whole = there == size, open = c->input == INPUT_OPEN;
 	bool revives = false;
-	if (whole && open && is_own(c, m))
-		return tell_appended(c, q, p, n);
+	if (whole && open && is_own(c, m))      /* a Query ends what is in front of it */
+		return m.type == 'Q' ? cut_request(c, q) : tell_appended(c, q, p, n);
 	q->flushed = false;
 	if (whole && open && leaves_request(c, q, m, &revives))
 		return cut_request(c, q);

@@ -219,6 +219,18 @@ def test_in_a_pipeline_in_its_place(proxy):
         assert types(w.reply(4)) == "TDCZTDCZTDCZ12DCZ"
 
 
+def test_a_query_of_ours_behind_messages_without_a_sync(proxy):
+    """It ends their transaction, as any Query does."""
+    with proxy().raw() as w:
+        w.query("CREATE TEMP TABLE one (i int)")
+        put = parse("", "INSERT INTO one VALUES (1)") + bind() + execute()
+        assert types(w.ask(put + query("SHOW POOL_VERSION"))) == "12CTDCZ"
+        assert types(w.ask(parse("", "SELECT 1/0") + bind() + execute() + sync())) == "1EZ"
+        assert w.query("SELECT count(*) FROM one")[1].row == [b"1"]
+        w.send(parse("", "nonsense") + query("SHOW POOL_VERSION") + sync())
+        assert types(w.reply()) == "EZ"
+
+
 def test_a_flush_brings_what_is_there(proxy):
     with proxy().raw() as w:
         w.send(parse("s", "SHOW POOL_VERSION") + describe("S", "s") + flush())
