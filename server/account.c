@@ -415,7 +415,8 @@ void profile_is_welcomed(struct profile *p)
 	struct accounts *all = p->account->all;
 
 	p->welcomed = true;
-	copy_bytes(&all->welcome, &all->welcome_len, p->welcome, p->welcome_len);
+	if (p->welcome)
+		copy_bytes(&all->welcome, &all->welcome_len, p->welcome, p->welcome_len);
 }
 
 /* What the startup packet says is most likely what PostgreSQL will report. */
