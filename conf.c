@@ -792,7 +792,9 @@ int conf_show(const struct conf *c, const char *name, char *out, size_t size)
 	int index;
 	const struct conf_row *row = find_row(current_name(name), &index);
 
-	if (!row || index == BAD_INDEX || (index >= c->nnodes && row < rows + PEER_ROWS))
+	if (!row || index == BAD_INDEX)
+		return -1;
+	if (index != NO_INDEX && index >= c->nnodes && row < rows + PEER_ROWS)
 		return -1;
 	if (index != NO_INDEX && !(c->given[index] & bit(row)))
 		index = NO_INDEX;
