@@ -95,7 +95,7 @@ static bool find(const struct admin *a, size_t at, struct admin_row *row)
 }
 
 static const struct admin_column columns[] = { { "a", print }, { "b", print } };
-#define FAKE { 2, columns, count_rows, find }
+#define FAKE { NULL, 2, columns, count_rows, find }
 const struct admin_table admin_nodes = FAKE, admin_health_checks = FAKE, admin_pools = FAKE,
 	admin_parameters = FAKE;
 
