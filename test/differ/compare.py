@@ -84,6 +84,9 @@ TOLERATED = [
     (lambda program, direct, proxied: program.keeps_snapshots and only_rows_differ(direct, proxied)
      and (program.mentions("pg_locks") or program.mentions("vk")),
      "the same of that process' locks: none of the primary's"),
+    (lambda program, direct, proxied: program.keeps_snapshots and only_rows_differ(direct, proxied)
+     and program.mentions("last_value"),
+     "a standby knows a sequence by what the primary has logged ahead"),
     (lambda program, direct, proxied: program.mentions("pg_cursors") and ("D", "") in direct
      and [e for e in direct if e[0] not in "DsC"] == [e for e in proxied if e[0] not in "DsC"],
      "the unnamed portal of a read that is on the replica is none of the primary's cursors"),
