@@ -363,25 +363,28 @@ static void end_at_home(struct client *c, const struct plan *pl)
 		transact_leave(c, s);
 }
 
-/* The message is the proxy's to answer, and nothing is in front of it.  Its error fails an open
- * transaction. */
-static long tell(struct client *c, const uint8_t *p, size_t n)
+/* The message is the proxy's to answer.  *why: it is refused; else NULL. */
+static long tell(struct client *c, const uint8_t *p, size_t n, const struct report **why)
 {
-	const struct report *why;
+	const struct report *no;
 	struct msg m;
 	long len = wire_next(&m, p, n, MESSAGE_MAX);
+	enum told told = tell_message(c, m, &no);
 
-	switch (tell_message(c, m, &why)) {
-	case TOLD:
-		return len;
-	case TELLS_MORE:
+	*why = told == TOLD_NOT ? no : NULL;
+	if (told == TELLS_MORE)
 		client_resume(c);
-		return BLOCKED;
-	case TELLS_LATER:
-		return BLOCKED;
-	case TOLD_NOT:
-		break;
-	}
+	return told == TOLD ? len : BLOCKED;
+}
+
+/* Nothing is in front of it.  Its error fails an open transaction. */
+static long tell_first(struct client *c, const uint8_t *p, size_t n)
+{
+	const struct report *why;
+	long used = tell(c, p, n, &why);
+
+	if (!why)
+		return used;
 	c->status = c->status == 'T' ? 'E' : c->status;
 	return answer_error(c, why, p, n);
 }
@@ -397,7 +400,7 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 	if (go <= 0)
 		return go;
 	if (pl.own && !pl.len)
-		return c->inflight ? BLOCKED : tell(c, p, n);
+		return c->inflight ? BLOCKED : tell_first(c, p, n);
 	own_canceled(c);                /* what it has begun may be ours no longer: DEALLOCATE */
 	if (pl.does & LEAVES_SIGNAL)
 		pl.signals = signal_node(c, p, pl.len);
@@ -524,8 +527,6 @@ static long tell_appended(struct client *c, struct query *q, const uint8_t *p, s
 {
 	struct server *s = q->request.server;
 	const struct report *why;
-	struct msg m;
-	long len = wire_next(&m, p, n, MESSAGE_MAX);
 
 	if (query_unanswered(q)) {
 		if (!q->flushed && conn_put_message(s->all->base->net, &s->conn, 'H', NULL, 0) < 0)
@@ -533,18 +534,8 @@ static long tell_appended(struct client *c, struct query *q, const uint8_t *p, s
 		q->flushed = true;
 		return BLOCKED;
 	}
-	switch (tell_message(c, m, &why)) {
-	case TOLD:
-		return len;
-	case TELLS_MORE:
-		client_resume(c);
-		return BLOCKED;
-	case TELLS_LATER:
-		return BLOCKED;
-	case TOLD_NOT:
-		break;
-	}
-	return cut_request(c, q);
+	long used = tell(c, p, n, &why);
+	return why ? cut_request(c, q) : used;
 }
 
 /* Does the proxy answer the message that is appended? */

@@ -78,7 +78,7 @@ static double number(const char *column, const char *text)
 }
 
 /* Two nodes at one place would be one series twice. */
-static bool is_first(const struct admin *a, const struct node *n)
+static bool is_first(const struct node *n)
 {
 	const struct conf_node *c = node_conf(n);
 
@@ -88,7 +88,6 @@ static bool is_first(const struct admin *a, const struct node *n)
 		    && !strcmp(other->hostname, c->hostname))
 			return false;
 	}
-	(void)a;
 	return c->used;
 }
 
@@ -103,7 +102,7 @@ static void put_column(struct writer *w, const char *table, const struct admin_t
 	snprintf(help, sizeof help, "Column %s of SHOW %s.", name, table);
 	put_head(w, family, type, help, true);
 	for (size_t i = 0; t->find(w->admin, i, &row); i++) {
-		if (row.node && !is_first(w->admin, row.node))
+		if (row.node && !is_first(row.node))
 			continue;
 		column(t, &row, name, text);
 		text_add(w->t, "%s", family);
