@@ -343,6 +343,14 @@ static void rest(struct server *s)
 		timer_set(s->all->base->loop, &s->timer, seconds * 1000);
 }
 
+static bool is_being_renewed(const struct server *s)
+{
+	for (const struct renewal *w = s->all->renewals; w; w = w->next)
+		if (w->which(w->text, s->account))
+			return true;
+	return false;
+}
+
 /* May it go (back) to the pool? */
 static bool keeps(const struct server *s)
 {
@@ -351,7 +359,7 @@ static bool keeps(const struct server *s)
 
 	if (s->stale || s->all->draining || !conf->connection_cache || s->profile->replication)
 		return false;
-	if (s->residue & RESIDUE_UNKNOWN)
+	if (s->residue & RESIDUE_UNKNOWN || is_being_renewed(s))
 		return false;
 	if (!strcmp(db, "template0") || !strcmp(db, "template1"))
 		return false;   /* CREATE DATABASE needs them free of sessions */

@@ -63,6 +63,7 @@ struct servers {
 	struct cancel *cancels;                 /* on their way */
 	struct residues residues;
 	struct spares own_requests, queries;    /* the proxy's own; those of clients */
+	struct renewal *renewals;               /* under way */
 	struct server *first;                   /* all servers */
 	int64_t reset_told;                     /* loop_now() when a failing reset was last told */
 	bool draining;                          /* the program is ending: keep nothing */
@@ -164,6 +165,17 @@ void servers_renew_accounts(struct servers *all,
 	bool (*which)(const void *ctx, const struct account *a), const void *ctx, bool altered,
 	const char *why);
 
+/* A statement that needs the connections of some accounts gone: while its request runs none goes
+ * back to the pool.  which() hears the text. */
+struct renewal {
+	struct renewal *next;
+	const struct request *by;
+	bool (*which)(const void *text, const struct account *a);
+	char text[];
+};
+
+void request_renews(struct request *r, struct renewal *w);     /* w is malloc'ed, and r's now */
+
 /* --- trials -------------------------------------------------------------- */
 
 /* A connection beside the pool that asks a node whether it works, whatever is known of the node. */
@@ -240,6 +252,7 @@ struct request {
 	bool reports;                           /* the proxy's own: its borrower hears reports */
 	bool deallocates;                       /* at its end all statements are gone */
 	bool describes, describing;             /* it expects a 'T'; that is answered now */
+	bool renews;                            /* there are renewals by it */
 };
 
 /* A block of this size, which begins with a request; all blocks of one struct spares have one size.

@@ -181,8 +181,9 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 		note_unknown(c, q);
 	code_note_end(c, f);
 	bool known = parameter_note(c, f, does, does_len, b);
-	if (f->kind == SQL_DDL)
-		renew_before(c, text + f->start, f->end - f->start);
+	if (f->kind == SQL_DDL
+	    && renew_before(c, &q->request, text + f->start, f->end - f->start) < 0)
+		return -1;
 	if (!facts_effect(f))
 		return 0;
 	if (note_effect(q, f, text, len) < 0)

@@ -54,30 +54,34 @@ static bool renews(const char *text, size_t len)
 	return w.renews != RENEWS_NONE;
 }
 
-struct statement { const char *text; size_t len; };
-
 /* CREATE DATABASE also takes its template as a string. */
-static bool quotes(const struct statement *s, const char *name)
+static bool quotes(const char *text, const char *name)
 {
 	char quoted[WIRE_NAME_MAX + 3];
 
 	snprintf(quoted, sizeof quoted, "'%s'", name);
-	return memmem(s->text, s->len, quoted, strlen(quoted));
+	return strstr(text, quoted);
 }
 
-static bool is_meant(const void *ctx, const struct account *a)
+static bool is_meant(const void *text, const struct account *a)
 {
-	const struct statement *s = ctx;
 	struct words w = { .account = a };
 
-	return sql_mentions(s->text, s->len, see_word, &w)
-	       || (w.renews == RENEWS_DATABASES && quotes(s, a->database));
+	return sql_mentions(text, strlen(text), see_word, &w)
+	       || (w.renews == RENEWS_DATABASES && quotes(text, a->database));
 }
 
-static void renew(struct client *c, const char *text, size_t len)
+static bool is_any(const void *text, const struct account *a)
 {
-	servers_renew_accounts(c->all->servers, is_meant, &(struct statement){ text, len },
-		true, "its role or database is being altered");
+	(void)text, (void)a;
+	return true;
+}
+
+/* NULL: nobody remembers what. */
+static void renew(struct client *c, const char *text)
+{
+	servers_renew_accounts(c->all->servers, text ? is_meant : is_any, text, true,
+		"its role or database is being altered");
 }
 
 /* The first words of a statement, "" behind its last. */
@@ -150,10 +154,19 @@ unsigned renew_disturbs(struct client *c, const char *text, size_t len, struct d
 	return unknown ? others : 0;
 }
 
-void renew_before(struct client *c, const char *text, size_t len)
+int renew_before(struct client *c, struct request *r, const char *text, size_t len)
 {
-	if (renews(text, len))
-		renew(c, text, len);
+	if (!renews(text, len))
+		return 0;
+	struct renewal *w = malloc(sizeof *w + len + 1);
+	if (!w)
+		return -1;
+	memcpy(w->text, text, len);
+	w->text[len] = '\0';
+	renew(c, w->text);
+	w->which = is_meant;
+	request_renews(r, w);
+	return 0;
 }
 
 /* Without memory it counts now. */
@@ -163,7 +176,7 @@ bool renew_note(struct client *c, const char *text, size_t len)
 		return false;
 	struct altered *a = malloc(sizeof *a + len + 1);
 	if (!a) {
-		renew(c, text, len);
+		renew(c, NULL);
 		return true;
 	}
 	a->next = c->altered;
@@ -178,7 +191,7 @@ void renew_after(struct client *c)
 	while (c->altered) {
 		struct altered *a = c->altered;
 		c->altered = a->next;
-		renew(c, a->text, strlen(a->text));
+		renew(c, a->text);
 		free(a);
 	}
 }

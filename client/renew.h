@@ -3,7 +3,8 @@
  * A connection keeps the role that it logged in as, and the defaults that ALTER ROLE and ALTER
  * DATABASE gave it.  While there is one to a database, that cannot be dropped, renamed, moved or
  * copied.  So the idle connections of the roles and databases that such a statement names are
- * closed before it is sent, and again when its transaction has ended. */
+ * closed before it is sent, none becomes idle while it runs, and they are closed again when its
+ * transaction has ended. */
 #ifndef CLIENT_RENEW_H
 #define CLIENT_RENEW_H
 
@@ -16,8 +17,8 @@ struct disturbed { char name[WIRE_NAME_MAX + 1]; bool source; };   /* of a copy 
  * same.  0: PostgreSQL will see for itself. */
 unsigned renew_disturbs(struct client *c, const char *text, size_t len, struct disturbed *what);
 
-/* A statement of DDL is about to be sent. */
-void renew_before(struct client *c, const char *text, size_t len);
+/* A statement of DDL is about to be sent, in this request.  -1 without memory. */
+int renew_before(struct client *c, struct request *r, const char *text, size_t len);
 
 /* It has been run, in a transaction that may go on.  true: it was one of those. */
 bool renew_note(struct client *c, const char *text, size_t len);

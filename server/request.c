@@ -26,8 +26,32 @@ struct request *request_take(struct spares *from, size_t size)
 	return r;
 }
 
+void request_renews(struct request *r, struct renewal *w)
+{
+	struct servers *all = r->server->all;
+
+	w->by = r;
+	w->next = all->renewals;
+	all->renewals = w;
+	r->renews = true;
+}
+
+static void end_renewals(struct request *r)
+{
+	for (struct renewal **at = &r->server->all->renewals, *w; (w = *at); ) {
+		if (w->by != r) {
+			at = &w->next;
+			continue;
+		}
+		*at = w->next;
+		free(w);
+	}
+}
+
 void request_give(struct spares *to, struct request *r)
 {
+	if (r->renews)
+		end_renewals(r);
 	for (uint32_t i = 0; i < r->nexpect; i++) {
 		free(r->expect[i].name);
 		stmt_drop(r->server->all->stmts, r->expect[i].stmt);

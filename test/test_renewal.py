@@ -61,6 +61,26 @@ def test_a_database_without_clients_can_be_dropped_renamed_and_copied(
             assert wire.errors(w.reply()) == [], sql
 
 
+@pytest.mark.parametrize("sql", ["DROP DATABASE renew_a", "ALTER DATABASE renew_a RENAME TO renew_b"])
+def test_who_leaves_while_a_database_is_taken_leaves_no_connection(
+        proxy, primary, replica, admin, sql):
+    """PostgreSQL waits for others to leave.  It has not begun when this one comes and goes."""
+    p = proxy()
+    admin.execute("CREATE DATABASE renew_a")
+    primary.catch_up(replica)
+    with p.raw(user="postgres", database="postgres") as w, primary.connect(user="postgres") as held:
+        held.execute("BEGIN")
+        held.execute("LOCK TABLE pg_database IN SHARE MODE")        # logins do not wait for it
+        w.send(query(sql))
+        wait_until(lambda: admin.execute(
+            "SELECT FROM pg_stat_activity WHERE query = %s AND wait_event_type = 'Lock'",
+            (sql,)).fetchall(), "the statement waits")
+        used(p, "renew_a")
+        held.execute("COMMIT")
+        assert wire.errors(w.reply()) == [], sql
+        wait_until(lambda: pid_of(p) == pid_of(p), "others' connections are kept")
+
+
 def test_a_database_with_a_client_is_in_use(proxy, primary, replica, admin):
     p = proxy()
     admin.execute("CREATE DATABASE renew_a")
