@@ -106,7 +106,7 @@ build/hello_fuzz: test/hello_fuzz.c $(SOURCES) $(HEADERS) | build debug-packages
 # What a session's requests stand on, and the other parts of it, are linked: see test/session.h.
 SESSION = $(patsubst %.c,build/debug/%.o,$(wildcard sql/*.c conf/*.c wire/*.c) sql.c conf.c wire.c node.c \
           route.c route/names.c route/written.c $(patsubst %,server/%.c,backend_log request residue scanner stmt) \
-          $(patsubst %,client/%.c,agree choice code doubt effect facts here inflight leaves own parameter plan \
+          $(patsubst %,client/%.c,agree choice code doubt effect facts here inflight last leaves own parameter plan \
           portal query remake renew reply script signal tell trace transact unnamed unread))
 
 build/plan_test build/effect_test build/portal_test build/query_test: $(SESSION)
@@ -121,7 +121,7 @@ build/stmt_test: build/debug/wire.o $(WIRE)
 
 build/route_test: build/debug/route/names.o
 
-build/admin_test: build/debug/wire.o
+build/admin_test build/place_test: build/debug/wire.o
 
 build/sql_test: build/debug/sql/ours.o
 

@@ -171,7 +171,29 @@ size_t admin_pools_each(const struct admin *a)
 
 static size_t pool_rows(const struct admin *a)
 {
-	return admin_processes(a) * admin_pools_each(a);
+	return admin_processes(a) * admin_pools_each(a) + a->clients->servers->places.n;
+}
+
+/* Nobody's: it waits in the pool, is made ready for it, or works for the proxy itself. */
+static bool is_nobodys(const struct server *s)
+{
+	return s->phase == IDLE || s->phase == RESET
+	       || (s->phase == LENT && s->borrower && s->borrower->own);
+}
+
+static bool find_place(const struct admin *a, size_t at, struct admin_row *row)
+{
+	const struct places *p = &a->clients->servers->places;
+
+	if (at >= p->n || !find_node(a, 0, row))
+		return false;
+	row->pid = SERVER_PID + (uint32_t)at;
+	if (p->of[at] && is_nobodys(p->of[at])) {
+		row->server = p->of[at];
+		row->node = row->server->node;
+		row->pooled = row->server->account;
+	}
+	return true;
 }
 
 static bool find_pool(const struct admin *a, size_t at, struct admin_row *row)
@@ -179,8 +201,9 @@ static bool find_pool(const struct admin *a, size_t at, struct admin_row *row)
 	const struct clients *clients = a->clients;
 	size_t slot = at / admin_pools_each(a);
 
-	if (slot >= admin_processes(a) || !find_node(a, at % node_rows(a), row))
-		return false;
+	if (slot >= admin_processes(a))
+		return find_place(a, at - admin_processes(a) * admin_pools_each(a), row);
+	find_node(a, at % node_rows(a), row);
 	row->pid = SESSION_PID + (uint32_t)slot;
 	row->pool = (uint32_t)(at / node_rows(a) % pools(a));
 	row->client = slot < clients->nslots ? clients->slot[slot] : NULL;
@@ -191,23 +214,54 @@ static bool find_pool(const struct admin *a, size_t at, struct admin_row *row)
 	return true;
 }
 
-/* The client in the first pool; NULL for other pools, and before its parameters are known. */
+/* That of the client in the first pool: NULL for other pools, and before its parameters are known;
+ * or of a connection that nobody has. */
 static const struct account *account(const struct admin_row *r)
 {
+	if (r->pooled)
+		return r->pooled;
 	const struct profile *p = r->client && r->pool == 0 ? r->client->borrower.profile : NULL;
 
 	return p ? p->account : NULL;
 }
 
-static const char *activity(const struct client *c)
+static bool is_busy(const struct client *c)
 {
+	return c->inflight || c->waiting;
+}
+
+static const char *activity(const struct admin_row *r)
+{
+	const struct client *c = r->client;
+
+	if (r->pooled && r->server->phase != IDLE)
+		return "Execute command";
 	if (!c)
 		return "Wait for connection";
 	if (c->phase != AT_READY)
 		return "Connecting";
-	if (c->inflight || c->waiting)
+	if (is_busy(c))
 		return "Execute command";
 	return c->status == 'I' ? "Idle" : "Idle in transaction";
+}
+
+/* In Pgpool-II's words; behind them, what the connections of an idle session are held for. */
+static void print_activity(const struct admin_row *r, char out[static ADMIN_TEXT])
+{
+	const struct client *c = r->client;
+	const char *pin = c && c->phase == AT_READY && !is_busy(c) ? client_pin(c) : "";
+
+	snprintf(out, ADMIN_TEXT, *pin ? "%s (%s)" : "%s", activity(r), pin);
+}
+
+static const char *minor_version(const struct admin_row *r)
+{
+	return r->client && account(r) && r->client->key_len == KEY_3_2 ? "2" : "0";
+}
+
+static bool is_balanced_to(const struct admin_row *r)
+{
+	return r->client && account(r) && r->client->session.node == r->node;
 }
 
 static void print_since(const struct admin_row *r, char out[static ADMIN_TEXT])
@@ -229,11 +283,21 @@ static void print_client_connected(const struct admin_row *r, char out[static AD
 		print_time(r->admin, r->client->since, out);
 }
 
+/* When its client has given it back. */
+static void print_client_gone(const struct admin_row *r, char out[static ADMIN_TEXT])
+{
+	*out = '\0';
+	if (r->pooled)
+		print_time(r->admin, r->server->rests, out);
+}
+
 static int idle_seconds(const struct admin_row *r)
 {
 	const struct client *c = r->client;
 
-	if (!c || r->pool || c->phase != AT_READY || c->inflight || c->waiting)
+	if (r->pooled && r->server->phase == IDLE)
+		return (int)((now(r->admin) - r->server->rests) / 1000);
+	if (!c || r->pool || c->phase != AT_READY || is_busy(c))
 		return 0;
 	return (int)((now(r->admin) - c->active) / 1000);
 }
@@ -269,12 +333,12 @@ static void print_port(const struct admin_row *r, char out[static ADMIN_TEXT])
 	print_peer(r, host, out);
 }
 
-/* Texts exist only while something is logged with them. */
+/* That it runs or has run last. */
 static const char *statement(const struct admin_row *r)
 {
 	const struct client *c = r->client;
 
-	return c && !is_private(r) ? client_runs(c) : "";
+	return c && c->phase == AT_READY && !is_private(r) ? client_last_statement(c) : "";
 }
 
 /* --- parameters ---------------------------------------------------------- */
@@ -430,7 +494,7 @@ static void print_delay(const struct admin_row *r, char out[static ADMIN_TEXT])
 /* The first pool of each process. */
 static bool find_process(const struct admin *a, size_t at, struct admin_row *row)
 {
-	if (!find_pool(a, at * admin_pools_each(a), row))
+	if (at >= admin_processes(a) || !find_pool(a, at * admin_pools_each(a), row))
 		return false;
 	if (row->client)
 		row->server = row->client->home ? row->client->home : row->client->borrowed;
@@ -494,15 +558,15 @@ static size_t process_rows(const struct admin *a)
 	V(t, username, "%s", account(r) ? account(r)->user : "") \
 	P(t, backend_connection_time, print_connected) \
 	P(t, client_connection_time, print_client_connected) \
-	V(t, client_disconnection_time, "%s", "") \
+	P(t, client_disconnection_time, print_client_gone) \
 	V(t, client_idle_duration, "%d", idle_seconds(r)) \
 	V(t, majorversion, "%s", account(r) ? "3" : "0") \
-	V(t, minorversion, "%s", account(r) && r->client->key_len == KEY_3_2 ? "2" : "0") \
+	V(t, minorversion, "%s", minor_version(r)) \
 	V(t, pool_counter, "%u", r->server ? r->server->sessions : 0) \
 	V(t, pool_backendpid, "%u", r->server ? r->server->pid : 0) \
-	V(t, pool_connected, "%d", r->server != NULL) \
-	V(t, status, "%s", activity(r->client)) \
-	V(t, load_balance_node, "%d", account(r) && r->client->session.node == r->node) \
+	V(t, pool_connected, "%d", r->server && !r->pooled) \
+	P(t, status, print_activity) \
+	V(t, load_balance_node, "%d", is_balanced_to(r)) \
 	P(t, client_host, print_host) \
 	P(t, client_port, print_port) \
 	V(t, statement, "%s", statement(r))
@@ -547,7 +611,7 @@ static size_t process_rows(const struct admin *a)
 	V(t, username, "%s", account(r) ? account(r)->user : "") \
 	P(t, backend_connection_time, print_connected) \
 	V(t, pool_counter, "%u", r->server ? r->server->sessions : 0) \
-	V(t, status, "%s", activity(r->client))
+	P(t, status, print_activity)
 
 #define VERSION_COLUMNS(V, P, t) \
 	V(t, pool_version, "%s", r->admin->version)

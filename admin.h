@@ -9,7 +9,10 @@
  * of them.  Here a process is a place for a session.  Its number is the process id that the client
  * was told.  There are num_init_children, or as many as have been needed.  A session is the first
  * pool (pool_id 0) of its place, on all nodes; the columns of the connection are filled if it holds
- * one.  Other pools are empty: idle connections belong to nobody.
+ * one.  Other pools are empty: idle connections belong to nobody.  Those are rows behind all
+ * processes, one for each place of a connection (server/place.h), with numbers of their own:
+ * database and user are set, client_disconnection_time and client_idle_duration are since it was
+ * given back, and pool_connected is 0, as of Pgpool-II's cached connections.
  *
  * A node that fails is still `up` if its flag says DISALLOW_TO_FAILOVER, as with Pgpool-II;
  * pg_status has its true state.  A drained node is `down`.
@@ -42,6 +45,7 @@ struct admin_row {
 	const struct node *node;
 	const struct client *client;            /* NULL: nobody is there */
 	const struct server *server;            /* NULL: it holds no connection to the node */
+	const struct account *pooled;           /* of a server that no session has; or NULL */
 	uint32_t pid, pool;
 	const struct conf_row *parameter;
 	const char *of_node;                    /* name of a parameter of `node`, or NULL */

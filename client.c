@@ -3,6 +3,7 @@
 #include "client/auth_query.h"
 #include "client/doubt.h"
 #include "client/hello.h"
+#include "client/last.h"
 #include "client/login.h"
 #include "client/own.h"
 #include "client/peer.h"
@@ -138,6 +139,7 @@ static void leave_slot(struct client *c)
 {
 	if (!c->pid)
 		return;
+	last_forget(c);
 	c->all->slot[c->pid - SESSION_PID] = NULL;
 	c->all->used--;
 	c->pid = 0;
@@ -201,11 +203,24 @@ void client_hear(struct client *c, enum level level, const char *detail, const c
 	client_say(c, &o);
 }
 
-const char *client_runs(const struct client *c)
+const char *client_last_statement(const struct client *c)
 {
-	const char *text = c->inflight ? c->last->request.text : NULL;
+	return last_text(c);
+}
 
-	return text ? text : "";
+const char *client_pin(const struct client *c)
+{
+	static const struct { uint8_t pin; const char *words; } pins[] = {
+		{ PIN_TEMPORARY, "temporary table" }, { PIN_LOCK, "advisory lock" },
+		{ PIN_CURSOR, "cursor with hold" }, { PIN_LISTEN, "listen" },
+		{ PIN_FUNCTION, "function that keeps something" },
+		{ PIN_OTHER, "statement that may leave anything" },
+	};
+
+	for (size_t i = 0; i < sizeof pins / sizeof *pins; i++)
+		if (c->pins & pins[i].pin)
+			return pins[i].words;
+	return "";
 }
 
 void client_peer(const struct client *c, char *host, size_t size, char *port, size_t port_size)
@@ -926,9 +941,10 @@ int clients_init(struct clients *all)
 {
 	all->files = open_files();
 	all->recent = calloc(RECENT_STATEMENTS, sizeof *all->recent);
+	all->last = calloc(LAST_STATEMENTS, sizeof *all->last);
 	all->auth_query = auth_query_new(all->servers);
 	all->privileges = privileges_new(all);
-	if (!all->recent || !all->auth_query || !all->privileges
+	if (!all->recent || !all->last || !all->auth_query || !all->privileges
 	    || getrandom(all->mock, sizeof all->mock, 0) != sizeof all->mock)
 		return -1;
 	return 0;
@@ -965,5 +981,6 @@ void clients_free(struct clients *all)
 	privileges_free(all->privileges);
 	free(all->slot);
 	free(all->recent);
+	free(all->last);
 	explicit_bzero(all->mock, sizeof all->mock);
 }

@@ -64,6 +64,7 @@ struct clients {
 	bool draining;                          /* no new sessions */
 	bool awaited;                           /* the catalog, by some of them */
 	struct recent *recent;                  /* RECENT_STATEMENTS of them */
+	struct last *last;                      /* LAST_STATEMENTS of them */
 	uint64_t writers[64];                   /* keys of statements that replicas refused */
 	unsigned nwriters;
 	unsigned naming;                        /* look-ups of peers' names under way */
@@ -110,6 +111,7 @@ struct recent {
  * are nobody's on a node; of ten digits; and the low bits name the session.  Bits 20 to 29 are
  * free. */
 enum { SESSION_PID = 1 << 30, SESSIONS_MAX = 1 << 20 };
+enum { SERVER_PID = SESSION_PID + SESSIONS_MAX };       /* of connections, in tables of them */
 
 /* Bytes of BackendKeyData's secret in protocol 3.0 and 3.2. */
 enum { KEY_3_0 = 4, KEY_3_2 = 32 };
@@ -331,8 +333,12 @@ bool client_sees_others(const struct client *c);
 /* The configuration with what it has set by PGPOOL SET, nodes and peers left out. */
 const struct conf *client_conf(const struct client *c);
 
-/* The statement that it runs, as far as it was kept for the log; "" if none. */
-const char *client_runs(const struct client *c);
+/* The beginning of the statement that it runs or has run last; "" if none is known. */
+const char *client_last_statement(const struct client *c);
+
+/* The state for which it needs the servers that it has, in words: PIN_.  "" if none is known; there
+ * may be some in doubt. */
+const char *client_pin(const struct client *c);
 
 /* "127.0.0.1" and "5432"; "[local]" and "" for a Unix socket. */
 void client_peer(const struct client *c, char *host, size_t size, char *port, size_t port_size);

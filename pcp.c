@@ -353,8 +353,13 @@ static void process_info(struct caller *c, struct msg *m)
 	uint32_t slot = (uint32_t)pid - SESSION_PID, n = admin_processes(&c->pcp->admin);
 	size_t each = admin_pools_each(&c->pcp->admin);
 
+	uint32_t place = (uint32_t)pid - SERVER_PID;
+	size_t rows = admin_pools.rows(&c->pcp->admin);
+
 	if (pid == 0)
-		begin_table(c, 'p', "ProcessInfo", &admin_pools, 0, n * each);
+		begin_table(c, 'p', "ProcessInfo", &admin_pools, 0, rows);
+	else if (place < rows - n * each)
+		begin_table(c, 'p', "ProcessInfo", &admin_pools, n * each + place, 1);
 	else if (slot < n)
 		begin_table(c, 'p', "ProcessInfo", &admin_pools, slot * each, each);
 	else

@@ -72,6 +72,7 @@ static void bury(struct task *t)
 {
 	struct server *s = OWNER(t, struct server, bury);
 
+	place_leave(&s->all->places, s);
 	names_clear(s->all->stmts, &s->names);
 	profile_drop(s->profile);
 	profile_drop(s->start);
@@ -142,8 +143,10 @@ struct server *server_open(struct servers *all, struct node *n, struct profile *
 {
 	struct server *s = calloc(1, sizeof *s);
 
-	if (!s)
+	if (!s || place_take(&all->places, s) < 0) {
+		free(s);
 		return NULL;
+	}
 	s->all = all;
 	s->node = n;
 	s->account = p->account;
@@ -726,4 +729,5 @@ void servers_free(struct servers *all)
 	loop_finish(all->base->loop);
 	free_spares(&all->own_requests);
 	free_spares(&all->queries);
+	places_free(&all->places);
 }

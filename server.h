@@ -28,6 +28,7 @@
 #include "server/account.h"
 #include "server/scanner.h"
 #include "server/stmt.h"
+#include "server/place.h"
 #include "server/residue.h"
 
 #include <string.h>
@@ -65,6 +66,7 @@ struct servers {
 	struct spares own_requests, queries;    /* the proxy's own; those of clients */
 	struct renewal *renewals;               /* under way */
 	struct server *first;                   /* all servers */
+	struct places places;
 	int64_t reset_told;                     /* loop_now() when a failing reset was last told */
 	bool draining;                          /* the program is ending: keep nothing */
 };
@@ -353,6 +355,7 @@ struct server {
 		bool direct;                    /* without asking for TLS first */
 	} secured;
 	uint32_t pid;                           /* as BackendKeyData said */
+	uint32_t place;                         /* server/place.h */
 	uint8_t key[256];
 	uint16_t key_len;
 

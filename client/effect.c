@@ -3,6 +3,7 @@
 #include "client/code.h"
 #include "client/doubt.h"
 #include "client/facts.h"
+#include "client/last.h"
 #include "client/own.h"
 #include "client/parameter.h"
 #include "client/portal.h"
@@ -173,6 +174,7 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 	if (writes)
 		note_write(c, f, text, len);
 	/* An EXECUTE does what the text of its statement says. */
+	last_note(c, text, len);
 	const char *does = run ? run->text : text;
 	size_t does_len = run ? run->query_len : len;
 	if (client_home(c, q->request.server))

@@ -159,6 +159,8 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	enum sees sees = what_it_sees(c, f, text);
 
 	pl->class = sql_kind_class[f->kind];
+	pl->last = text;
+	pl->last_len = len;
 	pl->does |= leaves_note(c, f, text, len);
 	struct disturbed what;
 	if (f->kind == SQL_DDL && c->status == 'I'

@@ -62,6 +62,8 @@ struct plan {
 	struct sql_facts facts; /* of a simple query; text is NULL for any other request */
 	const char *text;
 	size_t text_len;
+	const char *last;       /* the last statement of any other request; or NULL */
+	size_t last_len;
 };
 
 /* Plans the request that begins at p.  More than 0: there is something to send; MORE: the rest of

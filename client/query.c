@@ -6,6 +6,7 @@
 #include "client/effect.h"
 #include "client/facts.h"
 #include "client/here.h"
+#include "client/last.h"
 #include "client/leaves.h"
 #include "client/portal.h"
 #include "client/remake.h"
@@ -402,6 +403,7 @@ static long dispatch(struct client *c, const uint8_t *p, size_t n)
 	if (pl.own && !pl.len)
 		return c->inflight ? BLOCKED : tell_first(c, p, n);
 	own_canceled(c);                /* what it has begun may be ours no longer: DEALLOCATE */
+	last_note(c, pl.text ? pl.text : pl.last, pl.text ? pl.text_len : pl.last_len);
 	if (pl.does & LEAVES_SIGNAL)
 		pl.signals = signal_node(c, p, pl.len);
 	if (!c->inflight && here_answer(c, &pl))

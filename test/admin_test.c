@@ -41,10 +41,18 @@ bool client_sees_others(const struct client *c)
 
 static const char *running = "";
 
-const char *client_runs(const struct client *c)
+const char *client_last_statement(const struct client *c)
 {
 	(void)c;
 	return running;
+}
+
+static const char *pin = "";
+
+const char *client_pin(const struct client *c)
+{
+	(void)c;
+	return pin;
 }
 
 /* --- a proxy ------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include "client/plan.h"
 #include "client/portal.h"
 #include "client/privilege.h"
+#include "client/last.h"
 #include "client/query.h"
 #include "client/unnamed.h"
 #include "server/inside.h"
@@ -283,7 +284,9 @@ static struct base shared;
 static struct servers servers = { .base = &shared };
 static struct written written;
 static struct route route;
-static struct clients clients = { .servers = &servers, .route = &route, .base = &shared };
+static struct last last[LAST_STATEMENTS];
+static struct clients clients = { .servers = &servers, .route = &route, .base = &shared,
+	.last = last };
 static struct account account = { .database = "db", .user = "u" };
 static unsigned renewals;                       /* of this account */
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from wire import (LoginError, bind, close, describe, execute, flush, message, parse, query, sync,
-                  wait_until)
+from wire import (SERVER_PID, LoginError, bind, close, describe, execute, flush, message, parse,
+                  query, sync, value, wait_until)
 
 pytestmark = pytest.mark.proxy
 
@@ -253,7 +253,9 @@ def test_a_long_table_comes_in_parts(proxy):
     p = proxy(num_init_children=2000, max_pool=8)
     with p.raw(timeout=60) as w:
         out = w.query("SHOW POOL_POOLS")
-        assert len(out) == 2000 * 8 * 2 + 3 and out[-2].tag == f"SELECT {2000 * 8 * 2}"
+        pids = [int(m.row[0]) for m in out if m.type == "D"]
+        assert types(out) == "T" + "D" * len(pids) + "CZ" and out[-2].tag == f"SELECT {len(pids)}"
+        assert sum(pid < SERVER_PID for pid in pids) == 2000 * 8 * 2
         assert types(w.query("SELECT 1")) == "TDCZ"
 
 
@@ -366,7 +368,8 @@ def test_an_idle_limit_of_the_session_s_own(proxy):
 def peers(w):
     """{user: whether its address is shown} of the sessions in SHOW POOL_POOLS."""
     rows = [m.row for m in w.query("SHOW POOL_POOLS") if m.type == "D"]
-    return {r[6].decode(): r[18] != b"" for r in rows if r[6] and r[4] == b"0"}
+    return {r[6].decode(): r[18] != b"" for r in rows
+            if r[6] and r[4] == b"0" and int(r[0]) < SERVER_PID}
 
 
 def test_others_are_shown_to_those_who_may_see_them(proxy, primary):
@@ -379,7 +382,7 @@ def test_others_are_shown_to_those_who_may_see_them(proxy, primary):
         assert peers(app) == {**dict.fromkeys(all_, False), "app": True}
         assert peers(super_) == peers(auditor) == peers(listed) == all_
         out = app.ask(parse("", "SHOW POOL_POOLS") + bind() + execute() + sync())
-        assert out[-2].tag == f"SELECT {32 * 4 * 2}"
+        assert out[-2].tag == f"SELECT {sum(m.type == 'D' for m in out)}"
     primary.su("DROP ROLE auditor; DROP ROLE listed")
 
 
@@ -432,20 +435,101 @@ def test_a_client_that_has_not_proved_itself_is_not_let_in_by_an_outage(proxy, o
         p.raw(user="postgres", application_name="new")
 
 
+def shown(w, name):
+    out = w.query(f"SHOW {name};")
+    columns = names(out[0])
+    return [dict(zip(columns, (v.decode() for v in m.row))) for m in out if m.type == "D"]
+
+
+def pooled(w):
+    """The places of connections in SHOW POOL_POOLS."""
+    return [r for r in shown(w, "POOL_POOLS") if int(r["pool_pid"]) >= SERVER_PID]
+
+
+def sessions(w):
+    return {int(r["pool_pid"]): r for r in shown(w, "POOL_POOLS")
+            if int(r["pool_pid"]) < SERVER_PID and r["pool_id"] == r["backend_id"] == "0"}
+
+
+def test_who_has_a_connection_and_who_has_none(proxy, replica):
+    p = proxy()
+    with p.raw(user="postgres") as w, p.raw(database="postgres") as other:
+        pid = value(other.query("/*NO LOAD BALANCE*/ SELECT pg_backend_pid()"))
+        assert pid not in [r["pool_backendpid"] for r in pooled(w)]
+        assert sessions(w)[other.pid]["pool_backendpid"] == pid
+        other.bye()
+        wait_until(lambda: pid in [r["pool_backendpid"] for r in pooled(w)], "it is in the pool")
+        row, = [r for r in pooled(w) if r["pool_backendpid"] == pid]
+        assert (row["backend_id"], row["pool_id"], row["pool_connected"]) == ("0", "0", "0")
+        assert (row["database"], row["username"], row["majorversion"]) == ("postgres", "app", "3")
+        assert row["status"] == "Wait for connection" and row["statement"] == row["client_host"] == ""
+        assert all(re.match(r"\d{4}-", row[c]) for c in ("backend_connection_time",
+                                                         "client_disconnection_time"))
+        with p.raw(database="postgres") as again:
+            assert value(again.query("/*NO LOAD BALANCE*/ SELECT pg_backend_pid()")) == pid
+            same, = [r for r in pooled(w) if r["pool_pid"] == row["pool_pid"]]
+            assert same["username"] == same["client_disconnection_time"] == ""
+            assert sessions(w)[again.pid]["pool_backendpid"] == pid
+
+
+@pytest.mark.parametrize("sql, why", [
+    ("SELECT 1", ""), ("CREATE TEMP TABLE t (a int)", "temporary table"), ("LISTEN x", "listen"),
+    ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", "cursor with hold")])
+def test_why_a_connection_is_held(proxy, sql, why):
+    p = proxy()
+    with p.raw(user="postgres") as w, p.raw() as other:
+        other.query(sql)
+        assert sessions(w)[other.pid]["status"] == (f"Idle ({why})" if why else "Idle")
+
+
+def last(w, other):
+    return sessions(w)[other.pid]["statement"]
+
+
+def test_the_last_statement_is_shown(proxy, primary):
+    p = proxy(log_per_node_statement=False)
+    with p.raw(user="postgres") as w, p.raw() as other, p.raw() as third:
+        assert last(w, other) == ""
+        for sql in ("SELECT 1", "BEGIN", "COMMIT", "SELECT 1; SELECT 2", "SELEC", "SET x.y = 1"):
+            other.query(sql)
+            assert last(w, other) == sql
+        other.ask(parse("s", "SELECT 'named'") + sync())
+        other.query("SELECT 3")
+        other.ask(parse("", "SELECT 'parsed'") + sync())
+        assert last(w, other) == "SELECT 'parsed'"
+        other.ask(bind(statement="s") + execute() + sync())
+        assert last(w, other) == "SELECT 'named'"
+        other.ask(query("BEGIN"))
+        for sql in ("SELECT 'open'", "SELECT 'appended'"):
+            other.send(parse("", sql) + bind() + execute() + flush())
+            while other.read().type != "C":
+                pass
+            assert last(w, other) == sql
+        other.ask(sync() + query("COMMIT"), 2)
+        other.query("SELECT '" + 300 * "\u00e4" + "'")
+        assert last(w, other) == "SELECT '" + 121 * "\u00e4"
+        assert last(third, other) != "" and last(third, w) == ""     # of the same user; of another
+        wait = p.raw()
+        primary.su("CREATE TABLE IF NOT EXISTS locked (a int); GRANT ALL ON locked TO app")
+        with primary.connect() as lock, lock.transaction():
+            lock.execute("LOCK TABLE locked")
+            wait.send(query("INSERT INTO locked VALUES (1)"))
+            wait_until(lambda: last(w, wait).startswith("INSERT"), "it runs")
+            assert sessions(w)[wait.pid]["status"] == "Execute command"
+        wait.reply()
+        wait.bye()
+        wait_until(lambda: last(w, wait) == "", "nobody is there")
+
+
 def exporter_scrape(w):
     """The queries of pgpool2_exporter 1.2.2, and what it makes of their rows: {metric: {labels: value}}.
 
     Labels are hostname, port, role; "up", "true" and "waiting" are 1; what is no number is lost."""
-    def table(name):
-        out = w.query(f"SHOW {name};")
-        columns = names(out[0])
-        return [dict(zip(columns, (v.decode() for v in m.row))) for m in out if m.type == "D"]
-
-    version = table("pool_version")[0]["pool_version"]
+    version = shown(w, "pool_version")[0]["pool_version"]
     assert tuple(map(int, re.match(r"(\d+)\.(\d+)", version).groups())) >= (4, 2)
     metrics = {}
     for name in ("pool_nodes", "pool_backend_stats", "pool_health_check_stats", "pool_cache"):
-        for row in table(name):
+        for row in shown(w, name):
             labels = tuple(row.pop(k) for k in ("hostname", "port", "role") if k in row)
             for column, text in row.items():
                 if column == "status":
@@ -454,7 +538,7 @@ def exporter_scrape(w):
                     values = metrics.setdefault(f"{name}_{column}", {})
                     assert labels not in values
                     values[labels] = float(text)
-    processes, pools = table("pool_processes"), table("pool_pools")
+    processes, pools = shown(w, "pool_processes"), shown(w, "pool_pools")
     used = [p for p in processes if p["database"] and p["username"]]
     metrics["frontend"] = {"total": len(processes), "used": len(used)}
     metrics["backend"] = {"total": len(pools), "used": sum(p["username"] != "" for p in pools)}
@@ -478,7 +562,9 @@ def test_the_exporter_s_numbers(proxy, primary, replica):
         assert sum(got["pool_nodes_select_cnt"].values()) == 1
         assert got["pool_cache_cache_hit_ratio"] == {(): 0}
         assert got["frontend"] == {"total": 8, "used": 1}
-        assert got["backend"]["total"] == 8 * 2 * 2 and got["backend"]["used"] == 2
+        places = pooled(w)
+        assert got["backend"]["total"] == 8 * 2 * 2 + len(places)
+        assert got["backend"]["used"] == 2 + sum(r["username"] != "" for r in places)
 
 
 @pytest.mark.parametrize("name, ours", [("clients", "POOL_PROCESSES"), ("SERVERS", "POOL_POOLS"),

@@ -20,6 +20,7 @@ from typing import NamedTuple
 V3_0, V3_2, V3_9999, V2_0 = 0x30000, 0x30002, 0x3270F, 0x20000
 CANCEL, SSL_REQUEST, GSS_REQUEST = 80877102, 80877103, 80877104
 SESSION_PID = 1 << 30           # of the proxy's first session; see client.h
+SERVER_PID = SESSION_PID + (1 << 20)    # of its first connection to PostgreSQL
 
 
 # ---- building ---------------------------------------------------------------------------------

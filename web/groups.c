@@ -29,4 +29,7 @@ void groups_count(struct groups *g, const struct admin *a)
 	for (size_t i = 0; admin_processes_shown.find(a, i, &row); i++)
 		if (groups_account(row.client))
 			count(g, groups_account(row.client));
+	size_t sessions = admin_processes(a) * admin_pools_each(a);
+	for (size_t i = sessions; admin_pools.find(a, i, &row); i++)
+		g->pooled += row.pooled != NULL;
 }

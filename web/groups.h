@@ -10,6 +10,7 @@ struct groups {
 	const struct account *of[GROUPS_MAX];
 	size_t sessions[GROUPS_MAX], n;
 	size_t others, all;                     /* beyond those; of all */
+	size_t pooled;                          /* connections of nobody */
 };
 
 void groups_count(struct groups *g, const struct admin *a);

@@ -169,29 +169,34 @@ static void put_frontends(struct writer *w, const struct groups *g, size_t proce
 }
 
 /* A session is one pool of its place, on all nodes. */
-static void put_backends(struct writer *w, const struct groups *g, size_t processes)
+static void put_backends(struct writer *w, const struct groups *g)
 {
-	size_t each = admin_pools_each(w->admin), nodes = admin_show_nodes.rows(w->admin);
-	double total = (double)(processes * each), used = (double)(g->all * nodes);
+	size_t nodes = admin_show_nodes.rows(w->admin);
+	double total = (double)admin_pools.rows(w->admin);
+	double used = (double)(g->all * nodes + g->pooled);
 
 	put_value(w, "pgpool2_backend_total", GAUGE, "Rows of SHOW POOL_POOLS.", total, true);
-	put_value(w, "pgpool2_backend_used", GAUGE, "Of these, sessions'.", used, true);
+	put_value(w, "pgpool2_backend_used", GAUGE, "Of these, sessions' and pooled connections.",
+		used, true);
 	put_value(w, "pgpool2_backend_used_ratio", GAUGE, "Their share.",
 		total > 0 ? used / total : 0, true);
 }
 
 enum of_process { PROCESS_TOTAL, PROCESS_USED, PROCESS_RATIO };
 
+/* Pooled connections have a row each. */
 static void put_process(struct writer *w, const char *name, enum of_process what,
                         const struct admin_row *row)
 {
-	size_t each = admin_pools_each(w->admin), nodes = admin_show_nodes.rows(w->admin);
-	const struct account *a = groups_account(row->client);
+	size_t each = row->pooled ? 1 : admin_pools_each(w->admin);
+	size_t nodes = row->pooled ? 1 : admin_show_nodes.rows(w->admin);
+	const struct account *a = row->pooled ? row->pooled : groups_account(row->client);
 
 	for (size_t i = 0; i < (what == PROCESS_USED ? nodes : 1); i++) {
 		text_add(w->t, "%s{", name);
 		if (what == PROCESS_USED) {
-			text_add(w->t, "backend_id=\"%zu\"", i);
+			text_add(w->t, "backend_id=\"%zu\"",
+				row->pooled ? (size_t)row->node->id : i);
 			put_label(w, ",", "database", a->database);
 			text_add(w->t, ",pool_id=\"0\",");
 		}
@@ -210,6 +215,7 @@ static void put_processes(struct writer *w)
 		[PROCESS_USED] = { "pgpool2_backend_by_process_used", "Of these, a session's." },
 		[PROCESS_RATIO] = { "pgpool2_backend_by_process_used_ratio", "Their share." },
 	};
+	size_t sessions = admin_processes(w->admin) * admin_pools_each(w->admin);
 	struct admin_row row;
 
 	if (admin_processes(w->admin) > METRICS_PROCESSES)
@@ -218,6 +224,10 @@ static void put_processes(struct writer *w)
 		put_head(w, families[f].name, GAUGE, families[f].help, true);
 		for (size_t i = 0; admin_processes_shown.find(w->admin, i, &row); i++)
 			if (groups_account(row.client))
+				put_process(w, families[f].name, (enum of_process)f, &row);
+		for (size_t i = 0; i < METRICS_PROCESSES
+		     && admin_pools.find(w->admin, sessions + i, &row); i++)
+			if (row.pooled)
 				put_process(w, families[f].name, (enum of_process)f, &row);
 	}
 }
@@ -230,7 +240,7 @@ static void put_theirs(struct writer *w, double seconds, uint64_t scrapes)
 	groups_count(&g, w->admin);
 	put_columns(w);
 	put_frontends(w, &g, processes);
-	put_backends(w, &g, processes);
+	put_backends(w, &g);
 	put_processes(w);
 	put_value(w, "pgpool2_up", GAUGE, "The proxy answers.", 1, true);
 	put_value(w, "pgpool2_last_scrape_error", GAUGE, "Nothing went wrong.", 0, true);
