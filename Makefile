@@ -42,7 +42,8 @@ BUILD_PACKAGES = gcc libc6-dev musl-tools libbearssl-dev
 RUN_PACKAGES   = $(BUILD_PACKAGES) postgresql-15 procps python3-psycopg util-linux
 DEBUG_PACKAGES = $(BUILD_PACKAGES) clang libclang-rt-14-dev
 TEST_PACKAGES  = $(RUN_PACKAGES) $(DEBUG_PACKAGES) binutils iproute2 libpostgresql-jdbc-java nodejs \
-                 openjdk-17-jdk-headless openssl pgpool2 python3-asyncpg python3-pytest-xdist python3-psycopg2
+                 openjdk-17-jdk-headless openssl pgpool2 python3-asyncpg python3-prometheus-client \
+                 python3-pytest-xdist python3-psycopg2
 BENCH_PACKAGES = $(RUN_PACKAGES) haproxy pgbouncer pgpool2 python3-pytest
 FUZZ_SECONDS   = 60
 PROGRAMS       = 2000
@@ -104,7 +105,7 @@ build/hello_fuzz: test/hello_fuzz.c $(SOURCES) $(HEADERS) | build debug-packages
 	clang $(STD) $(INCLUDE) $(SAN) -fsanitize=fuzzer -o $@ $(filter-out pgpool.c,$(filter %.c,$^)) -lbearssl
 
 # What a session's requests stand on, and the other parts of it, are linked: see test/session.h.
-SESSION = $(patsubst %.c,build/debug/%.o,$(wildcard sql/*.c conf/*.c wire/*.c) sql.c conf.c wire.c node.c \
+SESSION = $(patsubst %.c,build/debug/%.o,$(wildcard sql/*.c conf/*.c wire/*.c loop/*.c) sql.c conf.c wire.c node.c \
           route.c route/names.c route/written.c $(patsubst %,server/%.c,backend_log request residue scanner stmt) \
           $(patsubst %,client/%.c,agree choice code doubt effect facts here inflight last leaves own parameter plan \
           portal query remake renew reply script signal tell trace transact unnamed unread))

@@ -27,7 +27,7 @@ void admin_start(struct admin *a, const struct clients *clients, const char *ver
 
 	a->clients = clients;
 	a->version = version;
-	a->started = now(a);
+	a->started = a->loaded = now(a);
 	clock_gettime(CLOCK_REALTIME, &t);
 	a->epoch = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 - a->started;
 }

@@ -34,6 +34,8 @@ struct admin {
 	int64_t started;                        /* loop_now() */
 	int64_t epoch;                          /* ms since 1970 when loop_now() was 0 */
 	const char *version;                    /* "4.7.0 (name)" */
+	uint64_t reloads, bad_reloads;          /* the latter have changed nothing */
+	int64_t loaded;                         /* loop_now() at the start or the last good one */
 };
 
 /* At the start of the program. */

@@ -208,19 +208,20 @@ const char *client_last_statement(const struct client *c)
 	return last_text(c);
 }
 
+const struct client_pin client_pins[] = {
+	{ PIN_TEMPORARY, "temporary table" }, { PIN_LOCK, "advisory lock" },
+	{ PIN_CURSOR, "cursor with hold" }, { PIN_LISTEN, "listen" },
+	{ PIN_FUNCTION, "function that keeps something" },
+	{ PIN_OTHER, "statement that may leave anything" }, { 0, NULL }
+};
+
 const char *client_pin(const struct client *c)
 {
-	static const struct { uint8_t pin; const char *words; } pins[] = {
-		{ PIN_TEMPORARY, "temporary table" }, { PIN_LOCK, "advisory lock" },
-		{ PIN_CURSOR, "cursor with hold" }, { PIN_LISTEN, "listen" },
-		{ PIN_FUNCTION, "function that keeps something" },
-		{ PIN_OTHER, "statement that may leave anything" },
-	};
+	const struct client_pin *p = client_pins;
 
-	for (size_t i = 0; i < sizeof pins / sizeof *pins; i++)
-		if (c->pins & pins[i].pin)
-			return pins[i].words;
-	return "";
+	while (p->words && !(c->pins & p->pin))
+		p++;
+	return p->words ? p->words : "";
 }
 
 void client_peer(const struct client *c, char *host, size_t size, char *port, size_t port_size)
@@ -302,19 +303,6 @@ void client_leave(struct client *c)
 	loop_defer(c->all->base->loop, &c->task);
 }
 
-void clients_count_error(struct clients *all, const char *sqlstate)
-{
-	struct sqlstate_class *e = all->errors, *last = e + SQLSTATE_CLASSES - 1;
-	bool good = isalnum((uint8_t)sqlstate[0]) && isalnum((uint8_t)sqlstate[1]);
-	const char *class = good ? sqlstate : "??";
-
-	while (e < last && *e->name && strncmp(e->name, class, 2))
-		e++;
-	if (!*e->name)
-		snprintf(e->name, sizeof e->name, "%s", e < last ? class : "??");
-	e->n++;
-}
-
 /* Within a message there is no place for last words: the client's library sees the end of the
  * connection, as it does when PostgreSQL crashes.  why is for the log only. */
 static int fail(struct client *c, const struct report *r, const char *why)
@@ -325,7 +313,7 @@ static int fail(struct client *c, const struct report *r, const char *why)
 	struct report fatal = *r;
 
 	fatal.severity = "FATAL";
-	clients_count_error(c->all, fatal.sqlstate);
+	codes_count(&c->all->errors, fatal.sqlstate, CODE_CLASS);
 	put_report(&o, 'E', &fatal);
 	if (!o.full && !half_told(c))
 		client_say(c, &o);
@@ -361,7 +349,7 @@ int client_relay(struct client *c, const uint8_t *body, size_t len)
 
 	if (c->phase == AT_GONE)
 		return -1;
-	clients_count_error(c->all, code ? code : "");
+	codes_count(&c->all->errors, code, CODE_CLASS);
 	if (!half_told(c))
 		conn_put_message(c->all->base->net, &c->conn, 'E', body, len);
 	log_write(c->all->base->log, &c->who, LEVEL_FATAL, NULL, NULL, "%s",
@@ -923,7 +911,7 @@ void client_accept(struct clients *all, int fd, const struct sockaddr_storage *p
 	c->who.app = "child";           /* Pgpool-II's name for clients that have not said theirs */
 	c->since = c->active = loop_now(all->base->loop);
 	note_peer(c, peer);
-	if (conn_open(all->base->net, &c->conn, fd, POLLIN, readable) < 0) {
+	if (conn_open(all->base->net, &c->conn, fd, POLLIN, readable, NET_CLIENT) < 0) {
 		free(c);
 		return;
 	}

@@ -41,7 +41,6 @@ struct own_ops {
 	                const struct sql_own *says, const struct client *asks, struct put *o);
 };
 
-enum { SQLSTATE_CLASSES = 64 };                 /* PostgreSQL has some 45 */
 
 /* Everything of this level; one per loop. */
 struct clients {
@@ -70,10 +69,8 @@ struct clients {
 	unsigned naming;                        /* look-ups of peers' names under way */
 	const struct own_ops *own;              /* what the proxy tells of itself */
 	void *own_ctx;
-	struct sqlstate_class {                 /* errors that clients were told, by the first */
-		char name[3];                   /* two characters of their SQLSTATE; the last */
-		uint64_t n;                     /* one is "??", all others; "" is not used */
-	} errors[SQLSTATE_CLASSES];
+	struct codes errors;                    /* that clients were told, by class */
+	struct codes retries;                   /* for which requests ran again on the primary */
 };
 
 enum client_phase {
@@ -93,6 +90,9 @@ enum {
 	PIN_LOCK = 32,                          /* an advisory one of the session */
 	PIN_DOUBT = 64,                         /* code may have left anything: client/doubt.h */
 };
+
+/* In words, but for doubt, which is only a question to be asked; the last one is NULL. */
+extern const struct client_pin { uint8_t pin; const char *words; } client_pins[];
 
 /* A request whose end does not come is sent as far as it is there: PostgreSQL tells an error in it
  * at once. */
@@ -265,9 +265,6 @@ void client_enter(struct client *c, enum client_phase to);
 /* Its list of servers is linked here alone. */
 void client_attach(struct client *c, struct server *s);
 void client_detach(struct client *c, struct server *s);
-
-/* An error with this SQLSTATE was told to a client. */
-void clients_count_error(struct clients *all, const char *sqlstate);
 
 /* A connection was accepted; takes over the descriptor. */
 void client_accept(struct clients *all, int fd, const struct sockaddr_storage *peer);

@@ -28,7 +28,7 @@ struct helper {
 };
 
 struct loop {
-	int64_t now;
+	int64_t now, now_us;
 	struct pollfd *fds;                     /* fds[i] belongs to watches[i] */
 	struct watch **watches;
 	uint32_t n, cap;
@@ -395,7 +395,8 @@ static void read_clock(struct loop *l)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	l->now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	l->now_us = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	l->now = l->now_us / 1000;
 }
 
 struct loop *loop_new(void)
@@ -471,4 +472,9 @@ void loop_turn(struct loop *l)
 int64_t loop_now(const struct loop *l)
 {
 	return l->now;
+}
+
+int64_t loop_now_us(const struct loop *l)
+{
+	return l->now_us;
 }

@@ -14,6 +14,8 @@
 #ifndef LOOP_H
 #define LOOP_H
 
+#include "loop/histogram.h"
+
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +33,7 @@ void loop_free(struct loop *l);
 /* Runs one turn: waits until something is ready or due, and serves it. */
 void loop_turn(struct loop *l);
 int64_t loop_now(const struct loop *l);
+int64_t loop_now_us(const struct loop *l);      /* the same in microseconds, to measure with */
 
 /* Shared by the rooms of one loop: all of them point to it.  A reload replaces the members that
  * come from files, tells each room (nodes_reload() and the like), and then frees the old ones. */

@@ -28,6 +28,7 @@ struct net {
 	struct segment segments[SEGMENTS];
 	unsigned steps;                         /* of handshakes, in this turn of the loop */
 	struct task turn;                       /* its end */
+	struct net_count count[NET_SIDES];
 	uint8_t build[NET_BUILD];
 	uint8_t sealed[NET_SEALED];             /* records on their way out */
 	uint8_t scratch[NET_KEEP + NET_RECV + TLS_HELD];
@@ -49,7 +50,13 @@ struct net *net_new(struct loop *l)
 	n->built = 0;
 	n->steps = 0;
 	n->turn = (struct task){ .run = turned };
+	memset(n->count, 0, sizeof n->count);
 	return n;
+}
+
+const struct net_count *net_counted(const struct net *n, enum net_side side)
+{
+	return &n->count[side];
 }
 
 void net_free(struct net *n)
@@ -98,9 +105,9 @@ static void kept_free(struct kept **kp)
 static void transmit(struct net *n, struct conn *c, struct iovec *v, int count);
 
 int conn_open(struct net *n, struct conn *c, int fd, short events,
-              void (*ready)(struct watch *, short))
+              void (*ready)(struct watch *, short), enum net_side side)
 {
-	*c = (struct conn){ .watch.ready = ready };
+	*c = (struct conn){ .watch.ready = ready, .side = (uint8_t)side };
 	if (watch_start(n->loop, &c->watch, fd, events) == 0)
 		return 0;
 	close(fd);
@@ -151,7 +158,7 @@ long conn_refill(struct net *n, struct conn *c, uint8_t **p)
 }
 
 /* As conn_fill(). */
-static long receive(struct conn *c, uint8_t *to, size_t room)
+static long receive(struct net *n, struct conn *c, uint8_t *to, size_t room)
 {
 	ssize_t got;
 
@@ -162,6 +169,7 @@ static long receive(struct conn *c, uint8_t *to, size_t room)
 		errno = 0;
 	if (got <= 0)
 		return got < 0 && errno == EAGAIN ? 0 : -1;
+	n->count[c->side].received += (size_t)got;
 	return got;
 }
 
@@ -178,6 +186,13 @@ static void send_answers(struct net *n, struct conn *c)
 		transmit(n, c, &(struct iovec){ n->sealed, len }, 1);
 }
 
+static void count_handshake(struct net *n, const struct conn *c)
+{
+	struct net_count *count = &n->count[c->side];
+
+	++*(tls_state(c->tls) == TLS_FAILED ? &count->unshaken : &count->shaken);
+}
+
 /* Moves input out of the way of plain text.  Behind the decrypted bytes there is room to
  * receive. */
 __attribute__((noinline))
@@ -187,12 +202,15 @@ static long receive_tls(struct net *n, struct conn *c, uint8_t *to, size_t room)
 
 	if (shaking && n->steps == NET_STEPS)
 		return 0;
-	long got = receive(c, to + TLS_HELD, room);
+	long got = receive(n, c, to + TLS_HELD, room);
+	n->count[c->side].unshaken += shaking && got < 0;
 	if (got <= 0)
 		return got < 0 && tls_error(c->tls) ? ended(c) : got;
 	if (shaking && !n->steps++)
 		loop_defer(n->loop, &n->turn);
 	got = tls_input(c->tls, to + TLS_HELD, (size_t)got, to);
+	if (shaking && tls_state(c->tls) != TLS_SHAKING)
+		count_handshake(n, c);
 	send_answers(n, c);
 	if (got < 0)
 		return ended(c);
@@ -212,7 +230,7 @@ long conn_fill(struct net *n, struct conn *c, uint8_t **p)
 
 	*p = n->scratch;
 	got = c->tls ? receive_tls(n, c, n->scratch + have, room)
-	             : receive(c, n->scratch + have, room);
+	             : receive(n, c, n->scratch + have, room);
 	if (got <= 0)
 		return got;
 	if (have) {
@@ -376,6 +394,7 @@ static void transmit(struct net *n, struct conn *c, struct iovec *v, int count)
 			broke(c);
 		if (sent < 0)
 			sent = 0;
+		n->count[c->side].sent += (size_t)sent;
 	}
 	if (!c->broken && (size_t)sent < total)
 		keep_rest(n, c, v, count, (size_t)sent);
@@ -429,6 +448,7 @@ size_t conn_drain(struct net *n, struct conn *c)
 			broke(c);
 			break;
 		}
+		n->count[c->side].sent += (size_t)sent;
 		k->r += (size_t)sent;
 		if (k->r == k->w)
 			kept_free(&c->out);

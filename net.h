@@ -41,7 +41,16 @@ enum {
 
 struct net;
 
+/* Whose connection it is, for who counts. */
+enum net_side { NET_CLIENT, NET_NODE, NET_OTHER, NET_SIDES };
+
+struct net_count {
+	uint64_t received, sent;                /* bytes, as they are on the wire */
+	uint64_t shaken, unshaken;              /* TLS handshakes: done, failed */
+};
+
 struct net *net_new(struct loop *l);
+const struct net_count *net_counted(const struct net *n, enum net_side side);
 void net_free(struct net *n);
 
 /* Sends all that was put since the last flush. */
@@ -59,11 +68,12 @@ struct conn {
 	struct kept *out;                       /* to be sent, not taken by the kernel yet */
 	struct tls *tls;                        /* or NULL: plain text */
 	bool broken;                            /* a send failed: later output is dropped */
+	uint8_t side;                           /* enum net_side */
 };
 
 /* Takes over fd and watches it.  -1 without memory; fd is closed then. */
 int conn_open(struct net *n, struct conn *c, int fd, short events,
-              void (*ready)(struct watch *, short));
+              void (*ready)(struct watch *, short), enum net_side side);
 
 /* Ends our half, after all that was put: the peer sees an orderly end.  conn_close() does it for
  * encrypted connections, too. */

@@ -29,6 +29,34 @@ enum {
 enum node_state { NODE_WAITING, NODE_UP, NODE_DOWN };   /* waiting: never connected to yet */
 enum node_role { ROLE_UNKNOWN, ROLE_PRIMARY, ROLE_STANDBY };
 
+/* Why a request of a client went to its node.  R(name, the word for it) */
+#define NODE_REASONS(R) \
+	R(BALANCED, "balanced")         /* a read, to the node that was drawn for it */ \
+	R(WRITE, "write")               /* it is no read */ \
+	R(FUNCTION, "function")         /* it calls one that may write */ \
+	R(CATALOG, "catalog")           /* it reads what is the primary's own */ \
+	R(TEMPORARY, "temporary")       /* ... a temporary table */ \
+	R(UNLOGGED, "unlogged") \
+	R(UNKNOWN, "unknown")           /* ... what the catalog has not told of */ \
+	R(COLD, "cold_start")           /* track_table_mutation_cold_start_duration */ \
+	R(WRITTEN, "recent_write")      /* what was written lately */ \
+	R(TRANSACTION, "transaction")   /* of its transaction's writes, or its level */ \
+	R(STATE, "session")             /* replicas cannot follow the session */ \
+	R(PLACE, "place")               /* its transaction, snapshot or portal is there */ \
+	R(BEHIND, "pipeline")           /* other requests are in flight there */ \
+	R(LONG, "long")                 /* it is too long to run again */ \
+	R(RETRY, "retry")               /* a replica could not answer it */ \
+	R(DELAY, "delay")               /* the replica is too far behind */ \
+	R(DOWN, "down")                 /* ... or down */ \
+	R(ALONE, "no_replica")          /* nothing is balanced */
+
+enum node_reason {
+#define R(name, word) REASON_##name,
+	NODE_REASONS(R)
+#undef R
+	REASONS
+};
+
 struct nodes;
 struct waiter;
 
@@ -81,6 +109,8 @@ struct node {
 	/* Statements of clients that were sent there, and error responses, since the start; kept
 	 * by client/.  As Pgpool-II counts them: see sql_class. */
 	struct tally { uint64_t statements[SQL_CLASSES], error, fatal, panic; } tally;
+	uint64_t requests[REASONS];             /* of clients */
+	struct histogram answers;               /* from a request's sending to its end */
 
 	/* Kept by server.c. */
 	unsigned servers;                       /* connections in any phase */
@@ -91,6 +121,8 @@ struct node {
 	int64_t full_told;                      /* loop_now() when the log was told; 0: never */
 	char full_why[80];                      /* its words */
 	bool serving;                           /* its queue, right now */
+	struct histogram waits, logins;         /* of clients for a connection of others, or a new
+	                                         * one; of connections, from their start */
 	struct server *unresolved;              /* connections that wait for an address */
 	struct borrower *queue, **queue_tail;   /* waiters for one, oldest first */
 	struct server *idle;                    /* all idle servers of the node, last used first */

@@ -753,7 +753,7 @@ static void accepted(void *ctx, int fd, const struct sockaddr_storage *peer)
 	c->task.run = go_on;
 	c->who.app = "pcp_child";       /* as Pgpool-II calls it */
 	c->min = LEVEL_NOTICE;
-	if (conn_open(p->base->net, &c->conn, fd, POLLIN, ready) < 0) {
+	if (conn_open(p->base->net, &c->conn, fd, POLLIN, ready, NET_OTHER) < 0) {
 		free(c);
 		return;
 	}

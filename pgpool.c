@@ -136,7 +136,7 @@ static void look_soon(struct pgpool *pg)
 
 /* All or nothing: an error in a file changes nothing (-1).  Exception: bad rules only leave the old
  * rules in force. */
-static int reload(struct pgpool *pg, struct telling *t)
+static int load_again(struct pgpool *pg, struct telling *t)
 {
 	struct conf_messages m = { setup_tell, t };
 	struct setup fresh;
@@ -182,6 +182,17 @@ static int reload(struct pgpool *pg, struct telling *t)
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "reload config files.");
 	look_soon(pg);
 	return 0;
+}
+
+static int reload(struct pgpool *pg, struct telling *t)
+{
+	struct admin *a = &pg->pcp.admin;
+	int bad = load_again(pg, t);
+
+	a->reloads += !bad;
+	a->bad_reloads += bad != 0;
+	a->loaded = bad ? a->loaded : loop_now(pg->base.loop);
+	return bad;
 }
 
 static void look(struct timer *timer)

@@ -161,34 +161,43 @@ bool route_reads(const struct route *rt, const struct session *s, const char *da
 	       && !mentions_written(rt, database, text, len, &l);
 }
 
-bool route_why(const struct route *rt, const struct session *s, const char *database,
-               const struct sql_facts *f, const char *text, size_t len, char *out, size_t size)
+enum node_reason route_why(const struct route *rt, const struct session *s, const char *database,
+	const struct sql_facts *f, const char *text, size_t len, char out[static ROUTE_WORDS])
 {
+	static const char *const words[REASONS] = {
+		[REASON_FUNCTION] = "writing functions are used",
+		[REASON_CATALOG] = "systems catalogs are used",
+		[REASON_TEMPORARY] = "temporary tables are used",
+		[REASON_UNLOGGED] = "unlogged tables are used",
+		[REASON_UNKNOWN] = "unknown tables are used",
+		[REASON_COLD] = "of track table mutation cold start",
+	};
 	struct lately l = { .name = "" };
-	const char *why = NULL;
+	enum node_reason why = REASON_TRANSACTION;
 
+	*out = '\0';
 	if (f->kind != SQL_SELECT)
-		return false;
+		return REASON_WRITE;
 	if (f->flags & SQL_FUNCTION)
-		why = "writing functions are used";
+		why = REASON_FUNCTION;
 	else if (f->flags & SQL_CATALOG)
-		why = "systems catalogs are used";
+		why = REASON_CATALOG;
 	else if ((f->flags & SQL_TEMPORARY) || ((f->flags & SQL_CALLS) && s->temporary)
 	         || mentions_temporary(s, text, len))
-		why = "temporary tables are used";
+		why = REASON_TEMPORARY;
 	else if (f->flags & SQL_UNLOGGED)
-		why = "unlogged tables are used";
+		why = REASON_UNLOGGED;
 	else if (f->flags & SQL_UNKNOWN)
-		why = "unknown tables are used";
+		why = REASON_UNKNOWN;
 	else if (is_cold(rt))
-		why = "of track table mutation cold start";
-	if (why)
-		snprintf(out, size, "%s", why);
-	else if (mentions_written(rt, database, text, len, &l))
-		snprintf(out, size, "table \"%s\" was recently written", l.name);
-	else
-		return false;
-	return true;
+		why = REASON_COLD;
+	if (words[why]) {
+		snprintf(out, ROUTE_WORDS, "%s", words[why]);
+	} else if (mentions_written(rt, database, text, len, &l)) {
+		snprintf(out, ROUTE_WORDS, "table \"%s\" was recently written", l.name);
+		why = REASON_WRITTEN;
+	}
+	return why;
 }
 
 bool route_writes(const struct sql_facts *f)

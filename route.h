@@ -64,9 +64,11 @@ bool route_gate(const struct route *rt, const struct sql_facts *f);
 bool route_reads(const struct route *rt, const struct session *s, const char *database,
                  const char *text, size_t len);
 
-/* Why a SELECT may not, in Pgpool-II's words for the log; false if it has no words for that. */
-bool route_why(const struct route *rt, const struct session *s, const char *database,
-               const struct sql_facts *f, const char *text, size_t len, char *out, size_t size);
+/* Why a statement may not.  Of a SELECT for whose reason Pgpool-II has words in its log, these go
+ * to out, else "". */
+enum { ROUTE_WORDS = 128 };
+enum node_reason route_why(const struct route *rt, const struct session *s, const char *database,
+	const struct sql_facts *f, const char *text, size_t len, char out[static ROUTE_WORDS]);
 
 /* Does a statement that did not pass the gate count as a write for later statements? */
 bool route_writes(const struct sql_facts *f);

@@ -198,6 +198,13 @@ static void bind_channel(char *out, char flag, const uint8_t *cb, size_t cb_len)
 
 /* ---- keys and verifiers ---- */
 
+static _Atomic uint64_t derivations;
+
+uint64_t scram_derived(void)
+{
+	return derivations;
+}
+
 void scram_derive(struct scram_keys *k, const char *password, size_t len,
 	const uint8_t *salt, size_t salt_len, uint32_t iterations)
 {
@@ -205,6 +212,7 @@ void scram_derive(struct scram_keys *k, const char *password, size_t len,
 	uint8_t salted[SCRAM_KEY];
 	int n = -1;
 
+	derivations++;
 	if (len <= SCRAM_PREP_MAX) {
 		memcpy(raw, password, len);
 		raw[len] = '\0';

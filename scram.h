@@ -68,10 +68,13 @@ struct scram_text {
 
 /* ---- keys and verifiers ---- */
 
-/* PBKDF2: two milliseconds of processor time per 4096 iterations.  Pure and thread-safe: callers
- * run it in a helper thread.  SASLprep is applied to the password (see scram_saslprep). */
+/* PBKDF2: two milliseconds of processor time per 4096 iterations.  Thread-safe: callers run it in a
+ * helper thread.  SASLprep is applied to the password (see scram_saslprep). */
 void scram_derive(struct scram_keys *k, const char *password, size_t len,
 	const uint8_t *salt, size_t salt_len, uint32_t iterations);
+
+/* How often that has been done. */
+uint64_t scram_derived(void);
 
 /* salt_len is at most SCRAM_SALT_MAX. */
 void scram_verifier_make(struct scram_verifier *v, const struct scram_keys *k,

@@ -156,6 +156,7 @@ struct server *server_open(struct servers *all, struct node *n, struct profile *
 	s->bury.run = bury;
 	s->status = 'I';
 	s->since = loop_now(all->base->loop);
+	s->since_us = loop_now_us(all->base->loop);
 	s->next_all = all->first;
 	if (all->first)
 		all->first->prev_all = s;
@@ -275,6 +276,7 @@ void server_ready(struct server *s)
 		return;
 	}
 	struct node *n = s->node;
+	histogram_add(&n->logins, loop_now_us(s->all->base->loop) - s->since_us);
 	node_worked(n);
 	available(s, opener);
 	queue_let_in(n);
@@ -409,6 +411,7 @@ static void available(struct server *s, const struct borrower *opener)
 			server_close(s, "makes room for one that has waited longer");
 			return;
 		}
+		queue_count_wait(b);
 		server_unborrow(b);
 		if (server_lend(s, b)) {
 			b->ops->lent(b, s);

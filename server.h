@@ -53,6 +53,19 @@ struct spares {
 	unsigned n;
 };
 
+/* Why no server could be had. */
+enum refusal_kind {
+	REFUSED_NODE,           /* the node cannot be reached, or is starting or stopping */
+	REFUSED_UNSAFE,         /* its TLS or its certificate is not as backend_sslmode asks */
+	REFUSED_FULL,           /* no connection became free in time */
+	REFUSED_BACKEND,        /* PostgreSQL refused the login: raw is its ErrorResponse body */
+	REFUSED_SECRET,         /* PostgreSQL wants a password and none is known */
+	REFUSED_OTHER_PRIMARY,  /* it waited for the primary, which is another node now */
+	REFUSED_ASKED,          /* it only looked for PostgreSQL's demand, which is known now */
+	REFUSED_TRUSTED,        /* it is let in without a question, so the secret is not proved */
+	REFUSALS
+};
+
 /* Everything of this level; one per loop. */
 struct servers {
 	struct base *base;
@@ -68,6 +81,9 @@ struct servers {
 	struct server *first;                   /* all servers */
 	struct places places;
 	int64_t reset_told;                     /* loop_now() when a failing reset was last told */
+	uint64_t refusals[REFUSALS];            /* of clients */
+	uint64_t names, bodies;                 /* that the catalog was asked for; how often for
+	                                         * the bodies of code */
 	bool draining;                          /* the program is ending: keep nothing */
 };
 
@@ -83,18 +99,6 @@ int64_t servers_descriptors(const struct servers *all);
 void servers_doubt(struct servers *all);
 
 /* --- borrowing ----------------------------------------------------------- */
-
-/* Why no server could be had. */
-enum refusal_kind {
-	REFUSED_NODE,           /* the node cannot be reached, or is starting or stopping */
-	REFUSED_UNSAFE,         /* its TLS or its certificate is not as backend_sslmode asks */
-	REFUSED_FULL,           /* no connection became free in time */
-	REFUSED_BACKEND,        /* PostgreSQL refused the login: raw is its ErrorResponse body */
-	REFUSED_SECRET,         /* PostgreSQL wants a password and none is known */
-	REFUSED_OTHER_PRIMARY,  /* it waited for the primary, which is another node now */
-	REFUSED_ASKED,          /* it only looked for PostgreSQL's demand, which is known now */
-	REFUSED_TRUSTED,        /* it is let in without a question, so the secret is not proved */
-};
 
 struct refusal {
 	enum refusal_kind kind;
@@ -126,20 +130,21 @@ struct borrower {
 	                                         * own, for which PostgreSQL has to ask; or NULL */
 	struct log_who *who;                    /* in the log, messages of its servers are its */
 	uint64_t residue;                        /* that it leaves, see server/residue.h */
-	bool look;                              /* only learns PostgreSQL's demand on the account:
+	bool look : 1;                          /* only learns PostgreSQL's demand on the account:
 	                                         * no secret is sent; lent() comes if PostgreSQL
 	                                         * asks for nothing */
-	bool leaves;                            /* its client sends no more: if the connection that
+	bool leaves : 1;                        /* its client sends no more: if the connection that
 	                                         * is being opened for it fails, it is refused */
 
 	/* server.c's own, while it waits: */
-	bool patient;
-	bool own;                               /* of the proxy itself (ask.h): goes before
+	bool patient : 1;
+	bool own : 1;                           /* of the proxy itself (ask.h): goes before
 	                                         * clients, and may exceed their number */
-	bool searching;                         /* no primary is known */
+	bool searching : 1;                     /* no primary is known */
 	uint8_t passed;                         /* how often another one behind it was served */
 	uint16_t vain;                          /* tries to open one for it, while PostgreSQL was
 	                                         * full */
+	uint32_t since;                         /* it waits: loop_now(), its low bits */
 	struct borrower *next;
 	struct node *node;                      /* NULL: does not wait */
 	struct server *opening;                 /* a connection that was started for it */
@@ -361,7 +366,8 @@ struct server {
 
 	struct trial *trial;                    /* it only asks whether the node works; or NULL */
 	unsigned reset_left, sessions, cancels;
-	int64_t since;                          /* loop_now() when it was opened, */
+	int64_t since_us;                       /* loop_now_us() when it was opened, */
+	int64_t since;                          /* and loop_now(), */
 	int64_t rests;                          /* and when its FIFO ran empty last */
 	uint32_t orphaned;                      /* bytes of replies dropped */
 	char logged;                            /* type of the message that was logged last, and */

@@ -336,7 +336,7 @@ static void accepted(void *ctx, int fd, const struct sockaddr_storage *peer)
 	v->web = w;
 	v->timer.fire = due;
 	v->task.run = go_on;
-	if (conn_open(w->base->net, &v->conn, fd, POLLIN, ready) < 0) {
+	if (conn_open(w->base->net, &v->conn, fd, POLLIN, ready, NET_OTHER) < 0) {
 		free(v);
 		return;
 	}

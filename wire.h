@@ -15,6 +15,7 @@
 #include "wire/source.h"
 #include "wire/memory.h"
 #include "wire/base64.h"
+#include "wire/codes.h"
 
 #include <stdarg.h>
 #include <stdbool.h>

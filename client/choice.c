@@ -78,15 +78,21 @@ static struct server *only_server(const struct client *c, const struct plan *pl)
 	return !s && (pl->ends || pl->only_sync) && !pl->other && pl->whole ? ending_server(c) : s;
 }
 
-/* May a replica serve it?  Not what writes, is not there to its end, or was on a replica already;
- * nor what belongs to a session that replicas cannot follow, or whose notifications a replica could
- * overtake. */
-static bool may_leave(const struct client *c, const struct plan *pl)
+/* A replica may serve it (REASON_BALANCED), or why not: it writes, is not there to its end, or was
+ * on a replica already; or it belongs to a session that replicas cannot follow, or whose
+ * notifications a replica could overtake. */
+static enum node_reason may_leave(const struct client *c, const struct plan *pl)
 {
-	return pl->reads && !pl->other && pl->whole && pl->len <= RETRY_BYTES && c->status != 'E'
-	       && !c->for_primary && !c->primary_once && script_is_whole(&c->script)
-	       && !(c->pins & PIN_LISTEN) && !doubt_reads(c) && !c->borrower.profile->replication
-	       && nodes_balance(c->all->servers->nodes);
+	if (!pl->reads || pl->other)
+		return pl->reason ? pl->reason : REASON_WRITE;
+	if (c->for_primary || c->primary_once)
+		return REASON_RETRY;
+	if (!pl->whole || pl->len > RETRY_BYTES)
+		return REASON_LONG;
+	if (c->status == 'E' || !script_is_whole(&c->script) || (c->pins & PIN_LISTEN)
+	    || doubt_reads(c) || c->borrower.profile->replication)
+		return REASON_STATE;
+	return nodes_balance(c->all->servers->nodes) ? REASON_BALANCED : REASON_ALONE;
 }
 
 /* A role's or a database's settings have changed since the session began, and it has no server
@@ -98,20 +104,33 @@ static bool begins_otherwise(const struct client *c, const struct node *n)
 
 /* Home, or the node that was drawn for reads, unless that is down or too far behind.  The replicas
  * of a session whose home is the primary no longer follow another one. */
-static struct node *choose_node(struct client *c, const struct plan *pl)
+static struct node *choose_node(struct client *c, struct plan *pl)
 {
 	struct node *home = transact_home(c);
 	const struct account *a = c->borrower.profile->account;
 
-	if (pl->signals && pl->whole && !c->session.in_transaction && !c->for_primary)
+	if (pl->signals && pl->whole && !c->session.in_transaction && !c->for_primary) {
+		pl->reason = REASON_PLACE;
 		return pl->signals;     /* the node of the process */
-	if (!may_leave(c, pl) || home != nodes_primary(home->all))
+	}
+	pl->reason = (uint8_t)may_leave(c, pl);
+	if (pl->reason != REASON_BALANCED)
+		return home;
+	pl->reason = REASON_STATE;
+	if (home != nodes_primary(home->all))
 		return home;
 	struct node *n = route_node(c->all->route, &c->session, a->user, a->database,
 		c->borrower.profile->application_name);
-	if (n->late)
+	bool late = n->late;
+	if (late)
 		n = less_delayed(c, pl);
-	return n->state == NODE_DOWN || begins_otherwise(c, n) ? home : n;
+	if (begins_otherwise(c, n))
+		return home;
+	pl->reason = late ? REASON_DELAY : REASON_BALANCED;
+	if (n->state != NODE_DOWN)
+		return n;
+	pl->reason = REASON_DOWN;
+	return home;
 }
 
 /* With requests in flight only their server will do: on another one this request could be answered
@@ -155,15 +174,29 @@ static struct server *server_at(struct client *c, const struct node *n, bool hom
 	return s;
 }
 
-struct server *choice_server(struct client *c, const struct plan *pl)
+/* That of the requests in flight, if it can be sent behind them. */
+static struct server *follow(struct client *c, struct plan *pl, struct server *only,
+                             const struct node *n)
+{
+	struct server *s = query_server(c);
+
+	if (!may_follow(c, pl, only, n) || !server_takes(s))
+		return NULL;
+	if (s->node != n)
+		pl->reason = REASON_BEHIND;
+	return s;
+}
+
+struct server *choice_server(struct client *c, struct plan *pl)
 {
 	struct server *s = only_server(c, pl);
 	struct node *n = s ? s->node : choose_node(c, pl);
 	bool home = n == transact_home(c);
 
+	if (s)
+		pl->reason = REASON_PLACE;
 	if (c->inflight)
-		return may_follow(c, pl, s, n) && server_takes(query_server(c)) ? query_server(c)
-		                                                               : NULL;
+		return follow(c, pl, s, n);
 	if (!s)
 		s = server_at(c, n, home);
 	if (s)

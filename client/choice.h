@@ -5,7 +5,8 @@
 #include "client/plan.h"
 
 /* The server for a planned request: the one that alone can serve it, or one on the node that was
- * chosen, which the session has or borrows.  NULL: it has to wait. */
-struct server *choice_server(struct client *c, const struct plan *pl);
+ * chosen, which the session has or borrows; the plan's reason is why then.  NULL: it has to
+ * wait. */
+struct server *choice_server(struct client *c, struct plan *pl);
 
 #endif

@@ -29,7 +29,7 @@ struct query *query_new(struct client *c, struct server *s, const struct request
 		return NULL;
 	struct query *q = query_of(r);
 	*q = (struct query){ .before = c->last, .came_at = c->active,
-		.sent_at = loop_now(c->all->base->loop),
+		.sent_at = loop_now_us(c->all->base->loop),
 		.request = { .ops = ops, .release = release, .owner = c } };
 	server_send(s, &q->request);
 	c->inflight++;

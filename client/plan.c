@@ -27,13 +27,10 @@ struct bound {
 
 /* A request that has to wait is planned, and logged, again. */
 __attribute__((cold))
-static void log_why(struct client *c, const struct sql_facts *f, const char *text, size_t len)
+static void log_why(struct client *c, const char *why, const char *text, size_t len)
 {
-	char why[128], detail[LOG_TEXT_MAX];
+	char detail[LOG_TEXT_MAX];
 
-	if (!route_why(c->all->route, &c->session, client_database(c), f, text, len, why,
-	               sizeof why))
-		return;
 	snprintf(detail, sizeof detail, "destination = %d for query= \"%.*s\"",
 		nodes_primary(c->all->servers->nodes)->id,
 		(int)(len < LOG_TEXT_MAX ? len : LOG_TEXT_MAX), text);
@@ -44,8 +41,10 @@ static void log_why(struct client *c, const struct sql_facts *f, const char *tex
 /* May it be balanced, as the session stands?  A function that may read anything may read a
  * temporary table of the session, which is on the primary only.  The transaction begins on each
  * node at another time, but may tell one time only; one of one snapshot is on one node. */
-static bool may_read(struct client *c, const struct sql_facts *f, const char *text, size_t len)
+static bool may_read(struct client *c, const struct sql_facts *f, const char *text, size_t len,
+                     uint8_t *reason)
 {
+	char why[ROUTE_WORDS];
 	const struct route *rt = c->all->route;
 	bool reads = route_gate(rt, f)
 	             && route_reads(rt, &c->session, client_database(c), text, len)
@@ -53,9 +52,12 @@ static bool may_read(struct client *c, const struct sql_facts *f, const char *te
 	             && !((f->flags & SQL_TIME) && c->session.in_transaction
 	                  && c->session.level != LEVEL_REPEATABLE_READ);
 
-	if (!reads && log_wants(c->all->base->log, LEVEL_DEBUG1))
-		log_why(c, f, text, len);
-	return reads;
+	if (reads)
+		return true;
+	*reason = (uint8_t)route_why(rt, &c->session, client_database(c), f, text, len, why);
+	if (*why && log_wants(c->all->base->log, LEVEL_DEBUG1))
+		log_why(c, why, text, len);
+	return false;
 }
 
 /* Would a replica do it for itself, or refuse it although a READ ONLY transaction may do it? */
@@ -155,7 +157,8 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 {
 	struct stmt *s = facts_executed(c, f, text);
 	struct sql_facts does = s ? facts_of_stmt(c, s) : *f;
-	bool reads = may_read(c, &does, s ? s->text : text, s ? s->query_len : len);
+	bool reads = may_read(c, &does, s ? s->text : text, s ? s->query_len : len,
+		&pl->reason);
 	enum sees sees = what_it_sees(c, f, text);
 
 	pl->class = sql_kind_class[f->kind];

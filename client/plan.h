@@ -32,6 +32,8 @@ struct plan {
 	bool awaits;            /* the catalog, before it may go on on a replica */
 	uint32_t executes;      /* Executes */
 	uint8_t class;          /* enum sql_class of what it runs */
+	uint8_t reason;         /* enum node_reason of what is no read in it; in the end, of the
+	                         * request */
 	uint32_t extended;      /* extended messages: each has one answer */
 	bool begins;            /* BEGIN */
 	bool sets_modes;        /* of the open transaction */

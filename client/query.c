@@ -224,6 +224,7 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, st
 	if (pl->unknown)
 		facts_read_unknown(c);
 	c->session.queried |= s != c->home && pl->queries;
+	s->node->requests[pl->reason]++;
 	q->simple = pl->simple;
 	q->barrier = pl->barrier;
 	q->revives = pl->revives;
@@ -287,7 +288,7 @@ static long answer_error(struct client *c, const struct report *r, const uint8_t
 {
 	struct put o = net_build(c->all->base->net, 2048);
 
-	clients_count_error(c->all, r->sqlstate);
+	codes_count(&c->all->errors, r->sqlstate, CODE_CLASS);
 	put_report(&o, 'E', r);
 	client_say(c, &o);
 	log_write(c->all->base->log, &c->who, LEVEL_ERROR, r->detail, r->hint, "%s", r->message);

@@ -43,7 +43,7 @@ struct query {
 	struct request request;                 /* owner is the client; NULL once it has gone */
 	struct query *before;                   /* the client's last one when this was sent: good
 	                                         * while that is in flight */
-	int64_t came_at, sent_at;               /* loop_now() */
+	int64_t came_at, sent_at;               /* loop_now(), loop_now_us() */
 
 	struct effect *effects, *last_effect;   /* in the order of its statements */
 	struct effect *next_effect;             /* the first whose statement is not answered */

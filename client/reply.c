@@ -139,6 +139,7 @@ static void run_on_primary(struct client *c, struct request *r, const char *code
 	struct server *s = r->server;
 	bool begun = c->session.in_transaction;
 
+	codes_count(&c->all->retries, code ? code : "08006", CODE_WHOLE);
 	if (code && !strcmp(code, "25006")) {   /* read_only_sql_transaction */
 		learn_from(c, query_of(r));
 		doubt_add(c, bodies_can(c->all->bodies, c->borrower.profile->account));
@@ -239,7 +240,7 @@ static void on_error(struct client *c, struct query *q, const uint8_t *body, siz
 	q->request.progress = true;
 	if (conn_kept(&c->conn))
 		client_resume(c);
-	clients_count_error(c->all, code ? code : "");
+	codes_count(&c->all->errors, code, CODE_CLASS);
 	c->told_fatal |= is_fatal(body, len);
 	q->erred = true;
 	effect_failed(c, q);
@@ -332,6 +333,8 @@ static void on_done(struct request *r, char status)
 {
 	struct client *c = r->owner;
 
+	histogram_add(&r->server->node->answers,
+		loop_now_us(c->all->base->loop) - query_of(r)->sent_at);
 	trace_done(c, query_of(r));
 	unnamed_keep(c, query_of(r));
 	query_left(c);
@@ -361,7 +364,7 @@ static void fail_snapshot(struct client *c, struct query *q)
 	undo_names(c, q);
 	query_left(c);
 	c->status = 'E';
-	clients_count_error(c->all, transact_lost.sqlstate);
+	codes_count(&c->all->errors, transact_lost.sqlstate, CODE_CLASS);
 	put_report(&o, 'E', &transact_lost);
 	client_say(c, &o);
 	reply_ready(c);

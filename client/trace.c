@@ -53,21 +53,21 @@ bool trace_on(const struct client *c)
 	       || conf->log_min_duration_statement >= 0;
 }
 
-/* Milliseconds, as the loop has them. */
+/* It came some time in its millisecond. */
 __attribute__((cold))
 void trace_slow(struct client *c, const struct query *q)
 {
 	const struct server *s = q->request.server;
-	int64_t now = loop_now(c->all->base->loop);
+	double took = (double)(loop_now_us(c->all->base->loop) - q->sent_at) / 1000;
+	double waited = (double)(q->sent_at / 1000 - q->came_at);
 	char detail[128];
 
-	if (!q->request.text || now - q->came_at < own_conf(c)->log_min_duration_statement)
+	if (!q->request.text || waited + took < own_conf(c)->log_min_duration_statement)
 		return;
-	snprintf(detail, sizeof detail, "It waited %lld ms, and PostgreSQL took %lld ms.",
-		(long long)(q->sent_at - q->came_at), (long long)(now - q->sent_at));
-	client_log(c, LEVEL_LOG, detail, "duration: %lld ms  DB node id: %d backend pid: %u"
-		" statement: %s", (long long)(now - q->came_at), s->node->id, s->pid,
-		q->request.text);
+	snprintf(detail, sizeof detail, "It waited %.0f ms, and PostgreSQL took %.3f ms.", waited,
+		took);
+	client_log(c, LEVEL_LOG, detail, "duration: %.3f ms  DB node id: %d backend pid: %u"
+		" statement: %s", waited + took, s->node->id, s->pid, q->request.text);
 }
 
 /* A request that runs again on the primary, after a replica could not answer it, is not logged

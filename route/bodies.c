@@ -250,6 +250,7 @@ bool bodies_ask(struct bodies *b, struct account *a, uint32_t number)
 	c->ask.answered = answered;
 	c->asked = c->generation;
 	c->number++;
+	b->servers->bodies++;
 	c->by = a;
 	a->refs++;
 	const struct conf *conf = b->servers->base->conf;

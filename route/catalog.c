@@ -481,6 +481,7 @@ static void take_batch(struct database *db)
 		db->nwanted--;
 		e->next = db->asked;
 		db->asked = e;
+		db->cat->servers->names++;
 		e->asked = loop_now(db->cat->servers->base->loop);
 		e->used = false;
 	}

@@ -138,7 +138,8 @@ bool server_cancel(struct server *s, struct borrower *by)
 		snprintf(c->secure.host, sizeof c->secure.host, "%s", s->secured.host);
 	int fd = getpeername(s->conn.watch.fd, (struct sockaddr *)&peer, &len) == 0
 	         ? secure_connect(s->all->base->conf, &peer, len) : -1;
-	if (fd < 0 || conn_open(s->all->base->net, &c->conn, fd, POLLOUT, cancel_connected) < 0) {
+	if (fd < 0 || conn_open(s->all->base->net, &c->conn, fd, POLLOUT, cancel_connected,
+	                        NET_NODE) < 0) {
 		free(c);
 		return false;
 	}

@@ -717,7 +717,7 @@ static void connect_to(struct server *s, struct address a)
 	s->dial->address = a;
 	if (fd < 0)
 		next_address(s, errno);
-	else if (conn_open(s->all->base->net, &s->conn, fd, POLLOUT, connected) < 0)
+	else if (conn_open(s->all->base->net, &s->conn, fd, POLLOUT, connected, NET_NODE) < 0)
 		node_trouble(s, "out of memory");
 }
 

@@ -46,6 +46,9 @@ bool queue_searches(const struct borrower *b, const struct node *n);
 
 void queue_refuse(struct borrower *b, const struct refusal *r);
 
+/* It is about to be served. */
+void queue_count_wait(const struct borrower *b);
+
 /* This one was not let in, as PostgreSQL has all the connections that it may have, with those of
  * others: SQLSTATE 53300, and its words.  Closes it.  The borrower that waited for it, if any, goes
  * on waiting. */

@@ -81,11 +81,20 @@ static void wait_in_queue(struct servers *all, struct borrower *b, struct node *
 	b->servers = all;
 	b->node = n;
 	b->vain = b->passed = 0;
+	b->since = (uint32_t)loop_now(all->base->loop);
 	struct borrower **at = b->own ? &n->queue : n->queue_tail;
 	b->next = *at;
 	*at = b;
 	if (!b->next)
 		n->queue_tail = &b->next;
+}
+
+void queue_count_wait(const struct borrower *b)
+{
+	uint32_t ms = (uint32_t)loop_now(b->servers->base->loop) - b->since;
+
+	if (!b->own)
+		histogram_add(&b->node->waits, (int64_t)ms * 1000);
 }
 
 static void leave_queue(struct borrower *b)
@@ -119,6 +128,7 @@ void server_unborrow(struct borrower *b)
 
 void queue_refuse(struct borrower *b, const struct refusal *r)
 {
+	b->servers->refusals[r->kind] += !b->own;
 	server_unborrow(b);
 	b->ops->refused(b, r);
 }

@@ -22,7 +22,7 @@ static void open_pair(void)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) < 0)
 		_exit(1);
 	peer = fd[1];
-	if (conn_open(net, &conn, fd[0], POLLIN, ready) < 0)
+	if (conn_open(net, &conn, fd[0], POLLIN, ready, NET_OTHER) < 0)
 		_exit(1);
 }
 
@@ -175,7 +175,7 @@ static void test_two(void)
 	open_pair();
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) < 0)
 		_exit(1);
-	say(conn_open(net, &first, fd[0], POLLIN, ready) == 0, "a second connection");
+	say(conn_open(net, &first, fd[0], POLLIN, ready, NET_OTHER) == 0, "a second connection");
 	for (const char *s = "aAbBcC"; *s; s++)
 		conn_put(net, *s < 'a' ? &conn : &first, s, 1);
 	net_flush(net);
@@ -439,7 +439,7 @@ static void test_tls_crowd(void)
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) < 0)
 			_exit(1);
 		peers[i] = peer = fd[1];
-		conn_open(net, &crowd[i], fd[0], 0, ready);
+		conn_open(net, &crowd[i], fd[0], 0, ready, NET_OTHER);
 		conn_start_tls(net, &crowd[i], tls_accept(context));
 		tls = tls_connect(context, TLS_CHECK_NOTHING, "localhost");
 		speak();

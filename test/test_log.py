@@ -629,10 +629,10 @@ def test_slow_statements_are_logged_with_their_parts(proxy):
         w.query("SELECT 'quick'")
         w.query("SELECT pg_sleep(0.06), 'slow'")
         w.ask(parse("", "SELECT pg_sleep($1), 'prepared'") + bind(params=["0.07"]) + execute() + sync())
-        p.wait_log(r"duration: [6-9]\d ms  DB node id: 0 backend pid: \d+ statement: "
+        p.wait_log(r"duration: [6-9]\d\.\d{3} ms  DB node id: 0 backend pid: \d+ statement: "
                    r"SELECT pg_sleep\(0.06\), 'slow'", since)
-        p.wait_log(r"duration: (7|8|9)\d ms .* statement: SELECT pg_sleep\(\$1\), 'prepared'", since)
-        p.wait_log(r"It waited \d ms, and PostgreSQL took [6-9]\d ms", since)
+        p.wait_log(r"duration: (7|8|9)\d\.\d{3} ms .* statement: SELECT pg_sleep\(\$1\), 'prepared'", since)
+        p.wait_log(r"It waited \d ms, and PostgreSQL took [6-9]\d\.\d{3} ms", since)
         assert not any("'quick'" in line for line in p.log[since:])
         w.query("PGPOOL SET log_min_duration_statement = 0")
         w.query("SELECT 'all of them'")

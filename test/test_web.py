@@ -2,17 +2,22 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
+import struct
 import subprocess
 import urllib.error
 import urllib.request
 from html.parser import HTMLParser
 
+import prometheus_client.openmetrics.parser as openmetrics
+import prometheus_client.parser as prometheus
 import pytest
 
 from pg import free_port
-from wire import wait_until
+from test_process import reload_fails
+from wire import query, wait_until
 
 pytestmark = pytest.mark.proxy
 
@@ -67,8 +72,8 @@ def samples(text):
             continue
         m = re.fullmatch(r'([a-z_:0-9]+)(\{(?:[a-z_]+="(?:[^"\\\n]|\\.)*",?)+\})? (\S+)', line)
         assert m, line
-        family = m[1]
-        assert family in typed or family.removesuffix("_total") in typed, line
+        parts = [m[1], *(m[1].removesuffix(s) for s in ("_total", "_bucket", "_sum", "_count"))]
+        assert any(family in typed for family in parts), line
         assert m[1] + (m[2] or "") not in out, f"{line} is there twice"
         out[m[1] + (m[2] or "")] = float(m[3])
     return out
@@ -128,6 +133,148 @@ def test_our_own_numbers(site, primary, replica):
     assert 0 < got["process_resident_memory_bytes"] < 1 << 30
     assert abs(got["process_open_fds"] - descriptors) <= 2          # the visitor's own
     assert wait_until(lambda: samples(get("/metrics").text)["pgpool_sessions"] == 0, "its end")
+
+
+def judge(text):
+    """{metric: promtool's words about it}"""
+    out = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True)
+    assert "error while linting" not in out.stderr, out.stderr
+    return dict(line.split(" ", 1) for line in out.stderr.splitlines())
+
+
+def test_others_can_read_it(site):
+    """Prometheus' own library and tool.  Complaints are about the exporter's names alone."""
+    p, get = site()
+    with p.raw() as w:
+        w.query("SELECT 1")
+        classic, new = get("/metrics").text, get("/metrics", Accept="application/openmetrics-text").text
+    families = {f.name: f for f in openmetrics.text_string_to_metric_families(new)}
+    assert families.keys() >= {f.name for f in prometheus.text_string_to_metric_families(classic)
+                               if f.name.startswith("pgpool_")}
+    if shutil.which("promtool"):
+        complained = judge(classic)
+        assert {"pgpool2_pool_nodes_select_cnt", "pgpool2_frontend_total"} <= complained.keys()
+        assert all(name in recorded() for name in complained), complained
+
+
+def node_of(cluster, n):
+    return f'node="{n}",hostname="127.0.0.1",port="{cluster.port}"'
+
+
+def test_times_are_counted(site, primary, replica):
+    p, get = site()
+    place = node_of(primary, 0)
+
+    def counted(name, bound="+Inf"):
+        return samples(get("/metrics").text)[f'pgpool_node_{name}_seconds_bucket{{{place},le="{bound}"}}']
+    with p.raw() as w:
+        before = counted("request"), counted("request", 0.1)
+        w.query("/*NO LOAD BALANCE*/ SELECT pg_sleep(0.11)")
+        w.query("/*NO LOAD BALANCE*/ SELECT 1")
+        after = counted("request"), counted("request", 0.1)
+        assert after[0] == before[0] + 2 and after[1] <= before[1] + 1
+        got = samples(get("/metrics").text)
+        assert got[f"pgpool_node_request_seconds_sum{{{place}}}"] >= 0.11
+        assert got[f"pgpool_node_request_seconds_count{{{place}}}"] == after[0]
+        assert counted("login") >= 1 and counted("wait") >= 1   # for the session's first connection
+
+
+def requests_by_reason(get):
+    out = {}
+    for name, n in samples(get("/metrics").text).items():
+        if name.startswith("pgpool_node_requests_total"):
+            reason = re.search('reason="([a-z_]+)"', name)[1]
+            out[reason] = out.get(reason, 0) + n
+    return {reason: n for reason, n in out.items() if n}
+
+
+def test_requests_are_counted_by_why_they_went_where(site, primary, replica):
+    p, get = site()
+    primary.su("CREATE TABLE IF NOT EXISTS reasons (a int); GRANT ALL ON reasons TO app;"
+               "CREATE OR REPLACE FUNCTION writes() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    primary.catch_up(replica)
+    with p.raw() as w:
+        wait_until(lambda: w.query("SELECT * FROM reasons") and "balanced" in requests_by_reason(get),
+                   "the catalog has told of it")
+        for sql, reason in [
+                ("SELECT * FROM reasons", "balanced"), ("INSERT INTO reasons VALUES (1)", "write"),
+                ("SELECT writes()", "function"), ("SELECT pg_backend_pid() FROM pg_locks", "catalog")]:
+            before = requests_by_reason(get)
+            w.query(sql)
+            after = requests_by_reason(get)
+            assert {r for r in after if after[r] != before.get(r, 0)} == {reason}, sql
+        w.query("BEGIN")
+        w.query("INSERT INTO reasons VALUES (1)")
+        w.query("SELECT * FROM reasons")
+        w.query("COMMIT")
+        w.query("CREATE TEMP TABLE mine (a int)")
+        w.query("SELECT * FROM mine")
+        w.query("LISTEN x")
+        w.query("SELECT * FROM reasons")
+        w.ask(query("INSERT INTO reasons VALUES (1)") + query("SELECT 1"), 2)
+    assert {"temporary", "transaction", "place", "session"} <= requests_by_reason(get).keys()
+
+
+def test_retries_are_counted_by_error(site, primary, replica):
+    p, get = site()
+    primary.su("CREATE TABLE IF NOT EXISTS later (a int); GRANT ALL ON later TO app")
+    primary.catch_up(replica)
+    with p.raw() as w:
+        wait_until(lambda: w.query("SELECT * FROM later") and "balanced" in requests_by_reason(get),
+                   "a replica")
+        w.query("SELECT 1/0")
+        got = samples(get("/metrics").text)
+    assert got['pgpool_retries_total{sqlstate="22012"}'] == 1
+    assert got['pgpool_errors_total{class="22"}'] == 1
+
+
+def test_pins_bytes_and_look_ups_are_counted(site):
+    p, get = site()
+    with p.raw() as w:
+        before = samples(get("/metrics").text)
+        w.query("CREATE TEMP TABLE held (a int)")
+        w.query("SELECT * FROM held")
+        w.query("SELECT '" + 100_000 * "x" + "'")
+        got = samples(get("/metrics").text)
+    assert got['pgpool_sessions_pinned{reason="temporary table"}'] == 1
+    for side, direction in [("client", "received"), ("client", "sent"), ("node", "sent"),
+                            ("node", "received")]:
+        name = f'pgpool_{direction}_bytes_total{{side="{side}"}}'
+        assert 100_000 < got[name] - before[name] < 200_000, name
+    assert got["pgpool_catalog_names_total"] > before["pgpool_catalog_names_total"]
+
+
+def test_handshakes_are_counted(site, tmp_path):
+    p, get = site(ssl=True)
+    with p.connect(sslmode="require") as c:
+        assert c.execute("SELECT 1").fetchone() == (1,)
+    with socket.create_connection(p.address) as s:
+        s.sendall(struct.pack("!II", 8, 80877103))
+        assert s.recv(1) == b"S"
+        s.sendall(b"no TLS at all, but more than a record's header")
+        while s.recv(4096):
+            pass
+    got = samples(get("/metrics").text)
+    assert got['pgpool_tls_handshakes_total{side="client"}'] == 1
+    assert got['pgpool_tls_failures_total{side="client"}'] == 1
+
+
+def test_reloads_are_counted_and_counters_outlive_them(site):
+    p, get = site()
+    with p.raw() as w:
+        w.query("INSERT INTO nothing VALUES (1)")
+    before = samples(get("/metrics").text)
+    assert before["pgpool_reloads_total"] == before["pgpool_reload_failures_total"] == 0
+    p.reload(client_idle_limit=77)
+    got = samples(get("/metrics").text)
+    assert got["pgpool_reloads_total"] == 1 and got["pgpool_reload_failures_total"] == 0
+    assert got["pgpool_last_load_timestamp_seconds"] >= before["pgpool_last_load_timestamp_seconds"]
+    for name, value in before.items():
+        if name.endswith("_total") or "_total{" in name:
+            assert got[name] >= value, name
+    reload_fails(p, client_idle_limit="nonsense")
+    got = samples(get("/metrics").text)
+    assert got["pgpool_reloads_total"] == got["pgpool_reload_failures_total"] == 1
 
 
 def test_names_are_written_as_they_have_to_be(site, primary):

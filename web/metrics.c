@@ -1,9 +1,11 @@
 #include "web/metrics.h"
 
-#include "web/groups.h"
+#include "scram.h"
+#include "web/exporter.h"
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,253 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-struct writer {
-	struct text *t;
-	const struct admin *admin;
-	bool open;                              /* OpenMetrics */
-};
-
-enum type { GAUGE, COUNTER };
-
-/* The exporter's counters are named against OpenMetrics' rules, where they are `unknown`. */
-static void put_head(struct writer *w, const char *name, enum type type, const char *help,
-                     bool theirs)
-{
-	const char *words[] = { "gauge", "counter" };
-	const char *word = theirs && w->open ? "unknown" : words[type];
-	size_t len = strlen(name);
-
-	/* OpenMetrics has the family's name without the suffix of its series. */
-	if (w->open && !theirs && type == COUNTER)
-		len -= strlen("_total");
-	text_add(w->t, "# HELP %.*s %s\n# TYPE %.*s %s\n", (int)len, name, help, (int)len, name,
-		word);
-}
-
-/* --- columns of rows ----------------------------------------------------- */
-
-static bool column(const struct admin_table *t, const struct admin_row *row, const char *name,
-                   char out[static ADMIN_TEXT])
-{
-	for (size_t i = 0; i < t->ncolumns; i++)
-		if (!strcmp(t->column[i].name, name)) {
-			t->column[i].print(row, out);
-			return true;
-		}
-	return false;
-}
-
-static void put_label(struct writer *w, const char *before, const char *name, const char *value)
-{
-	text_add(w->t, "%s%s=\"", before, name);
-	text_add_label(w->t, value);
-	text_add(w->t, "\"");
-}
-
-/* {hostname="127.0.0.1",port="5432",role="primary"} */
-static void put_place(struct writer *w, const struct admin_table *t, const struct admin_row *row)
-{
-	static const char *const labels[] = { "hostname", "port", "role" };
-	char value[ADMIN_TEXT];
-
-	for (size_t i = 0; i < sizeof labels / sizeof *labels; i++)
-		if (column(t, row, labels[i], value))
-			put_label(w, i ? "," : "{", labels[i], value);
-	text_add(w->t, "}");
-}
-
-/* --- the exporter's families --------------------------------------------- */
-
-/* As it makes numbers: states that are good are 1. */
-static double number(const char *column, const char *text)
-{
-	if (!strcmp(column, "status"))
-		return !strcmp(text, "up") || !strcmp(text, "waiting") || !strcmp(text, "true");
-	char *end;
-	return (double)conf_decimal(text, &end);
-}
-
-/* Two nodes at one place would be one series twice. */
-static bool is_first(const struct node *n)
-{
-	const struct conf_node *c = node_conf(n);
-
-	for (int i = 0; i < n->id; i++) {
-		const struct conf_node *other = node_conf(&n->all->node[i]);
-		if (other->used && other->port == c->port
-		    && !strcmp(other->hostname, c->hostname))
-			return false;
-	}
-	return c->used;
-}
-
-static void put_column(struct writer *w, const char *table, const struct admin_table *t,
-                       const char *name, enum type type)
-{
-	char family[128], text[ADMIN_TEXT];
-	struct admin_row row;
-
-	snprintf(family, sizeof family, "pgpool2_%s_%s", table, name);
-	char help[128];
-	snprintf(help, sizeof help, "Column %s of SHOW %s.", name, table);
-	put_head(w, family, type, help, true);
-	for (size_t i = 0; t->find(w->admin, i, &row); i++) {
-		if (row.node && !is_first(row.node))
-			continue;
-		column(t, &row, name, text);
-		text_add(w->t, "%s", family);
-		if (row.node)
-			put_place(w, t, &row);
-		text_add(w->t, " %.15g\n", number(name, text));
-	}
-}
-
-static const struct {
-	const char *table, *columns;            /* a column that ends with ! is a counter */
-	const struct admin_table *rows;
-} theirs[] = {
-	{ "pool_nodes", "status select_cnt! replication_delay", &admin_show_nodes },
-	{ "pool_backend_stats", "status select_cnt! insert_cnt! update_cnt! delete_cnt! ddl_cnt!"
-	  " other_cnt! panic_cnt! fatal_cnt! error_cnt!", &admin_backend_stats },
-	{ "pool_health_check_stats", "status total_count success_count fail_count skip_count"
-	  " retry_count average_retry_count max_retry_count max_duration min_duration"
-	  " average_duration", &admin_health_checks },
-	{ "pool_cache", "num_cache_hits num_selects cache_hit_ratio num_hash_entries"
-	  " used_hash_entries num_cache_entries used_cache_entries_size free_cache_entries_size"
-	  " fragment_cache_entries_size", &admin_cache },
-};
-
-static void put_columns(struct writer *w)
-{
-	char name[64];
-
-	for (size_t i = 0; i < sizeof theirs / sizeof *theirs; i++)
-		for (const char *at = theirs[i].columns; *at; at += strspn(at, " !")) {
-			size_t len = strcspn(at, " !");
-			snprintf(name, sizeof name, "%.*s", (int)len, at);
-			at += len;
-			put_column(w, theirs[i].table, theirs[i].rows, name,
-				*at == '!' ? COUNTER : GAUGE);
-		}
-}
-
-/* One value without labels. */
-static void put_value(struct writer *w, const char *name, enum type type, const char *help,
-                      double value, bool of_theirs)
-{
-	put_head(w, name, type, help, of_theirs);
-	text_add(w->t, "%s %.15g\n", name, value);
-}
-
-static void put_frontends(struct writer *w, const struct groups *g, size_t processes)
-{
-	static const char used[] = "pgpool2_frontend_used";
-
-	put_value(w, "pgpool2_frontend_total", GAUGE, "Places for sessions.", (double)processes,
-		true);
-	put_head(w, used, GAUGE, "Sessions.", true);
-	for (size_t i = 0; i < g->n; i++) {
-		text_add(w->t, "%s", used);
-		put_label(w, "{", "database", g->of[i]->database);
-		put_label(w, ",", "username", g->of[i]->user);
-		text_add(w->t, "} %zu\n", g->sessions[i]);
-	}
-	if (g->others)
-		text_add(w->t, "%s{database=\"\",username=\"\"} %zu\n", used, g->others);
-	put_value(w, "pgpool2_frontend_used_ratio", GAUGE, "Share of the places that are taken.",
-		(double)g->all / (double)processes, true);
-}
-
-/* A session is one pool of its place, on all nodes. */
-static void put_backends(struct writer *w, const struct groups *g)
-{
-	size_t nodes = admin_show_nodes.rows(w->admin);
-	double total = (double)admin_pools.rows(w->admin);
-	double used = (double)(g->all * nodes + g->pooled);
-
-	put_value(w, "pgpool2_backend_total", GAUGE, "Rows of SHOW POOL_POOLS.", total, true);
-	put_value(w, "pgpool2_backend_used", GAUGE, "Of these, sessions' and pooled connections.",
-		used, true);
-	put_value(w, "pgpool2_backend_used_ratio", GAUGE, "Their share.",
-		total > 0 ? used / total : 0, true);
-}
-
-enum of_process { PROCESS_TOTAL, PROCESS_USED, PROCESS_RATIO };
-
-/* Pooled connections have a row each. */
-static void put_process(struct writer *w, const char *name, enum of_process what,
-                        const struct admin_row *row)
-{
-	size_t each = row->pooled ? 1 : admin_pools_each(w->admin);
-	size_t nodes = row->pooled ? 1 : admin_show_nodes.rows(w->admin);
-	const struct account *a = row->pooled ? row->pooled : groups_account(row->client);
-
-	for (size_t i = 0; i < (what == PROCESS_USED ? nodes : 1); i++) {
-		text_add(w->t, "%s{", name);
-		if (what == PROCESS_USED) {
-			text_add(w->t, "backend_id=\"%zu\"",
-				row->pooled ? (size_t)row->node->id : i);
-			put_label(w, ",", "database", a->database);
-			text_add(w->t, ",pool_id=\"0\",");
-		}
-		text_add(w->t, "pool_pid=\"%u\"", row->pid);
-		if (what == PROCESS_USED)
-			put_label(w, ",", "username", a->user);
-		text_add(w->t, "} %.15g\n", what == PROCESS_TOTAL ? (double)each
-			: what == PROCESS_USED ? 1 : each ? (double)nodes / (double)each : 0);
-	}
-}
-
-static void put_processes(struct writer *w)
-{
-	static const struct { const char *name, *help; } families[] = {
-		[PROCESS_TOTAL] = { "pgpool2_backend_by_process_total", "Pools of a place." },
-		[PROCESS_USED] = { "pgpool2_backend_by_process_used", "Of these, a session's." },
-		[PROCESS_RATIO] = { "pgpool2_backend_by_process_used_ratio", "Their share." },
-	};
-	size_t sessions = admin_processes(w->admin) * admin_pools_each(w->admin);
-	struct admin_row row;
-
-	if (admin_processes(w->admin) > METRICS_PROCESSES)
-		return;
-	for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
-		put_head(w, families[f].name, GAUGE, families[f].help, true);
-		for (size_t i = 0; admin_processes_shown.find(w->admin, i, &row); i++)
-			if (groups_account(row.client))
-				put_process(w, families[f].name, (enum of_process)f, &row);
-		for (size_t i = 0; i < METRICS_PROCESSES
-		     && admin_pools.find(w->admin, sessions + i, &row); i++)
-			if (row.pooled)
-				put_process(w, families[f].name, (enum of_process)f, &row);
-	}
-}
-
-static void put_theirs(struct writer *w, double seconds, uint64_t scrapes)
-{
-	size_t processes = admin_processes(w->admin);
-	struct groups g;
-
-	groups_count(&g, w->admin);
-	put_columns(w);
-	put_frontends(w, &g, processes);
-	put_backends(w, &g);
-	put_processes(w);
-	put_value(w, "pgpool2_up", GAUGE, "The proxy answers.", 1, true);
-	put_value(w, "pgpool2_last_scrape_error", GAUGE, "Nothing went wrong.", 0, true);
-	put_value(w, "pgpool2_last_scrape_duration_seconds", GAUGE, "What making this took.",
-		seconds, true);
-	put_value(w, "pgpool2_scrapes_total", COUNTER, "Times that this was asked for.",
-		(double)scrapes, true);
-}
-
-/* --- ours ---------------------------------------------------------------- */
-
-static void put_node(struct writer *w, const char *family, const struct node *n)
-{
-	text_add(w->t, "%s{node=\"%d\"", family, n->id);
-	put_label(w, ",", "hostname", node_conf(n)->hostname);
-	text_add(w->t, ",port=\"%d\"", (int)node_conf(n)->port);
-}
+/* --- of nodes ------------------------------------------------------------ */
 
 static bool is_up(const struct node *n)
 {
@@ -298,80 +54,255 @@ static void put_nodes(struct writer *w)
 	const int count = all->base->conf->nnodes;
 
 #define N(name, type, help, value, which) \
-	put_head(w, #name, type, help, false); \
+	family_head(w, #name, type, help, false); \
 	for (int i = 0; i < count; i++) { \
 		const struct node *n = &all->node[i]; \
 		if (!node_conf(n)->used || !which(n)) \
 			continue; \
-		put_node(w, #name, n); \
+		family_node(w, #name, n); \
 		text_add(w->t, "} %.15g\n", (double)(value)); \
 	}
 	NODE_FAMILIES(N)
 #undef N
 }
 
-static void put_tallies(struct writer *w)
-{
-	static const char *const classes[] = {
-#define C(class) #class,
-		SQL_CLASS_ROWS(C)
-#undef C
-	};
-	static const char statements[] = "pgpool_node_statements_total",
-		errors[] = "pgpool_node_errors_total";
-	const struct nodes *all = w->admin->clients->servers->nodes;
-	const int count = all->base->conf->nnodes;
+/* --- of nodes, by something ---------------------------------------------- */
 
-	put_head(w, statements, COUNTER, "Statements of clients that it was sent.", false);
-	for (int i = 0; i < count; i++)
-		for (size_t k = 0; node_conf(&all->node[i])->used && k < SQL_CLASSES; k++) {
-			put_node(w, statements, &all->node[i]);
-			text_add(w->t, ",class=\"%s\"} %" PRIu64 "\n", classes[k],
-				all->node[i].tally.statements[k]);
-		}
-	put_head(w, errors, COUNTER, "Error responses to them.", false);
-	for (int i = 0; i < count; i++) {
-		const struct tally *t = &all->node[i].tally;
-		const uint64_t n[] = { t->error, t->fatal, t->panic };
-		static const char *const severities[] = { "ERROR", "FATAL", "PANIC" };
-		for (size_t k = 0; node_conf(&all->node[i])->used && k < 3; k++) {
-			put_node(w, errors, &all->node[i]);
-			text_add(w->t, ",severity=\"%s\"} %" PRIu64 "\n", severities[k], n[k]);
-		}
+static const char *const classes[] = {
+#define C(class) #class,
+	SQL_CLASS_ROWS(C)
+#undef C
+};
+
+static const char *const reasons[] = {
+#define R(name, word) word,
+	NODE_REASONS(R)
+#undef R
+};
+
+static const char *const severities[] = { "ERROR", "FATAL", "PANIC" };
+static const char *const states[] = { "opening", "idle", "lent", "reset" };
+
+static uint64_t statements_of(const struct node *n, size_t k)
+{
+	return n->tally.statements[k];
+}
+
+static uint64_t requests_of(const struct node *n, size_t k)
+{
+	return n->requests[k];
+}
+
+static uint64_t errors_of(const struct node *n, size_t k)
+{
+	return k == 0 ? n->tally.error : k == 1 ? n->tally.fatal : n->tally.panic;
+}
+
+static uint64_t connections_of(const struct node *n, size_t k)
+{
+	const struct servers *all = n->all->ctx;
+	uint64_t count = 0;
+
+	for (const struct server *s = all->first; s; s = s->next_all) {
+		size_t is = s->phase < IDLE ? 0 : s->phase - IDLE + 1u;
+		count += s->node == n && is == k;
+	}
+	return count;
+}
+
+#define COUNT(array) (sizeof (array) / sizeof *(array))
+
+static const struct by {
+	const char *name, *help, *label;
+	enum family_type type;
+	const char *const *words;
+	size_t n;
+	uint64_t (*value)(const struct node *n, size_t k);
+} by[] = {
+	{ "pgpool_node_statements_total", "Statements of clients that it was sent.", "class",
+	  COUNTER, classes, COUNT(classes), statements_of },
+	{ "pgpool_node_requests_total", "Requests of clients that it was sent, by the reason why.",
+	  "reason", COUNTER, reasons, COUNT(reasons), requests_of },
+	{ "pgpool_node_errors_total", "Error responses to them.", "severity",
+	  COUNTER, severities, COUNT(severities), errors_of },
+	{ "pgpool_node_pool_connections", "Connections to it by what they do.", "state",
+	  GAUGE, states, COUNT(states), connections_of },
+};
+
+static void put_by(struct writer *w, const struct by *b, const struct node *n)
+{
+	for (size_t k = 0; k < b->n; k++) {
+		family_node(w, b->name, n);
+		text_add(w->t, ",%s=\"%s\"} %" PRIu64 "\n", b->label, b->words[k], b->value(n, k));
 	}
 }
 
-static void put_clients(struct writer *w)
+static void put_histogram(struct writer *w, const char *family, const struct node *n,
+                          const struct histogram *h)
 {
-	const struct clients *c = w->admin->clients;
-	const struct conf *conf = c->base->conf;
+	char name[64];
+	uint64_t count = 0;
 
-	put_value(w, "pgpool_sessions", GAUGE, "Sessions.", c->used, false);
-	put_value(w, "pgpool_pooled_connections_max", GAUGE,
-		"num_init_children times max_pool, for each node.",
-		(double)(conf->num_init_children * (conf->max_pool ? conf->max_pool : 1)), false);
-	put_value(w, "pgpool_strangers", GAUGE, "Clients that owe a message of their login.",
-		c->strangers.n, false);
-	put_value(w, "pgpool_strangers_dropped_total", COUNTER, "Of these, for newer ones.",
-		(double)c->strangers.dropped, false);
+	snprintf(name, sizeof name, "%s_bucket", family);
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		count += h->n[i];
+		family_node(w, name, n);
+		if (histogram_bound(i))
+			text_add(w->t, ",le=\"%.15g\"", (double)histogram_bound(i) / 1e6);
+		else
+			text_add(w->t, ",le=\"+Inf\"");
+		text_add(w->t, "} %" PRIu64 "\n", count);
+	}
+	snprintf(name, sizeof name, "%s_sum", family);
+	family_node(w, name, n);
+	text_add(w->t, "} %.15g\n", (double)h->sum / 1e6);
+	snprintf(name, sizeof name, "%s_count", family);
+	family_node(w, name, n);
+	text_add(w->t, "} %" PRIu64 "\n", count);
+}
+
+static void put_by_nodes(struct writer *w)
+{
+	static const struct { const char *name, *help; size_t at; } times[] = {
+		{ "pgpool_node_request_seconds", "From the sending of a request to its end.",
+		  offsetof(struct node, answers) },
+		{ "pgpool_node_wait_seconds", "Clients' waits for a connection, if none was free.",
+		  offsetof(struct node, waits) },
+		{ "pgpool_node_login_seconds", "From the start of a connection to the end of its"
+		  " login.", offsetof(struct node, logins) },
+	};
+	const struct nodes *all = w->admin->clients->servers->nodes;
+	const int count = all->base->conf->nnodes;
+
+	for (size_t i = 0; i < COUNT(by); i++) {
+		family_head(w, by[i].name, by[i].type, by[i].help, false);
+		for (int n = 0; n < count; n++)
+			if (node_conf(&all->node[n])->used)
+				put_by(w, &by[i], &all->node[n]);
+	}
+	for (size_t i = 0; i < COUNT(times); i++) {
+		family_head(w, times[i].name, HISTOGRAM, times[i].help, false);
+		for (int n = 0; n < count; n++)
+			if (node_conf(&all->node[n])->used)
+				put_histogram(w, times[i].name, &all->node[n],
+					(const void *)((const char *)&all->node[n] + times[i].at));
+	}
+}
+
+/* --- of the proxy -------------------------------------------------------- */
+
+static double pool_limit(const struct admin *a)
+{
+	const struct conf *conf = a->clients->base->conf;
+
+	return (double)(conf->num_init_children * (conf->max_pool ? conf->max_pool : 1));
+}
+
+/* V(name, type, help, value) of struct clients *c and struct admin *a */
+#define VALUES(V) \
+	V(pgpool_sessions, GAUGE, "Sessions.", c->used) \
+	V(pgpool_pooled_connections_max, GAUGE, "num_init_children times max_pool, for each" \
+		" node.", pool_limit(a)) \
+	V(pgpool_strangers, GAUGE, "Clients that owe a message of their login.", c->strangers.n) \
+	V(pgpool_strangers_dropped_total, COUNTER, "Of these, for newer ones.", \
+		c->strangers.dropped) \
+	V(pgpool_catalog_names_total, COUNTER, "Names that were looked up in catalogs.", \
+		c->servers->names) \
+	V(pgpool_catalog_bodies_total, COUNTER, "Look-ups of what the code of a database may do.", \
+		c->servers->bodies) \
+	V(pgpool_key_derivations_total, COUNTER, "SCRAM keys that were derived.", scram_derived()) \
+	V(pgpool_reloads_total, COUNTER, "Reloads that were carried out.", a->reloads) \
+	V(pgpool_reload_failures_total, COUNTER, "Reloads that changed nothing, for an error.", \
+		a->bad_reloads) \
+	V(pgpool_last_load_timestamp_seconds, GAUGE, "When the configuration was loaded.", \
+		(double)(a->epoch + a->loaded) / 1000)
+
+static void put_values(struct writer *w)
+{
+	const struct admin *a = w->admin;
+	const struct clients *c = a->clients;
+
+#define V(name, type, help, value) family_value(w, #name, type, help, (double)(value), false);
+	VALUES(V)
+#undef V
 	static const char build[] = "pgpool_build_info";
-	put_head(w, build, GAUGE, "The version.", false);
+	family_head(w, build, GAUGE, "The version.", false);
 	text_add(w->t, "%s", build);
-	put_label(w, "{", "version", w->admin->version);
+	family_label(w, "{", "version", w->admin->version);
 	text_add(w->t, "} 1\n");
 }
 
-static void put_errors(struct writer *w)
+/* One series of a family with one label. */
+static void put_one(struct writer *w, const char *family, const char *label, const char *word,
+                    uint64_t n)
 {
-	static const char name[] = "pgpool_errors_total";
-	const struct sqlstate_class *e = w->admin->clients->errors;
+	text_add(w->t, "%s", family);
+	family_label(w, "{", label, word);
+	text_add(w->t, "} %" PRIu64 "\n", n);
+}
 
-	put_head(w, name, COUNTER, "Errors that clients were told, by the class of their SQLSTATE.",
-		false);
-	for (size_t i = 0; i < SQLSTATE_CLASSES && *e[i].name; i++) {
-		text_add(w->t, "%s", name);
-		put_label(w, "{", "class", e[i].name);
-		text_add(w->t, "} %" PRIu64 "\n", e[i].n);
+static void put_codes(struct writer *w, const char *name, const char *help, const char *label,
+                      const struct codes *codes)
+{
+	family_head(w, name, COUNTER, help, false);
+	for (size_t i = 0; i < CODES && *codes->of[i].name; i++)
+		put_one(w, name, label, codes->of[i].name, codes->of[i].n);
+}
+
+static void put_refusals(struct writer *w)
+{
+	static const char name[] = "pgpool_refusals_total";
+	static const char *const kinds[REFUSALS] = {    /* the others are part of a login */
+		[REFUSED_NODE] = "node", [REFUSED_UNSAFE] = "tls", [REFUSED_FULL] = "full",
+		[REFUSED_BACKEND] = "postgresql", [REFUSED_SECRET] = "password",
+		[REFUSED_OTHER_PRIMARY] = "other_primary",
+	};
+
+	family_head(w, name, COUNTER, "Clients' waits for a connection that were in vain; a read"
+		" goes to the primary then.", false);
+	for (size_t i = 0; i < REFUSALS; i++)
+		if (kinds[i])
+			put_one(w, name, "kind", kinds[i], w->admin->clients->servers->refusals[i]);
+}
+
+static void put_pins(struct writer *w)
+{
+	static const char name[] = "pgpool_sessions_pinned";
+	const struct clients *c = w->admin->clients;
+
+	family_head(w, name, GAUGE, "Sessions that need their connections, for what they have"
+		" there.", false);
+	for (const struct client_pin *p = client_pins; p->words; p++) {
+		uint64_t n = 0;
+		for (uint32_t i = 0; i < c->nslots; i++)
+			n += c->slot[i] && (c->slot[i]->pins & p->pin);
+		put_one(w, name, "reason", p->words, n);
+	}
+}
+
+static const char *const sides[] = { [NET_CLIENT] = "client", [NET_NODE] = "node" };
+
+static void put_net(struct writer *w)
+{
+	static const struct { const char *name, *help; size_t at; } families[] = {
+		{ "pgpool_received_bytes_total", "Bytes received, encrypted or not.",
+		  offsetof(struct net_count, received) },
+		{ "pgpool_sent_bytes_total", "Bytes sent, encrypted or not.",
+		  offsetof(struct net_count, sent) },
+		{ "pgpool_tls_handshakes_total", "TLS handshakes, all of version 1.2.",
+		  offsetof(struct net_count, shaken) },
+		{ "pgpool_tls_failures_total", "TLS handshakes that failed or were broken off.",
+		  offsetof(struct net_count, unshaken) },
+	};
+	const struct net *net = w->admin->clients->base->net;
+
+	for (size_t i = 0; i < COUNT(families); i++) {
+		family_head(w, families[i].name, COUNTER, families[i].help, false);
+		for (size_t k = 0; k < COUNT(sides); k++) {
+			const char *count = (const char *)net_counted(net, (enum net_side)k);
+			put_one(w, families[i].name, "side", sides[k],
+				*(const uint64_t *)(const void *)(count + families[i].at));
+		}
 	}
 }
 
@@ -404,16 +335,16 @@ static void put_process_itself(struct writer *w)
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
 	getrlimit(RLIMIT_NOFILE, &files);
 	const double page = (double)sysconf(_SC_PAGESIZE);
-	put_value(w, "process_cpu_seconds_total", COUNTER, "Processor time.",
+	family_value(w, "process_cpu_seconds_total", COUNTER, "Processor time.",
 		(double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9, false);
-	put_value(w, "process_resident_memory_bytes", GAUGE, "Memory in use.",
+	family_value(w, "process_resident_memory_bytes", GAUGE, "Memory in use.",
 		(double)resident * page, false);
-	put_value(w, "process_virtual_memory_bytes", GAUGE, "Memory that is mapped.",
+	family_value(w, "process_virtual_memory_bytes", GAUGE, "Memory that is mapped.",
 		(double)size * page, false);
-	put_value(w, "process_open_fds", GAUGE, "Open descriptors.", open_descriptors(), false);
-	put_value(w, "process_max_fds", GAUGE, "Descriptors that there may be.",
+	family_value(w, "process_open_fds", GAUGE, "Open descriptors.", open_descriptors(), false);
+	family_value(w, "process_max_fds", GAUGE, "Descriptors that there may be.",
 		(double)files.rlim_cur, false);
-	put_value(w, "process_start_time_seconds", GAUGE, "When it started, since 1970.",
+	family_value(w, "process_start_time_seconds", GAUGE, "When it started, since 1970.",
 		(double)(w->admin->epoch + w->admin->started) / 1000, false);
 }
 
@@ -432,12 +363,18 @@ void metrics_write(struct text *t, const struct admin *a, bool open)
 	struct timespec begin;
 
 	clock_gettime(CLOCK_MONOTONIC, &begin);
-	put_clients(&w);
+	put_values(&w);
 	put_nodes(&w);
-	put_tallies(&w);
-	put_errors(&w);
+	put_by_nodes(&w);
+	put_codes(&w, "pgpool_errors_total", "Errors that clients were told, by the class of their"
+		" SQLSTATE.", "class", &a->clients->errors);
+	put_codes(&w, "pgpool_retries_total", "Requests that ran again on the primary, by the error"
+		" of the replica; 08006: it was lost.", "sqlstate", &a->clients->retries);
+	put_refusals(&w);
+	put_pins(&w);
+	put_net(&w);
 	put_process_itself(&w);
-	put_theirs(&w, seconds_since(&begin), ++scrapes);
+	exporter_write(&w, seconds_since(&begin), ++scrapes);
 	if (open)
 		text_add(t, "# EOF\n");
 }

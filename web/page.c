@@ -66,11 +66,11 @@ static void put_sessions(struct text *t, const struct admin *a)
 
 static void put_errors(struct text *t, const struct admin *a, double seconds)
 {
-	const struct sqlstate_class *e = a->clients->errors;
+	const struct coded *e = a->clients->errors.of;
 
 	text_add(t, "<h2>Errors that clients were told</h2>\n<table>\n"
 		"<tr><th>class of SQLSTATE</th><th>since the start</th><th>in an hour</th></tr>\n");
-	for (size_t i = 0; i < SQLSTATE_CLASSES && *e[i].name; i++)
+	for (size_t i = 0; i < CODES && *e[i].name; i++)
 		text_add(t, "<tr><td>%s</td><td>%" PRIu64 "</td><td>%.1f</td></tr>\n", e[i].name,
 			e[i].n, (double)e[i].n * 3600 / seconds);
 	text_add(t, "</table>\n");
