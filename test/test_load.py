@@ -6,6 +6,7 @@ import threading
 import psycopg
 import pytest
 
+import pg
 import wire
 from wire import wait_until
 
@@ -31,7 +32,8 @@ def test_pgbench_reads(proxy, primary, replica, mode):
     p = proxy(**QUIET).learn("pgbench_accounts")
     assert "6400/6400" in p.pgbench("-S", "-M", mode, "-c", "64", "-j", "2", "-t", "100")
     p.stop()                            # backends report what they counted when they end
-    wait_until(lambda: transactions(replica) - before >= 6400, "the replica's count")
+    all_ = 6400 if pg.VERSION > 14 else 3200    # before, counts went by UDP, and some were lost
+    wait_until(lambda: transactions(replica) - before >= all_, "the replica's count")
 
 
 @pytest.mark.parametrize("mode", MODES)
