@@ -495,6 +495,7 @@ static void no_more_waiting(struct client *c)
 static void unpause(struct client *c)
 {
 	c->paused = false;
+	query_stalls(c, false);
 	for (struct server *s = c->borrowed; s; s = s->next_borrowed)
 		conn_reading(c->all->base->net, &s->conn, true);
 }

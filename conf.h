@@ -96,6 +96,9 @@
 	W(PROCESSES_GENTLE, "gentle") \
 	W(PROCESSES_LAZY, "lazy")
 
+#define READINESS_WORDS(W, A, R) \
+	W(READINESS_ANY, "any") W(READINESS_PRIMARY, "primary")
+
 #define RELCACHE_TARGET_WORDS(W, A, R) \
 	W(RELCACHE_PRIMARY, "primary") W(RELCACHE_BALANCED, "load_balance_node")
 
@@ -132,6 +135,7 @@
 	E(facility, FACILITY_WORDS) \
 	E(process_management, PROCESS_MANAGEMENT_WORDS) \
 	E(process_strategy, PROCESS_STRATEGY_WORDS) \
+	E(readiness, READINESS_WORDS) \
 	E(relcache_target, RELCACHE_TARGET_WORDS) \
 	E(standby_delay, STANDBY_DELAY_WORDS) \
 	E(cache_method, CACHE_METHOD_WORDS) \
@@ -303,6 +307,10 @@ struct conf_list {
 		"addresses, * for all; empty: nowhere.") \
 	X(metrics_port, SESSIONS, INT, "9719", 1, 65535, NONE, START, WORKS, \
 		"The HTTP port.") \
+	X(readiness, SESSIONS, ENUM, "any", 0, 0, readiness, RELOAD, WORKS, \
+		"When /readyz says that clients may come: any: a node has answered since the " \
+		"start; primary: the primary is there now, too.  Then a failover takes all " \
+		"proxies out of their Service, though requests could wait and reads go on.") \
 	X(drain_accept_delay, SESSIONS, INT, "-1", -1, INT32_MAX, S, RELOAD, WORKS, \
 		"After SIGTERM clients are still accepted for this long, until they know where " \
 		"else to go; -1 is 5 in Kubernetes, 0 elsewhere.") \

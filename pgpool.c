@@ -43,6 +43,7 @@ struct pgpool {
 	bool foreground, debug;
 	char pid_file[PATH_MAX], log_directory[PATH_MAX];
 	bool has_pid_file;                      /* ours, locked, to be removed */
+	int pid_file_lock;
 	int word;                               /* on which the parent waits for our exit status */
 
 	struct log log;
@@ -70,6 +71,7 @@ struct pgpool {
 	                                         * never */
 	int stopping;                           /* the signal, or 0 */
 	bool leaving;                           /* the same for the HTTP port */
+	uint32_t left;                          /* sessions, as `pgpool stop` was told */
 	bool over;
 };
 
@@ -257,13 +259,24 @@ static void drain(struct timer *t)
 	}
 }
 
+/* For those who wait: `pgpool stop` sees it in the pid file. */
+static void tell_left(struct pgpool *pg)
+{
+	pg->left = pg->clients.used;
+	if (pg->has_pid_file)
+		pidfile_tell_left(pg->pid_file_lock, pg->left);
+}
+
 /* Smart waits for the clients to leave, or drains them; fast ends their sessions; immediate waits
  * for nothing.  A second smart one is fast. */
 static void stop(struct pgpool *pg, int signal_number)
 {
+	char detail[64];
+
 	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "exit handler called (signal: %d)",
 		signal_number);
-	log_write(&pg->log, NULL, LEVEL_LOG, NULL, NULL, "shutting down by signal %d",
+	snprintf(detail, sizeof detail, "Sessions that are open: %u.", pg->clients.used);
+	log_write(&pg->log, NULL, LEVEL_LOG, detail, NULL, "shutting down by signal %d",
 		signal_number);
 	if (pg->stopping && signal_number == SIGTERM)
 		signal_number = SIGINT;
@@ -561,6 +574,7 @@ static int write_pid_file(struct pgpool *pg)
 	int holder, lock = pidfile_take(pg->pid_file, &holder);
 
 	pg->has_pid_file = lock >= 0;
+	pg->pid_file_lock = lock;
 	if (lock == PIDFILE_HELD) {
 		fprintf(stderr, "ERROR: pid file found. is another pgpool(%d) is running?\n",
 			holder);
@@ -746,8 +760,11 @@ static int serve(struct pgpool *pg)
 	say_word(pg, status);
 	if (status)
 		return status;
-	while (!pg->over && !(pg->clients.draining && !pg->clients.open))
+	while (!pg->over && !(pg->clients.draining && !pg->clients.open)) {
 		loop_turn(pg->base.loop);
+		if (pg->stopping && pg->clients.used != pg->left)
+			tell_left(pg);
+	}
 	clean_up(pg);
 	return 0;
 }

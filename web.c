@@ -134,6 +134,9 @@ static const char *unready(const struct web *w)
 		return "not ready: the program is about to end";
 	if (!nodes->worked)
 		return "not ready: no node has answered since the start";
+	if (w->base->conf->readiness == READINESS_PRIMARY
+	    && nodes_primary(nodes)->state != NODE_UP)
+		return "not ready: the primary is not there (readiness = primary)";
 	return NULL;
 }
 

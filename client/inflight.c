@@ -45,6 +45,24 @@ bool query_half_told(const struct query *q)
 	return x->left && x->passes && r->started && (r->progress || !q->retry);
 }
 
+void query_stalls(struct client *c, bool stalls)
+{
+	int64_t now = loop_now_us(c->all->base->loop);
+	struct request *r = c->inflight ? query_server(c)->head : NULL;
+
+	while (r && r->owner != c)
+		r = r->next;
+	if (!r)
+		return;
+	struct query *q = query_of(r);
+	if (stalls && !q->stalled_at) {
+		q->stalled_at = now;
+	} else if (!stalls && q->stalled_at) {
+		q->stalled += now - q->stalled_at;
+		q->stalled_at = 0;
+	}
+}
+
 /* Without a request in flight, the next message can only begin one. */
 void query_left(struct client *c)
 {

@@ -44,6 +44,8 @@ struct query {
 	struct query *before;                   /* the client's last one when this was sent: good
 	                                         * while that is in flight */
 	int64_t came_at, sent_at;               /* loop_now(), loop_now_us() */
+	int64_t stalled_at, stalled;            /* us: its client does not take the reply, since
+	                                         * then (0: it does), and before */
 
 	struct effect *effects, *last_effect;   /* in the order of its statements */
 	struct effect *next_effect;             /* the first whose statement is not answered */
@@ -96,6 +98,9 @@ static inline struct query *query_of(struct request *r)
 
 /* Uses what it can of a client's bytes; the rest is kept. */
 void query_input(struct client *c, uint8_t *p, size_t n);
+
+/* Its client takes replies, or does not. */
+void query_stalls(struct client *c, bool stalls);
 
 /* The request that is blocked has been canceled by its client. */
 void query_canceled(struct client *c);

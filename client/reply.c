@@ -20,6 +20,7 @@ enum { HELD_MAX = 1 << 20 };                    /* bytes of a reply before its f
 static void pause_servers(struct client *c)
 {
 	c->paused = true;
+	query_stalls(c, true);
 	for (struct server *s = c->borrowed; s; s = s->next_borrowed)
 		conn_reading(c->all->base->net, &s->conn, false);
 }

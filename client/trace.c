@@ -58,14 +58,16 @@ __attribute__((cold))
 void trace_slow(struct client *c, const struct query *q)
 {
 	const struct server *s = q->request.server;
-	double took = (double)(loop_now_us(c->all->base->loop) - q->sent_at) / 1000;
+	int64_t now = loop_now_us(c->all->base->loop);
+	double took = (double)(now - q->sent_at) / 1000;
 	double waited = (double)(q->sent_at / 1000 - q->came_at);
+	double stalled = (double)(q->stalled + (q->stalled_at ? now - q->stalled_at : 0)) / 1000;
 	char detail[128];
 
 	if (!q->request.text || waited + took < own_conf(c)->log_min_duration_statement)
 		return;
-	snprintf(detail, sizeof detail, "It waited %.0f ms, and PostgreSQL took %.3f ms.", waited,
-		took);
+	snprintf(detail, sizeof detail, "It waited %.0f ms, PostgreSQL took %.3f ms, and the client"
+		" %.3f ms.", waited, took - stalled, stalled);
 	client_log(c, LEVEL_LOG, detail, "duration: %.3f ms  DB node id: %d backend pid: %u"
 		" statement: %s", waited + took, s->node->id, s->pid, q->request.text);
 }

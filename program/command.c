@@ -102,10 +102,15 @@ static void wait_for_end(const struct server *server)
 {
 	static const struct timespec look = { .tv_nsec = LOOK_MS * 1000000L };
 
-	for (int looks = 1; is_alive(server); looks++) {
+	for (int looks = 1, told = -1; is_alive(server); looks++) {
 		nanosleep(&look, NULL);
-		if (looks % DOT_LOOKS == 0)
-			fputc('.', stderr);
+		if (looks % DOT_LOOKS)
+			continue;
+		int left = server->pid_file < 0 ? -1 : pidfile_left(server->pid_file);
+		if (left > 0 && left != told)
+			fprintf(stderr, "%d session%s left", left, left == 1 ? "" : "s");
+		fputc('.', stderr);
+		told = left;
 	}
 	fputs("done.\n", stderr);
 }

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,6 +79,26 @@ int pidfile_open(const char *path, int *pid)
 		return fd;
 	errno = EINVAL;
 	return fail(fd);
+}
+
+/* Of one length, so that no reader sees the rest of an older one. */
+void pidfile_tell_left(int fd, unsigned sessions)
+{
+	char text[16];
+	int at = snprintf(text, sizeof text, "%d", (int)getpid()) + 1;
+	int n = snprintf(text, sizeof text, "%10u", sessions);
+
+	if (pwrite(fd, text, (size_t)n, at) < 0)
+		return;                 /* it is a convenience */
+}
+
+int pidfile_left(int fd)
+{
+	char text[48] = "";
+	ssize_t n = pread(fd, text, sizeof text - 1, 0);
+	size_t head = n > 0 ? strlen(text) + 1 : 0;
+
+	return head && (size_t)n > head ? atoi(text + head) : -1;
 }
 
 int pidfile_is_held(int fd)

@@ -74,8 +74,12 @@ def test_smart_stop_waits_for_the_clients(server):
     server.wait_log("shutting down by signal 15")
     assert wire.value(w.query("SELECT 1")) == "1"
     assert stop.poll() is None
+    said = ""
+    while "left" not in said:
+        said += stop.stderr.read(1)
     w.bye()
     assert "done." in stop.communicate(timeout=10)[1]
+    assert said.endswith("1 session left")
     assert stop.returncode == 0 and server.wait() == 0
 
 

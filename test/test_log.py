@@ -622,7 +622,7 @@ def test_without_syslog_there_is_stderr(proxy):
     assert len(said(p, 'WARNING:  could not reach syslog at "/dev/log"')) == 1
 
 
-def test_slow_statements_are_logged_with_their_parts(proxy):
+def test_slow_statements_are_logged_with_their_parts(proxy, primary):
     p = proxy(log_per_node_statement=False, log_min_duration_statement=50)
     with p.raw() as w:
         since = len(p.log)
@@ -632,8 +632,13 @@ def test_slow_statements_are_logged_with_their_parts(proxy):
         p.wait_log(r"duration: [6-9]\d\.\d{3} ms  DB node id: 0 backend pid: \d+ statement: "
                    r"SELECT pg_sleep\(0.06\), 'slow'", since)
         p.wait_log(r"duration: (7|8|9)\d\.\d{3} ms .* statement: SELECT pg_sleep\(\$1\), 'prepared'", since)
-        p.wait_log(r"It waited \d ms, and PostgreSQL took [6-9]\d\.\d{3} ms", since)
+        p.wait_log(r"It waited \d ms, PostgreSQL took [6-9]\d\.\d{3} ms, and the client 0.000 ms", since)
         assert not any("'quick'" in line for line in p.log[since:])
+        since = len(p.log)
+        w.send(query("/*NO LOAD BALANCE*/ SELECT repeat('x', 1000000) FROM generate_series(1, 30)"))
+        wait_until(lambda: primary.backends("wait_event = 'ClientWrite'"), "the client does not read")
+        w.reply()
+        p.wait_log(r"and the client (?!0\.000)\d+\.\d{3} ms", since)
         w.query("PGPOOL SET log_min_duration_statement = 0")
         w.query("SELECT 'all of them'")
         p.wait_log("duration: .*'all of them'", since)

@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import urllib.error
@@ -133,6 +134,33 @@ def test_our_own_numbers(site, primary, replica):
     assert 0 < got["process_resident_memory_bytes"] < 1 << 30
     assert abs(got["process_open_fds"] - descriptors) <= 2          # the visitor's own
     assert wait_until(lambda: samples(get("/metrics").text)["pgpool_sessions"] == 0, "its end")
+
+
+def test_readiness_may_ask_for_the_primary(site, own_pair):
+    p, get = site(list(own_pair), readiness="primary")
+    primary, replica = own_pair
+    wait_until(lambda: get("/readyz").status == 200, "the primary")
+    primary.stop()
+    p.psql("SELECT 1", check=False)             # somebody notices
+    page = wait_until(lambda: (found := get("/readyz")).status == 503 and found, "it is not ready")
+    assert "the primary is not there" in page.text
+    p.reload(readiness="any")
+    assert get("/readyz").status == 200
+    p.reload(readiness="primary")
+    primary.start()
+    wait_until(lambda: get("/readyz").status == 200, "the primary is back")
+
+
+def test_it_speaks_tls(site):
+    p, get = site(ssl=True)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with urllib.request.urlopen(f"https://127.0.0.1:{p.web}/metrics", timeout=10, context=context) as r:
+        assert samples(r.read().decode())["pgpool_sessions"] == 0
+    assert get("/healthz").status == 200                    # and plain text on the same port
+    plain, _ = site()
+    with pytest.raises(urllib.error.URLError):              # nothing to show for itself
+        urllib.request.urlopen(f"https://127.0.0.1:{plain.web}/", timeout=10, context=context)
 
 
 def judge(text):
