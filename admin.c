@@ -264,6 +264,15 @@ static bool is_balanced_to(const struct admin_row *r)
 	return r->client && account(r) && r->client->session.node == r->node;
 }
 
+/* Sessions that its place has had so far. */
+static uint32_t served(const struct admin_row *r)
+{
+	const struct clients *c = r->admin->clients;
+	uint32_t slot = r->pid - SESSION_PID;
+
+	return slot < c->nslots ? c->served[slot] : 0;
+}
+
 static void print_since(const struct admin_row *r, char out[static ADMIN_TEXT])
 {
 	print_time(r->admin, r->admin->started, out);
@@ -551,7 +560,7 @@ static size_t process_rows(const struct admin *a)
 #define POOL_COLUMNS(V, P, t) \
 	V(t, pool_pid, "%u", r->pid) \
 	P(t, start_time, print_since) \
-	V(t, client_connection_count, "%s", "0") \
+	V(t, client_connection_count, "%u", served(r)) \
 	V(t, pool_id, "%u", r->pool) \
 	V(t, backend_id, "%d", r->node->id) \
 	V(t, database, "%s", account(r) ? account(r)->database : "") \
@@ -606,7 +615,7 @@ static size_t process_rows(const struct admin *a)
 #define PROCESS_COLUMNS(V, P, t) \
 	V(t, pool_pid, "%u", r->pid) \
 	P(t, start_time, print_since) \
-	V(t, client_connection_count, "%s", "0") \
+	V(t, client_connection_count, "%u", served(r)) \
 	V(t, database, "%s", account(r) ? account(r)->database : "") \
 	V(t, username, "%s", account(r) ? account(r)->user : "") \
 	P(t, backend_connection_time, print_connected) \

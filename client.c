@@ -119,10 +119,13 @@ static int take_slot(struct clients *all, struct client *c)
 	if (all->used == all->nslots) {
 		uint32_t n = more_slots(all);
 		struct client **slot = realloc(all->slot, n * sizeof *slot);
-		if (!slot)
+		all->slot = slot ? slot : all->slot;
+		uint32_t *served = slot ? realloc(all->served, n * sizeof *served) : NULL;
+		if (!served)
 			return -1;
 		memset(slot + all->nslots, 0, (n - all->nslots) * sizeof *slot);
-		all->slot = slot;
+		memset(served + all->nslots, 0, (n - all->nslots) * sizeof *served);
+		all->served = served;
 		all->nslots = n;
 	}
 	/* Slots are taken in turn, so that a number is not used again soon. */
@@ -130,6 +133,7 @@ static int take_slot(struct clients *all, struct client *c)
 		all->next_slot++;
 	uint32_t i = all->next_slot++ % all->nslots;
 	all->slot[i] = c;
+	all->served[i]++;
 	all->used++;
 	c->pid = SESSION_PID + i;
 	return 0;
@@ -969,6 +973,7 @@ void clients_free(struct clients *all)
 	auth_query_free(all->auth_query);
 	privileges_free(all->privileges);
 	free(all->slot);
+	free(all->served);
 	free(all->recent);
 	free(all->last);
 	explicit_bzero(all->mock, sizeof all->mock);

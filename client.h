@@ -57,6 +57,7 @@ struct clients {
 	struct crowd others;
 	unsigned files;                         /* that the process may have open */
 	struct client **slot;                   /* by process id; cancel requests name them */
+	uint32_t *served;                       /* by slot: sessions so far */
 	uint32_t nslots, used, next_slot;
 	uint32_t open;                          /* structs, those that say goodbye included */
 	uint8_t mock[32];                       /* the salts of unknown users are made from it */

@@ -205,11 +205,14 @@ static void test_sessions(const struct admin *a, struct clients *clients, struct
 
 	say(admin_processes(a) == 3 && admin_pools_each(a) == 8 && admin_pools.rows(a) == 24,
 		"as many processes as num_init_children");
+	uint32_t served_[5] = { 7, 1 };
 	clients->slot = slots;
+	clients->served = served_;
 	clients->nslots = 5;
 	say(admin_processes(a) == 5 && admin_pools.rows(a) == 40, "or as have been needed");
 	is(&admin_pools, a, 0, "status", "Wait for connection");
 	is(&admin_pools, a, 0, "client_host", "");
+	is(&admin_pools, a, 0, "client_connection_count", "7");
 	is(&admin_pools, a, 39, "pool_pid", "1073741828");
 	is(&admin_pools, a, 40, "pool_pid", "no row");
 	is(&admin_pools, a, first, "pool_pid", "1073741825");

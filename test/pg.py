@@ -59,6 +59,7 @@ CLUSTER = dict(                 # postgresql.conf of every cluster
     logging_collector="off",
     log_line_prefix="%m [%p] %u@%d ",
     timezone="UTC",
+    password_encryption="scram-sha-256",        # md5 before 14
 )
 
 HBA = """

@@ -640,6 +640,7 @@ def test_servers_that_end_while_their_client_thinks(proxy, own_pair, what):
 BY_ROLE = dict(backend_flag0="DISALLOW_TO_FAILOVER", backend_weight0=1)
 
 
+@pytest.mark.skipif(pg.VERSION < 14, reason="a login does not tell the role")
 def test_the_primary_is_found_wherever_it_is(proxy, pair):
     """Without ALWAYS_PRIMARY the nodes' own word counts; the first session knows."""
     primary, replica = pair
@@ -650,6 +651,7 @@ def test_the_primary_is_found_wherever_it_is(proxy, pair):
     assert wire.value(w.query(ON_PRIMARY + PORT)) == str(primary.port)
 
 
+@pytest.mark.skipif(pg.VERSION < 14, reason="a login does not tell the role")
 def test_a_promoted_replica_is_the_primary(proxy, own_pair):
     primary, replica = own_pair
     p = proxy(nodes=own_pair, primary_wait_timeout=0, **{**BY_ROLE, "backend_weight0": 0}, **FAST)

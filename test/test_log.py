@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import pg
 import wire
 from wire import (bind, cancel_now, close, copy_data, copy_done, copy_fail, describe, execute,
                   flush, function_call, parse, query, sync, wait_until)
@@ -380,6 +381,7 @@ def test_verbosity(proxy):
 
 # ---- start -------------------------------------------------------------------------------------
 
+@pytest.mark.skipif(pg.VERSION < 14, reason="a login does not tell the role")
 def test_what_is_told_at_start(proxy):
     p = proxy()
     in_order(p, "LOG:  listen address[0]: 127.0.0.1", f"LOG:  Setting up socket for 127.0.0.1:{p.port}",

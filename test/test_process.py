@@ -1,14 +1,19 @@
 """The program as its operator sees it: signals, reload, log, bad configuration, the binary."""
 
 import contextlib
+import itertools
 import os
 import re
 import resource
 import shutil
 import signal
+import socket
 import struct
 import subprocess
+import threading
 import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -583,6 +588,70 @@ def test_a_drain_ends_sessions_behind_their_transactions(proxy):
         assert busy.query("COMMIT")[0].tag == "COMMIT"
         assert busy.read().code == "57P01" and busy.eof() == []
     assert p.wait() == 0
+
+
+class Balancer:
+    """One address in front of proxies, as a Service: a new connection goes to one that is ready."""
+
+    def __init__(self, proxies):
+        self.proxies, self.turn = proxies, itertools.count()
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+
+    @staticmethod
+    def ready(p):
+        with contextlib.suppress(OSError), urllib.request.urlopen(p.ready, timeout=5) as r:
+            return r.status == 200
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                s = self.listener.accept()[0]
+                while not self.ready(p := self.proxies[next(self.turn) % len(self.proxies)]):
+                    pass
+                to = socket.create_connection(p.address)
+                for a, b in ((s, to), (to, s)):
+                    threading.Thread(target=self.carry, args=(a, b), daemon=True).start()
+
+    @staticmethod
+    def carry(a, b):
+        with contextlib.suppress(OSError):
+            while data := a.recv(65536):
+                b.sendall(data)
+        with contextlib.suppress(OSError):
+            b.shutdown(socket.SHUT_WR)
+
+
+def test_a_rolling_restart_loses_no_transaction(proxy, primary):
+    def one():
+        port = free_port()
+        p = proxy(metrics_listen_addresses="127.0.0.1", metrics_port=port, drain_accept_delay=1,
+                  drain_timeout=20, log_per_node_statement=False)
+        p.ready = f"http://127.0.0.1:{port}/readyz"
+        return p
+    both = [one(), one()]
+    primary.pgbench("-i", "-q", "-s", "1")
+    before = primary.one("SELECT count(*) FROM pgbench_history")
+    for p in both:
+        wait_until(lambda: Balancer.ready(p), "it is ready")
+    with Balancer(both) as b, ThreadPoolExecutor() as pool:
+        load = pg.Target()
+        load.port = b.port
+        runs = pool.submit(load.pgbench, "-C", "-c", "4", "-j", "2", "-t", "200")
+        for p in both * 2:
+            p.send_signal(signal.SIGTERM)
+            assert p.wait() == 0
+            p.start()
+            wait_until(lambda: Balancer.ready(p), "it is back")
+        assert "800/800" in runs.result()
+    assert primary.one("SELECT count(*) FROM pgbench_history") == before + 800
 
 
 def test_a_drain_does_not_wait_for_ever(proxy):

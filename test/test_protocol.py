@@ -632,7 +632,8 @@ def test_parameter_changed_from_outside_is_reported(proxy, primary):
     def reload(sql):
         primary.su(sql)
         primary.su("SELECT pg_reload_conf()")
-        return wait_until(reported, "ParameterStatus")
+        out = wait_until(reported, "ParameterStatus")
+        return out if pg.VERSION > 13 else [p for p in out if p[0] == "DateStyle"]    # 13 repeats others
 
     w = proxy().raw()
     assert reported() == []

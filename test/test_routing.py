@@ -495,7 +495,7 @@ COUNTS_AS_WRITE = [
 ]
 COUNTS_NOT = ["EXPLAIN SELECT 1", "SELECT 1", "SHOW port", "SET TRANSACTION READ ONLY", "SHOW ALL",
               "SELECT count(*) FROM pg_class", "SELECT * FROM pg_catalog.pg_type, r.t",
-              "SELECT current_setting('in_hot_standby')", "COPY (TABLE pg_class) TO STDOUT",
+              "SELECT current_setting('transaction_read_only')", "COPY (TABLE pg_class) TO STDOUT",
               "SELECT now()", "SET work_mem = '5MB'", "RESET work_mem"]
 
 

@@ -1,9 +1,12 @@
 """SHOW POOL_... and PGPOOL SHOW: the proxy's own statements, by both protocols and anywhere."""
 import contextlib
+import os
 import re
 
 import pytest
 
+import bench
+import pg
 from wire import (SERVER_PID, LoginError, bind, close, describe, execute, flush, message, parse,
                   query, sync, value, wait_until)
 
@@ -77,6 +80,7 @@ def test_what_is_not_ours_is_postgresql_s(proxy):
         assert w.query("SHOW pool_nodes.x")[1].row == [b"theirs"]
 
 
+@pytest.mark.skipif(pg.VERSION < 14, reason="a login does not tell the role")
 def test_nodes_say_what_they_are(proxy, primary, replica):
     p = proxy(backend_weight0=1, backend_weight1=3)
 
@@ -565,6 +569,41 @@ def test_the_exporter_s_numbers(proxy, primary, replica):
         places = pooled(w)
         assert got["backend"]["total"] == 8 * 2 * 2 + len(places)
         assert got["backend"]["used"] == 2 + sum(r["username"] != "" for r in places)
+
+
+@pytest.mark.skipif(not os.access("/usr/sbin/pgpool", os.X_OK), reason="pgpool2 is not installed")
+def test_beside_pgpool(proxy, shop, primary, replica):
+    """Debian's Pgpool-II on the same cluster: column by column, and what does not count or run."""
+    theirs = bench.start_pgpool2(shop, "theirs", [primary, replica], False)
+    p = proxy(num_init_children=bench.SERVERS, max_pool=1, backend_weight0=1, backend_weight1=1)
+    same = {
+        "pool_nodes": "node_id hostname port status lb_weight role",
+        "pool_processes": "client_connection_count database username",
+        "pool_pools": "client_connection_count pool_id backend_id database username majorversion"
+                      " minorversion",
+        "pool_backend_stats": "node_id hostname port status role insert_cnt update_cnt delete_cnt",
+        "pool_health_check_stats": "node_id hostname port status role total_count skip_count",
+        "pool_version": "", "pool_cache": None, "pool_status": None,
+    }
+    try:
+        with p.raw(user="postgres") as ours, theirs.raw(user="postgres") as w:
+            w.query("SELECT 1")
+            wait_until(lambda: p.one("SELECT 1", user="postgres") and {r["status"] for r in shown(ours, "pool_nodes")} == {"up"},
+                       "both are used")
+            for table, columns in same.items():
+                a, b = ours.query(f"SHOW {table}"), w.query(f"SHOW {table}")
+                if columns is None:         # theirs is without a cache; parameters are compared elsewhere
+                    assert names(a[0]) == COLUMNS[table].split()
+                    continue
+                ours_, theirs_ = names(a[0]), names(b[0])
+                assert [c for c in ours_ if c in theirs_] == theirs_, table     # further ones are newer
+                for c in columns.split():
+                    left, right = ([m.row[n.index(c)] for m in out if m.type == "D"]
+                                   for out, n in ((a, ours_), (b, theirs_)))
+                    assert set(left) == set(right), (table, c)
+    finally:
+        theirs.process.terminate()
+        theirs.process.wait(20)
 
 
 @pytest.mark.parametrize("name, ours", [("clients", "POOL_PROCESSES"), ("SERVERS", "POOL_POOLS"),
