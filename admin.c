@@ -181,6 +181,19 @@ static bool is_nobodys(const struct server *s)
 	       || (s->phase == LENT && s->borrower && s->borrower->own);
 }
 
+const char *const admin_states[ADMIN_STATES] = { "opening", "idle", "lent", "reset" };
+
+unsigned admin_connections(const struct node *n, size_t state)
+{
+	const struct servers *all = n->all->ctx;
+	unsigned count = 0;
+
+	for (const struct server *s = all->first; s; s = s->next_all)
+		if (s->node == n && s->phase != GONE)
+			count += state == (s->phase < IDLE ? 0 : s->phase - IDLE + 1u);
+	return count;
+}
+
 static bool find_place(const struct admin *a, size_t at, struct admin_row *row)
 {
 	const struct places *p = &a->clients->servers->places;

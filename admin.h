@@ -78,6 +78,11 @@ extern const struct admin_table
 	admin_parameters,
 	admin_settings;         /* the same with units and words, for PGPOOL SHOW ALL */
 
+/* What connections do, and how many of a node's do it now. */
+enum { ADMIN_STATES = 4 };
+extern const char *const admin_states[ADMIN_STATES];
+unsigned admin_connections(const struct node *n, size_t state);
+
 /* SHOW and PGPOOL SHOW: the context is a struct admin. */
 extern const struct own_ops admin_own_ops;
 

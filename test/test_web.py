@@ -163,6 +163,20 @@ def test_it_speaks_tls(site):
         urllib.request.urlopen(f"https://127.0.0.1:{plain.web}/", timeout=10, context=context)
 
 
+@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
+def test_a_browser_shows_the_page(site, tmp_path):
+    p, get = site()
+    with p.raw() as w:
+        w.query("SELECT 1")
+        done = subprocess.run(
+            ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+             "--no-first-run", "--disable-background-networking", "--disable-component-update",
+             "--disable-sync", f"--user-data-dir={tmp_path}", "--enable-logging=stderr", "--dump-dom",
+             f"http://127.0.0.1:{p.web}/"], capture_output=True, text=True, timeout=60)
+    assert "<h2>Connections to PostgreSQL</h2>" in done.stdout and "<td>app</td>" in done.stdout
+    assert "CONSOLE" not in done.stderr
+
+
 def judge(text):
     """{metric: promtool's words about it}"""
     out = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True)

@@ -81,7 +81,6 @@ static const char *const reasons[] = {
 };
 
 static const char *const severities[] = { "ERROR", "FATAL", "PANIC" };
-static const char *const states[] = { "opening", "idle", "lent", "reset" };
 
 static uint64_t statements_of(const struct node *n, size_t k)
 {
@@ -100,14 +99,7 @@ static uint64_t errors_of(const struct node *n, size_t k)
 
 static uint64_t connections_of(const struct node *n, size_t k)
 {
-	const struct servers *all = n->all->ctx;
-	uint64_t count = 0;
-
-	for (const struct server *s = all->first; s; s = s->next_all) {
-		size_t is = s->phase < IDLE ? 0 : s->phase - IDLE + 1u;
-		count += s->node == n && is == k;
-	}
-	return count;
+	return admin_connections(n, k);
 }
 
 #define COUNT(array) (sizeof (array) / sizeof *(array))
@@ -126,7 +118,7 @@ static const struct by {
 	{ "pgpool_node_errors_total", "Error responses to them.", "severity",
 	  COUNTER, severities, COUNT(severities), errors_of },
 	{ "pgpool_node_pool_connections", "Connections to it by what they do.", "state",
-	  GAUGE, states, COUNT(states), connections_of },
+	  GAUGE, admin_states, ADMIN_STATES, connections_of },
 };
 
 static void put_by(struct writer *w, const struct by *b, const struct node *n)

@@ -24,6 +24,12 @@ static void put_heading(struct text *t, const char *name)
 	put_cell(t, "th", words);
 }
 
+/* Which node a session reads on is said to that session. */
+static bool is_for_all(const struct admin_column *c)
+{
+	return strcmp(c->name, "load_balance_node");
+}
+
 static void put_table(struct text *t, const struct admin *a, const struct admin_table *table,
                       const char *title)
 {
@@ -32,14 +38,34 @@ static void put_table(struct text *t, const struct admin *a, const struct admin_
 
 	text_add(t, "<h2>%s</h2>\n<table>\n<tr>", title);
 	for (size_t i = 0; i < table->ncolumns; i++)
-		put_heading(t, table->column[i].name);
+		if (is_for_all(&table->column[i]))
+			put_heading(t, table->column[i].name);
 	text_add(t, "</tr>\n");
 	for (size_t at = 0; table->find(a, at, &row); at++) {
 		text_add(t, "<tr>");
 		for (size_t i = 0; i < table->ncolumns; i++) {
+			if (!is_for_all(&table->column[i]))
+				continue;
 			table->column[i].print(&row, value);
 			put_cell(t, "td", value);
 		}
+		text_add(t, "</tr>\n");
+	}
+	text_add(t, "</table>\n");
+}
+
+static void put_pools(struct text *t, const struct admin *a)
+{
+	const struct nodes *nodes = a->clients->servers->nodes;
+
+	text_add(t, "<h2>Connections to PostgreSQL</h2>\n<table>\n<tr><th>node</th>");
+	for (size_t k = 0; k < ADMIN_STATES; k++)
+		put_cell(t, "th", admin_states[k]);
+	text_add(t, "</tr>\n");
+	for (int i = 0; i < nodes->base->conf->nnodes; i++) {
+		text_add(t, "<tr><td>%d</td>", i);
+		for (size_t k = 0; k < ADMIN_STATES; k++)
+			text_add(t, "<td>%u</td>", admin_connections(&nodes->node[i], k));
 		text_add(t, "</tr>\n");
 	}
 	text_add(t, "</table>\n");
@@ -100,18 +126,20 @@ void page_write(struct text *t, const struct admin *a)
 
 	text_add(t, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
 		"<meta http-equiv=\"refresh\" content=\"10\">\n<title>pgpool</title>\n<style>\n"
-		"body { font: 15px/1.4 sans-serif; margin: 2em; color: #222; background: #fff }\n"
+		"body { font: 14px/1.4 sans-serif; margin: 1.5em 2em;"
+		" color: #222; background: #fff }\n"
 		"h2 { font-size: 1.1em; margin: 1.5em 0 .4em }\n"
 		"table { border-collapse: collapse }\n"
-		"th, td { text-align: left; padding: .2em .9em .2em 0;"
+		"th, td { text-align: left; padding: .2em .7em .2em 0;"
 		" border-bottom: 1px solid #ddd }\n"
 		"th { font-weight: 600 }\n</style>\n</head>\n<body>\n<h1>pgpool ");
 	text_add_html(t, a->version);
-	text_add(t, "</h1>\n<p>It runs since %.0f s. <a href=\"/metrics\">Metrics</a>,"
+	text_add(t, "</h1>\n<p>Up for %.0f s. <a href=\"/metrics\">Metrics</a>,"
 		" <a href=\"/readyz\">readiness</a></p>\n", seconds);
 	put_table(t, a, &admin_show_nodes, "Nodes");
 	put_table(t, a, &admin_backend_stats, "Statements and errors");
 	put_rates(t, a, seconds);
+	put_pools(t, a);
 	put_sessions(t, a);
 	put_errors(t, a, seconds);
 	text_add(t, "</body>\n</html>\n");
