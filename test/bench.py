@@ -48,7 +48,9 @@ import ssl
 import statistics
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 
 import pg
 import wire
@@ -210,6 +212,25 @@ def start_pgpool(shop, name, nodes, tls):
     return System(name, proxy.port, proxy.process)
 
 
+def start_watched(shop, name, nodes, tls):
+    """Its metrics are fetched each second, as Prometheus never does so often."""
+    params = dict(pgpool_params(shop, nodes, tls), metrics_listen_addresses="127.0.0.1",
+                  metrics_port=pg.free_port())
+    passwd = "".join(f"{role}:{secret}\n" for role, secret in secrets(nodes) if secret)
+    proxy = shop.proxy(nodes, hba=PROXY_HBA, passwd=passwd, backend_sslmode="disable", **params)
+    proxy.start()
+
+    def watch():
+        with contextlib.suppress(OSError):
+            while True:
+                url = f"http://127.0.0.1:{params['metrics_port']}/metrics"
+                with urllib.request.urlopen(url, timeout=10) as r:
+                    r.read()
+                time.sleep(1)
+    threading.Thread(target=watch, daemon=True).start()
+    return System(name, proxy.port, proxy.process)
+
+
 def start_pgpool2(shop, name, nodes, tls):
     """Its pool_passwd holds passwords only.  Debian 12's 4.3 has socket_dir and logdir of old."""
     home, port = shop.owned(pg.make_folder(shop.path(name))), pg.free_port()
@@ -281,13 +302,15 @@ PEERS = {
     "bouncer": ("PgBouncer, session mode", start_bouncer, (TLS,)),
     "pgpool2": ("Pgpool-II", start_pgpool2, (LB, TLS)),
     "haproxy": ("HAProxy, mode tcp", start_haproxy, (LB,)),
+    "watched": ("pgpool with metrics", start_watched, ()),
 }
+ASKED_FOR = {"watched"}                 # only with --only
 
 
 def columns(variant=""):
     """The names of the columns in a table of this variant."""
     return [name + variant for name, (_, _, variants) in PEERS.items()
-            if not variant or variant in variants]
+            if (not variant or variant in variants) and name not in ASKED_FOR]
 
 
 # ---- one cell ---------------------------------------------------------------------------------
@@ -542,7 +565,7 @@ def cell_text(value):
 
 def summary_text(results):
     """The table of README.md: a column for each peer, whatever its variants."""
-    names = [name for name in PEERS if name != "direct"]
+    names = [name for name in PEERS if name != "direct" and name not in ASKED_FOR]
     lines = ["| | " + " | ".join(PEERS[name][0] for name in names) + " |",
              "| --- |" + " ---: |" * len(names)]
     for title, table, rows in SUMMARY:
@@ -681,6 +704,7 @@ def arguments():
 
 def main():
     args = arguments()
+    ASKED_FOR.difference_update(args.only or ())
     if args.pgpool:
         os.environ["PGPOOL_BINARY"] = os.path.abspath(args.pgpool)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
