@@ -122,7 +122,7 @@ build/stmt_test: build/debug/wire.o $(WIRE)
 
 build/route_test: build/debug/route/names.o
 
-build/admin_test build/place_test: build/debug/wire.o
+build/admin_test build/catalog_test build/place_test: build/debug/wire.o
 
 build/sql_test: build/debug/sql/ours.o
 

@@ -162,3 +162,15 @@ void put_report(struct put *o, char type, const struct report *r)
 	put_byte(o, 0);
 	put_end(o);
 }
+
+unsigned wire_utf8(const uint8_t *p)
+{
+	unsigned n = *p < 0x80 ? 1 : *p < 0xc2 || *p > 0xf4 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
+
+	for (unsigned i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	bool bad = (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f)
+	           || (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f);
+	return bad ? 0 : n;
+}

@@ -62,6 +62,10 @@ static inline bool wire_same_name(const char *a, const char *b)
 	return !strncmp(a, b, WIRE_NAME_MAX);
 }
 
+/* The length of the character in UTF-8 at p, whose text ends with a zero; 0: there is none, and
+ * PostgreSQL would complain. */
+unsigned wire_utf8(const uint8_t *p);
+
 /* How much of these len bytes is at most max, without a piece of a character of UTF-8. */
 static inline size_t wire_cut(const char *text, size_t len, size_t max)
 {

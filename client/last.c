@@ -21,11 +21,25 @@ void last_note(struct client *c, const char *text, size_t len)
 	l->text[len] = '\0';
 }
 
+/* Who looks may have another encoding. */
+static void mask(char *text)
+{
+	for (uint8_t *p = (uint8_t *)text; *p; ) {
+		unsigned n = wire_utf8(p);
+		if (!n)
+			*p = '?';
+		p += n ? n : 1;
+	}
+}
+
 const char *last_text(const struct client *c)
 {
-	const struct last *l = slot(c);
+	struct last *l = slot(c);
 
-	return l->pid == c->pid ? l->text : "";
+	if (l->pid != c->pid)
+		return "";
+	mask(l->text);
+	return l->text;
 }
 
 void last_forget(struct client *c)

@@ -22,7 +22,7 @@ struct last {
 /* The session sends this statement; text may be NULL, then it goes on with what it had. */
 void last_note(struct client *c, const char *text, size_t len);
 
-/* "" if there is none, or others have taken its slot. */
+/* "" if there is none, or others have taken its slot.  What is no UTF-8 in it is "?". */
 const char *last_text(const struct client *c);
 
 /* The session's number is going to be another one's. */

@@ -395,24 +395,11 @@ static bool is_ascii(const char *text)
 	return !*text;
 }
 
-/* The length of the character in UTF-8 at p; 0: there is none, and PostgreSQL would complain. */
-static unsigned utf8_length(const uint8_t *p)
-{
-	unsigned n = *p < 0x80 ? 1 : *p < 0xc2 || *p > 0xf4 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
-
-	for (unsigned i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	bool bad = (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f)
-	           || (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f);
-	return bad ? 0 : n;
-}
-
 static bool is_utf8(const char *text)
 {
 	const uint8_t *p = (const uint8_t *)text;
 
-	for (unsigned n; *p && (n = utf8_length(p)); )
+	for (unsigned n; *p && (n = wire_utf8(p)); )
 		p += n;
 	return !*p;
 }

@@ -53,6 +53,8 @@ static void test_last(void)
 		memcpy(text + i, "\xc3\xa4", 2);
 	last_note(&a, text, sizeof text);
 	say(strlen(last_text(&a)) == LAST_TEXT - 2, "a long one is cut between characters");
+	last_note(&a, "caf\xe9 \xc3\xa9\xc3", 8);
+	say(!strcmp(last_text(&a), "caf? \xc3\xa9?"), "what is no UTF-8 is masked");
 }
 
 int main(void)
