@@ -324,13 +324,15 @@ static int idle_seconds(const struct admin_row *r)
 	return (int)((now(r->admin) - c->active) / 1000);
 }
 
-/* Others may see that a session is there, not what it does or where it is from. */
+/* Others may see that a session is there, not what it does or where it is from.  Who has not logged
+ * in is nobody yet. */
 static bool is_private(const struct admin_row *r)
 {
-	const struct account *theirs = account(r), *asks = r->asks
-		? r->asks->borrower.profile->account : NULL;
+	const struct profile *theirs = r->client->phase == AT_READY
+		? r->client->borrower.profile : NULL;
+	const struct account *asks = r->asks ? r->asks->borrower.profile->account : NULL;
 
-	return asks && theirs && strcmp(asks->user, theirs->user)
+	return asks && !(theirs && !strcmp(asks->user, theirs->account->user))
 	       && !client_sees_others(r->asks);
 }
 

@@ -351,7 +351,7 @@ static void rest(struct server *s)
 static bool is_being_renewed(const struct server *s)
 {
 	for (const struct renewal *w = s->all->renewals; w; w = w->next)
-		if (w->which(w->text, s->account))
+		if (wire_same_name(w->database, s->account->database))
 			return true;
 	return false;
 }

@@ -172,16 +172,15 @@ void servers_renew_accounts(struct servers *all,
 	bool (*which)(const void *ctx, const struct account *a), const void *ctx, bool altered,
 	const char *why);
 
-/* A statement that needs the connections of some accounts gone: while its request runs none goes
- * back to the pool.  which() hears the text. */
+/* A statement that needs the connections to a database gone: while its request runs none goes back
+ * to the pool.  One for each request; -1 without memory. */
 struct renewal {
 	struct renewal *next;
 	const struct request *by;
-	bool (*which)(const void *text, const struct account *a);
-	char text[];
+	char database[WIRE_NAME_MAX + 1];
 };
 
-void request_renews(struct request *r, struct renewal *w);     /* w is malloc'ed, and r's now */
+int request_renews(struct request *r, const char *database);
 
 /* --- trials -------------------------------------------------------------- */
 
@@ -259,7 +258,7 @@ struct request {
 	bool reports;                           /* the proxy's own: its borrower hears reports */
 	bool deallocates;                       /* at its end all statements are gone */
 	bool describes, describing;             /* it expects a 'T'; that is answered now */
-	bool renews;                            /* there are renewals by it */
+	bool renews;                            /* there is a renewal by it */
 };
 
 /* A block of this size, which begins with a request; all blocks of one struct spares have one size.

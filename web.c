@@ -134,8 +134,10 @@ static const char *unready(const struct web *w)
 		return "not ready: the program is about to end";
 	if (!nodes->worked)
 		return "not ready: no node has answered since the start";
+	const struct node *primary = nodes_primary(nodes);
 	if (w->base->conf->readiness == READINESS_PRIMARY
-	    && nodes_primary(nodes)->state != NODE_UP)
+	    && (primary->state != NODE_UP || primary->role == ROLE_STANDBY
+	        || nodes_searching(nodes)))
 		return "not ready: the primary is not there (readiness = primary)";
 	return NULL;
 }

@@ -83,10 +83,10 @@ static struct server *only_server(const struct client *c, const struct plan *pl)
  * notifications a replica could overtake. */
 static enum node_reason may_leave(const struct client *c, const struct plan *pl)
 {
-	if (!pl->reads || pl->other)
-		return pl->reason ? pl->reason : REASON_WRITE;
 	if (c->for_primary || c->primary_once)
 		return REASON_RETRY;
+	if (!pl->reads || pl->other)
+		return pl->reason ? pl->reason : REASON_WRITE;
 	if (!pl->whole || pl->len > RETRY_BYTES)
 		return REASON_LONG;
 	if (c->status == 'E' || !script_is_whole(&c->script) || (c->pins & PIN_LISTEN)
@@ -100,6 +100,15 @@ static enum node_reason may_leave(const struct client *c, const struct plan *pl)
 static bool begins_otherwise(const struct client *c, const struct node *n)
 {
 	return c->home && c->home->altered && !server_on(c, n);
+}
+
+/* Is the node there for one that is down?  By itself it would not be drawn, or another one was. */
+static bool stands_in(const struct client *c, const struct node *n)
+{
+	const struct node *its = c->session.node;
+
+	return n->state == NODE_DOWN || (its && its != n && its->state == NODE_DOWN)
+	       || (n == nodes_primary(n->all) && node_conf(n)->weight <= 0);
 }
 
 /* Home, or the node that was drawn for reads, unless that is down or too far behind.  The replicas
@@ -126,11 +135,8 @@ static struct node *choose_node(struct client *c, struct plan *pl)
 		n = less_delayed(c, pl);
 	if (begins_otherwise(c, n))
 		return home;
-	pl->reason = late ? REASON_DELAY : REASON_BALANCED;
-	if (n->state != NODE_DOWN)
-		return n;
-	pl->reason = REASON_DOWN;
-	return home;
+	pl->reason = late ? REASON_DELAY : stands_in(c, n) ? REASON_DOWN : REASON_BALANCED;
+	return n->state == NODE_DOWN ? home : n;
 }
 
 /* With requests in flight only their server will do: on another one this request could be answered

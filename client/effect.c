@@ -184,7 +184,7 @@ static int note_statement(struct client *c, struct query *q, const struct sql_fa
 	code_note_end(c, f);
 	bool known = parameter_note(c, f, does, does_len, b);
 	if (f->kind == SQL_DDL
-	    && renew_before(c, &q->request, text + f->start, f->end - f->start) < 0)
+	    && renew_before(c, q, text + f->start, f->end - f->start) < 0)
 		return -1;
 	if (!facts_effect(f))
 		return 0;

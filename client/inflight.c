@@ -30,6 +30,7 @@ struct query *query_new(struct client *c, struct server *s, const struct request
 	struct query *q = query_of(r);
 	*q = (struct query){ .before = c->last, .came_at = c->active,
 		.sent_at = loop_now_us(c->all->base->loop),
+		.stalled_at = c->paused ? loop_now_us(c->all->base->loop) : 0,
 		.request = { .ops = ops, .release = release, .owner = c } };
 	server_send(s, &q->request);
 	c->inflight++;
@@ -50,16 +51,12 @@ void query_stalls(struct client *c, bool stalls)
 	int64_t now = loop_now_us(c->all->base->loop);
 	struct request *r = c->inflight ? query_server(c)->head : NULL;
 
-	while (r && r->owner != c)
-		r = r->next;
-	if (!r)
-		return;
-	struct query *q = query_of(r);
-	if (stalls && !q->stalled_at) {
-		q->stalled_at = now;
-	} else if (!stalls && q->stalled_at) {
-		q->stalled += now - q->stalled_at;
-		q->stalled_at = 0;
+	for (; r; r = r->next) {
+		if (r->owner != c)
+			continue;
+		struct query *q = query_of(r);
+		q->stalled += stalls || !q->stalled_at ? 0 : now - q->stalled_at;
+		q->stalled_at = stalls ? now : 0;
 	}
 }
 

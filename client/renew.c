@@ -1,8 +1,11 @@
 #include "client/renew.h"
 
+#include "client/query.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* The second word of a statement that does so, and what names the accounts in it. */
 enum renews { RENEWS_NONE, RENEWS_ROLES, RENEWS_DATABASES };
@@ -77,17 +80,19 @@ static bool is_any(const void *text, const struct account *a)
 	return true;
 }
 
+static const char renewed[] = "its role or database is being altered";
+
 /* NULL: nobody remembers what. */
 static void renew(struct client *c, const char *text)
 {
-	servers_renew_accounts(c->all->servers, text ? is_meant : is_any, text, true,
-		"its role or database is being altered");
+	servers_renew_accounts(c->all->servers, text ? is_meant : is_any, text, true, renewed);
 }
 
 /* The first words of a statement, "" behind its last. */
 struct taking {
 	char word[16][WIRE_NAME_MAX + 1];
 	unsigned n;
+	char quoted[WIRE_NAME_MAX + 1];
 };
 
 static bool keep_word(void *ctx, const char *name, bool called)
@@ -99,18 +104,42 @@ static bool keep_word(void *ctx, const char *name, bool called)
 	return ++t->n == sizeof t->word / sizeof *t->word;
 }
 
-static const char *template(const struct taking *t)
+/* CREATE DATABASE also takes its template as a string, which is no word. */
+static const char *quoted_template(struct taking *t, const char *text, size_t len)
 {
-	for (unsigned i = 3; i + 1 < t->n; i++)
-		if (!strcmp(t->word[i], "template"))
-			return t->word[i + 1];
+	static const char word[] = "template";
+	const size_t n = sizeof word - 1;
+	size_t at = 0;
+
+	while (at + n < len && strncasecmp(text + at, word, n))
+		at++;
+	at += n;
+	while (at < len && strchr(" \t\r\n\f=", text[at]))
+		at++;
+	const char *name = at < len && text[at] == '\'' ? text + at + 1 : NULL;
+	const char *end = name ? memchr(name, '\'', (size_t)(text + len - name)) : NULL;
+	if (!end)
+		return NULL;
+	snprintf(t->quoted, sizeof t->quoted, "%.*s", (int)(end - name), name);
+	return t->quoted;
+}
+
+static const char *template(struct taking *t, const char *text, size_t len)
+{
+	for (unsigned i = 3; i < t->n; i++)
+		if (!strcmp(t->word[i], "template")) {
+			const char *quoted = quoted_template(t, text, len);
+			return quoted ? quoted : i + 1 < t->n ? t->word[i + 1] : NULL;
+		}
 	return NULL;
 }
 
-/* DROP DATABASE [IF EXISTS] name, ALTER DATABASE name RENAME, CREATE DATABASE .. TEMPLATE name.
- * Nothing follows a DROP but WITH (FORCE), which ends the sessions. */
-static const char *taken(const struct taking *t)
+/* The database that the statement needs for itself: DROP DATABASE [IF EXISTS] name, ALTER DATABASE
+ * name RENAME or SET TABLESPACE, CREATE DATABASE .. TEMPLATE name.  Nothing follows a DROP but WITH
+ * (FORCE), which ends the sessions.  NULL: none. */
+static const char *taken(struct taking *t, const char *text, size_t len)
 {
+	sql_mentions(text, len, keep_word, t);
 	const char *verb = t->word[0];
 	unsigned at = !strcmp(t->word[2], "if") && !strcmp(t->word[3], "exists") ? 4 : 2;
 
@@ -119,8 +148,9 @@ static const char *taken(const struct taking *t)
 	if (!strcmp(verb, "drop"))
 		return *t->word[at + 1] ? NULL : t->word[at];
 	if (!strcmp(verb, "alter"))
-		return strcmp(t->word[3], "rename") ? NULL : t->word[2];
-	return strcmp(verb, "create") ? NULL : template(t);
+		return !strcmp(t->word[3], "rename") || !strcmp(t->word[4], "tablespace")
+		       ? t->word[2] : NULL;
+	return strcmp(verb, "create") ? NULL : template(t, text, len);
 }
 
 static bool is_at_primary(const struct client *c)
@@ -137,8 +167,7 @@ unsigned renew_disturbs(struct client *c, const char *text, size_t len, struct d
 	struct taking t = { .n = 0 };
 	unsigned others = 0, unknown = 0;
 
-	sql_mentions(text, len, keep_word, &t);
-	const char *is = taken(&t);
+	const char *is = taken(&t, text, len);
 	if (!is || wire_same_name(is, client_database(c)))
 		return 0;
 	what->source = !strcmp(t.word[0], "create");
@@ -154,19 +183,22 @@ unsigned renew_disturbs(struct client *c, const char *text, size_t len, struct d
 	return unknown ? others : 0;
 }
 
-int renew_before(struct client *c, struct request *r, const char *text, size_t len)
+static bool is_of(const void *database, const struct account *a)
 {
-	if (!renews(text, len))
+	return wire_same_name(database, a->database);
+}
+
+/* Only a statement on its own may do so, and PostgreSQL refuses at once who has no right to: so
+ * nobody can keep connections out of the pool for as long as other statements run. */
+int renew_before(struct client *c, struct query *q, const char *text, size_t len)
+{
+	struct taking t = { .n = 0 };
+	const char *is = taken(&t, text, len);
+
+	if (!is || c->inflight > 1 || q->executes > 1)
 		return 0;
-	struct renewal *w = malloc(sizeof *w + len + 1);
-	if (!w)
-		return -1;
-	memcpy(w->text, text, len);
-	w->text[len] = '\0';
-	renew(c, w->text);
-	w->which = is_meant;
-	request_renews(r, w);
-	return 0;
+	servers_renew_accounts(c->all->servers, is_of, is, true, renewed);
+	return request_renews(&q->request, is);
 }
 
 /* Without memory it counts now. */

@@ -19,8 +19,9 @@ enum { HELD_MAX = 1 << 20 };                    /* bytes of a reply before its f
 /* The client does not take its replies: PostgreSQL has to wait, or they would pile up here. */
 static void pause_servers(struct client *c)
 {
+	if (!c->paused)
+		query_stalls(c, true);
 	c->paused = true;
-	query_stalls(c, true);
 	for (struct server *s = c->borrowed; s; s = s->next_borrowed)
 		conn_reading(c->all->base->net, &s->conn, false);
 }
@@ -96,13 +97,16 @@ static void take_back(struct client *c, struct query *q)
 	query_left(c);
 }
 
-/* This request, and those that were sent behind it.  true: one of them has changed the session. */
-static bool take_all_back(struct client *c, struct request *r)
+/* This request, and those that were sent behind it.  code: for this error they run again, or NULL.
+ * true: one of them has changed the session. */
+static bool take_all_back(struct client *c, struct request *r, const char *code)
 {
 	bool changed = false;
 
 	for (; r && c->phase == AT_READY; r = r->next)
 		if (r->owner == c) {
+			if (code)
+				codes_count(&c->all->retries, code, CODE_WHOLE);
 			changed |= query_of(r)->effects != NULL;
 			take_back(c, query_of(r));
 			request_orphan(r);
@@ -140,12 +144,11 @@ static void run_on_primary(struct client *c, struct request *r, const char *code
 	struct server *s = r->server;
 	bool begun = c->session.in_transaction;
 
-	codes_count(&c->all->retries, code ? code : "08006", CODE_WHOLE);
 	if (code && !strcmp(code, "25006")) {   /* read_only_sql_transaction */
 		learn_from(c, query_of(r));
 		doubt_add(c, bodies_can(c->all->bodies, c->borrower.profile->account));
 	}
-	begun |= take_all_back(c, r);
+	begun |= take_all_back(c, r, code ? code : "08006");
 	c->session.no_replica |= c->session.in_transaction;
 	if (begun)
 		transact_leave(c, s);
@@ -323,7 +326,7 @@ void reply_ready(struct client *c)
 __attribute__((cold))
 static void fail_at_home(struct client *c, struct server *leg)
 {
-	take_all_back(c, leg->head);
+	take_all_back(c, leg->head, NULL);
 	transact_leave(c, leg);
 	if (c->phase == AT_READY && c->input == INPUT_REQUEST)
 		reply_ready(c);

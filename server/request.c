@@ -1,6 +1,7 @@
 /* server/request.c - the FIFO of requests on a server, and the scanning of their replies. */
 #include "server/inside.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,32 +27,35 @@ struct request *request_take(struct spares *from, size_t size)
 	return r;
 }
 
-void request_renews(struct request *r, struct renewal *w)
+int request_renews(struct request *r, const char *database)
 {
 	struct servers *all = r->server->all;
+	struct renewal *w = r->renews ? NULL : malloc(sizeof *w);
 
+	if (!w)
+		return r->renews ? 0 : -1;
 	w->by = r;
 	w->next = all->renewals;
+	snprintf(w->database, sizeof w->database, "%s", database);
 	all->renewals = w;
 	r->renews = true;
+	return 0;
 }
 
-static void end_renewals(struct request *r)
+static void end_renewal(struct request *r)
 {
-	for (struct renewal **at = &r->server->all->renewals, *w; (w = *at); ) {
-		if (w->by != r) {
-			at = &w->next;
-			continue;
-		}
-		*at = w->next;
-		free(w);
-	}
+	struct renewal **at = &r->server->all->renewals, *w;
+
+	while ((w = *at)->by != r)
+		at = &w->next;
+	*at = w->next;
+	free(w);
 }
 
 void request_give(struct spares *to, struct request *r)
 {
 	if (r->renews)
-		end_renewals(r);
+		end_renewal(r);
 	for (uint32_t i = 0; i < r->nexpect; i++) {
 		free(r->expect[i].name);
 		stmt_drop(r->server->all->stmts, r->expect[i].stmt);

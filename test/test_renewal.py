@@ -5,7 +5,8 @@ import psycopg
 import pytest
 
 import wire
-from wire import LoginError, Wire, extended, query, sync, wait_until
+from wire import (LoginError, Wire, bind, execute, extended, parse, query, sync,
+                  wait_until)
 
 pytestmark = pytest.mark.proxy
 
@@ -79,6 +80,24 @@ def test_who_leaves_while_a_database_is_taken_leaves_no_connection(
         held.execute("COMMIT")
         assert wire.errors(w.reply()) == [], sql
         wait_until(lambda: pid_of(p) == pid_of(p), "others' connections are kept")
+
+
+@pytest.mark.parametrize("sql", ["ALTER ROLE ALL SET work_mem = '4MB'", "DROP OWNED BY current_user",
+                                 "DROP DATABASE app", "ALTER DATABASE app RENAME TO x"])
+def test_nobody_keeps_the_pool_empty(proxy, primary, sql):
+    """Only while PostgreSQL works on a statement that may take a database, and on nothing else."""
+    p = proxy()
+    with p.raw() as w:
+        w.send(query(f"SELECT pg_sleep(300); {sql}"))
+        wait_until(lambda: primary.backends("query LIKE 'SELECT pg_sleep(300)%'"), "it runs")
+        wait_until(lambda: pid_of(p) == pid_of(p), "connections are pooled")
+        wire.cancel_now(p.address, w.pid, w.key)
+        assert wire.errors(w.reply()) == ["57014"]
+        w.send(parse("", "SELECT pg_sleep(300)") + bind() + execute() + extended(sql) + sync())
+        wait_until(lambda: primary.backends("query LIKE 'SELECT pg_sleep(300)'"), "it runs again")
+        wait_until(lambda: pid_of(p) == pid_of(p), "connections are pooled")
+        wire.cancel_now(p.address, w.pid, w.key)
+        assert wire.errors(w.reply()) == ["57014"]
 
 
 def test_a_database_with_a_client_is_in_use(proxy, primary, replica, admin):

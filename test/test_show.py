@@ -487,6 +487,30 @@ def test_why_a_connection_is_held(proxy, sql, why):
         assert sessions(w)[other.pid]["status"] == (f"Idle ({why})" if why else "Idle")
 
 
+def test_nothing_of_others_is_shown_in_any_row(proxy, primary):
+    """Not in those of empty pools, either, nor of a session that has not logged in."""
+    p = proxy(enable_pool_hba=True, passwd="app:secret\n",
+              hba="host all postgres all trust\nhost all app all scram-sha-256\nhost all curious all trust\n")
+    primary.su("DROP ROLE IF EXISTS curious; CREATE ROLE curious LOGIN")
+    with p.raw(user="postgres") as w, p.raw(user="curious") as curious, p.raw(login=False) as half:
+        w.query("SELECT 'a secret'")
+        half.startup(user="app").until("R")
+        for r in shown(curious, "POOL_POOLS"):
+            if r["pool_pid"] != str(curious.pid):
+                assert (r["client_host"], r["client_port"], r["statement"]) == ("", "", ""), r
+        assert any(r["statement"] == "SELECT 'a secret'" for r in shown(w, "POOL_POOLS"))
+    primary.su("DROP ROLE curious")
+
+
+def test_a_statement_in_another_encoding_breaks_nobody_s_table(proxy):
+    p = proxy()
+    with p.raw(client_encoding="LATIN1") as w:
+        w.ask(message("Q", b"SELECT 'caf\xe9'\0"))
+        with p.connect(user="postgres") as c:
+            rows = c.execute("SHOW POOL_POOLS").fetchall()
+    assert any("SELECT 'caf?'" in row for row in rows)
+
+
 def last(w, other):
     return sessions(w)[other.pid]["statement"]
 

@@ -18,7 +18,8 @@ import pytest
 
 from pg import free_port
 from test_process import reload_fails
-from wire import query, wait_until
+from wire import V3_0, message, packet, query, wait_until
+from wire import errors as wire_errors
 
 pytestmark = pytest.mark.proxy
 
@@ -149,6 +150,15 @@ def test_readiness_may_ask_for_the_primary(site, own_pair):
     p.reload(readiness="primary")
     primary.start()
     wait_until(lambda: get("/readyz").status == 200, "the primary is back")
+
+
+def test_a_standby_alone_is_no_primary(site, replica):
+    p, get = site([replica], readiness="primary", sr_check_period=1, sr_check_user="postgres",
+                  sr_check_database="postgres", backend_flag0="DISALLOW_TO_FAILOVER")
+    page = wait_until(lambda: "the primary is not there" in get("/readyz").text, "it is not ready")
+    assert page
+    p.reload(readiness="any")
+    wait_until(lambda: get("/readyz").status == 200, "a node")
 
 
 def test_it_speaks_tls(site):
@@ -327,6 +337,52 @@ def test_names_are_written_as_they_have_to_be(site, primary):
         got = samples(get("/metrics").text)
         assert got['pgpool2_frontend_used{database="app",username="a \\"quoted\\\\ name"}'] == 1
     primary.su('DROP ROLE "a ""quoted\\ name"')
+
+
+def test_only_sessions_are_told_of(site):
+    """Whoever has not proved anything makes no label; what is no UTF-8 is in none."""
+    p, get = site(enable_pool_hba=True, passwd="app:secret\n", hba="host all app all scram-sha-256\n")
+    strangers = [p.raw(login=False) for _ in range(5)]
+    for i, w in enumerate(strangers):
+        w.startup(user="app", database=f"guess{i}").until("R")
+    strangers.append(odd := p.raw(login=False))
+    odd.send(packet(V3_0, b"user\0app\0database\0d\xff\0\0"))
+    odd.until("R")
+    page = get("/metrics")
+    assert "guess" not in page.text and "pgpool2_frontend_used{" not in page.text
+    for w in strangers:
+        w.shut()
+
+
+def test_names_in_another_encoding(site, primary):
+    primary.su("DROP DATABASE IF EXISTS odd_bytes")
+    primary.su("CREATE DATABASE odd_bytes TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'")
+    with primary.raw(user="postgres", database="odd_bytes") as w:
+        w.query("SET client_encoding = 'SQL_ASCII'")
+        assert wire_errors(w.ask(message("Q", b'CREATE ROLE "caf\xe9" LOGIN\0'))) == []
+    p, get = site()
+    try:
+        with p.raw(login=False) as w:
+            w.send(packet(V3_0, b"user\0caf\xe9\0database\0app\0\0"))
+            w.until("Z")
+            assert 'username="caf?"' in get("/metrics").text and "<td>caf?</td>" in get("/").text
+    finally:
+        with primary.raw(user="postgres", database="odd_bytes") as w:
+            w.query("SET client_encoding = 'SQL_ASCII'")
+            w.ask(message("Q", b'DROP ROLE "caf\xe9"\0'))
+        primary.su("DROP DATABASE odd_bytes")
+
+
+def test_bad_sqlstates_are_one_series(site, fake, primary):
+    """However many a node, or code, invents."""
+    p, get = site()
+    with p.raw() as w:
+        for code in ["00000", *(f"Z{i:04}" for i in range(70)), "22012", "Y0000"]:
+            w.query(f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{code}'; END $$")
+        w.query("SELECT nothing")
+    got = samples(get("/metrics").text)
+    assert got['pgpool_errors_total{class="??"}'] == 71 and got['pgpool_errors_total{class="42"}'] == 1
+    assert got['pgpool_errors_total{class="22"}'] == 1
 
 
 def test_many_places_are_told_of_together(site):

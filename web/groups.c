@@ -2,7 +2,7 @@
 
 const struct account *groups_account(const struct client *c)
 {
-	return c && c->borrower.profile ? c->borrower.profile->account : NULL;
+	return c && c->phase == AT_READY ? c->borrower.profile->account : NULL;
 }
 
 static void count(struct groups *g, const struct account *a)

@@ -15,7 +15,7 @@ struct groups {
 
 void groups_count(struct groups *g, const struct admin *a);
 
-/* Whose session it is; NULL: nobody's yet. */
+/* Whose session it is; NULL: nobody's, or of somebody who has not proved it yet. */
 const struct account *groups_account(const struct client *c);
 
 #endif

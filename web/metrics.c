@@ -237,8 +237,9 @@ static void put_codes(struct writer *w, const char *name, const char *help, cons
                       const struct codes *codes)
 {
 	family_head(w, name, COUNTER, help, false);
-	for (size_t i = 0; i < CODES && *codes->of[i].name; i++)
-		put_one(w, name, label, codes->of[i].name, codes->of[i].n);
+	for (size_t i = 0; i < CODES; i++)
+		if (*codes->of[i].name)
+			put_one(w, name, label, codes->of[i].name, codes->of[i].n);
 }
 
 static void put_refusals(struct writer *w)

@@ -96,9 +96,10 @@ static void put_errors(struct text *t, const struct admin *a, double seconds)
 
 	text_add(t, "<h2>Errors that clients were told</h2>\n<table>\n"
 		"<tr><th>class of SQLSTATE</th><th>since the start</th><th>in an hour</th></tr>\n");
-	for (size_t i = 0; i < CODES && *e[i].name; i++)
-		text_add(t, "<tr><td>%s</td><td>%" PRIu64 "</td><td>%.1f</td></tr>\n", e[i].name,
-			e[i].n, (double)e[i].n * 3600 / seconds);
+	for (size_t i = 0; i < CODES; i++)
+		if (*e[i].name)
+			text_add(t, "<tr><td>%s</td><td>%" PRIu64 "</td><td>%.1f</td></tr>\n",
+				e[i].name, e[i].n, (double)e[i].n * 3600 / seconds);
 	text_add(t, "</table>\n");
 }
 

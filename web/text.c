@@ -1,5 +1,7 @@
 #include "web/text.h"
 
+#include "wire.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,16 +51,19 @@ void text_add(struct text *t, const char *format, ...)
 	}
 }
 
+/* Names may be in any encoding: what is no UTF-8 is told as "?". */
 static void add_escaped(struct text *t, const char *text, const char *const escapes[])
 {
-	for (; *text; text++) {
+	for (unsigned n; *text; text += n) {
 		const char *const *e = escapes;
 		while (*e && **e != *text)
 			e++;
+		n = wire_utf8((const uint8_t *)text);
 		if (*e)
 			text_add_bytes(t, *e + 1, strlen(*e + 1));
 		else
-			text_add_bytes(t, text, 1);
+			text_add_bytes(t, n ? text : "?", n ? n : 1);
+		n = n ? n : 1;
 	}
 }
 

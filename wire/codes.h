@@ -6,12 +6,12 @@
 #include <stdint.h>
 
 enum {
-	CODES = 64,                             /* PostgreSQL has some 45 classes */
+	CODES = 64,                             /* PostgreSQL has 44 classes */
 	CODE_CLASS = 2, CODE_WHOLE = 5,         /* characters */
 };
 
-/* From the first on; a name of "" is behind the last.  The last one of a full table is "??", all
- * others; so is what is no SQLSTATE. */
+/* In no order; a name of "" is none.  The last one is "??": what is no SQLSTATE of PostgreSQL's
+ * classes, and all others when the table is full. */
 struct codes {
 	struct coded {
 		char name[CODE_WHOLE + 1];
