@@ -136,6 +136,8 @@ struct borrower {
 	bool leaves : 1;                        /* its client sends no more: if the connection that
 	                                         * is being opened for it fails, it is refused */
 
+	bool brief : 1;                         /* it waits for seconds only: see queue.c */
+
 	/* server.c's own, while it waits: */
 	bool patient : 1;
 	bool own : 1;                           /* of the proxy itself (ask.h): goes before

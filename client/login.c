@@ -240,10 +240,17 @@ static int borrow(struct client *c, enum step step)
 	return 0;
 }
 
+/* Has it proved who it is, or need not? */
+static bool is_known(const struct client *c)
+{
+	return c->login->line || c->login->asked;
+}
+
 static int welcome(struct client *c)
 {
 	if (c->borrower.profile->welcomed && c->all->base->conf->connection_cache)
 		return ready(c);
+	c->borrower.brief = is_known(c);
 	return borrow(c, ASK_WELCOME);
 }
 
@@ -284,6 +291,7 @@ void login_lent(struct client *c, struct server *s)
 		borrow(c, c->login->step);
 		return;
 	}
+	c->borrower.brief = false;
 	c->login->server = s;
 	login_eased(c);
 }
@@ -301,7 +309,7 @@ static bool is_guessed(struct client *c, const struct refusal *r)
 {
 	const struct login *l = c->login;
 
-	return l->step == ASK_WELCOME && (l->line || l->asked) && no_answer(r)
+	return l->step == ASK_WELCOME && is_known(c) && no_answer(r)
 	       && profile_guess_welcome(c->borrower.profile);
 }
 
@@ -310,9 +318,10 @@ static bool is_guessed(struct client *c, const struct refusal *r)
  * would let anybody in. */
 void login_refused(struct client *c, const struct refusal *r)
 {
-	bool looked = c->login->step == ASK_DEMAND;
+	bool looked = c->login->step == ASK_DEMAND, brief = c->borrower.brief;
 
 	c->login->server = NULL;
+	c->borrower.brief = false;
 	if (r->kind == REFUSED_ASKED && demand_is_known(c)) {
 		by_demand(c);
 	} else if (r->kind == REFUSED_TRUSTED) {
@@ -326,6 +335,8 @@ void login_refused(struct client *c, const struct refusal *r)
 	} else if (is_guessed(c, r)) {
 		c->guessed = true;
 		ready(c);
+	} else if (brief && r->kind == REFUSED_FULL) {
+		borrow(c, c->login->step);      /* nothing is known of anybody */
 	} else {
 		if (looked)
 			demanded(c)->demand = DEMAND_UNKNOWN;

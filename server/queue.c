@@ -8,6 +8,7 @@
 
 enum {
 	IMPATIENT = 200,                        /* ms a read waits for a connection to a replica */
+	BRIEF = 5000,                           /* ms a login waits that can do without */
 	OWN_SPARE = 8,                          /* connections to a node beyond the limit, for the
 	                                         * proxy's own questions */
 	FULL_PERIOD = 500,                      /* ms before PostgreSQL is asked for more again */
@@ -227,8 +228,9 @@ static int64_t patience(const struct borrower *b)
 		return 0;
 	if (b->own)
 		return FOR_EVER;
+	int64_t limit_ms = conf->query_wait_timeout ? conf->query_wait_timeout * 1000 : FOR_EVER;
 	if (b->patient)
-		return conf->query_wait_timeout ? conf->query_wait_timeout * 1000 : FOR_EVER;
+		return b->brief && (limit_ms == FOR_EVER || limit_ms > BRIEF) ? BRIEF : limit_ms;
 	return b->opening || n->cleaning ? IMPATIENT : 0;
 }
 

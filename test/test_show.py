@@ -430,6 +430,19 @@ def test_who_logs_in_while_no_node_is_there_is_answered(proxy, own_pair):
         assert w.parameters["is_superuser"] == "on"
 
 
+def test_who_logs_in_while_all_connections_are_in_use_is_answered(proxy):
+    p = proxy(num_init_children=1, max_pool=1, enable_pool_hba=True, hba=RULES)
+    with p.raw() as busy:
+        busy.query("BEGIN; SELECT 1")
+        with p.raw(user="postgres", application_name="new", datestyle="German, DMY") as w:
+            assert w.parameters["DateStyle"] == "German, DMY" and w.parameters["is_superuser"] == "off"
+            assert w.query("SHOW POOL_VERSION")[1].type == "D"
+            w.send(query("/*NO LOAD BALANCE*/ SELECT 1"))
+            busy.bye()
+            heard = w.reply()
+            assert ("is_superuser", "on") in [m.parameter for m in heard if m.type == "S"]
+
+
 def test_a_client_that_has_not_proved_itself_is_not_let_in_by_an_outage(proxy, own_pair):
     """Without pool_hba.conf, PostgreSQL's trust is not the proxy's."""
     p = proxy(list(own_pair), primary_wait_timeout=1)
