@@ -552,15 +552,17 @@ def test_the_last_statement_is_shown(proxy, primary):
         assert last(w, other) == "SELECT '" + 121 * "\u00e4"
         assert last(third, other) != "" and last(third, w) == ""     # of the same user; of another
         wait = p.raw()
-        primary.su("CREATE TABLE IF NOT EXISTS locked (a int); GRANT ALL ON locked TO app")
+        primary.su("DROP TABLE IF EXISTS last_of_all; CREATE TABLE last_of_all (a int);"
+                   "GRANT ALL ON last_of_all TO app")
         with primary.connect() as lock, lock.transaction():
-            lock.execute("LOCK TABLE locked")
-            wait.send(query("INSERT INTO locked VALUES (1)"))
+            lock.execute("LOCK TABLE last_of_all")
+            wait.send(query("INSERT INTO last_of_all VALUES (1)"))
             wait_until(lambda: last(w, wait).startswith("INSERT"), "it runs")
             assert sessions(w)[wait.pid]["status"] == "Execute command"
         wait.reply()
         wait.bye()
         wait_until(lambda: last(w, wait) == "", "nobody is there")
+    primary.su("DROP TABLE last_of_all")
 
 
 def exporter_scrape(w):

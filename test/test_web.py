@@ -265,6 +265,7 @@ def test_requests_are_counted_by_why_they_went_where(site, primary, replica):
         w.query("SELECT * FROM reasons")
         w.ask(query("INSERT INTO reasons VALUES (1)") + query("SELECT 1"), 2)
     assert {"temporary", "transaction", "place", "session"} <= requests_by_reason(get).keys()
+    primary.su("DROP TABLE reasons; DROP FUNCTION writes()")
 
 
 def test_retries_are_counted_by_error(site, primary, replica):
@@ -278,6 +279,7 @@ def test_retries_are_counted_by_error(site, primary, replica):
         got = samples(get("/metrics").text)
     assert got['pgpool_retries_total{sqlstate="22012"}'] == 1
     assert got['pgpool_errors_total{class="22"}'] == 1
+    primary.su("DROP TABLE later")
 
 
 def test_pins_bytes_and_look_ups_are_counted(site):
