@@ -188,17 +188,17 @@ static bool is_of(const void *database, const struct account *a)
 	return wire_same_name(database, a->database);
 }
 
-/* Only a statement on its own may do so, and PostgreSQL refuses at once who has no right to: so
- * nobody can keep connections out of the pool for as long as other statements run. */
+/* The pool is kept empty only for a statement on its own, which PostgreSQL refuses at once to who
+ * has no right to it: so nobody can do that for as long as other statements run. */
 int renew_before(struct client *c, struct query *q, const char *text, size_t len)
 {
 	struct taking t = { .n = 0 };
 	const char *is = taken(&t, text, len);
 
-	if (!is || c->inflight > 1 || q->executes > 1)
+	if (!is)
 		return 0;
 	servers_renew_accounts(c->all->servers, is_of, is, true, renewed);
-	return request_renews(&q->request, is);
+	return c->inflight > 1 || q->executes > 1 ? 0 : request_renews(&q->request, is);
 }
 
 /* Without memory it counts now. */

@@ -82,6 +82,18 @@ def test_who_leaves_while_a_database_is_taken_leaves_no_connection(
         wait_until(lambda: pid_of(p) == pid_of(p), "others' connections are kept")
 
 
+def test_a_database_is_dropped_behind_another_request(proxy, primary, replica, admin):
+    p = proxy()
+    admin.execute("CREATE DATABASE renew_a")
+    primary.catch_up(replica)
+    with p.raw(user="postgres", database="postgres") as w:
+        used(p, "renew_a")
+        wait_until(lambda: pid_of(p, user="postgres", dbname="renew_a")
+                   == pid_of(p, user="postgres", dbname="renew_a"), "a connection is pooled")
+        w.send(query("/*NO LOAD BALANCE*/ SELECT 1") + query("DROP DATABASE renew_a"))
+        assert wire.errors(w.reply(2)) == []
+
+
 @pytest.mark.parametrize("sql", ["ALTER ROLE ALL SET work_mem = '4MB'", "DROP OWNED BY current_user",
                                  "DROP DATABASE app", "ALTER DATABASE app RENAME TO x"])
 def test_nobody_keeps_the_pool_empty(proxy, primary, sql):
