@@ -9,6 +9,7 @@ import ssl
 import struct
 import subprocess
 import urllib.error
+import urllib.parse
 import urllib.request
 from html.parser import HTMLParser
 
@@ -529,22 +530,57 @@ def test_ping(site, proxy, own_pair):
     assert ping(plain)[0] == 3
 
 
-def asked(name):
-    """Metrics in the expressions of a file in k8s/."""
+def expressions(name):
+    """Those of a file in k8s/."""
     with open(os.path.join(os.path.dirname(__file__), "..", "k8s", name)) as f:
         text = f.read()
     if name.endswith(".json"):
-        text = "\n".join(t["expr"] for p in json.loads(text)["panels"] for t in p["targets"])
-    else:
-        text = "\n".join(re.findall(r"^ *expr: (.*)$", text, re.M))
-    return set(re.findall(r"\b(?:pgpool2?|process)_\w+", text))
+        return [t["expr"] for p in json.loads(text)["panels"] for t in p["targets"]]
+    return re.findall(r"^ *expr: (.*)$", text, re.M)
 
 
-@pytest.mark.parametrize("name", ["dashboard.json", "alerts.yaml"])
+IN_K8S = ["dashboard.json", "alerts.yaml"]
+
+
+@pytest.mark.parametrize("name", IN_K8S)
 def test_what_is_asked_for_in_k8s_is_there(site, name):
     p, get = site()
     with p.raw() as w:
         w.query("SELECT nothing")
         page = get("/metrics").text
     families = {line.split()[2] for line in page.splitlines() if line.startswith("# TYPE")}
-    assert len(asked(name)) >= 6 and asked(name) <= families
+    asked = {re.sub("_bucket$", "", metric) for e in expressions(name)
+             for metric in re.findall(r"\b(?:pgpool2?|process)_\w+", e)}
+    assert len(asked) >= 6 and asked <= families
+
+
+@pytest.mark.skipif(not shutil.which("prometheus"), reason="a check with Prometheus itself")
+def test_prometheus_answers_what_k8s_asks_for(site, tmp_path, replica):
+    p, _ = site(sr_check_period=1, sr_check_user="postgres")
+    port = free_port()
+    (tmp_path / "prometheus.yml").write_text(f"""
+global: {{scrape_interval: 200ms}}
+scrape_configs: [{{job_name: pgpool, static_configs: [{{targets: ["127.0.0.1:{p.web}"]}}]}}]
+""")
+
+    def ask(expr):
+        query = urllib.parse.urlencode({"query": expr.replace("$__rate_interval", "10s").replace("$job", ".*")})
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?{query}", timeout=10) as r:
+            return json.load(r)["data"]["result"]
+    with p.raw() as w, open(tmp_path / "log", "w") as log, subprocess.Popen(
+            ["prometheus", f"--config.file={tmp_path}/prometheus.yml", f"--web.listen-address=127.0.0.1:{port}",
+             f"--storage.tsdb.path={tmp_path}/data"], stdout=log, stderr=log) as server:
+        try:
+            def empty():
+                w.query("SELECT 1")
+                w.query("SELECT nothing")
+                try:
+                    return [e for e in expressions("dashboard.json")
+                            if not ask(e) and "pgpool_retries" not in e]    # none yet, no series
+                except OSError:
+                    return ["not yet up"]
+            wait_until(lambda: not empty(), "something to draw in each panel", 30)
+            for e in expressions("alerts.yaml"):
+                assert not ask(e), "nothing is wrong here"
+        finally:
+            server.terminate()
