@@ -25,7 +25,12 @@ static double lag(const struct node *n)
 	return n->replication.lag == NODE_GONE ? 0 : (double)n->replication.lag / 1e6;
 }
 
-static bool has_lag(const struct node *n)
+static bool is_measured(const struct node *n)
+{
+	return n->replication.lsn && n->id != n->all->primary;
+}
+
+static bool is_timed(const struct node *n)
 {
 	return n->replication.lag >= 0 && n->replication.lag != NODE_GONE
 	       && n->id != n->all->primary;
@@ -45,8 +50,8 @@ static bool any(const struct node *n)
 	N(pgpool_node_connections, GAUGE, "Connections to it, in any phase.", n->servers, any) \
 	N(pgpool_node_full, GAUGE, "PostgreSQL lets no more connections in.", n->full, any) \
 	N(pgpool_node_lag_bytes, GAUGE, "How far it is behind the primary.", \
-		n->replication.behind, has_lag) \
-	N(pgpool_node_lag_seconds, GAUGE, "The same in time.", lag(n), has_lag)
+		n->replication.behind, is_measured) \
+	N(pgpool_node_lag_seconds, GAUGE, "The same in time.", lag(n), is_timed)
 
 static void put_nodes(struct writer *w)
 {
