@@ -378,7 +378,7 @@ void clients_end(struct clients *all, const char *sqlstate, const char *message)
 static bool rests(const struct client *c)
 {
 	return c->phase == AT_READY && c->status == 'I' && c->input == INPUT_REQUEST
-	       && !c->inflight && !c->waiting && !conn_kept(&c->conn);
+	       && !c->inflight && !c->waiting && !conn_kept(&c->conn) && !own_goes_on(c);
 }
 
 void clients_end_resting(struct clients *all, const char *sqlstate, const char *message)

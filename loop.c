@@ -303,13 +303,16 @@ void loop_defer(struct loop *l, struct task *t)
 	l->tasks_tail = &t->next;
 }
 
+/* Those that are there now.  One that defers itself again has its next turn in the loop's next one:
+ * others are served in between. */
 static void serve_tasks(struct loop *l)
 {
-	while (l->tasks) {
-		struct task *t = l->tasks;
-		l->tasks = t->next;
-		if (!l->tasks)
-			l->tasks_tail = &l->tasks;
+	struct task *t = l->tasks, *next;
+
+	l->tasks = NULL;
+	l->tasks_tail = &l->tasks;
+	for (; t; t = next) {
+		next = t->next;
 		t->queued = false;
 		t->run(t);
 	}
@@ -317,7 +320,8 @@ static void serve_tasks(struct loop *l)
 
 void loop_finish(struct loop *l)
 {
-	serve_tasks(l);
+	while (l->tasks)
+		serve_tasks(l);
 }
 
 /* --- helper threads ------------------------------------------------------ */

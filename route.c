@@ -176,7 +176,7 @@ enum node_reason route_why(const struct route *rt, const struct session *s, cons
 	enum node_reason why = REASON_TRANSACTION;
 
 	*out = '\0';
-	if (f->kind != SQL_SELECT)
+	if (f->kind != SQL_SELECT || (f->flags & (SQL_LOCKS | SQL_INTO | SQL_MODIFIES)))
 		return REASON_WRITE;
 	if (f->flags & SQL_FUNCTION)
 		why = REASON_FUNCTION;

@@ -370,6 +370,7 @@ struct server {
 	int64_t since_us;                       /* loop_now_us() when it was opened, */
 	int64_t since;                          /* and loop_now(), */
 	int64_t rests;                          /* and when its FIFO ran empty last */
+	int64_t answered_us;                    /* loop_now_us() of the last ReadyForQuery */
 	uint32_t orphaned;                      /* bytes of replies dropped */
 	char logged;                            /* type of the message that was logged last, and */
 	uint32_t repeated;                      /* how many of that type followed */

@@ -195,6 +195,7 @@ static void use_input(struct visitor *v, const uint8_t *p, size_t n)
 	}
 	heard(v);
 	if (!used) {
+		conn_reading(v->web->base->net, &v->conn, true);
 		timer_set(loop, &v->timer, PATIENCE);
 		return;
 	}
@@ -202,11 +203,12 @@ static void use_input(struct visitor *v, const uint8_t *p, size_t n)
 	answer_request(v, &r);
 	bool slow = conn_pending(&v->conn) > 0;
 	timer_set(loop, &v->timer, slow ? PATIENCE : KEEP_ALIVE);
-	if (v->conn.broken || (v->last && !slow))
+	if (v->conn.broken || (v->last && !slow)) {
 		leave(v);
-	else if (slow)
-		conn_reading(v->web->base->net, &v->conn, false);
-	else if (conn_kept(&v->conn))
+		return;
+	}
+	conn_reading(v->web->base->net, &v->conn, !slow && !conn_kept(&v->conn));
+	if (!slow && conn_kept(&v->conn))
 		loop_defer(loop, &v->task);
 }
 
@@ -246,7 +248,7 @@ static void drained(struct visitor *v)
 		return;
 	}
 	timer_set(v->web->base->loop, &v->timer, KEEP_ALIVE);
-	conn_reading(v->web->base->net, &v->conn, true);
+	conn_reading(v->web->base->net, &v->conn, !conn_kept(&v->conn));
 	if (conn_kept(&v->conn))
 		loop_defer(v->web->base->loop, &v->task);
 }

@@ -163,6 +163,16 @@ void put_report(struct put *o, char type, const struct report *r)
 	put_end(o);
 }
 
+void wire_mask(char *text)
+{
+	for (uint8_t *p = (uint8_t *)text; *p; ) {
+		unsigned n = wire_utf8(p);
+		if (!n)
+			*p = '?';
+		p += n ? n : 1;
+	}
+}
+
 unsigned wire_utf8(const uint8_t *p)
 {
 	unsigned n = *p < 0x80 ? 1 : *p < 0xc2 || *p > 0xf4 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;

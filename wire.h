@@ -66,6 +66,9 @@ static inline bool wire_same_name(const char *a, const char *b)
  * PostgreSQL would complain. */
 unsigned wire_utf8(const uint8_t *p);
 
+/* Puts "?" for all bytes of the text that are no UTF-8: who sees it may have another encoding. */
+void wire_mask(char *text);
+
 /* How much of these len bytes is at most max, without a piece of a character of UTF-8. */
 static inline size_t wire_cut(const char *text, size_t len, size_t max)
 {

@@ -21,24 +21,13 @@ void last_note(struct client *c, const char *text, size_t len)
 	l->text[len] = '\0';
 }
 
-/* Who looks may have another encoding. */
-static void mask(char *text)
-{
-	for (uint8_t *p = (uint8_t *)text; *p; ) {
-		unsigned n = wire_utf8(p);
-		if (!n)
-			*p = '?';
-		p += n ? n : 1;
-	}
-}
-
 const char *last_text(const struct client *c)
 {
 	struct last *l = slot(c);
 
 	if (l->pid != c->pid)
 		return "";
-	mask(l->text);
+	wire_mask(l->text);
 	return l->text;
 }
 

@@ -42,6 +42,7 @@ struct own {
 	struct shows *statements;
 	struct shown *portals;
 	bool going;                             /* the next message is answered in part */
+	bool yields;                            /* one was answered: others have their turn */
 	struct shown query;                     /* of a Query: where in a statement it is, */
 	bool within;                            /* if it is within one */
 	size_t query_at;                        /* where its next statement begins */
@@ -68,6 +69,22 @@ bool own_used(const struct client *c, struct msg m);
 static inline bool own_uses(const struct client *c, const struct msg *m)
 {
 	return c->own && own_used(c, *m);
+}
+
+/* Is it in the middle of a request of such messages, whose Sync has not come? */
+static inline bool own_goes_on(const struct client *c)
+{
+	return c->own && c->own->portals;
+}
+
+/* Has one been answered since the last call? */
+static inline bool own_yields(struct client *c)
+{
+	bool yields = c->own && c->own->yields;
+
+	if (yields)
+		c->own->yields = false;
+	return yields;
 }
 
 /* NULL: there is none of this name. */

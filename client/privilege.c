@@ -92,7 +92,16 @@ bool privilege_known(struct client *c)
 	return false;
 }
 
+/* It acts as another role, whose rights nobody has asked for. */
+static bool acts_as_another(const struct client *c)
+{
+	const char *role = script_value(&c->script, "role");
+
+	return (role && strcmp(role, "none")) || script_value(&c->script, "session_authorization");
+}
+
 bool privilege_stats(const struct client *c)
 {
-	return is_listed(c) || c->borrower.profile->account->stats == STATS_ALL;
+	return is_listed(c) || (c->borrower.profile->account->stats == STATS_ALL
+	                        && !acts_as_another(c));
 }

@@ -722,6 +722,11 @@ void query_input(struct client *c, uint8_t *p, size_t n)
 		c->for_primary -= c->for_primary < (size_t)used ? c->for_primary : (uint32_t)used;
 		p += used;
 		n -= (size_t)used;
+		if (own_yields(c) && n) {
+			used = BLOCKED;
+			client_resume(c);
+			break;
+		}
 	}
 	if (c->phase != AT_READY)
 		return;

@@ -133,6 +133,14 @@ void query_left(struct client *c);
  * said to it. */
 bool query_half_told(const struct query *q);
 
+/* When PostgreSQL could begin with it, in us: before that it was busy with those in front. */
+static inline int64_t query_began(const struct query *q)
+{
+	int64_t free_at = q->request.server->answered_us;
+
+	return free_at > q->sent_at ? free_at : q->sent_at;
+}
+
 /* Extended messages of it that have not been answered. */
 static inline uint32_t query_unanswered(const struct query *q)
 {

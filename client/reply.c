@@ -338,7 +338,7 @@ static void on_done(struct request *r, char status)
 	struct client *c = r->owner;
 
 	histogram_add(&r->server->node->answers,
-		loop_now_us(c->all->base->loop) - query_of(r)->sent_at);
+		loop_now_us(c->all->base->loop) - query_began(query_of(r)));
 	trace_done(c, query_of(r));
 	unnamed_keep(c, query_of(r));
 	query_left(c);

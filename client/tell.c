@@ -26,6 +26,7 @@ static enum told fail(struct client *c, const char *sqlstate, const char *format
 	va_start(args, format);
 	vsnprintf(o->message, sizeof o->message, format, args);
 	va_end(args);
+	wire_mask(o->message);
 	o->why = (struct report){ "ERROR", sqlstate, o->message, NULL, NULL };
 	return TOLD_NOT;
 }
@@ -425,6 +426,7 @@ enum told tell_message(struct client *c, struct msg m, const struct report **why
 		if (answers[i].type == m.type)
 			told = answers[i].answer(c, &m);
 	c->own->going = told == TELLS_MORE || told == TELLS_LATER;
+	c->own->yields = told == TOLD && (m.type == 'Q' || m.type == 'E');
 	return told;
 }
 

@@ -59,8 +59,8 @@ void trace_slow(struct client *c, const struct query *q)
 {
 	const struct server *s = q->request.server;
 	int64_t now = loop_now_us(c->all->base->loop);
-	double took = (double)(now - q->sent_at) / 1000;
-	double waited = (double)(q->sent_at / 1000 - q->came_at);
+	double took = (double)(now - query_began(q)) / 1000;
+	double waited = (double)(query_began(q) / 1000 - q->came_at);
 	double stalled = (double)(q->stalled + (q->stalled_at ? now - q->stalled_at : 0)) / 1000;
 	char detail[128];
 

@@ -335,6 +335,7 @@ static void finished(struct server *s, struct request *r, char status)
 	r->release(r);
 	if (s->phase == GONE)
 		return;
+	s->answered_us = loop_now_us(s->all->base->loop);
 	if (s->head && s->head->canceled)
 		server_cancel(s, NULL);
 	if (s->head)

@@ -654,6 +654,18 @@ def test_a_rolling_restart_loses_no_transaction(proxy, primary):
     assert primary.one("SELECT count(*) FROM pgbench_history") == before + 800
 
 
+def test_a_drain_lets_a_request_of_own_statements_end(proxy):
+    p = proxy(env=KUBERNETES, drain_accept_delay=0)
+    with p.raw() as w, p.raw() as other:
+        w.send(wire.extended("SHOW POOL_VERSION") + wire.flush())
+        w.until("C")
+        p.send_signal(signal.SIGTERM)
+        assert other.read().code == "57P01"
+        w.send(wire.sync())
+        assert w.read().status == "I" and w.read().code == "57P01" and w.eof() == []
+    assert p.wait() == 0
+
+
 def test_a_drain_does_not_wait_for_ever(proxy):
     p = proxy(env=KUBERNETES, drain_accept_delay=0, drain_timeout=1)
     with p.raw() as w:

@@ -3,6 +3,7 @@ import contextlib
 import os
 import re
 import signal
+import threading
 
 import pytest
 
@@ -389,6 +390,52 @@ def test_others_are_shown_to_those_who_may_see_them(proxy, primary):
         out = app.ask(parse("", "SHOW POOL_POOLS") + bind() + execute() + sync())
         assert out[-2].tag == f"SELECT {sum(m.type == 'D' for m in out)}"
     primary.su("DROP ROLE auditor; DROP ROLE listed")
+
+
+@pytest.mark.parametrize("sql", ["SET ROLE app", "SET SESSION AUTHORIZATION app",
+                                 "SELECT set_config('role', 'app', false)"])
+def test_who_acts_as_another_role_does_not_see_others(proxy, sql):
+    p = proxy()
+    with p.raw(user="app"), p.raw(user="postgres") as w:
+        assert peers(w) == {"postgres": True, "app": True}
+        w.query(sql)
+        assert peers(w) == {"postgres": True, "app": False}
+        w.query("RESET ROLE; RESET SESSION AUTHORIZATION")
+        assert peers(w) == {"postgres": True, "app": True}
+
+
+@pytest.mark.parametrize("asked", [query("SHOW POOL_POOLS"), query("SHOW POOL_STATUS") * 40000],
+                         ids=["a long table", "many tables"])
+def test_who_shows_much_holds_up_nobody(proxy, asked):
+    """Though he takes rows as fast as they come.  Both last for minutes."""
+    p = proxy(num_init_children=65536, max_pool=64, log_per_node_statement=False)
+    with p.raw() as w, p.raw() as much:
+        much.send(asked)
+        end, taken, asks = threading.Event(), 0, 0
+
+        def take():
+            nonlocal taken
+            with contextlib.suppress(OSError):
+                while not end.is_set() and (data := much.sock.recv(1 << 20)):
+                    taken += len(data)
+        taker = threading.Thread(target=take)
+        taker.start()
+        while taken < 20 << 20:
+            assert w.query("SELECT 1")[1].row == [b"1"]
+            asks += 1
+        assert taker.is_alive() and asks >= 20, f"{asks} requests beside 20 MB"
+        end.set()
+        taker.join()
+        much.sock.close()
+        assert w.query("SELECT 1")[1].row == [b"1"]
+
+
+def test_errors_are_text_in_any_encoding(proxy):
+    p = proxy()
+    with p.raw() as w:
+        for sql in b'PGPOOL SHOW "x\xe9y"', b"PGPOOL SET log_statement TO '\xe9\xff'":
+            w.send(message("Q", sql + b"\0"))
+            assert w.reply()[0].body.decode("utf-8")
 
 
 def test_privileges_are_not_waited_for_for_ever(proxy, own_pair):

@@ -1,4 +1,5 @@
 """The HTTP port: /metrics, /healthz, /readyz, and hostile visitors."""
+import contextlib
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -210,6 +212,33 @@ def test_others_can_read_it(site):
         assert all(name in recorded() for name in complained), complained
 
 
+def test_who_asks_again_and_again_holds_up_nobody(site):
+    p, _ = site(log_per_node_statement=False)
+    with p.raw() as w, socket.create_connection(("127.0.0.1", p.web)) as s:
+        taken = [0]
+
+        def take():
+            with contextlib.suppress(OSError):
+                while data := s.recv(1 << 20):
+                    taken[0] += len(data)
+
+        def send():
+            with contextlib.suppress(OSError):
+                s.sendall(b"GET /metrics HTTP/1.1\r\n\r\n" * 400000)
+        both = [threading.Thread(target=t) for t in (take, send)]
+        for t in both:
+            t.start()
+        asked = 0
+        while taken[0] < 20 << 20:
+            assert w.query("SELECT 1")[1].row == [b"1"]
+            asked += 1
+        assert both[0].is_alive() and asked >= 20, f"{asked} requests beside 20 MB"
+        s.shutdown(socket.SHUT_RDWR)
+        for t in both:
+            t.join()
+        assert w.query("SELECT 1")[1].row == [b"1"]
+
+
 def node_of(cluster, n):
     return f'node="{n}",hostname="127.0.0.1",port="{cluster.port}"'
 
@@ -229,6 +258,11 @@ def test_times_are_counted(site, primary, replica):
         got = samples(get("/metrics").text)
         assert got[f"pgpool_node_request_seconds_sum{{{place}}}"] >= 0.11
         assert got[f"pgpool_node_request_seconds_count{{{place}}}"] == after[0]
+        before = got[f"pgpool_node_request_seconds_sum{{{place}}}"]
+        w.send(b"".join(query(f"/*NO LOAD BALANCE*/ SELECT pg_sleep({t})") for t in [0.2] + [0] * 20))
+        w.reply(21)
+        got = samples(get("/metrics").text)
+        assert got[f"pgpool_node_request_seconds_sum{{{place}}}"] < before + 2, "20 waited for the first"
         assert counted("login") >= 1 and counted("wait") >= 1   # for the session's first connection
 
 
