@@ -569,6 +569,16 @@ static void request(struct caller *c, struct msg *m)
 
 /* --- events -------------------------------------------------------------- */
 
+/* What is kept comes in the loop's next turn, and before anything else of it: its end, say. */
+static void take_turns(struct caller *c)
+{
+	bool kept = conn_kept(&c->conn);
+
+	conn_reading(c->pcp->base->net, &c->conn, !kept);
+	if (kept)
+		loop_defer(c->pcp->base->loop, &c->task);
+}
+
 /* After a request, or when the caller has taken more: sends on.  Takes the next request only when
  * this one's reply has gone. */
 static void send_on(struct caller *c)
@@ -587,7 +597,7 @@ static void send_on(struct caller *c)
 		watch_want(p->base->loop, &c->conn.watch, POLLOUT);
 	} else if (c->phase == CALLER_BUSY) {
 		enter(c, CALLER_READY);
-		loop_defer(p->base->loop, &c->task);
+		take_turns(c);
 	}
 }
 
@@ -609,13 +619,15 @@ static void use_input(struct caller *c, const uint8_t *p, size_t n)
 		enter(c, CALLER_GONE);
 		return;
 	}
-	if (len == WIRE_MORE)
+	if (len == WIRE_MORE) {
+		conn_reading(c->pcp->base->net, &c->conn, true);
 		return;
+	}
 	wire_next(&m, copy, (size_t)len, sizeof copy);
 	request(c, &m);
 	send_on(c);
-	if (conn_kept(&c->conn))
-		loop_defer(c->pcp->base->loop, &c->task);
+	if (c->phase == CALLER_LOGIN || c->phase == CALLER_READY)
+		take_turns(c);
 }
 
 static void go_on(struct task *t)
