@@ -7,6 +7,7 @@
 # make stalls     how long others wait while one node or client misbehaves (BINARIES=.. to compare)
 # make fuzz       some time on each parser (FUZZ_SECONDS=60)
 # make differ     random programs, directly and through it: SEED=.. PROGRAMS=.. CALM=1 (FILES=.. kept ones)
+# make causal     writes and reads while replicas lag, pause and restart: is one stale?
 # make external   PostgreSQL's own regression, pipeline and isolation suites through it
 # make external-jdbc  those of its Java driver (from Maven's registry)
 # make matrix     the end-to-end tests in front of PostgreSQL 13 to 18 (the same)
@@ -122,12 +123,12 @@ build/stmt_test: build/debug/wire.o $(WIRE)
 
 build/route_test: build/debug/route/names.o
 
-build/admin_test build/catalog_test build/place_test: build/debug/wire.o
+build/admin_test build/catalog_test build/check_test build/place_test build/sample_test: build/debug/wire.o
 
 build/sql_test: build/debug/sql/ours.o
 
 # These wipe secrets or read files, and do not include what that takes.
-build/admin_test build/auth_test build/check_test build/conf_test build/route_test build/verifier_test \
+build/admin_test build/auth_test build/check_test build/conf_test build/route_test build/sample_test build/verifier_test \
 build/conf_fuzz build/hba_fuzz build/passwd_fuzz build/pcp_conf_fuzz: $(WIRE)
 
 # Compares the rooms of ARCHITECTURE.md with the includes and the calls.
@@ -182,6 +183,12 @@ differ:
 	cd test && $(PYTHON) -m differ $(if $(SEED),--seed $(SEED)) $(if $(CALM),--calm) \
 		--programs $(PROGRAMS) $(abspath $(FILES))
 
+causal:
+	@$(INSTALL) $(RUN_PACKAGES)
+	@$(MAKE) -s pgpool
+	$(PYTHON) test/causal.py
+	$(PYTHON) test/causal.py --table
+
 external:
 	@$(INSTALL) $(BENCH_PACKAGES) bison flex perl dpkg-dev
 	@$(MAKE) -s pgpool
@@ -200,5 +207,5 @@ matrix:
 clean:
 	rm -rf build pgpool pgpool-debug
 
-.PHONY: all debug rooms unit fuzz debug-packages packages fresh run test bench stalls differ external matrix \
+.PHONY: all debug rooms unit fuzz debug-packages packages fresh run test bench stalls differ causal external matrix \
         external-jdbc clean

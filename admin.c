@@ -147,6 +147,42 @@ static bool find_node(const struct admin *a, size_t at, struct admin_row *row)
 	return true;
 }
 
+static const char *is_caught_up(const struct node *n)
+{
+	bool known = n->id == n->all->primary || n->caught_up;
+
+	return !known ? "unknown" : n->id == n->all->primary || !n->lacks_since ? "yes" : "no";
+}
+
+/* For so long it has not been known to have all that was written. */
+static double lacks(const struct node *n)
+{
+	const bool home = n->id == n->all->primary;
+
+	return home || !n->lacks_since ? 0
+		: (double)(loop_now(n->all->base->loop) - n->lacks_since) / 1000;
+}
+
+static void print_lsn(uint64_t lsn, char out[static ADMIN_TEXT])
+{
+	snprintf(out, ADMIN_TEXT, "%X/%X", (unsigned)(lsn >> 32), (unsigned)lsn);
+}
+
+static void print_position(const struct admin_row *r, char out[static ADMIN_TEXT])
+{
+	const struct node *n = r->node;
+	uint64_t lsn = n->id == n->all->primary ? n->all->position : n->replayed;
+
+	*out = '\0';
+	if (lsn)
+		print_lsn(lsn, out);
+}
+
+static void print_client_position(const struct admin_row *r, char out[static ADMIN_TEXT])
+{
+	print_lsn(client_position(r->asks), out);
+}
+
 /* --- processes ----------------------------------------------------------- */
 
 uint32_t admin_processes(const struct admin *a)
@@ -549,6 +585,17 @@ static size_t process_rows(const struct admin *a)
 	V(t, status_changed_time, "%lld", changed_epoch(r))
 
 #define COUNTER "%" PRIu64
+#define CONSISTENCY_COLUMNS(V, P, t) \
+	V(t, node_id, "%d", r->node->id) \
+	V(t, hostname, "%s", node_conf(r->node)->hostname) \
+	V(t, port, "%d", (int)node_conf(r->node)->port) \
+	V(t, role, "%s", role_words[role(r->node)]) \
+	P(t, position, print_position) \
+	V(t, caught_up, "%s", is_caught_up(r->node)) \
+	V(t, missing_for, "%.3f", lacks(r->node)) \
+	V(t, reads_moved, COUNTER, r->node->moved) \
+	V(t, samples, "%u", r->node->measured)
+
 #define HEALTH(counter) r->node->health.counter
 #define HEALTH_COLUMNS(V, P, t) \
 	V(t, node_id, "%d", r->node->id) \
@@ -692,6 +739,11 @@ TABLE(cache, CACHE_COLUMNS, "pool_cache", one_row, find_one)
 TABLE(parameters, PARAMETER_COLUMNS, "pool_status", parameter_rows, find_parameter)
 TABLE(settings, SETTING_COLUMNS, NULL, parameter_rows, find_setting)
 
+TABLE(consistency, CONSISTENCY_COLUMNS, "pool_consistency", node_rows, find_node)
+
+static const struct admin_column position_column = { "pgpool.lsn", print_client_position };
+static const struct admin_table position = { "pgpool.lsn", 1, &position_column, one_row, find_one };
+
 static const struct admin_column asked_column = { NULL, print_asked };
 static const struct admin_table asked = { NULL, 1, &asked_column, one_row, find_one };
 
@@ -701,7 +753,7 @@ static const struct admin_table *find_shown(void *ctx, const struct sql_own *say
 {
 	static const struct admin_table *const shown[] = { &admin_show_nodes,
 		&admin_backend_stats, &admin_health_checks, &admin_processes_shown, &admin_pools,
-		&admin_version, &admin_cache, &admin_parameters };
+		&admin_version, &admin_cache, &admin_parameters, &admin_consistency, &position };
 	const struct admin *a = ctx;
 	char value[8];
 
@@ -723,6 +775,11 @@ static size_t count_columns(const struct admin_table *t)
 static bool is_private_table(const struct admin_table *t)
 {
 	return t == &admin_pools;
+}
+
+static bool is_position(const struct admin_table *t)
+{
+	return t == &position;
 }
 
 static const char *column_name(const struct admin_table *t, size_t i)
@@ -751,5 +808,5 @@ static bool put_row(void *ctx, const struct admin_table *t, size_t at, const str
 
 _Static_assert(ADMIN_COLUMNS * (ADMIN_TEXT + 4) + 64 <= OWN_ROW_MAX, "a row has room");
 
-const struct own_ops admin_own_ops = { find_shown, count_columns, is_private_table, column_name,
-	put_row };
+const struct own_ops admin_own_ops = { find_shown, count_columns, is_private_table, is_position,
+	column_name, put_row };

@@ -71,7 +71,7 @@ struct admin_table {
 
 extern const struct admin_table
 	admin_nodes,            /* as PCP's NodeInfo has them, states and roles as numbers */
-	admin_show_nodes, admin_backend_stats, admin_health_checks,
+	admin_show_nodes, admin_backend_stats, admin_health_checks, admin_consistency,
 	admin_processes_shown,
 	admin_pools,            /* of each process: its pools, of each of these: the nodes */
 	admin_version, admin_cache,

@@ -192,10 +192,10 @@ static void put_with_parameter(struct put *o, const char *sql, const char *param
 	put_message(o, 'S', NULL, 0);
 }
 
-static void put_statements(struct put *o, const char *sql)
+static void put_statements(struct put *o, const char *sql, bool plain)
 {
 	put_begin(o, 'Q');
-	put_bytes(o, safe_path, strlen(safe_path));
+	put_bytes(o, safe_path, plain ? 0 : strlen(safe_path));
 	put_text(o, sql);
 	put_end(o);
 }
@@ -213,7 +213,7 @@ static bool take_question(struct ask *a, const char *sql, const char *parameter)
 	if (parameter)
 		put_with_parameter(&o, sql, parameter);
 	else
-		put_statements(&o, sql);
+		put_statements(&o, sql, a->plain);
 	a->question_len = o.len;
 	return true;
 }
@@ -322,8 +322,8 @@ struct profile *ask_profile(struct servers *all, const struct identity *as)
 	return p;
 }
 
-void ask_node(struct ask *a, struct node *n, const struct identity *as, const char *sql,
-	const char *parameter, int64_t ms)
+static void ask(struct ask *a, struct node *n, const struct identity *as, const char *sql,
+                const char *parameter, int64_t ms)
 {
 	struct profile *p = ask_profile(a->servers, as);
 
@@ -349,6 +349,20 @@ void ask_node(struct ask *a, struct node *n, const struct identity *as, const ch
 	} else {
 		borrow(a);
 	}
+}
+
+void ask_node(struct ask *a, struct node *n, const struct identity *as, const char *sql,
+              const char *parameter, int64_t ms)
+{
+	a->plain = false;
+	ask(a, n, as, sql, parameter, ms);
+}
+
+void ask_plain(struct ask *a, struct node *n, const struct identity *as, const char *sql,
+               int64_t ms)
+{
+	a->plain = true;
+	ask(a, n, as, sql, NULL, ms);
 }
 
 void ask_stop(struct ask *a)

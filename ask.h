@@ -44,6 +44,7 @@ struct ask {
 	struct timer deadline;
 	uint8_t *question, *reply;
 	size_t question_len, reply_len;
+	bool plain;                             /* the question needs no search_path */
 	bool waits;                             /* for an answer */
 	bool again;                             /* this is the second try */
 	bool no_server;
@@ -55,6 +56,11 @@ struct ask {
  * primary is waited for, for primary_wait_timeout. */
 void ask_node(struct ask *a, struct node *n, const struct identity *as, const char *sql,
 	const char *parameter, int64_t ms);
+
+/* The same of one statement that has no operator and no name without its schema: it costs half as
+ * much. */
+void ask_plain(struct ask *a, struct node *n, const struct identity *as, const char *sql,
+	int64_t ms);
 
 static inline bool ask_waits(const struct ask *a) { return a->waits; }
 

@@ -1,6 +1,8 @@
 #include "check.h"
 
 #include "ask.h"
+#include "check/position.h"
+#include "check/sample.h"
 #include "check/shell.h"
 
 #include <inttypes.h>
@@ -28,6 +30,7 @@ struct check {
 
 struct checks {
 	struct servers *servers;
+	struct samples *samples;
 	struct timer timer;
 	unsigned round;
 	struct shell shell;
@@ -57,29 +60,6 @@ static const char *const questions[] = {
 };
 
 /* --- delays -------------------------------------------------------------- */
-
-/* "16/B374D848": two halves of up to 8 hexadecimal digits.  0: malformed. */
-static uint64_t parse_lsn(const char *text)
-{
-	static const char digits[] = "0123456789ABCDEFabcdef";
-	size_t high = strspn(text, digits);
-
-	if (high < 1 || high > 8 || text[high] != '/')
-		return 0;
-	size_t low = strspn(text + high + 1, digits);
-	if (low < 1 || low > 8 || text[high + 1 + low])
-		return 0;
-	return strtoull(text, NULL, 16) << 32 | strtoull(text + high + 1, NULL, 16);
-}
-
-/* "000000020000001600000003": eight digits of it, and the place in it.  0: malformed. */
-static uint32_t parse_timeline(const char *file)
-{
-	char digits[9];
-
-	snprintf(digits, sizeof digits, "%s", file);
-	return (uint32_t)strtoul(digits, NULL, 16);
-}
 
 static bool by_time(const struct conf *conf)
 {
@@ -287,10 +267,10 @@ static void take_rows(struct check *c, struct answer *r)
 	if (n < 2 || !field[0])
 		return;
 	bool recovers = *field[0] == 't';
-	c->node->timeline = n > 2 && field[2] ? parse_timeline(field[2]) : 0;
+	c->node->timeline = n > 2 && field[2] ? position_timeline(field[2]) : 0;
 	node_is(c->node, recovers ? ROLE_STANDBY : ROLE_PRIMARY);
 	note_flagged(c, recovers);
-	uint64_t lsn = field[1] ? parse_lsn(field[1]) : 0;
+	uint64_t lsn = field[1] ? wire_lsn(field[1]) : 0;
 	if (!lsn)
 		return;
 	c->node->replication.lsn = lsn;
@@ -511,6 +491,7 @@ void checks_stop(struct checks *c)
 {
 	timer_stop(c->servers->base->loop, &c->timer);
 	shell_stop(&c->shell);
+	samples_stop(c->samples);
 	for (int i = 0; i < c->servers->nodes->count; i++)
 		ask_stop(&c->node[i].ask);
 }
@@ -530,6 +511,7 @@ void checks_start(struct checks *c)
 		judge_again(c->servers->base->conf, k->node);
 	}
 	warn(c);
+	samples_start(c->samples);
 	nodes->changed(nodes->ctx, nodes_primary(nodes));       /* the search may be over */
 	timer_set(c->servers->base->loop, &c->timer, 0);
 }
@@ -538,8 +520,12 @@ struct checks *checks_new(struct servers *all)
 {
 	struct checks *c = calloc(1, sizeof *c);
 
-	if (!c)
+	if (c)
+		c->samples = samples_new(all);
+	if (!c || !c->samples) {
+		free(c);
 		return NULL;
+	}
 	c->servers = all;
 	c->timer.fire = start_round;
 	all->nodes->checks = c;
@@ -555,5 +541,6 @@ void checks_free(struct checks *c)
 		return;
 	c->servers->nodes->ask = NULL;
 	checks_stop(c);
+	samples_free(c->samples);
 	free(c);
 }

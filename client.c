@@ -943,6 +943,11 @@ int clients_init(struct clients *all)
 	return 0;
 }
 
+uint64_t client_position(const struct client *c)
+{
+	return c->session.floor ? c->all->servers->nodes->position : 0;
+}
+
 bool client_sees_others(const struct client *c)
 {
 	return privilege_stats(c);

@@ -33,6 +33,8 @@ struct own_ops {
 	size_t (*columns)(const struct admin_table *t);
 	/* Does it tell of other sessions what not everybody may see? */
 	bool (*is_private)(const struct admin_table *t);
+	/* Does it tell a position that has to be asked for? */
+	bool (*is_position)(const struct admin_table *t);
 	/* NULL: it is called as what was asked for. */
 	const char *(*column)(const struct admin_table *t, size_t i);
 	/* Puts the values of a row, each behind its length, as a DataRow has them.  false: there
@@ -321,6 +323,10 @@ void client_say(struct client *c, const struct put *o);
 /* The client's part of it: a NOTICE or a LOG. */
 void client_hear(struct client *c, enum level level, const char *detail, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* The position that has all its writes, once the sample that tells it is answered; 0: it has not
+ * written. */
+uint64_t client_position(const struct client *c);
 
 /* Goes on with kept bytes at the end of this turn. */
 void client_resume(struct client *c);

@@ -96,6 +96,10 @@
 	W(PROCESSES_GENTLE, "gentle") \
 	W(PROCESSES_LAZY, "lazy")
 
+#define CONSISTENCY_WORDS(W, A, R) \
+	W(CONSISTENCY_OFF, "off") W(CONSISTENCY_SESSION, "session") \
+	W(CONSISTENCY_GLOBAL, "global") W(CONSISTENCY_MONOTONIC, "monotonic")
+
 #define READINESS_WORDS(W, A, R) \
 	W(READINESS_ANY, "any") W(READINESS_PRIMARY, "primary")
 
@@ -136,6 +140,7 @@
 	E(process_management, PROCESS_MANAGEMENT_WORDS) \
 	E(process_strategy, PROCESS_STRATEGY_WORDS) \
 	E(readiness, READINESS_WORDS) \
+	E(consistency, CONSISTENCY_WORDS) \
 	E(relcache_target, RELCACHE_TARGET_WORDS) \
 	E(standby_delay, STANDBY_DELAY_WORDS) \
 	E(cache_method, CACHE_METHOD_WORDS) \
@@ -392,6 +397,13 @@ struct conf_list {
 		"Which reads go to the primary after a write.  dml_adaptive: those of tables " \
 		"that were written in the same transaction; dml_adaptive_global: also those " \
 		"that any session wrote lately.") \
+	X(load_balance_consistency, BALANCING, ENUM, "session", 0, 0, consistency, RELOAD, WORKS, \
+		"What a read from a replica must show.  session: all that its session has " \
+		"written; global: all that any session here has; monotonic: all that its session " \
+		"has written or read.  Until a replica has that, reads go elsewhere.") \
+	X(causal_wait, BALANCING, INT, "0", 0, 60000, MS, RELOAD, WORKS, \
+		"How long a read may wait for a replica that is not known to have what it must " \
+		"show, before it goes to the primary.") \
 	X(dml_adaptive_object_relationship_list, BALANCING, RELATIONS, "", \
 		0, 0, ',', RELOAD, WORKS, \
 		"object:other pairs for dml_adaptive: writing one counts as writing the other.") \

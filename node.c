@@ -151,6 +151,15 @@ static bool is_later(const struct node *n, const struct node *than)
 	return n->led > than->led;
 }
 
+/* Positions of another primary tell nothing. */
+static void forget_samples(struct nodes *all)
+{
+	for (int i = 0; i < all->count; i++) {
+		all->node[i].caught_up = 0;
+		all->node[i].replayed = 0;
+	}
+}
+
 static void choose_primary(struct nodes *all)
 {
 	int before = all->primary, chosen = -1, first = -1;
@@ -168,6 +177,8 @@ static void choose_primary(struct nodes *all)
 		chosen = flagged(all);
 	all->primary = chosen >= 0 ? chosen : first >= 0 ? first : 0;
 	all->node[all->primary].late = false;
+	if (all->primary != before)
+		forget_samples(all);
 	if (all->primary != before && all->changed)
 		all->changed(all->ctx, &all->node[before]);
 }
@@ -373,24 +384,86 @@ static double share(const struct nodes *all, int i, bool standbys_only)
 	return c->weight;
 }
 
-struct node *nodes_draw(struct nodes *all, bool standbys_only)
+/* By these weights; NULL: none has one. */
+static struct node *draw(struct nodes *all, const double *weight)
 {
 	double total = 0;
 	struct node *last = NULL;
 
 	for (int i = 0; i < all->count; i++)
-		total += share(all, i, standbys_only);
+		total += weight[i];
 	double at = nodes_random(all) * total;
 	for (int i = 0; i < all->count; i++) {
-		double w = share(all, i, standbys_only);
-		if (w <= 0)
+		if (weight[i] <= 0)
 			continue;
 		last = &all->node[i];
-		if (at < w)
+		if (at < weight[i])
 			return last;
-		at -= w;
+		at -= weight[i];
 	}
 	return last;
+}
+
+struct node *nodes_draw(struct nodes *all, bool standbys_only)
+{
+	double weight[CONF_NODES];
+
+	for (int i = 0; i < all->count; i++)
+		weight[i] = share(all, i, standbys_only);
+	return draw(all, weight);
+}
+
+static uint32_t next_sample(const struct nodes *all)
+{
+	return all->sampled + 1 ? all->sampled + 1 : 1;
+}
+
+uint32_t nodes_wrote(struct nodes *all)
+{
+	const int64_t now = loop_now(all->base->loop);
+
+	all->wanted = next_sample(all);
+	for (int i = 0; i < all->count; i++)
+		if (!all->node[i].lacks_since)
+			all->node[i].lacks_since = now;
+	if (all->sample && nodes_balance(all))
+		all->sample(all->samples);
+	return all->wanted;
+}
+
+uint32_t nodes_reached(const struct nodes *all)
+{
+	uint32_t least = all->answered;
+
+	for (int i = 0; i < all->count; i++) {
+		const struct node *n = &all->node[i];
+		if (i != all->primary && node_conf(n)->used && node_takes_reads(n)
+		    && !sample_reached(n->caught_up, least))
+			least = n->caught_up;
+	}
+	return least;
+}
+
+bool node_has(const struct node *n, struct freshness what)
+{
+	return n->id == n->all->primary
+	       || (sample_reached(n->caught_up, what.sample) && n->replayed >= what.lsn);
+}
+
+struct node *nodes_draw_fresh(struct nodes *all, struct freshness what)
+{
+	double weight[CONF_NODES];
+
+	all->missed = loop_now(all->base->loop);
+	if (what.lsn && what.lsn != UINT64_MAX)
+		all->wanted = next_sample(all);         /* a position is newer than any write */
+	if (all->sample)
+		all->sample(all->samples);
+	for (int i = 0; i < all->count; i++) {
+		const struct node *n = &all->node[i];
+		weight[i] = node_has(n, what) && !n->late ? share(all, i, true) : 0;
+	}
+	return draw(all, weight);
 }
 
 /* In the unit by which they are compared. */

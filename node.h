@@ -8,6 +8,12 @@
  *
  * A helper thread resolves host names, and does so again after NODE_FRESH; until there is an
  * answer, the last good one serves.
+ *
+ * Causal reads: a session that has written reads from a replica only when that has all of it.  The
+ * primary's position is sampled again and again, and samples are numbered when they are asked for;
+ * a replica that has replayed up to the position of a sample has all that was acknowledged before.
+ * So a session remembers one number, that of the first sample behind its last write.  Numbers wrap
+ * around: sample_reached() compares them.  check/sample.h asks.
  */
 #ifndef NODE_H
 #define NODE_H
@@ -47,6 +53,7 @@ enum node_role { ROLE_UNKNOWN, ROLE_PRIMARY, ROLE_STANDBY };
 	R(LONG, "long")                 /* it is too long to run again */ \
 	R(RETRY, "retry")               /* a replica could not answer it */ \
 	R(DELAY, "delay")               /* the replica is too far behind */ \
+	R(STALE, "stale")               /* ... or may lack what it must show */ \
 	R(DOWN, "down")                 /* ... or down */ \
 	R(ALONE, "no_replica")          /* nothing is balanced */
 
@@ -97,6 +104,17 @@ struct node {
 		char state[16], sync_state[12]; /* of pg_stat_replication; "": not known */
 	} replication;
 
+	/* Kept by check/sample.c. */
+	uint32_t caught_up;                     /* the newest sample that it has; 0: unknown */
+	uint32_t measured;                      /* how often it has answered */
+	uint64_t replayed;                      /* its position then; 0: not known, or another
+	                                         * timeline's */
+	bool unmeasured;                        /* since a connection to it was made that reads
+	                                         * wait for */
+	uint64_t moved;                         /* reads that went elsewhere for want of a sample */
+	int64_t lacks_since;                    /* loop_now() since it has not been known to have
+	                                         * all that was written; 0: it is */
+
 	/* Kept by health.c; times of the clock, 0: never. */
 	struct health {
 		uint64_t total, success, fail, skip, retry;     /* checks; tries
@@ -143,6 +161,19 @@ struct nodes {
 	void (*changed)(void *ctx, struct node *n);     /* went up or down, or has addresses now */
 	void *checks;
 	void (*ask)(void *checks, struct node *n);      /* for its role, at once */
+	uint32_t sampled;                       /* the newest sample that was asked for; 0: none */
+	uint32_t wanted;                        /* the newest that somebody will read by */
+	int64_t missed;                         /* loop_now() when a read last went elsewhere for
+	                                         * want of one; 0: never */
+	uint32_t answered;                      /* the newest that was answered, */
+	uint64_t position;                      /* by this */
+	uint32_t position_wanted;               /* the newest that somebody asks for the position
+	                                         * of */
+	bool sampling;                          /* there is somebody who can ask */
+	void *samples;
+	void (*sample)(void *samples);          /* there is something to ask for */
+	void *hearer;
+	void (*sampled_more)(void *hearer);     /* who waits for a sample may look again */
 	struct node node[];
 };
 
@@ -205,6 +236,28 @@ bool nodes_checked(const struct conf *conf);    /* sr_check has a user and a per
 
 /* It let sr_check in, or did not. */
 void node_lets_in(struct node *n, bool in);
+
+/* What a read must not be older than: `sample`, and at or beyond this position; 0: anything will
+ * do. */
+struct freshness { uint32_t sample; uint64_t lsn; };
+
+static inline bool sample_reached(uint32_t has, uint32_t wanted)
+{
+	return !wanted || (has && (int32_t)(has - wanted) >= 0);
+}
+
+/* The first sample that has all that was acknowledged so far; it will be asked for. */
+uint32_t nodes_wrote(struct nodes *all);
+
+/* The newest sample that all replicas have which take reads; 0: none. */
+uint32_t nodes_reached(const struct nodes *all);
+
+/* Is all of it there, as far as is known?  The primary has everything. */
+bool node_has(const struct node *n, struct freshness what);
+
+/* One of the replicas that have it, drawn by weight; NULL: none.  A read goes elsewhere for want of
+ * a sample, or waits for one: they are taken more often now. */
+struct node *nodes_draw_fresh(struct nodes *all, struct freshness what);
 
 /* The standby that is the least behind, among those that may take reads and are not late.  NULL:
  * none. */

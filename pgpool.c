@@ -623,6 +623,8 @@ static bool wire_up(struct pgpool *pg)
 	servers_init(s);
 	c->bodies = bodies_new(s, clients_told, c);
 	c->catalog = c->bodies ? catalog_new(s, c->bodies, clients_told, c) : NULL;
+	pg->nodes->sampled_more = clients_told;
+	pg->nodes->hearer = c;
 	return c->catalog != NULL;
 }
 

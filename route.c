@@ -102,7 +102,7 @@ static bool is_cold(const struct route *rt)
 struct lately {
 	const struct written *written;
 	uint64_t database;
-	int64_t now;
+	struct written_now now;
 	char name[64];                          /* the first that was written */
 };
 
@@ -118,12 +118,20 @@ static bool is_written(void *ctx, const char *name, bool called)
 	return true;
 }
 
+static struct written_now written_now(const struct route *rt)
+{
+	return (struct written_now){ loop_now(rt->nodes->base->loop), rt->nodes->sampling,
+		nodes_reached(rt->nodes) };
+}
+
 /* dml_adaptive_global: does it mention a table that any session has written lately? */
 static bool mentions_written(const struct route *rt, const char *database, const char *text,
                              size_t len, struct lately *l)
 {
-	l->now = loop_now(rt->nodes->base->loop);
-	if (!rt->written->since || l->now >= rt->written->until)
+	if (!rt->written->since)
+		return false;
+	l->now = written_now(rt);
+	if (!written_any(rt->written, l->now))
 		return false;
 	l->written = rt->written;
 	l->database = written_key(WRITTEN_KEY, database);
@@ -258,12 +266,40 @@ static void note_functions(struct writing *w, const char *text, size_t len)
 
 /* Statements whose text does not name their tables, or that turn them into others. */
 static bool writes_any(const struct session *s, const struct sql_facts *f, const char *text,
-                       size_t len)
+                       size_t len, bool strict)
 {
 	if (!f || f->kind == SQL_COMMIT_PREPARED
 	    || (f->kind == SQL_EXPLAIN && f->inner == SQL_EXECUTE))
 		return true;
+	if (strict && (f->kind == SQL_DO || f->kind == SQL_CALL || f->kind == SQL_SELECT))
+		return true;            /* code; of a SELECT that of a function */
 	return f->kind == SQL_DDL && !(f->flags & SQL_TEMP) && !session_has_temporary(s, text, len);
+}
+
+static void see_call(void *ctx, enum sql_use use, const char *schema, const char *name)
+{
+	static const char *const harmless[] = { "set_config", "pg_sleep", "pg_advisory_lock",
+		"pg_advisory_lock_shared", "pg_advisory_unlock", "pg_advisory_unlock_shared",
+		"pg_advisory_unlock_all", "pg_advisory_xact_lock", "pg_try_advisory_lock",
+		"pg_try_advisory_lock_shared", "pg_try_advisory_xact_lock" };
+	bool *writes = ctx, known = false;
+
+	(void)schema;
+	for (size_t i = 0; use == SQL_CALLED && i < sizeof harmless / sizeof *harmless; i++)
+		known |= !strcmp(name, harmless[i]);
+	*writes |= use == SQL_WRITTEN || (use == SQL_CALLED && !known);
+}
+
+/* A SELECT of functions that change the session, not what there is to read. */
+static bool writes_data(const struct sql_facts *f, const char *text, size_t len)
+{
+	bool writes = !f || f->kind != SQL_SELECT
+		|| (f->flags & (SQL_FOREIGN | SQL_UNKNOWN | SQL_MODIFIES | SQL_INTO
+		                | SQL_UNPARSED));
+
+	if (!writes)
+		sql_names(text, len, see_call, &writes);
+	return writes;
 }
 
 void session_wrote(struct session *s, const struct route *rt, const struct sql_facts *f,
@@ -272,11 +308,13 @@ void session_wrote(struct session *s, const struct route *rt, const struct sql_f
 	struct writing w = { s, &rt->conf->dml_adaptive_object_relationship_list };
 
 	s->wrote = s->wrote_ever = true;
+	s->unseen |= writes_data(f, text, len);
 	s->wrote_before |= s->in_transaction;
 	if (rt->conf->disable_load_balance_on_write >= DLBOW_DML_ADAPTIVE) {
 		sql_names(text, len, note_written, &w);
 		note_functions(&w, text, len);
-		s->wrote_all |= writes_any(s, f, text, len);
+		s->wrote_all |= writes_any(s, f, text, len,
+			rt->conf->load_balance_consistency != CONSISTENCY_OFF);
 	}
 }
 
@@ -358,7 +396,8 @@ void session_forget_written(struct session *s)
 		route_names_clear(&s->written);
 }
 
-/* If nobody measures the delay of the standbys, we assume that a second is enough. */
+/* Where no samples tell.  If nobody measures the delay of the standbys, we assume that a second is
+ * enough. */
 static int64_t protection(const struct route *rt)
 {
 	int64_t delay = nodes_delay_ms(rt->nodes);
@@ -369,19 +408,43 @@ static int64_t protection(const struct route *rt)
 	return ttl < 100 ? 100 : ttl > 3600000 ? 3600000 : (int64_t)ttl;
 }
 
-void session_committed(const struct session *s, const struct route *rt, const char *database)
+void session_saw_all(struct session *s, const struct route *rt, const char *database)
 {
+	enum consistency scope = rt->conf->load_balance_consistency;
+
+	s->away = false;
+	if (scope == CONSISTENCY_OFF)
+		return;
+	s->floor = nodes_wrote(rt->nodes);
+	if (scope == CONSISTENCY_GLOBAL)
+		*written_floor(rt->written, written_key(WRITTEN_KEY, database)) = s->floor;
+}
+
+uint32_t session_floor(const struct session *s, const struct route *rt, const char *database)
+{
+	if (rt->conf->load_balance_consistency != CONSISTENCY_GLOBAL)
+		return s->floor;
+	uint32_t all = *written_floor(rt->written, written_key(WRITTEN_KEY, database));
+	return sample_reached(all, s->floor) ? all : s->floor;
+}
+
+void session_committed(struct session *s, const struct route *rt, const char *database)
+{
+	if (s->unseen)
+		session_saw_all(s, rt, database);
 	if (!rt->written->since || (!s->written && !s->wrote_all))
 		return;
 	const struct written_limits limits = { protection(rt),
 		rt->conf->track_table_mutation_max_staleness,
 		(size_t)rt->conf->track_table_mutation_table_size };
 	uint64_t key = written_key(WRITTEN_KEY, database);
-	int64_t now = loop_now(rt->nodes->base->loop);
+	struct written_now now = written_now(rt);
+	uint32_t sample = now.sampling ? nodes_wrote(rt->nodes) : 0;
 	for (unsigned i = 0; s->written && i < s->written->n; i++)
-		written_add(rt->written, written_key(key, s->written->at[i].name), now, &limits);
+		written_add(rt->written, written_key(key, s->written->at[i].name), sample,
+			now, &limits);
 	if (s->wrote_all)
-		written_add(rt->written, key, now, &limits);
+		written_add(rt->written, key, sample, now, &limits);
 }
 
 void session_free(struct session *s)
@@ -425,7 +488,9 @@ struct node *route_node(const struct route *rt, struct session *s, const char *u
 	const struct conf_redirect *r = NULL, *more;
 	struct node *n = NULL;
 
-	bool keep = s->node && conf->node[s->node->id].used && !conf->statement_level_load_balance;
+	bool moves = conf->statement_level_load_balance
+	             && conf->load_balance_consistency != CONSISTENCY_MONOTONIC;
+	bool keep = s->node && conf->node[s->node->id].used && !moves;
 	bool begun = keep && s->in_transaction && s->node->state != NODE_DOWN;
 	if ((begun && !node_is_former(s->node)) || (keep && node_takes_reads(s->node)))
 		return s->node;

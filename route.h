@@ -36,9 +36,16 @@ struct session {
 	bool changed;                           /* the catalog was changed in it */
 	bool altered;                           /* roles or databases were changed */
 	bool made_code;                         /* temporary objects may be views, or call code */
+	bool unseen : 1;                        /* it has sent what may write, and not heard that
+	                                         * it was committed */
+	bool unsure : 1;                        /* it has read what may be a view that writes */
+	bool away : 1;                          /* it has read on a replica, and not on the primary
+	                                         * since */
 	uint32_t doubt;                         /* in answers of the catalog, up to this number */
 	uint32_t unknown;                       /* the number when it last read unknown names; 0:
 	                                         * never: see catalog_doubt() */
+	uint32_t floor;                         /* the first sample with its writes, and all that
+	                                         * it has to see: see node.h; 0: none */
 	struct node *node;                      /* drawn for the session's reads; NULL: not yet */
 	struct name_list *temporary, *written;  /* tables made here; tables written
 	                                         * in the transaction */
@@ -90,8 +97,15 @@ void session_settle_temporary(struct session *s, bool committed);
 
 void session_ended_transaction(struct session *s);
 
+/* What it has to see, from now on, is what there is on the primary now: it has written, or with the
+ * scope "monotonic" read.  With "global" all sessions of the database have to. */
+void session_saw_all(struct session *s, const struct route *rt, const char *database);
+
+/* The first sample with all that it has to see; 0: anything will do. */
+uint32_t session_floor(const struct session *s, const struct route *rt, const char *database);
+
 /* Its writes are visible to all, or may be. */
-void session_committed(const struct session *s, const struct route *rt, const char *database);
+void session_committed(struct session *s, const struct route *rt, const char *database);
 void session_forget_written(struct session *s);
 void session_free(struct session *s);
 

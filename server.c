@@ -277,6 +277,7 @@ void server_ready(struct server *s)
 	}
 	struct node *n = s->node;
 	histogram_add(&n->logins, loop_now_us(s->all->base->loop) - s->since_us);
+	s->measured = n->measured;
 	node_worked(n);
 	available(s, opener);
 	queue_let_in(n);
@@ -348,10 +349,10 @@ static void rest(struct server *s)
 		timer_set(s->all->base->loop, &s->timer, seconds * 1000);
 }
 
-static bool is_being_renewed(const struct server *s)
+bool servers_renew_database(const struct servers *all, const char *database)
 {
-	for (const struct renewal *w = s->all->renewals; w; w = w->next)
-		if (wire_same_name(w->database, s->account->database))
+	for (const struct renewal *w = all->renewals; w; w = w->next)
+		if (wire_same_name(w->database, database))
 			return true;
 	return false;
 }
@@ -364,7 +365,7 @@ static bool keeps(const struct server *s)
 
 	if (s->stale || s->all->draining || !conf->connection_cache || s->profile->replication)
 		return false;
-	if (s->residue & RESIDUE_UNKNOWN || is_being_renewed(s))
+	if (s->residue & RESIDUE_UNKNOWN || servers_renew_database(s->all, db))
 		return false;
 	if (!strcmp(db, "template0") || !strcmp(db, "template1"))
 		return false;   /* CREATE DATABASE needs them free of sessions */

@@ -183,6 +183,7 @@ struct renewal {
 };
 
 int request_renews(struct request *r, const char *database);
+bool servers_renew_database(const struct servers *all, const char *database);   /* is one? */
 
 /* --- trials -------------------------------------------------------------- */
 
@@ -338,6 +339,7 @@ struct server {
 	unsigned agreeing;                      /* requests that make it its session's, under way */
 	struct names names;                     /* statements that it holds */
 	uint64_t residue;                        /* of all its sessions */
+	uint32_t measured;                      /* its node's, when it had logged in */
 
 	struct request *head, *tail;            /* the FIFO */
 	struct scanner scanner;                 /* of the reply to head */

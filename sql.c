@@ -273,7 +273,8 @@ static void head_show(struct scan *s)
 	if (s->f->kind != SQL_SHOW || !s->f->name.len)
 		return;
 	sql_parameter(name, s->lex.text, s->f);
-	if ((!strncmp(name, "pool_", 5) && !strchr(name, '.')) || is_console(name))
+	if ((!strncmp(name, "pool_", 5) && !strchr(name, '.')) || is_console(name)
+	    || !strcmp(name, "pgpool.lsn"))
 		scan_become(s, SQL_SHOW_POOL);
 	else
 		scan_flag(s, lex_tells(name, strlen(name)) & SQL_CATALOG);

@@ -41,6 +41,7 @@ enum {
 	KIND_HIDES      = 1 << 11,      /* what it does: it may have made a temporary table */
 	KIND_OWN        = 1 << 12,      /* it may be the proxy's own: client/own.h */
 
+	KIND_NO_SNAPSHOT = KIND_SETS | KIND_TRANSACTS | KIND_NAMES | KIND_LISTENS | KIND_OWN,
 	KIND_EFFECTS = KIND_SETS | KIND_TAKES_BACK | KIND_TRANSACTS | KIND_NAMES | KIND_LISTENS
 		| KIND_KEEPS | KIND_CHANGES
 };

@@ -1,5 +1,6 @@
 #include "wire.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 long wire_next(struct msg *m, const uint8_t *p, size_t n, size_t max)
@@ -183,4 +184,17 @@ unsigned wire_utf8(const uint8_t *p)
 	bool bad = (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f)
 	           || (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f);
 	return bad ? 0 : n;
+}
+
+uint64_t wire_lsn(const char *text)
+{
+	static const char digits[] = "0123456789ABCDEFabcdef";
+	size_t high = strspn(text, digits);
+
+	if (high < 1 || high > 8 || text[high] != '/')
+		return 0;
+	size_t low = strspn(text + high + 1, digits);
+	if (low < 1 || low > 8 || text[high + 1 + low])
+		return 0;
+	return strtoull(text, NULL, 16) << 32 | strtoull(text + high + 1, NULL, 16);
 }

@@ -122,4 +122,7 @@ struct report {
 };
 void put_report(struct put *o, char type, const struct report *r);
 
+/* A position in the WAL, "16/B374D848": two halves of up to 8 hexadecimal digits.  0: malformed. */
+uint64_t wire_lsn(const char *text);
+
 #endif

@@ -1,6 +1,7 @@
 #include "client/choice.h"
 
 #include "client/doubt.h"
+#include "client/facts.h"
 #include "client/query.h"
 #include "client/transact.h"
 
@@ -111,8 +112,61 @@ static bool stands_in(const struct client *c, const struct node *n)
 	       || (n == nodes_primary(n->all) && node_conf(n)->weight <= 0);
 }
 
+/* What a read of the session must not be older than. */
+static struct freshness freshness(const struct client *c)
+{
+	const char *lsn = c->script.n ? script_value(&c->script, PROFILE_MIN_LSN) : NULL;
+
+	return (struct freshness){
+		session_floor(&c->session, c->all->route, client_database(c)),
+		lsn ? profile_position(lsn) : c->borrower.profile->min_lsn };
+}
+
+/* Does the replica have it?  What was known of it before the session's connection there was made
+ * may be of another one, or of before its restart, by which standbys go back.  "monotonic": another
+ * node than that of the last read may have less than that has shown, and so may another
+ * connection. */
+static bool shows_all(const struct client *c, const struct node *n)
+{
+	enum consistency scope = c->all->base->conf->load_balance_consistency;
+
+	if (scope == CONSISTENCY_OFF || n == nodes_primary(n->all))
+		return true;
+	const struct freshness what = freshness(c);
+	const struct server *s = server_on(c, n);
+	if (scope == CONSISTENCY_MONOTONIC && c->session.away && (!s || n != c->session.node))
+		return false;
+	if (!what.sample && !what.lsn)
+		return true;
+	return node_has(n, what) && (!s || s->measured != n->measured);
+}
+
+/* A view that it has read, unknown then, may have written. */
+static void note_surprise(struct client *c)
+{
+	struct session *s = &c->session;
+
+	if (!s->unsure || !facts_heard(c))
+		return;
+	s->unsure = false;
+	if (facts_surprised(c))
+		session_saw_all(s, c->all->route, client_database(c));
+}
+
+/* causal_wait: the replica may be nearly there. */
+static bool waits_for_it(struct client *c)
+{
+	const struct base *base = c->all->base;
+
+	if (c->inflight || !c->all->servers->nodes->sampling
+	    || loop_now(base->loop) - c->active >= base->conf->causal_wait)
+		return false;
+	c->awaits = c->all->awaited = true;
+	return true;
+}
+
 /* Home, or the node that was drawn for reads, unless that is down or too far behind.  The replicas
- * of a session whose home is the primary no longer follow another one. */
+ * of a session whose home is the primary no longer follow another one.  NULL: it waits. */
 static struct node *choose_node(struct client *c, struct plan *pl)
 {
 	struct node *home = transact_home(c);
@@ -125,18 +179,34 @@ static struct node *choose_node(struct client *c, struct plan *pl)
 	pl->reason = (uint8_t)may_leave(c, pl);
 	if (pl->reason != REASON_BALANCED)
 		return home;
-	pl->reason = REASON_STATE;
-	if (home != nodes_primary(home->all))
+	if (home != nodes_primary(home->all)) {
+		pl->reason = REASON_STATE;
 		return home;
+	}
 	struct node *n = route_node(c->all->route, &c->session, a->user, a->database,
 		c->borrower.profile->application_name);
-	bool late = n->late;
-	if (late)
+	note_surprise(c);
+	pl->reason = REASON_BALANCED;
+	if (n->late) {
 		n = less_delayed(c, pl);
-	if (begins_otherwise(c, n))
+		pl->reason = REASON_DELAY;
+	}
+	if (!shows_all(c, n)) {
+		n->unmeasured |= node_has(n, freshness(c));
+		struct node *other = nodes_draw_fresh(n->all, freshness(c));
+		if (!other && waits_for_it(c))
+			return NULL;
+		n->moved++;
+		n = other ? other : nodes_primary(n->all);
+		pl->reason = REASON_STALE;
+	}
+	if (begins_otherwise(c, n)) {
+		pl->reason = REASON_STATE;
 		return home;
-	pl->reason = late ? REASON_DELAY : stands_in(c, n) ? REASON_DOWN : REASON_BALANCED;
-	return n->state == NODE_DOWN ? home : n;
+	}
+	if (pl->reason == REASON_BALANCED && stands_in(c, n))
+		pl->reason = REASON_DOWN;
+	return n->state == NODE_DOWN || !shows_all(c, n) ? home : n;
 }
 
 /* With requests in flight only their server will do: on another one this request could be answered
@@ -199,6 +269,8 @@ struct server *choice_server(struct client *c, struct plan *pl)
 	struct node *n = s ? s->node : choose_node(c, pl);
 	bool home = n == transact_home(c);
 
+	if (!n)
+		return NULL;
 	if (s)
 		pl->reason = REASON_PLACE;
 	if (c->inflight)
@@ -215,5 +287,5 @@ struct server *choice_server(struct client *c, struct plan *pl)
 	}
 	client_attach(c, s);
 	c->home = home ? s : c->home;
-	return s;
+	return shows_all(c, n) ? s : choice_server(c, pl);      /* it is too new */
 }

@@ -367,6 +367,7 @@ static int note_message(struct client *c, struct query *q, struct msg *m, bool w
 		return 0;
 	case 'F':
 		q->simple = true;
+		session_wrote(&c->session, c->all->route, NULL, "", 0);
 		code_note_any(c);
 		return 0;
 	case 'c': case 'f':

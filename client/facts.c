@@ -57,6 +57,13 @@ bool facts_heard(const struct client *c)
 	return !since || catalog_doubt(c->all->catalog, account_of(c), since, 0) != DOUBT_ALL;
 }
 
+bool facts_surprised(const struct client *c)
+{
+	uint32_t since = c->session.unknown;
+
+	return since && catalog_doubt(c->all->catalog, account_of(c), since, 0);
+}
+
 /* Has a replica refused this text, or another of its shape? */
 static bool known_writer(const struct clients *all, uint64_t key)
 {

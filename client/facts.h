@@ -27,6 +27,9 @@ void facts_read_unknown(struct client *c);
 /* Has the catalog told of them since? */
 bool facts_heard(const struct client *c);
 
+/* Was one of those that it has told of a view that runs somebody's code? */
+bool facts_surprised(const struct client *c);
+
 /* The facts of a prepared statement, as the catalog completes them now. */
 struct sql_facts facts_of_stmt(const struct client *c, struct stmt *s);
 

@@ -145,6 +145,29 @@ static enum sees what_it_sees(const struct client *c, const struct sql_facts *f,
 	return f->flags & SQL_FOREIGN ? SEES_SQL : SEES_NONE;
 }
 
+static void see_relation(void *ctx, enum sql_use use, const char *schema, const char *name)
+{
+	bool *others = ctx;
+
+	*others |= use != SQL_READ
+		|| (*schema ? strcmp(schema, "pg_catalog") && strcmp(schema, "information_schema")
+		            : strncmp(name, "pg_", 3) != 0);
+}
+
+/* Does it see what there is, so that a later statement must not see less?  Catalogs are always read
+ * at home: of these alone none can. */
+static bool peeks(const struct sql_facts *f, const char *text, size_t len)
+{
+	bool others = false;
+
+	if (f->kind == SQL_SHOW || (sql_kind_does[f->kind] & KIND_NO_SNAPSHOT))
+		return false;
+	if (f->kind != SQL_SELECT || !(f->flags & SQL_CATALOG))
+		return true;
+	sql_names(text, len, see_relation, &others);
+	return others;
+}
+
 static bool is_plain_write(unsigned kind)
 {
 	return kind == SQL_INSERT || kind == SQL_UPDATE || kind == SQL_DELETE || kind == SQL_MERGE
@@ -207,6 +230,7 @@ static void plan_statement(struct client *c, struct plan *pl, const struct sql_f
 	bool leaves = reads && f->kind != SQL_PREPARE;
 	*(leaves ? &pl->reads : &pl->other) = true;
 	pl->queries |= leaves && f->kind != SQL_SHOW;
+	pl->peeks |= peeks(&does, text, len);
 	pl->follows |= behind && !leaves;
 	/* The catalog need not know the session's temporary tables. */
 	pl->unknown |= (does.flags & SQL_UNKNOWN)

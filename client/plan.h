@@ -43,6 +43,7 @@ struct plan {
 	bool may_begin;         /* may begin a transaction without it */
 	bool looks;             /* has a statement that is no plain write */
 	bool queries;           /* reads with a snapshot: all that reads but SHOW */
+	bool peeks;             /* sees what replicas may lack; writes do, too */
 	bool revives;           /* has a statement that ends even a failed transaction */
 	bool follows;           /* and behind that one for which the same server may not do */
 	enum sees sees;

@@ -200,6 +200,28 @@ static int send_beginning(struct client *c, struct server *s, const uint8_t *p, 
 	return plan_request(c, pl, p, len) > 0 ? send_request(c, s, p, pl) : BLOCKED;
 }
 
+/* A transaction that has read on the primary reads on there: it does not go back in time. */
+static void note_read_at_home(struct client *c, const struct plan *pl)
+{
+	const struct conf *conf = c->all->base->conf;
+
+	if (conf->load_balance_consistency == CONSISTENCY_OFF)
+		return;
+	enum consistency scope = conf->load_balance_consistency;
+	c->session.unsure |= pl->unknown;
+	c->session.unseen |= (scope == CONSISTENCY_MONOTONIC && pl->peeks)
+		|| (scope == CONSISTENCY_GLOBAL && pl->unknown);
+	c->session.no_replica |= pl->peeks && (c->session.in_transaction || pl->begins)
+		&& conf->disable_load_balance_on_write < DLBOW_DML_ADAPTIVE;
+}
+
+static void note_read_away(struct client *c, struct server *s)
+{
+	c->session.away = true;
+	if (c->all->base->conf->load_balance_consistency == CONSISTENCY_MONOTONIC)
+		c->session.node = s->node;
+}
+
 static int send_request(struct client *c, struct server *s, const uint8_t *p, struct plan *pl)
 {
 	struct refused no;
@@ -224,6 +246,10 @@ static int send_request(struct client *c, struct server *s, const uint8_t *p, st
 	if (pl->unknown)
 		facts_read_unknown(c);
 	c->session.queried |= s != c->home && pl->queries;
+	if (s == c->home)
+		note_read_at_home(c, pl);
+	else if (pl->peeks)
+		note_read_away(c, s);
 	s->node->requests[pl->reason]++;
 	q->simple = pl->simple;
 	q->barrier = pl->barrier;

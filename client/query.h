@@ -85,6 +85,7 @@ struct query {
 	bool erred;                             /* an error in it was shown */
 	bool flushed;                           /* a Flush of ours is behind it: what follows it is
 	                                         * the proxy's to answer */
+	bool rolled_back;                       /* it is a ROLLBACK, or ended like one */
 	bool had_all;                           /* its server had all of the transaction, which it
 	                                         * may have ended */
 };

@@ -146,6 +146,7 @@ static void run_on_primary(struct client *c, struct request *r, const char *code
 
 	if (code && !strcmp(code, "25006")) {   /* read_only_sql_transaction */
 		learn_from(c, query_of(r));
+		c->session.unseen = true;
 		doubt_add(c, bodies_can(c->all->bodies, c->borrower.profile->account));
 	}
 	begun |= take_all_back(c, r, code ? code : "08006");
@@ -344,6 +345,8 @@ static void on_done(struct request *r, char status)
 	query_left(c);
 	if (query_of(r)->cut && query_of(r)->erred)
 		c->input = INPUT_SKIPPED;
+	if (query_of(r)->rolled_back && status == 'I' && !c->inflight)
+		c->session.unseen = false;
 	transact_status(c, status, r->failed);
 	if (r->server != c->home && transact_outlives(c, status))
 		fail_at_home(c, r->server);
@@ -434,6 +437,20 @@ static bool reports_own_name(struct client *c, const struct server *s, const uin
 
 /* --- a request's reply --------------------------------------------------- */
 
+static bool is_rollback(const uint8_t *tag, size_t len)
+{
+	static const char rollback[] = "ROLLBACK";
+
+	return len == sizeof rollback && !memcmp(tag, rollback, sizeof rollback);
+}
+
+/* It may have committed what it has done, though its request goes on. */
+static bool is_code(const uint8_t *tag, size_t len)
+{
+	return (len == sizeof "CALL" && !memcmp(tag, "CALL", len))
+	       || (len == sizeof "DO" && !memcmp(tag, "DO", len));
+}
+
 static bool on_message(struct request *r, char type, const uint8_t *body, size_t len)
 {
 	struct client *c = r->owner;
@@ -455,6 +472,9 @@ static bool on_message(struct request *r, char type, const uint8_t *body, size_t
 		on_error(c, q, body, len);
 		return !refused;
 	case 'C': case 's':
+		q->rolled_back = q->executes <= 1 && is_rollback(body, len);
+		if (c->session.unseen && is_code(body, len))
+			session_saw_all(&c->session, c->all->route, client_database(c));
 		q->had_all |= r->server == transact_owner(c);
 		if (q->effects)
 			effect_complete(c, q, body, len);

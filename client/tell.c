@@ -178,6 +178,31 @@ static enum told run_command(struct client *c, const struct sql_own *says)
 	return TOLD;
 }
 
+enum { POSITION_WAIT = 1000 };                  /* ms, at least */
+
+/* The answer to the sample behind the session's last write is there. */
+static bool position_is_known(struct client *c)
+{
+	struct nodes *nodes = c->all->servers->nodes;
+
+	if (sample_reached(nodes->answered, c->session.floor))
+		return true;
+	nodes->position_wanted = c->session.floor;
+	nodes->sample(nodes->samples);
+	c->awaits = c->all->awaited = true;
+	return false;
+}
+
+/* Is there somebody who can ask for it, and has it not been waited for too long? */
+static bool position_may_come(const struct client *c)
+{
+	const struct base *base = c->all->base;
+	int64_t limit = base->conf->primary_wait_timeout * 1000;
+
+	return c->all->servers->nodes->sampling
+	       && loop_now(base->loop) - c->active <= (limit ? limit : POSITION_WAIT);
+}
+
 /* Sends up to `limit` rows (0: all), as many as go into a block.  The end is told with them. */
 static enum told run(struct client *c, struct shown *s, uint32_t limit)
 {
@@ -187,6 +212,10 @@ static enum told run(struct client *c, struct shown *s, uint32_t limit)
 	if (!s->table)
 		return run_command(c, &s->says);
 	if (ops->is_private(s->table) && !privilege_known(c))
+		return TELLS_LATER;
+	if (ops->is_position(s->table) && !position_may_come(c))
+		return fail(c, "55000", "the position of the primary is not known");
+	if (ops->is_position(s->table) && !position_is_known(c))
 		return TELLS_LATER;
 	struct put o = net_build(c->all->base->net, NET_BUILD);
 	while (more && (!limit || s->sent < limit) && o.cap - o.len >= OWN_ROW_MAX) {

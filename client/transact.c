@@ -351,6 +351,11 @@ void transact_status(struct client *c, char status, bool failed)
 	c->status = status;
 	if (status == 'I' && !c->inflight)      /* else some are of later requests */
 		portals_forget(c, NULL);
+	/* What has failed may have committed a part of it: CALL, or several statements. */
+	if (status == 'I' && s->unseen)
+		session_saw_all(s, c->all->route, client_database(c));
+	if (status == 'I')
+		s->unseen = s->unseen && c->inflight > 0;
 	if (status == 'I' && (was || c->script.n > c->script.transaction)) {
 		transact_ended(c, !failed);
 	} else if (status == 'I') {

@@ -1,13 +1,20 @@
 #include "route/written.h"
 
+#include "node.h"
+
 #include <stdlib.h>
 
 enum { MARKS_FIRST = 64 };
 
 void written_free(struct written *w)
 {
+	static const struct written_mark none;
+
 	free(w->mark);
-	*w = (struct written){ 0 };
+	w->mark = NULL;
+	w->since = 0;
+	w->used = w->cap = 0;
+	w->last = w->all = none;
 }
 
 /* FNV-1a. */
@@ -30,17 +37,23 @@ static struct written_mark *find(struct written_mark *mark, size_t cap, uint64_t
 	return &mark[at];
 }
 
-static size_t count_live(const struct written *w, int64_t now)
+static bool is_live(const struct written_mark *m, struct written_now now)
+{
+	return m->sample && now.sampling ? !sample_reached(now.reached, m->sample)
+		: m->until > now.ms;
+}
+
+static size_t count_live(const struct written *w, struct written_now now)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < w->cap; i++)
-		n += w->mark[i].key && w->mark[i].until > now;
+		n += w->mark[i].key && is_live(&w->mark[i], now);
 	return n;
 }
 
 /* Drops expired marks, and makes room for as many again.  false without memory. */
-static bool make_room(struct written *w, size_t live, int64_t now)
+static bool make_room(struct written *w, size_t live, struct written_now now)
 {
 	size_t cap = MARKS_FIRST;
 
@@ -50,7 +63,7 @@ static bool make_room(struct written *w, size_t live, int64_t now)
 	if (!fresh)
 		return false;
 	for (size_t i = 0; i < w->cap; i++)
-		if (w->mark[i].key && w->mark[i].until > now)
+		if (w->mark[i].key && is_live(&w->mark[i], now))
 			*find(fresh, cap, w->mark[i].key) = w->mark[i];
 	free(w->mark);
 	w->mark = fresh;
@@ -60,7 +73,8 @@ static bool make_room(struct written *w, size_t live, int64_t now)
 }
 
 /* The key's place; NULL: there is none. */
-static struct written_mark *find_place(struct written *w, uint64_t key, int64_t now, size_t most)
+static struct written_mark *find_place(struct written *w, uint64_t key, struct written_now now,
+                                       size_t most)
 {
 	struct written_mark *m = w->cap ? find(w->mark, w->cap, key) : NULL;
 
@@ -77,26 +91,41 @@ static struct written_mark *find_place(struct written *w, uint64_t key, int64_t 
 	return m;
 }
 
-void written_add(struct written *w, uint64_t key, int64_t now, const struct written_limits *l)
+/* Of two protections the longer one; one by a sample is longer than one by time. */
+static void extend(struct written_mark *m, uint32_t sample, int64_t until)
 {
-	struct written_mark *m = find_place(w, key | 1, now, l->marks);
-	int64_t *until = m ? &m->until : &w->all_until, end = now + l->ttl;
-
-	if (m && m->until <= now)
-		m->first = now;         /* a new run */
-	if (m && l->longest && end > m->first + l->longest)
-		end = m->first + l->longest;
-	if (*until < end)
-		*until = end;
-	if (w->until < end)
-		w->until = end;
+	if (sample && (!m->sample || sample_reached(sample, m->sample)))
+		m->sample = sample;
+	if (m->until < until)
+		m->until = until;
 }
 
-bool written_lately(const struct written *w, uint64_t key, int64_t now)
+void written_add(struct written *w, uint64_t key, uint32_t sample, struct written_now now,
+                 const struct written_limits *l)
 {
-	if (now >= w->until)
+	struct written_mark *m = find_place(w, key | 1, now, l->marks);
+	int64_t end = now.ms + l->ttl;
+
+	if (m && !is_live(m, now)) {
+		m->first = now.ms;      /* a new run */
+		m->sample = 0;
+	}
+	if (m && l->longest && end > m->first + l->longest)
+		end = m->first + l->longest;
+	extend(m ? m : &w->all, sample, end);
+	extend(&w->last, sample, end);
+}
+
+bool written_any(const struct written *w, struct written_now now)
+{
+	return is_live(&w->last, now) || w->last.until > now.ms;
+}
+
+bool written_lately(const struct written *w, uint64_t key, struct written_now now)
+{
+	if (!written_any(w, now))
 		return false;
-	if (now < w->all_until)
+	if (is_live(&w->all, now))
 		return true;
-	return w->cap && find(w->mark, w->cap, key | 1)->until > now;
+	return w->cap && is_live(find(w->mark, w->cap, key | 1), now);
 }

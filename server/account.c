@@ -280,6 +280,50 @@ const char *profile_value(const struct profile *p, const char *name)
 	return last;
 }
 
+uint64_t profile_position(const char *text)
+{
+	uint64_t lsn = wire_lsn(text);
+
+	return lsn || text[strspn(text, "0/")] == '\0' ? lsn : UINT64_MAX;
+}
+
+/* Is this place behind "-c", white space or not, or "--"? */
+static bool begins_option(const char *options, const char *p)
+{
+	while (p > options && isspace((unsigned char)p[-1]))
+		p--;
+	return p - options >= 2 && p[-2] == '-' && (p[-1] == 'c' || p[-1] == '-');
+}
+
+/* Behind "-c " or "--", where a name may have "-" for "_". */
+static const char *option_value(const char *options, const char *name)
+{
+	const char *last = NULL;
+
+	for (const char *p = options; *p; p++) {
+		size_t i = 0;
+		while (name[i] && (tolower((unsigned char)p[i]) == name[i]
+		                   || (p[i] == '-' && name[i] == '_')))
+			i++;
+		if (!name[i] && p[i] == '=' && begins_option(options, p))
+			last = p + i + 1;
+	}
+	return last;
+}
+
+/* The parameters' PROFILE_MIN_LSN; options come first. */
+static uint64_t minimum(const struct profile *p)
+{
+	const char *value = profile_value(p, PROFILE_MIN_LSN);
+	const char *options = profile_value(p, "options");
+	char word[32];
+
+	if (value || !options || !(value = option_value(options, PROFILE_MIN_LSN)))
+		return value ? profile_position(value) : 0;
+	snprintf(word, sizeof word, "%.*s", (int)strcspn(value, " \t\n"), value);
+	return profile_position(word);
+}
+
 struct profile *profile_get(struct account *a, const char *pairs, size_t len)
 {
 	char *packed = malloc(len + 1);
@@ -305,6 +349,7 @@ struct profile *profile_get(struct account *a, const char *pairs, size_t len)
 	const char *app = profile_value(p, NAME);
 	p->application_name = app ? app : "";
 	p->replication = profile_value(p, "replication") != NULL;
+	p->min_lsn = minimum(p);
 	p->next = a->profiles;
 	a->profiles = p;
 	a->refs++;

@@ -76,6 +76,7 @@ struct profile {
 	size_t len;                             /* of params */
 	const char *application_name;           /* in params, or "" */
 	bool replication;                       /* a walsender's: never pooled */
+	uint64_t min_lsn;                       /* its PROFILE_MIN_LSN; 0: none */
 	char params[];                          /* names and values, zero-terminated */
 };
 
@@ -130,6 +131,12 @@ static inline struct demanded *profile_demanded(struct profile *p)
 {
 	return p->replication ? &p->demanded : &p->account->demanded;
 }
+
+/* The parameter that keeps reads off replicas which have not replayed up to this position. */
+#define PROFILE_MIN_LSN "pgpool.min_lsn"
+
+/* Its value: 0 for ""; UINT64_MAX for what is no position. */
+uint64_t profile_position(const char *text);
 
 /* The value of a parameter in the profile, or NULL. */
 const char *profile_value(const struct profile *p, const char *name);

@@ -4,10 +4,15 @@
 #include <string.h>
 #include <strings.h>
 
+/* Those of the proxy mean nothing to who has not set them. */
+static const char ours[] = "pgpool.";
+
 uint64_t residue_of(struct residues *all, const char *name)
 {
 	unsigned i = 0;
 
+	if (!strncasecmp(name, ours, sizeof ours - 1))
+		return 0;
 	while (i < all->n && strcasecmp(all->name[i], name) != 0)
 		i++;
 	if (i == RESIDUE_NAMES)

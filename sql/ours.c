@@ -4,6 +4,7 @@
 #include "wire.h"
 
 #include <stdio.h>
+#include <stdio.h>
 #include <string.h>
 
 /* A place in the statement, and its end. */
@@ -97,6 +98,23 @@ static bool pgpool(struct words *w, const struct sql_facts *f, struct sql_own *o
 	return value(w, own);
 }
 
+/* SHOW name; or pgpool.lsn, in two parts. */
+static bool shown(struct words *w, struct sql_own *own)
+{
+	struct sql_own part;
+
+	if (!name(w, own))
+		return false;
+	if (w->tok.type != T_DOT)
+		return true;
+	next(w);
+	if (!name(w, &part))
+		return false;
+	size_t len = strlen(own->name);
+	snprintf(own->name + len, sizeof own->name - len, ".%s", part.name);
+	return true;
+}
+
 bool sql_own(struct sql_own *own, const char *text, const struct sql_facts *f)
 {
 	struct words w = { .lex = { .text = text, .at = f->start, .len = f->end } };
@@ -104,7 +122,7 @@ bool sql_own(struct sql_own *own, const char *text, const struct sql_facts *f)
 	*own = (struct sql_own){ .kind = f->kind };
 	next(&w);
 	next(&w);
-	bool whole = f->kind == SQL_PGPOOL ? pgpool(&w, f, own) : name(&w, own);
+	bool whole = f->kind == SQL_PGPOOL ? pgpool(&w, f, own) : shown(&w, own);
 	if (whole && w.tok.type == T_END)
 		return true;
 	size_t len = w.tok.len < sizeof own->value ? w.tok.len : sizeof own->value - 1;

@@ -41,6 +41,8 @@ bool client_sees_others(const struct client *c)
 
 static const char *running = "";
 
+uint64_t client_position(const struct client *c) { (void)c; return UINT64_C(0x1600000abc); }
+
 const char *client_last_statement(const struct client *c)
 {
 	(void)c;

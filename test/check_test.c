@@ -11,6 +11,7 @@
 #undef tell
 
 #include "check.c"
+#include "check/position.c"
 #include "node.c"
 
 #include "t.h"
@@ -50,6 +51,10 @@ int shell_run(struct shell *sh, const char *command, char *const arguments[], in
 	(void)sh, (void)command, (void)arguments, (void)ms;
 	return 0;
 }
+struct samples *samples_new(struct servers *all) { return (struct samples *)(void *)all; }
+void samples_free(struct samples *s) { (void)s; }
+void samples_start(struct samples *s) { (void)s; }
+void samples_stop(struct samples *s) { (void)s; }
 void shell_stop(struct shell *sh) { (void)sh; }
 void shell_reaped(struct shell *sh, pid_t pid, int status) { (void)sh, (void)pid, (void)status; }
 
@@ -137,11 +142,11 @@ static void test_positions(void)
 	static const char *const bad[] = { "", "/", "1/", "/1", "1", "x/1", "1/x", "1/2/3", "1/2 ",
 		"123456789/1", "1/123456789", "-1/1", "0x1/1", " 1/1" };
 
-	say(parse_lsn("16/B374D848") == 0x16B374D848, "a position");
-	say(parse_lsn("FFFFFFFF/ffffffff") == UINT64_MAX && parse_lsn("0/1") == 1, "the ends");
-	say(parse_lsn("1/0") - parse_lsn("0/FFFFFFFF") == 1, "4 GB are no border");
+	say(wire_lsn("16/B374D848") == 0x16B374D848, "a position");
+	say(wire_lsn("FFFFFFFF/ffffffff") == UINT64_MAX && wire_lsn("0/1") == 1, "the ends");
+	say(wire_lsn("1/0") - wire_lsn("0/FFFFFFFF") == 1, "4 GB are no border");
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-		say(!parse_lsn(bad[i]), "none: \"%s\"", bad[i]);
+		say(!wire_lsn(bad[i]), "none: \"%s\"", bad[i]);
 }
 
 static void test_delays(void)

@@ -432,7 +432,7 @@ static void test_names(void)
 			theirs |= !strcmp(pgpool_names[i], name);
 		ours += !theirs;
 	}
-	say(COUNT(pgpool_names) == 193 && ours == 22, "193 of Pgpool-II's, %d of ours", ours);
+	say(COUNT(pgpool_names) == 193 && ours == 24, "193 of Pgpool-II's, %d of ours", ours);
 	for (const struct conf_old *old = conf_old_names; old->name; old++) {
 		snprintf(name, sizeof name, "%.*s%s", (int)strcspn(old->name, "#"), old->name,
 			strchr(old->name, '#') ? "3" : "");

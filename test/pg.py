@@ -474,6 +474,7 @@ SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|Undefined
 PROXY = dict(                   # pgpool.conf of every proxy, before what a test asks for
     listen_addresses="127.0.0.1",
     sr_check_period=0,
+    load_balance_consistency="off",     # test_causal.py has what it does
     health_check_period=0,
     failover_on_backend_error=False,
     log_per_node_statement=True,

@@ -471,6 +471,54 @@ static void test_left(void)
 
 /* --- where requests go --- */
 
+/* Requests one after the other, and the node that each goes to; "catch up" is the replica's. */
+static void test_causal(void)
+{
+	static const struct { const char *scope, *requests[8], *nodes; } cases[] = {
+		{ "session", { "Q SELECT 1", "Q DELETE FROM t", "Q SELECT 1", "catch up", "Q SELECT 1" }, "100-1" },
+		{ "session", { "Q BEGIN", "Q DELETE FROM t", "Q ROLLBACK", "Q SELECT 1" }, "-001" },
+		{ "session", { "Q BEGIN", "Q DELETE FROM t", "Q ROLLBACK TO a", "Q COMMIT", "Q SELECT 1" }, "-0000" },
+		{ "session", { "P =DELETE FROM t | B = | E | S", "P =SELECT 1 | B = | E | S", "catch up",
+		    "P =SELECT 1 | B = | E | S" }, "00-1" },
+		{ "session", { "Q DELETE FROM t", "Q BEGIN", "Q SELECT 1", "catch up", "Q SELECT 1", "Q COMMIT",
+		    "Q SELECT 1" }, "0-0-001" },
+		{ "session", { "Q BEGIN", "Q SELECT 1", "Q SELECT 1 FROM pg_class", "Q SELECT 1",
+		    "Q SELECT 1 FROM pg_class, t", "Q SELECT 1" }, "-10100" },
+		{ "session", { "Q SELECT f()", "Q SELECT 1" }, "00" }, { "session", { "F", "Q SELECT 1" }, "00" },
+		{ "session", { "Q SELECT set_config('work_mem', '1', false)", "Q SELECT 1" }, "01" },
+		{ "session", { "Q SELECT 1 FROM pg_class", "Q SELECT 1" }, "01" },
+		{ "monotonic", { "Q SELECT 1 FROM pg_class, t", "Q SELECT 1", "catch up", "Q SELECT 1" }, "00-1" },
+		{ "session", { "Q SET pgpool.min_lsn = '0/9'", "Q SELECT 1", "Q RESET pgpool.min_lsn", "Q SELECT 1" },
+		  "0001" },
+		{ "off", { "Q DELETE FROM t", "Q SELECT 1" }, "01" },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char line[64];
+		snprintf(line, sizeof line, "load_balance_consistency = '%s'\n", cases[i].scope);
+		configure(line);
+		begin();
+		for (size_t k = 0; cases[i].nodes[k]; k++) {
+			size_t primary = to_server[0].n, replica = to_server[1].n;
+			struct node *n = &servers.nodes->node[1];
+
+			if (!strcmp(cases[i].requests[k], "catch up")) {
+				n->caught_up = servers.nodes->wanted;
+				n->measured++;
+				continue;
+			}
+			give(cases[i].requests[k]);
+			settle();
+			bool first = to_server[0].n > primary, second = to_server[1].n > replica;
+			char went = first && second ? 'b' : first ? '0' : second ? '1' : '-';
+			say(went == cases[i].nodes[k], "%s %zu: %s: %c, not %c", cases[i].scope, i,
+				cases[i].requests[k], cases[i].nodes[k], went);
+		}
+		session_end();
+		unconfigure();
+	}
+}
+
 /* Requests one after the other, and the node that each goes to; "-" is neither. */
 static void test_nodes(void)
 {
@@ -831,6 +879,7 @@ int main(void)
 	test_left();
 	unconfigure();
 	test_nodes();
+	test_causal();
 	test_away();
 	test_home();
 	test_made_again();

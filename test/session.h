@@ -272,6 +272,7 @@ int profile_report(struct profile *p, const char *name, const char *value)
 	return 0;
 }
 
+uint64_t profile_position(const char *text) { return (uint64_t)strlen(text); }
 bool profile_name_stays(const char *name) { (void)name; return true; }
 
 void server_put_name(const struct server *s, bool local, char sql[static SERVER_NAME_SQL])
@@ -398,7 +399,8 @@ static inline void tell_conf(void *ctx, enum level v, const char *file, int line
 static inline void configure(const char *lines)
 {
 	static const char nodes[] = "backend_port0 = 5432\nbackend_weight0 = 0\n"
-		"backend_flag0 = 'ALWAYS_PRIMARY'\nbackend_port1 = 5433\nbackend_weight1 = 1\n";
+		"backend_flag0 = 'ALWAYS_PRIMARY'\nbackend_port1 = 5433\nbackend_weight1 = 1\n"
+		"load_balance_consistency = 'off'\n";
 	const struct conf_messages messages = { tell_conf, NULL };
 	char path[] = "/tmp/session.XXXXXX";
 	int fd = mkstemp(path);
