@@ -35,6 +35,7 @@ COLUMNS = {
                                " average_retry_count max_retry_count max_duration min_duration"
                                " average_duration last_health_check last_successful_health_check"
                                " last_skip_health_check last_failed_health_check",
+    "pool_consistency": "node_id hostname port role position caught_up missing_for reads_moved samples",
     "pool_status": "item value description",
 }
 
