@@ -33,6 +33,7 @@ struct sampler {
 	int64_t gap, next;                      /* ms between questions; loop_now() of the next */
 	unsigned candidate;                     /* of those who may ask, from 0 */
 	char user[64], database[64];            /* the last one of the clients'; "": none */
+	bool worked;                            /* this one may */
 	bool failed;                            /* somebody may not, since the last answer */
 	bool told;                              /* that nobody may */
 };
@@ -98,12 +99,11 @@ static const struct account *somebody(const struct samples *s, unsigned nth)
 	return n > nth ? seen[nth] : NULL;
 }
 
-/* That one may be gone when the answer comes: its names are kept, and will do when there is no
- * other. */
+/* It may be gone when the answer comes: its names are kept, and do until they are not let in. */
 static bool is_somebody(struct sampler *m, const struct account *a)
 {
 	if (!a)
-		return *m->user && !m->failed;
+		return false;
 	if ((strcmp(m->user, a->user) || strcmp(m->database, a->database))
 	    && m->node == nodes_primary(m->node->all))
 		log_write(m->of->servers->base->log, NULL, LEVEL_LOG, NULL, NULL,
@@ -129,6 +129,8 @@ static bool candidate(struct sampler *m, unsigned nth, struct identity *as)
 	if (*as->user && nth-- == 0)
 		return true;
 	*as = (struct identity){ m->user, m->database, NULL, NAME };
+	if (*m->user && !m->failed)
+		return nth == 0;
 	return nth < SOMEBODIES && is_somebody(m, somebody(m->of, nth));
 }
 
@@ -426,11 +428,13 @@ static void answered(struct ask *a, struct answer *r)
 
 	if (r->why) {
 		bool barred = is_barred(r);
+		m->candidate += barred && !m->worked;   /* else all are tried anew */
 		m->failed |= barred;
-		m->candidate += barred;
+		m->worked &= !barred;
 		m->next = now(s) + (barred ? 0 : AGAIN);
 	} else {
 		m->told = m->failed = false;
+		m->worked = true;
 		s->servers->nodes->sampling |= is_home(m);
 		take(m, r);
 		hear(s);

@@ -398,6 +398,18 @@ def test_it_is_asked_as_somebody_who_is_there(front, primary, replica):
     p.wait_log('positions of nodes are asked for as user "app" in database "app"')
 
 
+def test_it_is_asked_as_one_of_them(front, primary, replica):
+    p = front()
+    with p.raw() as w, p.raw(user="postgres") as other:
+        settle(w, replica)
+        for _ in range(20):
+            put(w, next(values))
+            put(other, next(values), row=2)
+            settle(w, replica)
+            settle(other, replica)
+    assert sum("positions of nodes are asked for as user" in line for line in p.log) == 1
+
+
 def test_the_database_that_is_asked_in_can_be_dropped(front, primary, replica):
     p = front(log_per_node_statement=False)
     primary.su("DROP DATABASE IF EXISTS causal_gone")
