@@ -726,6 +726,7 @@ static void clean_up(struct pgpool *pg)
 		unlink(pg->pid_file);
 	pcp_close(&pg->pcp);
 	web_close(&pg->web);
+	pg->nodes->sampled_more = NULL;         /* nobody is there to hear of it any more */
 	clients_free(&pg->clients);
 	catalog_free(pg->clients.catalog);
 	bodies_free(pg->clients.bodies);

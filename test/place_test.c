@@ -1,5 +1,6 @@
-/* place_test.c - numbers of connections, and the last statements of sessions. */
+/* place_test.c - numbers of connections, what sessions leave on them, and their last statements. */
 #include "server/place.c"
+#include "server/residue.c"
 #include "client/last.c"
 #include "t.h"
 
@@ -57,9 +58,21 @@ static void test_last(void)
 	say(!strcmp(last_text(&a), "caf? \xc3\xa9?"), "what is no UTF-8 is masked");
 }
 
+static void test_residues(void)
+{
+	struct residues all = { .n = 0 };
+	uint64_t tenant = residue_of(&all, "app.tenant");
+
+	say(tenant && residue_of(&all, "App.Tenant") == tenant, "a name of somebody's");
+	say(residue_of(&all, "app.other") != tenant, "another one");
+	say(!residue_of(&all, "pgpool.min_lsn") && all.n == 2, "the proxy's own are nobody's");
+	residues_free(&all);
+}
+
 int main(void)
 {
 	test_places();
 	test_last();
+	test_residues();
 	return done();
 }

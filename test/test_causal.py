@@ -373,21 +373,6 @@ def test_a_position_from_outside(front, primary, replica):
         assert read(other) == (v, replica.port)
 
 
-def test_other_sessions_may_have_its_connection(front, primary, replica):
-    p = front(num_init_children=1, max_pool=1, load_balance_consistency="off")
-
-    def backends():
-        wait_until(lambda: not primary.backends("usename = 'app' AND state <> 'idle'"), "all are idle")
-        return {pid for pid, *_ in primary.backends("usename = 'app'")}
-    with p.raw() as w:
-        settle(w, replica)
-        w.query("SET pgpool.min_lsn = '0/1'")
-        before = backends()
-    with p.raw() as w:
-        w.query("SELECT count(*) FROM pg_class")
-        assert backends() == before
-
-
 def test_it_is_asked_as_somebody_who_is_there(front, primary, replica):
     p = front(sr_check_user="no such role")
     with p.raw() as w:
