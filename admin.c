@@ -154,15 +154,6 @@ static const char *is_caught_up(const struct node *n)
 	return !known ? "unknown" : n->id == n->all->primary || !n->lacks_since ? "yes" : "no";
 }
 
-/* For so long it has not been known to have all that was written. */
-static double lacks(const struct node *n)
-{
-	const bool home = n->id == n->all->primary;
-
-	return home || !n->lacks_since ? 0
-		: (double)(loop_now(n->all->base->loop) - n->lacks_since) / 1000;
-}
-
 static void print_lsn(uint64_t lsn, char out[static ADMIN_TEXT])
 {
 	snprintf(out, ADMIN_TEXT, "%X/%X", (unsigned)(lsn >> 32), (unsigned)lsn);
@@ -592,7 +583,7 @@ static size_t process_rows(const struct admin *a)
 	V(t, role, "%s", role_words[role(r->node)]) \
 	P(t, position, print_position) \
 	V(t, caught_up, "%s", is_caught_up(r->node)) \
-	V(t, missing_for, "%.3f", lacks(r->node)) \
+	V(t, missing_for, "%.3f", node_missing(r->node)) \
 	V(t, reads_moved, COUNTER, r->node->moved) \
 	V(t, samples, "%u", r->node->measured)
 

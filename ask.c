@@ -201,7 +201,7 @@ static void put_statements(struct put *o, const char *sql, bool plain)
 }
 
 /* Builds the messages.  false: no memory, which too_late() will report. */
-static bool take_question(struct ask *a, const char *sql, const char *parameter)
+static bool take_question(struct ask *a, const char *sql, const char *parameter, bool plain)
 {
 	size_t size = sizeof safe_path_alone + strlen(sql)
 		+ (parameter ? strlen(parameter) : 0) + 128;
@@ -213,7 +213,7 @@ static bool take_question(struct ask *a, const char *sql, const char *parameter)
 	if (parameter)
 		put_with_parameter(&o, sql, parameter);
 	else
-		put_statements(&o, sql, a->plain);
+		put_statements(&o, sql, plain);
 	a->question_len = o.len;
 	return true;
 }
@@ -323,7 +323,7 @@ struct profile *ask_profile(struct servers *all, const struct identity *as)
 }
 
 static void ask(struct ask *a, struct node *n, const struct identity *as, const char *sql,
-                const char *parameter, int64_t ms)
+                const char *parameter, bool plain, int64_t ms)
 {
 	struct profile *p = ask_profile(a->servers, as);
 
@@ -341,7 +341,7 @@ static void ask(struct ask *a, struct node *n, const struct identity *as, const 
 	a->borrower.profile = p;
 	a->node = n;
 	timer_set(a->servers->base->loop, &a->deadline, ms);
-	if (!p || !take_question(a, sql, parameter)) {
+	if (!p || !take_question(a, sql, parameter, plain)) {
 		snprintf(a->why, sizeof a->why, "out of memory");
 		timer_set(a->servers->base->loop, &a->deadline, 0);
 	} else if (same) {
@@ -354,15 +354,13 @@ static void ask(struct ask *a, struct node *n, const struct identity *as, const 
 void ask_node(struct ask *a, struct node *n, const struct identity *as, const char *sql,
               const char *parameter, int64_t ms)
 {
-	a->plain = false;
-	ask(a, n, as, sql, parameter, ms);
+	ask(a, n, as, sql, parameter, false, ms);
 }
 
 void ask_plain(struct ask *a, struct node *n, const struct identity *as, const char *sql,
                int64_t ms)
 {
-	a->plain = true;
-	ask(a, n, as, sql, NULL, ms);
+	ask(a, n, as, sql, NULL, true, ms);
 }
 
 void ask_stop(struct ask *a)

@@ -44,7 +44,6 @@ struct ask {
 	struct timer deadline;
 	uint8_t *question, *reply;
 	size_t question_len, reply_len;
-	bool plain;                             /* the question needs no search_path */
 	bool waits;                             /* for an answer */
 	bool again;                             /* this is the second try */
 	bool no_server;
@@ -57,8 +56,8 @@ struct ask {
 void ask_node(struct ask *a, struct node *n, const struct identity *as, const char *sql,
 	const char *parameter, int64_t ms);
 
-/* The same of one statement that has no operator and no name without its schema: it costs half as
- * much. */
+/* The same of one statement that has no operator and no name without its schema: it needs no
+ * search_path. */
 void ask_plain(struct ask *a, struct node *n, const struct identity *as, const char *sql,
 	int64_t ms);
 

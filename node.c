@@ -151,9 +151,9 @@ static bool is_later(const struct node *n, const struct node *than)
 	return n->led > than->led;
 }
 
-/* Positions of another primary tell nothing. */
-static void forget_samples(struct nodes *all)
+void nodes_forget_samples(struct nodes *all)
 {
+	all->answered = 0;
 	for (int i = 0; i < all->count; i++) {
 		all->node[i].caught_up = 0;
 		all->node[i].replayed = 0;
@@ -178,7 +178,7 @@ static void choose_primary(struct nodes *all)
 	all->primary = chosen >= 0 ? chosen : first >= 0 ? first : 0;
 	all->node[all->primary].late = false;
 	if (all->primary != before)
-		forget_samples(all);
+		nodes_forget_samples(all);
 	if (all->primary != before && all->changed)
 		all->changed(all->ctx, &all->node[before]);
 }
@@ -413,16 +413,11 @@ struct node *nodes_draw(struct nodes *all, bool standbys_only)
 	return draw(all, weight);
 }
 
-static uint32_t next_sample(const struct nodes *all)
-{
-	return all->sampled + 1 ? all->sampled + 1 : 1;
-}
-
 uint32_t nodes_wrote(struct nodes *all)
 {
 	const int64_t now = loop_now(all->base->loop);
 
-	all->wanted = next_sample(all);
+	all->wanted = nodes_next_sample(all);
 	for (int i = 0; i < all->count; i++)
 		if (!all->node[i].lacks_since)
 			all->node[i].lacks_since = now;
@@ -444,6 +439,13 @@ uint32_t nodes_reached(const struct nodes *all)
 	return least;
 }
 
+double node_missing(const struct node *n)
+{
+	if (n->id == n->all->primary || !n->lacks_since)
+		return 0;
+	return (double)(loop_now(n->all->base->loop) - n->lacks_since) / 1000;
+}
+
 bool node_has(const struct node *n, struct freshness what)
 {
 	return n->id == n->all->primary
@@ -456,7 +458,7 @@ struct node *nodes_draw_fresh(struct nodes *all, struct freshness what)
 
 	all->missed = loop_now(all->base->loop);
 	if (what.lsn && what.lsn != UINT64_MAX)
-		all->wanted = next_sample(all);         /* a position is newer than any write */
+		all->wanted = nodes_next_sample(all);   /* a position is newer than any write */
 	if (all->sample)
 		all->sample(all->samples);
 	for (int i = 0; i < all->count; i++) {

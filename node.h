@@ -246,6 +246,18 @@ static inline bool sample_reached(uint32_t has, uint32_t wanted)
 	return !wanted || (has && (int32_t)(has - wanted) >= 0);
 }
 
+/* The number of the next one that is asked for. */
+static inline uint32_t nodes_next_sample(const struct nodes *all)
+{
+	return all->sampled + 1 ? all->sampled + 1 : 1;
+}
+
+/* What was told of another primary's positions tells nothing. */
+void nodes_forget_samples(struct nodes *all);
+
+/* For how many seconds it has not been known to have all that was written here. */
+double node_missing(const struct node *n);
+
 /* The first sample that has all that was acknowledged so far; it will be asked for. */
 uint32_t nodes_wrote(struct nodes *all);
 

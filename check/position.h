@@ -15,7 +15,6 @@
 #ifndef CHECK_POSITION_H
 #define CHECK_POSITION_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 enum { POINTS = 64 };

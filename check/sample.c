@@ -257,7 +257,7 @@ static void sample(struct samples *s)
 	if (ask_waits(&m->ask) || (done && s->insert == s->flush))
 		return;
 	m->gap = done ? LONGEST : 0;
-	m->sample = nodes->sampled + 1 ? nodes->sampled + 1 : 1;
+	m->sample = nodes_next_sample(nodes);
 	ask(m, !s->block ? introduction : stands ? nudge : question);
 	if (!ask_waits(&m->ask))
 		return;
@@ -277,18 +277,12 @@ static void ask_replicas(struct samples *s)
 /* Another primary, or the same name leads to another one, or it was promoted itself. */
 static void forget(struct samples *s)
 {
-	struct nodes *nodes = s->servers->nodes;
-
 	s->points.n = 0;
-	s->primary = nodes->primary;
+	s->primary = s->servers->nodes->primary;
 	s->timeline = 0;
 	s->block = 0;
 	s->insert = s->flush = 0;
-	for (int i = 0; i < nodes->count; i++) {
-		nodes->node[i].caught_up = 0;
-		nodes->node[i].replayed = 0;
-	}
-	nodes->answered = 0;
+	nodes_forget_samples(s->servers->nodes);
 }
 
 static void hear(struct samples *s)
@@ -343,7 +337,6 @@ static void take_position(struct sampler *m, const char *field[], int n)
 
 	if (s->primary != m->node->id || s->timeline != timeline || !s->block)
 		forget(s);
-	m->node->timeline = timeline;
 	if (n > 7)
 		s->block = number(field[7]);
 	if (!s->block || !insert)

@@ -126,13 +126,12 @@ static struct freshness freshness(const struct client *c)
  * may be of another one, or of before its restart, by which standbys go back.  "monotonic": another
  * node than that of the last read may have less than that has shown, and so may another
  * connection. */
-static bool shows_all(const struct client *c, const struct node *n)
+static bool shows_all(const struct client *c, const struct node *n, struct freshness what)
 {
 	enum consistency scope = c->all->base->conf->load_balance_consistency;
 
 	if (scope == CONSISTENCY_OFF || n == nodes_primary(n->all))
 		return true;
-	const struct freshness what = freshness(c);
 	const struct server *s = server_on(c, n);
 	if (scope == CONSISTENCY_MONOTONIC && c->session.away && (!s || n != c->session.node))
 		return false;
@@ -186,18 +185,19 @@ static struct node *choose_node(struct client *c, struct plan *pl)
 	struct node *n = route_node(c->all->route, &c->session, a->user, a->database,
 		c->borrower.profile->application_name);
 	note_surprise(c);
+	const struct freshness what = freshness(c);
 	pl->reason = REASON_BALANCED;
 	if (n->late) {
 		n = less_delayed(c, pl);
 		pl->reason = REASON_DELAY;
 	}
-	if (!shows_all(c, n)) {
-		n->unmeasured |= node_has(n, freshness(c));
-		struct node *other = nodes_draw_fresh(n->all, freshness(c));
+	if (!shows_all(c, n, what)) {
+		n->unmeasured |= node_has(n, what);
+		struct node *other = nodes_draw_fresh(n->all, what);
 		if (!other && waits_for_it(c))
 			return NULL;
 		n->moved++;
-		n = other ? other : nodes_primary(n->all);
+		n = other && shows_all(c, other, what) ? other : home;
 		pl->reason = REASON_STALE;
 	}
 	if (begins_otherwise(c, n)) {
@@ -206,7 +206,7 @@ static struct node *choose_node(struct client *c, struct plan *pl)
 	}
 	if (pl->reason == REASON_BALANCED && stands_in(c, n))
 		pl->reason = REASON_DOWN;
-	return n->state == NODE_DOWN || !shows_all(c, n) ? home : n;
+	return n->state == NODE_DOWN ? home : n;
 }
 
 /* With requests in flight only their server will do: on another one this request could be answered
@@ -287,5 +287,5 @@ struct server *choice_server(struct client *c, struct plan *pl)
 	}
 	client_attach(c, s);
 	c->home = home ? s : c->home;
-	return shows_all(c, n) ? s : choice_server(c, pl);      /* it is too new */
+	return shows_all(c, n, freshness(c)) ? s : choice_server(c, pl);        /* it is too new */
 }

@@ -42,6 +42,7 @@ bool client_sees_others(const struct client *c)
 static const char *running = "";
 
 uint64_t client_position(const struct client *c) { (void)c; return UINT64_C(0x1600000abc); }
+double node_missing(const struct node *n) { (void)n; return 0; }
 
 const char *client_last_statement(const struct client *c)
 {

@@ -1,5 +1,7 @@
 /* position_test.c - positions in the WAL, and which samples a replica has. */
 #include "check/position.c"
+
+#include <stdbool.h>
 #include "t.h"
 
 enum { BLOCK = 8192 };

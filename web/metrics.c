@@ -41,13 +41,6 @@ static bool is_standby(const struct node *n)
 	return n->id != n->all->primary;
 }
 
-static double missing(const struct node *n)
-{
-	int64_t since = n->lacks_since;
-
-	return since ? (double)(loop_now(n->all->base->loop) - since) / 1000 : 0;
-}
-
 static bool any(const struct node *n)
 {
 	(void)n;
@@ -64,7 +57,7 @@ static bool any(const struct node *n)
 	N(pgpool_node_lag_bytes, GAUGE, "How far it is behind the primary.", \
 		n->replication.behind, is_measured) \
 	N(pgpool_node_missing_seconds, GAUGE, "For so long it has not been known to have all that" \
-		" was written here.", missing(n), is_standby) \
+		" was written here.", node_missing(n), is_standby) \
 	N(pgpool_node_reads_moved_total, COUNTER, "Reads that went elsewhere since it was not" \
 		" known to have what they must show.", n->moved, any) \
 	N(pgpool_node_samples_total, COUNTER, "Questions for its position that it answered.", \
